@@ -1,0 +1,110 @@
+"""The espeak-ng library through ctypes: text and a voice's name to samples, reproducibly.
+
+Functions and constants are those of espeak-ng's ``speak_lib.h``.
+"""
+
+import ctypes
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import espeakng_loader
+import numpy as np
+import numpy.typing as npt
+
+_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000  # espeak_AUDIO_OUTPUT, option of espeak_Initialize
+_RATE, _VOLUME, _PITCH = 1, 2, 3  # espeak_PARAMETER
+_POSITION_CHARACTER, _UTF8 = 1, 1
+_QUIET = 40  # of 100: no variant clips
+_BUFFER_MS = 1_000
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+
+class Espeak:
+    """The library, ready to speak; ``open_espeak`` makes one. One thread at a time."""
+
+    def __init__(self, library: ctypes.CDLL, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        """Hz, of what it speaks."""
+        self._library = library
+        self._chunks: list[bytes] = []
+        # Kept on the object: the library calls it for as long as it speaks.
+        self._callback = _CALLBACK(self._collect)
+        library.espeak_SetSynthCallback(self._callback)
+
+    def say(
+        self, text: str, voice: str, pitch: int, words_per_minute: float
+    ) -> npt.NDArray[np.int16]:
+        """Speak a sentence.
+
+        Args:
+            text: words; a full stop is added, which gives the sentence its melody.
+            voice: ``ACCENT+VARIANT``; the library quietly ignores a variant that it does not know.
+            pitch: 0 to 99, 50 is the variant's own.
+            words_per_minute: 80 to 450.
+
+        Returns:
+            (N,) samples at ``sample_rate``.
+
+        Raises:
+            RuntimeError: the library refuses the voice or the text.
+        """
+        self._call("espeak_SetVoiceByName", voice.encode())
+        self._call("espeak_SetParameter", _RATE, round(words_per_minute), 0)
+        self._call("espeak_SetParameter", _PITCH, pitch, 0)
+        self._call("espeak_SetParameter", _VOLUME, _QUIET, 0)
+        self._chunks.clear()
+        # Upper-case words might be spelled out.
+        spoken = f"{text.lower()}.".encode() + b"\0"
+        size = ctypes.c_size_t(len(spoken))
+        self._call("espeak_Synth", spoken, size, 0, _POSITION_CHARACTER, 0, _UTF8, None, None)
+        return np.frombuffer(b"".join(self._chunks), dtype=np.int16)
+
+    def _collect(
+        self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int | None
+    ) -> int:
+        if samples and count > 0:
+            self._chunks.append(ctypes.string_at(samples, 2 * count))
+        return 0
+
+    def _call(self, function: str, *arguments: object) -> None:
+        status = getattr(self._library, function)(*arguments)
+        if status != 0:
+            raise RuntimeError(f"espeak-ng: {function}{arguments} gave status {status}")
+
+
+@contextmanager
+def open_espeak(seed: int) -> Iterator[Espeak]:
+    """The library with a state of its own, as if the process had just begun.
+
+    It keeps global state (the phase of the pitch's flutter, random numbers) that nothing resets, so
+    that what it says depends on all that it said before. A fresh copy of the library file is
+    therefore loaded each time, which the loader takes for another library: the same calls in the
+    same order give the same samples, in any process, whoever else uses espeak-ng there. The copy
+    (under 1 MB) stays loaded.
+
+    Raises:
+        RuntimeError: the library finds no data.
+    """
+    with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
+        library = ctypes.CDLL(shutil.copy(espeakng_loader.get_library_path(), folder))
+        # The library cannot hold a data path of more than about 155 characters, and a virtual
+        # environment may well lie deeper.
+        data = Path(folder) / "espeak-ng-data"
+        data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
+        sample_rate = library.espeak_Initialize(
+            _SYNCHRONOUS, _BUFFER_MS, str(data).encode(), _DONT_EXIT
+        )
+        if sample_rate <= 0:
+            raise RuntimeError(
+                f"espeak-ng did not start: expected its data in {data}, a link to "
+                f"{espeakng_loader.get_data_path()}; reinstall espeakng-loader, or set TMPDIR to "
+                "a shorter path"
+            )
+        library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        yield Espeak(library, sample_rate)
+        library.espeak_Terminate()

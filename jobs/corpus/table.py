@@ -1,0 +1,133 @@
+"""The utterance table: one row an utterance, the only thing the rest knows of a corpus."""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.files import atomic_path
+from jobs.identity import canonical_json, lines_digest
+
+
+class CorpusError(ValueError):
+    """A corpus that cannot be read at all; the message says what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One row of the table."""
+
+    utterance_id: str
+    audio_path: str
+    """Absolute."""
+    text: str
+    speaker_id: str
+    chapter_id: str
+    split: str
+    """The part of the corpus, as the spec names it: ``train``, ``validation``, ``test``, …"""
+    seconds: float
+    n_samples: int
+    audio_digest: str
+    """Equal when the decoded audio is equal, wherever the file lies."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An utterance that was left out, and why, for a human."""
+
+    utterance_id: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a reader returns: the utterance table, and what it had to leave out."""
+
+    utterances: pd.DataFrame
+    skipped: tuple[Skipped, ...]
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Utterance))
+_DTYPES = {**dict.fromkeys(COLUMNS, str), "seconds": float, "n_samples": int}
+_ORDER = ["split", "n_samples", "utterance_id"]
+
+
+def make_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
+    """The utterances as a table in its one order: equal lengths of a part lie together.
+
+    Returns:
+        A frame with the columns ``COLUMNS`` and a ``RangeIndex``, sorted by part, length, id.
+    """
+    rows = [tuple(vars(utterance).values()) for utterance in utterances]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(_DTYPES)
+    return table.sort_values(_ORDER, ignore_index=True)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write ``table`` as CSV, atomically; ``read_table`` gives back exactly the same values.
+
+    Every string is quoted, so that no id can be taken for a number or for a missing value.
+    """
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read what ``write_table`` wrote: ids stay strings, floats come back to the last bit.
+
+    Raises:
+        CorpusError: a column is missing.
+    """
+    # Everything is read as text, so that an id like "NA" stays one; Python parses floats exactly.
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise CorpusError(
+            f"{path} is not an utterance table: expected the columns {', '.join(COLUMNS)}, "
+            f"missing are {', '.join(missing)}; delete it, it is written anew"
+        )
+    for column in table.columns:
+        if _DTYPES.get(column) is not str:
+            table[column] = table[column].map(_number).astype(_DTYPES.get(column, float))
+    return table
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
+
+
+def audio_digest_of_table(table: pd.DataFrame) -> str:
+    """The identity of the audio: SHA-256 over (utterance id, audio digest), in any row order.
+
+    Neither labels nor paths count, so that a new target or a moved corpus re-extracts nothing.
+    """
+    rows = zip(table["utterance_id"], table["audio_digest"], strict=True)
+    return lines_digest(sorted(canonical_json([str(name), str(digest)]) for name, digest in rows))
+
+
+def label_digest(table: pd.DataFrame, target: str) -> str:
+    """The identity of what a probe is trained and tested on, in any row order.
+
+    SHA-256 over (utterance id, speaker, part, target value), the value to the last bit.
+
+    Raises:
+        ValueError: the table has no column ``target``.
+    """
+    if target not in table.columns:
+        raise ValueError(
+            f"the table has no target {target!r}: expected one of its columns "
+            f"{', '.join(map(str, table.columns))}; add it with jobs.targets.add_targets"
+        )
+    rows = zip(
+        table["utterance_id"], table["speaker_id"], table["split"], table[target], strict=True
+    )
+    return lines_digest(
+        sorted(
+            canonical_json([str(name), str(speaker), str(split), float(value).hex()])
+            for name, speaker, split, value in rows
+        )
+    )

@@ -1,0 +1,64 @@
+"""Content-hash ids: equal inputs give equal ids, on every machine and in every process."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+ID_DIGITS = 16
+"""Hex digits of an id: 64 bits, a collision in a million cells has odds of 3e-8."""
+
+
+def canonical_json(value: object) -> str:
+    """``value`` as JSON with sorted keys and no spaces.
+
+    Raises:
+        TypeError: something in ``value`` has no canonical form (a set, an object, a path).
+        ValueError: a number is not finite.
+    """
+    _check(value, "value")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _check(value: object, where: str) -> None:
+    if value is None or isinstance(value, str | bool | int):
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}: only finite numbers can be part of an id")
+        return
+    if isinstance(value, list | tuple):
+        for position, item in enumerate(value):
+            _check(item, f"{where}[{position}]")
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}: expected a string")
+            _check(item, f"{where}.{key}")
+        return
+    raise TypeError(
+        f"{where} is a {type(value).__name__}, which has no canonical form: "
+        "turn it into strings, numbers, lists and dicts first"
+    )
+
+
+def content_id(value: object) -> str:
+    """The id of ``value``: the first ``ID_DIGITS`` hex digits of SHA-256 of its canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:ID_DIGITS]
+
+
+def lines_digest(lines: Iterable[str]) -> str:
+    """SHA-256 over ``lines``, for long tables that should not become one JSON string."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,198 @@
+"""Scores of held-out predictions, and their intervals by resampling speakers.
+
+A score that is not defined (a correlation with a constant, R² of a constant target) is None.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+FloatArray = npt.NDArray[np.float64]
+
+CONSTANT = 1e-6
+"""A spread below this share of the values' size counts as none: above float32 rounding (6e-8),
+which stored predictions carry, and below anything that a probe means."""
+
+SUMS = ("n", "sse", "sae", "sst", "dy", "dp", "dy2", "dp2", "dydp")
+"""Columns of ``SpeakerSums.values``; dy and dp are value and prediction minus the training mean."""
+
+
+def score(
+    y: FloatArray, y_pred: FloatArray, train_mean: float, groups: npt.NDArray[np.str_]
+) -> dict[str, float | None]:
+    """All scores of one test part.
+
+    Args:
+        y: (n,) true values, in the target's unit.
+        y_pred: (n,) predictions, in the target's unit.
+        train_mean: mean of the target over the training part, the prediction that knows nothing.
+        groups: (n,) speaker of every row.
+
+    Returns:
+        ``mse``, ``mae``, ``rmse``; ``r2`` = 1 − SSE / Σ(y − train_mean)²; ``pearson``,
+        ``spearman``; ``within_speaker``: Pearson correlation after subtracting each speaker's own
+        means; ``mean_mse``, ``mean_mae``: of predicting ``train_mean`` everywhere.
+    """
+    error, from_mean = y_pred - y, y - train_mean
+    mse, mean_mse = float(np.mean(error**2)), float(np.mean(from_mean**2))
+    size = max(float(np.abs(y).max()), abs(train_mean))
+    return {
+        "mse": mse,
+        "mae": float(np.mean(np.abs(error))),
+        "rmse": mse**0.5,
+        "r2": 1 - mse / mean_mse if mean_mse**0.5 > CONSTANT * size else None,
+        "pearson": pearson(y, y_pred),
+        "spearman": _spearman(y, y_pred),
+        "within_speaker": _within(y, y_pred, groups),
+        "mean_mse": mean_mse,
+        "mean_mae": float(np.mean(np.abs(from_mean))),
+    }
+
+
+def pearson(a: FloatArray, b: FloatArray) -> float | None:
+    """Pearson correlation of two (n,) arrays; None where one of them is constant."""
+    return _correlation(a - a.mean(), b - b.mean(), _size(a), _size(b))
+
+
+@dataclass(frozen=True)
+class SpeakerSums:
+    """What the scores of one test part need to know of each speaker."""
+
+    speakers: tuple[str, ...]
+    values: FloatArray
+    """(S, 9), columns ``SUMS``."""
+    size: float
+    """Largest magnitude among predictions and values, against which a spread is constant."""
+
+
+def speaker_sums(
+    y: FloatArray, y_pred: FloatArray, train_mean: float, groups: npt.NDArray[np.str_]
+) -> SpeakerSums:
+    """Per-speaker sums of one test part; arguments as in ``score``."""
+    speakers, of_row = np.unique(groups, return_inverse=True)
+    dy, dp = y - train_mean, y_pred - train_mean
+    error = dp - dy
+    columns = (np.ones_like(dy), error**2, np.abs(error), dy**2, dy, dp, dy**2, dp**2, dy * dp)
+    per_speaker = [np.bincount(of_row, column, len(speakers)) for column in columns]
+    values = np.stack(per_speaker, axis=1).astype(np.float64)
+    return SpeakerSums(tuple(map(str, speakers)), values, max(_size(y), _size(y_pred)))
+
+
+def bootstrap_intervals(
+    runs: Sequence[Sequence[SpeakerSums]],
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals of ``r2``, ``mse``, ``mae`` and ``pearson`` over resampled speakers.
+
+    Speakers are drawn with replacement from all test speakers, each with all its utterances, since
+    utterances of one speaker are alike. Every call with the same speakers and seed draws the same
+    resamples, so curves stay paired.
+
+    Args:
+        runs: per seed of the probe, the sums of every fold. Within a seed, errors are pooled over
+            folds by sums and correlations averaged with weight n; then seeds are averaged.
+        resamples: number of bootstrap samples R.
+        seed: of the resampling.
+        level: coverage that is asked for.
+
+    Returns:
+        (low, high) of each score; NaN where fewer than two speakers were tested, or where no
+        resample defines the score.
+    """
+    speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
+    if len(speakers) < 2:
+        return dict.fromkeys(("r2", "mse", "mae", "pearson"), (float("nan"), float("nan")))
+    weights = _resample_weights(len(speakers), resamples, seed)
+    position = {name: i for i, name in enumerate(speakers)}
+    per_run = [_resampled_scores(run, weights, position) for run in runs]
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    return {
+        name: _percentiles(np.mean([scores[name] for scores in per_run], axis=0), tails)
+        for name in per_run[0]
+    }
+
+
+@lru_cache(maxsize=16)
+def _resample_weights(n_speakers: int, resamples: int, seed: int) -> FloatArray:
+    """(R, S): how often each resample draws each speaker."""
+    shares = np.full(n_speakers, 1 / n_speakers)
+    drawn = np.random.default_rng(seed).multinomial(n_speakers, shares, size=resamples)
+    return drawn.astype(np.float64)
+
+
+def _resampled_scores(
+    run: Sequence[SpeakerSums], weights: FloatArray, position: dict[str, int]
+) -> dict[str, FloatArray]:
+    """(R,) scores of one seed: a fold's sums are weighted by how often its speakers were drawn."""
+    folds = []
+    correlations = []
+    for sums in run:
+        columns = [position[name] for name in sums.speakers]
+        drawn = dict(zip(SUMS, (weights[:, columns] @ sums.values).T, strict=True))
+        folds.append(drawn)
+        correlations.append(_pearson_of_sums(drawn, sums.size))
+    total = {name: np.sum([fold[name] for fold in folds], axis=0) for name in SUMS}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = {
+            "r2": 1 - total["sse"] / total["sst"],
+            "mse": total["sse"] / total["n"],
+            "mae": total["sae"] / total["n"],
+            "pearson": _weighted_mean(np.stack(correlations), np.stack([f["n"] for f in folds])),
+        }
+    return {name: np.where(np.isfinite(values), values, np.nan) for name, values in scores.items()}
+
+
+def _pearson_of_sums(sums: dict[str, FloatArray], size: float) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        var_y = sums["dy2"] / sums["n"] - (sums["dy"] / sums["n"]) ** 2
+        var_p = sums["dp2"] / sums["n"] - (sums["dp"] / sums["n"]) ** 2
+        covariance = sums["dydp"] / sums["n"] - sums["dy"] * sums["dp"] / sums["n"] ** 2
+        least = (CONSTANT * size) ** 2
+        defined = (var_y > least) & (var_p > least)
+        return np.where(defined, covariance / np.sqrt(var_y * var_p), np.nan)
+
+
+def _weighted_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """(F, R) → (R,) over folds, leaving out what is not defined."""
+    weights = np.where(np.isnan(values), 0, weights)
+    return np.asarray(np.nansum(values * weights, axis=0) / weights.sum(axis=0))
+
+
+def _percentiles(values: FloatArray, tails: list[float]) -> tuple[float, float]:
+    defined = values[~np.isnan(values)]
+    if defined.size == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, tails)
+    return float(low), float(high)
+
+
+def _size(values: FloatArray) -> float:
+    return float(np.abs(values).max())
+
+
+def _correlation(a: FloatArray, b: FloatArray, size_a: float, size_b: float) -> float | None:
+    """Of two centred arrays; ``size`` is the magnitude that their spread is compared with."""
+    spread_a, spread_b = float(np.mean(a**2)) ** 0.5, float(np.mean(b**2)) ** 0.5
+    if spread_a <= CONSTANT * size_a or spread_b <= CONSTANT * size_b:
+        return None
+    return float(np.clip(np.mean(a * b) / (spread_a * spread_b), -1, 1))
+
+
+def _spearman(a: FloatArray, b: FloatArray) -> float | None:
+    if pearson(a, b) is None:
+        return None
+    return pearson(rankdata(a), rankdata(b))
+
+
+def _within(y: FloatArray, y_pred: FloatArray, groups: npt.NDArray[np.str_]) -> float | None:
+    _, of_row = np.unique(groups, return_inverse=True)
+    counts = np.bincount(of_row)
+    y_own = y - (np.bincount(of_row, y) / counts)[of_row]
+    pred_own = y_pred - (np.bincount(of_row, y_pred) / counts)[of_row]
+    return _correlation(y_own, pred_own, _size(y), _size(y_pred))

@@ -1,0 +1,225 @@
+"""K small perceptrons trained side by side: one batched product serves them all.
+
+Axes: K networks, N training rows, B rows of a mini-batch, D features, P parameters of a network.
+Every network has its own initial weights, order of rows and stopping time, and ends where it would
+have ended alone: to the last bit, as long as no product is of a single matrix, which BLAS rounds
+otherwise. So there are always two in a batch, if need be a companion that nobody asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+ALIGNMENT = 16
+"""Parameters start at multiples of this, so that neither vector instructions nor matrix products
+can treat a network differently for its place among others."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the networks are trained; fields as in ``MlpSettings``."""
+
+    widths: tuple[int, ...]
+    """Features, hidden widths, 1."""
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    weight_decay: float
+    patience: int | None
+    """None: no early stopping."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows to train on and, for early stopping, to validate on."""
+
+    X: Tensor
+    """(N, D), shared by all networks."""
+    Y: Tensor
+    """(K, N)"""
+    X_validation: Tensor
+    """(n, D)"""
+    Y_validation: Tensor
+    """(K, n)"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Networks after training."""
+
+    widths: tuple[int, ...]
+    parameters: Tensor
+    """(K, P): the best of each network (early stopping), or its last."""
+    epochs: list[int]
+    """(K) epochs run."""
+    best_epochs: list[int]
+    """(K) epoch, counted from 1, that the parameters are of."""
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """(K, n) outputs for rows ``X`` (n, D), one network at a time."""
+        networks = [_views(flat[None], self.widths) for flat in self.parameters]
+        return torch.cat([_forward(network, X[None])[-1].squeeze(2) for network in networks])
+
+
+def train(data: Data, recipe: Recipe, seeds: Sequence[int]) -> Trained:
+    """Train network k on (X, Y[k]) by mean squared error and Adam, with ``seeds[k]`` alone.
+
+    A seed's generator first draws the weights as ``torch.nn.Linear`` does, layer by layer, then a
+    permutation of the rows an epoch. With ``patience``, a network whose validation loss has not
+    fallen for that many epochs leaves the batch.
+    """
+    run = _Run(data, recipe, seeds)
+    for epoch in range(1, recipe.epochs + 1):
+        run.train_epoch()
+        if recipe.patience is None:
+            run.keep_all(epoch)
+        elif not run.validate(epoch, recipe.patience):
+            break
+    return Trained(recipe.widths, run.best, run.epochs, run.best_epochs)
+
+
+class _Run:
+    """The state of K networks in training; ``active`` are in the batch, ``running`` unfinished."""
+
+    def __init__(self, data: Data, recipe: Recipe, seeds: Sequence[int]) -> None:
+        n_networks = len(seeds)
+        self._data, self._recipe = data, recipe
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.active = list(range(n_networks))
+        self.running = set(self.active)
+        if n_networks == 1:
+            self._generators.append(torch.Generator().manual_seed(seeds[0]))
+            self._data = Data(data.X, data.Y[[0, 0]], data.X_validation, data.Y_validation[[0, 0]])
+            self.active = [0, 1]
+        initial = [_initial(recipe.widths, generator) for generator in self._generators]
+        self._parameters = torch.stack(initial).to(data.X.dtype)
+        self._optimizer = torch.optim.Adam(
+            [self._parameters],
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self._set_views()
+        self.best = torch.full_like(self._parameters[:n_networks], torch.nan)
+        self.epochs, self.best_epochs = [0] * n_networks, [0] * n_networks
+        self._best_loss = [float("inf")] * n_networks
+
+    def train_epoch(self) -> None:
+        """One pass over the training rows, each network in its own order."""
+        data, recipe = self._data, self._recipe
+        n_rows = len(data.X)
+        order = torch.stack(
+            [torch.randperm(n_rows, generator=self._generators[k]) for k in self.active]
+        )
+        targets = data.Y[self.active].gather(1, order)
+        for start in range(0, n_rows, recipe.batch_size):
+            rows = order[:, start : start + recipe.batch_size]
+            batch = data.X[rows]  # (K, B, D)
+            self._gradients(batch, targets[:, start : start + recipe.batch_size, None])
+            self._optimizer.step()
+
+    def keep_all(self, epoch: int) -> None:
+        """Note that every network has reached ``epoch``; its last parameters are the result."""
+        n_networks = len(self.epochs)
+        self.best = self._parameters[:n_networks]
+        self.epochs = self.best_epochs = [epoch] * n_networks
+
+    def validate(self, epoch: int, patience: int) -> bool:
+        """Keep what is best so far, stop who has waited long enough; whether any goes on."""
+        rows = self._data.X_validation.expand(len(self.active), -1, -1)
+        outputs = _forward(self._weights, rows)[-1].squeeze(2)
+        losses = (outputs - self._data.Y_validation[self.active]).square().mean(dim=1).tolist()
+        for position, (k, loss) in enumerate(zip(self.active, losses, strict=True)):
+            if k not in self.running:
+                continue
+            self.epochs[k] = epoch
+            if loss < self._best_loss[k]:
+                self._best_loss[k], self.best_epochs[k] = loss, epoch
+                self.best[k] = self._parameters[position]  # copies the values
+            if epoch - self.best_epochs[k] >= patience:
+                self.running.remove(k)
+        self._drop_finished()
+        return bool(self.running)
+
+    def _gradients(self, batch: Tensor, targets: Tensor) -> None:
+        """Gradient of the mean squared error over ``batch`` (K, B, D), into the parameters' own.
+
+        By hand: with mini-batches this small, half of autograd's time is its bookkeeping.
+        """
+        outputs = _forward(self._weights, batch)
+        gradient = (outputs.pop() - targets).mul_(2 / batch.shape[1])  # (K, B, 1)
+        for (weight, _), (d_weight, d_bias) in zip(
+            reversed(self._weights), reversed(self._d_weights), strict=True
+        ):
+            inputs = outputs.pop()
+            torch.bmm(inputs.transpose(1, 2), gradient, out=d_weight)
+            torch.sum(gradient, 1, keepdim=True, out=d_bias)
+            if outputs:
+                gradient = torch.bmm(gradient, weight.transpose(1, 2)).mul_(inputs > 0)
+
+    def _drop_finished(self) -> None:
+        """Take finished networks out of the batch, as long as two remain."""
+        ranked = sorted(self.active, key=lambda k: k not in self.running)
+        kept = ranked[: max(2, len(self.running))]
+        if len(kept) == len(self.active):
+            return
+        positions = [self.active.index(k) for k in kept]
+        state = self._optimizer.state.pop(self._parameters)
+        self._parameters = self._parameters[positions]
+        self._optimizer.param_groups[0]["params"] = [self._parameters]
+        self._optimizer.state[self._parameters] = {
+            name: value if name == "step" else value[positions] for name, value in state.items()
+        }
+        self.active = kept
+        self._set_views()
+
+    def _set_views(self) -> None:
+        self._parameters.grad = torch.zeros_like(self._parameters)
+        self._weights = _views(self._parameters, self._recipe.widths)
+        self._d_weights = _views(self._parameters.grad, self._recipe.widths)
+
+
+def _forward(weights: list[tuple[Tensor, Tensor]], batch: Tensor) -> list[Tensor]:
+    """Input and every layer's output, (K, B, width) each; ReLU after all layers but the last."""
+    outputs = [batch]
+    for weight, bias in weights:
+        if len(outputs) > 1:
+            outputs[-1].relu_()
+        outputs.append(torch.baddbmm(bias, outputs[-1], weight))
+    return outputs
+
+
+def _views(flat: Tensor, widths: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """(weight (K, in, out), bias (K, 1, out)) of every layer, sharing the memory of (K, P)."""
+    views, start = [], 0
+    for n_in, n_out in pairwise(widths):
+        weight = flat[:, start : start + n_in * n_out].view(-1, n_in, n_out)
+        start += _aligned(n_in * n_out)
+        bias = flat[:, None, start : start + n_out]
+        start += _aligned(n_out)
+        views.append((weight, bias))
+    return views
+
+
+def n_parameters(widths: Sequence[int]) -> int:
+    """P: the parameters of one network, padding included."""
+    pairs = pairwise(widths)
+    return sum(_aligned(n_in * n_out) + _aligned(n_out) for n_in, n_out in pairs)
+
+
+def _initial(widths: Sequence[int], generator: torch.Generator) -> Tensor:
+    """(P,) float32, drawn as ``torch.nn.Linear`` draws: U(±1/√in) for weights, then biases."""
+    flat = torch.zeros(1, n_parameters(widths))
+    for weight, bias in _views(flat, widths):
+        bound = weight.shape[1] ** -0.5
+        drawn = torch.empty(weight.shape[2], weight.shape[1])
+        weight[0] = drawn.uniform_(-bound, bound, generator=generator).T
+        bias[0, 0] = torch.empty(bias.shape[2]).uniform_(-bound, bound, generator=generator)
+    return flat[0]
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,16 @@
+"""The base of everything a user may set: unknown keys are refused, values are immutable."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """Settings of one job.
+
+    Every field changes the numbers and is hashed into ids, but for ``name``, which is for people.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def identity(self) -> dict[str, object]:
+        """The settings that change the numbers, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"name"})

@@ -1,0 +1,86 @@
+"""What is left of a plan: the cells that are not done, and the shards that they need."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.extract import Shard
+from jobs.store import CorruptShard, read_manifest
+from sweep.ledger import Record
+from sweep.plan import LayerTask, Plan, PlannedModel, layer_tasks, shards
+
+Wanted = Callable[[str, str, str], bool]
+"""Whether to work on (model, layer, probe)."""
+
+
+@dataclass
+class ModelWork:
+    """What is left to do for one model."""
+
+    planned: PlannedModel
+    tasks: deque[LayerTask]
+    shards: deque[Shard] = field(default_factory=deque)
+    extracting: int = 0
+    """Shards that an executor has."""
+    dead: bool = False
+    """Its extraction failed: nothing more is done for it."""
+
+    @property
+    def extracted(self) -> bool:
+        """Every shard is there."""
+        return not self.shards and self.extracting == 0
+
+
+def find_work(
+    plan: Plan,
+    table: pd.DataFrame,
+    cache: Path,
+    records: dict[str, Record],
+    *,
+    wanted: Wanted,
+    on_corrupt: Callable[[CorruptShard], object],
+) -> list[ModelWork]:
+    """The models that have cells left, in plan order, with their missing shards.
+
+    Failed cells are left to do; ``on_corrupt`` is told of shards that cannot be used as they are.
+    """
+    tasks: dict[str, deque[LayerTask]] = {model.name: deque() for model in plan.models}
+    for task in layer_tasks(plan):
+        cells = tuple(
+            cell
+            for cell in task.cells
+            if wanted(task.model.name, task.layer.name, cell.probe)
+            and not is_done(records, cell.cell_id)
+        )
+        if cells:
+            tasks[task.model.name].append(LayerTask(task.model, task.layer, cells))
+    return [
+        ModelWork(model, tasks[model.name], deque(missing_shards(model, table, cache, on_corrupt)))
+        for model in plan.models
+        if tasks[model.name]
+    ]
+
+
+def is_done(records: dict[str, Record], cell_id: str) -> bool:
+    """Whether a cell has its scores."""
+    return cell_id in records and records[cell_id].status == "done"
+
+
+def missing_shards(
+    model: PlannedModel,
+    table: pd.DataFrame,
+    cache: Path,
+    on_corrupt: Callable[[CorruptShard], object],
+) -> Iterator[Shard]:
+    """The model's shards that are not in the cache, or not whole."""
+    for planned in model.sets:
+        for shard in shards(planned, table, cache):
+            try:
+                if read_manifest(shard.folder, shard.index) is None:
+                    yield shard
+            except CorruptShard as error:
+                on_corrupt(error)
+                yield shard

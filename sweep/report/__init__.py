@@ -1,0 +1,1 @@
+"""What a run leaves for people: tables, plots and a page, all from the reduced records alone."""

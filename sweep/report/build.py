@@ -1,0 +1,54 @@
+"""Everything a run leaves for people, rebuilt from its ledger."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweep.report.page import write_page
+from sweep.report.plots import write_plots
+from sweep.report.tables import write_tables
+from sweep.results import Run
+
+NAMED = 3
+"""Utterances that a footnote names; the rest are counted."""
+
+
+def build_report(run: Run) -> Path:
+    """Write the run's tables, plots and ``report.html``, replacing those of before.
+
+    Returns:
+        The page.
+    """
+    notes = list(footnotes(run))
+    folder = run.folder
+    write_tables(folder.tables, run.metrics, run.layers, run.models, notes)
+    plots = write_plots(folder.plots, run.layers)
+    write_page(
+        folder.report,
+        name=run.plan.name,
+        layers=run.layers,
+        models=run.models,
+        notes=notes,
+        provenance=run.provenance,
+        plots=plots,
+    )
+    return folder.report
+
+
+def footnotes(run: Run) -> Iterator[str]:
+    """What a reader of the tables must know: what is missing from them, and from the data."""
+    counts = Counter(record.status for record in run.records.values())
+    left = run.plan.n_cells - counts["done"] - counts["failed"]
+    if left:
+        yield f"{left} of {run.plan.n_cells} cells are not done yet."
+    errors = Counter(r.error for r in run.records.values() if r.status == "failed")
+    for error, count in errors.most_common():
+        yield f"{count} cells failed: {error}"
+    reasons: dict[str, list[str]] = {}
+    for skipped in run.skipped:
+        reasons.setdefault(skipped.reason.partition(":")[0], []).append(skipped.utterance_id)
+    for reason, names in reasons.items():
+        shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+        yield f"{len(names)} utterances skipped, {reason}: {shown} (all in skipped.csv)"
+    if run.spec.corpus.kind == "espeak":
+        yield "The corpus is synthetic speech (espeak-ng): nothing here is about human speakers."

@@ -1,0 +1,249 @@
+"""One panel of curves: a score over layers, a line a model, with everything it is compared to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from sweep.report.depth import Depth
+from sweep.report.style import COLOURS, short
+
+BASELINE = "baseline:"
+"""How the names of baseline models begin."""
+Line = tuple[str, Literal["-"] | tuple[float, tuple[float, ...]]]
+"""Colour and line style of a model."""
+LINES: tuple[Literal["-"] | tuple[float, tuple[float, ...]], ...] = ("-", (0, (5, 1.5)))
+"""Each goes once through the colours."""
+MOST_LINES = len(COLOURS) * len(LINES)
+"""Models that get a colour of their own, the best first; the others are thin grey lines."""
+_GREY = "#BBBBBB"
+_BASELINE_LINES = ((0, (4, 1.5, 1, 1.5)), (0, (8, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 2)))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A column of layers.csv as it is drawn."""
+
+    column: str
+    label: str
+    high_is_good: bool
+    mean: str | None
+    """Column of the mean predictor's score; None where that is 0."""
+    worst: float | None
+    """Where the axis may be cut, in units of the mean predictor's score (for R²: absolute)."""
+
+
+R2 = Score("r2", "R²", True, None, -1.0)
+MSE = Score("mse", "MSE", False, "mean_mse", 2.0)
+MAE = Score("mae", "MAE", False, "mean_mae", 2.0)
+PEARSON = Score("pearson", "Pearson r", True, None, None)
+CCA = Score("pearson", "held-out canonical correlation", True, None, None)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The value axis, and where it was cut."""
+
+    low: float
+    high: float
+    cut: float | None = None
+    note: str = ""
+
+
+def models_in(layers: pd.DataFrame) -> list[str]:
+    """The models that have curves, in the order of the table: all but the baselines."""
+    return [str(m) for m in layers["model"].unique() if not str(m).startswith(BASELINE)]
+
+
+def line_styles(layers: pd.DataFrame) -> dict[str, Line]:
+    """Colour and line style of every model, the same in all figures of a run."""
+    models = models_in(layers)
+    chosen = models
+    if len(models) > MOST_LINES:
+        best = layers.groupby("model", sort=False)["r2"].max().fillna(-np.inf)
+        chosen = sorted(models, key=lambda model: -best[model])[:MOST_LINES]
+        chosen = [model for model in models if model in chosen]
+    styles: dict[str, Line] = dict.fromkeys(models, (_GREY, "-"))
+    for number, model in enumerate(chosen):
+        styles[model] = (COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS)])
+    return styles
+
+
+def mean_score(score: Score, rows: pd.DataFrame) -> float:
+    """What predicting the mean of the training targets scores."""
+    return float(rows[score.mean].median()) if score.mean else 0.0
+
+
+def limits(score: Score, panels: Sequence[pd.DataFrame]) -> Limits:
+    """A value axis for ``panels`` that a few very bad layers cannot squeeze flat.
+
+    Where some points are worse than R² = -1, or than twice the error of the mean predictor, and at
+    least a quarter are not, it ends where these end; what lies beyond is told in the note.
+    """
+    rows = pd.concat(panels)
+    mean = mean_score(score, rows)
+    points = _finite(rows[score.column])
+    ends = [rows[c] for c in (f"{score.column}_low", f"{score.column}_high")]
+    reach = _finite(pd.concat([rows[score.column], *ends, pd.Series([mean])]))
+    if score.column == "r2":
+        reach = np.concatenate([reach, _finite(rows["r2_control"])])
+    sign = 1.0 if score.high_is_good else -1.0
+    inside = reach
+    if score.worst is not None:
+        inside = reach[sign * reach >= sign * score.worst * (mean if score.mean else 1.0)]
+    cut = inside.size < reach.size and float(np.mean(np.isin(points, inside))) >= 0.25
+    shown = inside if cut else reach
+    pad = 0.05 * float(np.ptp(shown)) or 0.05 * abs(float(shown[0])) or 0.05
+    low, high = float(shown.min()) - pad, float(shown.max()) + pad
+    if not cut:
+        return Limits(low, high)
+    edge = low if score.high_is_good else high
+    return Limits(low, high, edge, _cut_note(points[sign * points < sign * edge], edge, score))
+
+
+def _cut_note(beyond: npt.NDArray[np.float64], cut: float, score: Score) -> str:
+    start = f"Axis cut at {_signed(f'{cut:.2g}')}: "
+    if beyond.size == 0:
+        return start + "some intervals reach further."
+    furthest = beyond.min() if score.high_is_good else beyond.max()
+    far = _signed(f"{furthest:.3g}")
+    lie = "point lies" if beyond.size == 1 else "points lie"
+    mark = "▼" if score.high_is_good else "▲"
+    return f"{start}{beyond.size} {lie} beyond ({mark}), the furthest at {far}."
+
+
+def draw_panel(
+    axes: Axes,
+    rows: pd.DataFrame,
+    score: Score,
+    depth: Depth,
+    styles: dict[str, Line],
+    limit: Limits,
+) -> None:
+    """Draw the rows of one target and probe on ``axes``."""
+    axes.set_ylim(limit.low, limit.high)
+    axes.axhline(mean_score(score, rows), color="black", linestyle="--", linewidth=0.9, zorder=2)
+    for number, model in enumerate(baselines_in(rows)):
+        value = rows.loc[rows["model"] == model, score.column].iloc[0]
+        axes.axhline(value, **_baseline_style(number), zorder=2)  # type: ignore[arg-type]
+    coloured = sorted(models_in(rows), key=lambda model: styles[model][0] != _GREY)
+    for number, model in enumerate(coloured):
+        group = rows[rows["model"] == model].sort_values("layer_index")
+        x = depth.x(model, group["layer_index"])
+        if max(depth.last.values()) == 0:  # one layer in all: beside, not above each other
+            x = x + 0.8 * ((number + 0.5) / len(coloured) - 0.5)
+        _draw_model(axes, group, score, x, styles[model])
+        _mark_beyond(axes, group, score, x, styles[model], limit)
+
+
+def _draw_model(
+    axes: Axes, group: pd.DataFrame, score: Score, x: npt.NDArray[np.float64], style: Line
+) -> None:
+    colour, line = style
+    y = group[score.column].to_numpy(dtype=float)
+    low, high = (group[f"{score.column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
+    if colour == _GREY:
+        dot = "." if len(x) == 1 else None
+        axes.plot(x, y, color=colour, linewidth=0.5, marker=dot, zorder=1.5)
+        return
+    marker = "o" if len(x) <= 12 else None
+    axes.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=2.5, zorder=3)
+    if len(x) == 1:
+        axes.vlines(x, low, high, color=colour, linewidth=1.0, zorder=3)
+    else:
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
+    if score.column == "r2":
+        control = group["r2_control"].to_numpy(dtype=float)
+        dots = {"linestyle": ":", "marker": "." if len(x) == 1 else None, "markersize": 2}
+        axes.plot(x, control, color=colour, linewidth=0.8, zorder=2.5, **dots)  # type: ignore
+    best = best_position(score, group)
+    if best is not None:
+        edge = {"markeredgecolor": "white", "markeredgewidth": 0.7, "markersize": 5.5}
+        axes.plot(x[best], y[best], "o", color=colour, zorder=4, clip_on=False, **edge)  # type: ignore
+
+
+def _mark_beyond(
+    axes: Axes,
+    group: pd.DataFrame,
+    score: Score,
+    x: npt.NDArray[np.float64],
+    style: Line,
+    limit: Limits,
+) -> None:
+    """Triangles at the edge where points lie beyond a cut axis."""
+    if limit.cut is None:
+        return
+    y = group[score.column].to_numpy(dtype=float)
+    beyond = y < limit.cut if score.high_is_good else y > limit.cut
+    marker = "v" if score.high_is_good else "^"
+    at = np.full(int(beyond.sum()), limit.cut)
+    axes.plot(x[beyond], at, marker, color=style[0], markersize=2.5, clip_on=False, zorder=4)
+
+
+def best_position(score: Score, group: pd.DataFrame) -> int | None:
+    """Row of the best layer in ``group``; None when no layer has the score."""
+    y = group[score.column].to_numpy(dtype=float)
+    if np.isnan(y).all():
+        return None
+    return int(np.nanargmax(y) if score.high_is_good else np.nanargmin(y))
+
+
+def baselines_in(rows: pd.DataFrame) -> list[str]:
+    """Names of the baseline models, in the order of the table."""
+    return [str(m) for m in rows["model"].unique() if str(m).startswith(BASELINE)]
+
+
+def legend_entries(
+    rows: pd.DataFrame, score: Score, styles: dict[str, Line], *, name_best: bool
+) -> list[tuple[Artist, str]]:
+    """What the lines are, the models first; with ``name_best`` each with its best layer."""
+    entries: list[tuple[Artist, str]] = []
+    others = 0
+    for model in models_in(rows):
+        colour, line = styles[model]
+        group = rows[rows["model"] == model].sort_values("layer_index")
+        best = best_position(score, group)
+        if colour == _GREY:
+            others += 1
+            continue
+        label = short(model, 44)
+        if name_best and best is not None:
+            row = group.iloc[best]
+            value = (
+                f"{row[score.column]:z.3f}" if score.mean is None else f"{row[score.column]:.3g}"
+            )
+            label += f": best {short(row['layer'], 36)} ({_signed(value)})"
+        entries.append((Line2D([], [], color=colour, linestyle=line), label))
+    if others:
+        entries.append((Line2D([], [], color=_GREY, linewidth=0.5), f"{others} other models"))
+    entries.append((Line2D([], [], color="black", linestyle="--", linewidth=0.9), "mean predictor"))
+    for number, model in enumerate(baselines_in(rows)):
+        handle = Line2D([], [], **_baseline_style(number))  # type: ignore[arg-type]
+        entries.append((handle, short(model.removeprefix(BASELINE), 44) + " only"))
+    if score.column == "r2" and rows["r2_control"].notna().any():
+        dotted = Line2D([], [], color="#555555", linestyle=":", linewidth=0.8)
+        entries.append((dotted, "shuffled targets"))
+    entries.append((Patch(color="#555555", alpha=0.2, linewidth=0), "95 % interval over speakers"))
+    return entries
+
+
+def _baseline_style(number: int) -> dict[str, object]:
+    dashes = _BASELINE_LINES[number % len(_BASELINE_LINES)]
+    return {"color": "#666666", "linestyle": dashes, "linewidth": 0.9}
+
+
+def _signed(number: str) -> str:
+    """A minus sign instead of a hyphen, as on the axes."""
+    return number.replace("-", "−")
+
+
+def _finite(values: "pd.Series[float]") -> npt.NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    return array[np.isfinite(array)]

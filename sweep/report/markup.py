@@ -1,0 +1,124 @@
+"""Tables as text: Markdown and LaTeX, with names from outside escaped."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is printed, and the value that it is sorted by where a table can be sorted."""
+
+    text: str
+    key: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Raw text by row and column; whoever writes it out escapes it."""
+
+    header: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    """Columns that are aligned to the right."""
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def one_line(text: str) -> str:
+    """``text`` with line breaks, tabs and control characters turned into spaces."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def escape_markdown(text: str) -> str:
+    """``text`` as it is to be read, in a cell of a GitHub table or in a list.
+
+    Underscores inside a word and brackets that begin no link mean nothing in Markdown and stay
+    readable in the source.
+    """
+    text = re.sub(r"([\\`*|~$])", r"\\\1", one_line(text))
+    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
+    text = re.sub(r"\](?=[(\[:])", r"\\]", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _escape_item(text: str) -> str:
+    """A list item that stays a plain line: no heading or list of its own."""
+    return re.sub(r"^(\d*)([#+.)-])", r"\1\\\2", escape_markdown(text.strip()))
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "{''}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",
+    "]": "{]}",
+    "²": r"\textsuperscript{2}",
+    MISSING: r"\textendash{}",
+    **{c: "\\" + c for c in "$&#%_"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """``text`` as LaTeX prints it; a minus before a number becomes a minus sign.
+
+    Brackets are wrapped, or one at the start of a row would be taken for the argument of ``\\\\``.
+    """
+    escaped = "".join(_LATEX.get(c, c) for c in one_line(text)).replace("--", "-{}-")
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
+
+
+def to_markdown(table: Table, notes: Sequence[str]) -> str:
+    """A pipe table, its columns aligned in the source as well, and the notes below it."""
+    grid = [[escape_markdown(text) for text in table.header]]
+    grid += [[escape_markdown(cell.text) for cell in row] for row in table.rows]
+    widths = [max(3, *map(cell_len, column)) for column in zip(*grid, strict=True)]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = []
+        for text, width, right in zip(texts, widths, table.numeric, strict=True):
+            space = " " * (width - cell_len(text))
+            padded.append(space + text if right else text + space)
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * (width - right) + ":" * right
+        for width, right in zip(widths, table.numeric, strict=True)
+    ]
+    lines = [line(grid[0]), line(rule), *map(line, grid[1:])]
+    lines += [""] * bool(notes) + [f"- {_escape_item(note)}" for note in notes]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(table: Table, notes: Sequence[str], *, long: bool = False) -> str:
+    """A booktabs table to ``\\input``; ``long`` ones run over pages (longtable)."""
+    environment = "longtable" if long else "tabular"
+    columns = "".join("r" if right else "l" for right in table.numeric)
+    header = " & ".join(map(escape_latex, table.header)) + r" \\"
+    packages = "booktabs and longtable" if long else "booktabs"
+    lines = [
+        f"% Needs the packages {packages}, and UTF-8 input.",
+        f"\\begin{{{environment}}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        header,
+        r"\midrule",
+        *([r"\endhead", r"\bottomrule", r"\endfoot"] if long else []),
+    ]
+    lines += [" & ".join(escape_latex(cell.text) for cell in row) + r" \\" for row in table.rows]
+    wide = f"\\multicolumn{{{len(table.header)}}}{{@{{}}p{{0.95\\linewidth}}@{{}}}}"
+    below = [f"{wide}{{\\footnotesize {escape_latex(note)}}} \\\\" for note in notes]
+    if long:  # the rule at the foot of every page comes from \endfoot
+        lines += [r"\midrule"] * bool(notes) + below
+    else:
+        lines += [r"\bottomrule", *below]
+    return "\n".join([*lines, f"\\end{{{environment}}}"]) + "\n"

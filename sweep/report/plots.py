@@ -1,0 +1,194 @@
+"""The figures of a run, drawn from layers.csv alone."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from jobs.files import slug
+from sweep.report.curves import (
+    CCA,
+    MAE,
+    MSE,
+    PEARSON,
+    R2,
+    Limits,
+    Line,
+    Score,
+    draw_panel,
+    legend_entries,
+    limits,
+    line_styles,
+    models_in,
+)
+from sweep.report.depth import Depth, axis_height, depth_of, draw_depth, strips_height
+from sweep.report.heatmap import write_heatmap
+from sweep.report.markup import one_line
+from sweep.report.style import SMALL, WIDTH, figure_style, new_figure, save, short, text_width
+
+CCA_PROBE = "cca"
+PANELS_A_ROW = 4
+_LEGEND_ROW = 0.122
+"""Inches."""
+
+
+def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
+    """Write every figure as ``.png`` (300 dpi) and ``.svg``; equal numbers give equal bytes.
+
+    For each target ``overview_<target>`` (R² of all probes), then for each of its probes
+    ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA: ``cca_<target>``) and
+    ``heatmap_<target>_<probe>``. A score that no layer has gets no figure.
+
+    Returns:
+        The PNG files in reading order; the SVG beside each has the same stem.
+    """
+    curves = layers[layers["model"].isin(models_in(layers))]
+    if curves.empty:
+        return []
+    depth, styles = depth_of(curves), line_styles(layers)
+    taken: set[str] = set()
+    paths: list[Path | None] = []
+    with figure_style():
+        for target, rows in layers.groupby("target", sort=False):
+            name = _file_name(f"overview_{target}", taken)
+            paths.append(_write_overview(folder, name, str(target), rows, depth, styles))
+            for probe, cell in rows.groupby("probe", sort=False):
+                title = f"{one_line(str(target))} · {one_line(str(probe))}"
+                for score, stem in _scores(str(target), str(probe)):
+                    name = _file_name(stem, taken)
+                    paths.append(_write_curves(folder, name, title, cell, score, depth, styles))
+                name = _file_name(f"heatmap_{target}_{probe}", taken)
+                paths.append(write_heatmap(folder, name, title, cell, depth))
+    return [path for path in paths if path is not None]
+
+
+def _scores(target: str, probe: str) -> Iterator[tuple[Score, str]]:
+    for score in (R2, MSE, MAE):
+        yield score, f"{score.column}_{target}_{probe}"
+    if probe == CCA_PROBE:
+        yield CCA, f"cca_{target}"
+    else:
+        yield PEARSON, f"pearson_{target}_{probe}"
+
+
+def _file_name(stem: str, taken: set[str]) -> str:
+    """A file name for ``stem`` that no other figure has."""
+    name, number = slug(stem), 2
+    while name in taken:
+        name = f"{slug(stem)}-{number}"
+        number += 1
+    taken.add(name)
+    return name
+
+
+def _write_curves(
+    folder: Path,
+    name: str,
+    title: str,
+    rows: pd.DataFrame,
+    score: Score,
+    depth: Depth,
+    styles: dict[str, Line],
+) -> Path | None:
+    if rows.loc[rows["model"].isin(models_in(rows)), score.column].isna().all():
+        return None
+    limit = limits(score, [rows])
+    entries = legend_entries(rows, score, styles, name_best=True)
+    return _write_panels(folder, name, [(title, rows)], score, depth, styles, limit, entries)
+
+
+def _write_overview(
+    folder: Path,
+    name: str,
+    target: str,
+    rows: pd.DataFrame,
+    depth: Depth,
+    styles: dict[str, Line],
+) -> Path | None:
+    panels = [
+        (one_line(f"{target} · {probe}"), cell) for probe, cell in rows.groupby("probe", sort=False)
+    ]
+    if rows.loc[rows["model"].isin(models_in(rows)), "r2"].isna().all():
+        return None
+    limit = limits(R2, [cell for _, cell in panels])
+    entries = legend_entries(rows, R2, styles, name_best=False)
+    return _write_panels(folder, name, panels, R2, depth, styles, limit, entries)
+
+
+def _write_panels(
+    folder: Path,
+    name: str,
+    panels: Sequence[tuple[str, pd.DataFrame]],
+    score: Score,
+    depth: Depth,
+    styles: dict[str, Line],
+    limit: Limits,
+    entries: Sequence[tuple[Artist, str]],
+) -> Path:
+    """A figure of panels beside and below each other, one value axis and one legend for all.
+
+    Everything is placed in inches, so that a figure is exactly ``WIDTH`` wide and no text is cut.
+    """
+    across = min(len(panels), PANELS_A_ROW)
+    down = math.ceil(len(panels) / across)
+    columns = _legend_columns(entries)
+    height = 2.5 if len(panels) == 1 else 1.9
+    left, gap = 0.6, 0.16
+    right = 0.55 if len(depth.strips) > 1 else 0.12
+    width = (WIDTH - left - right - gap * (across - 1)) / across
+    top, axis = 0.26 + strips_height(depth), axis_height(depth, width)
+    below = 0.16 * bool(limit.note) + _LEGEND_ROW * math.ceil(len(entries) / columns) + 0.1
+    total = down * (top + height + axis) + below
+    figure = new_figure(total)
+    for number, (title, rows) in enumerate(panels):
+        row, column = divmod(number, across)
+        x = left + column * (width + gap)
+        y = total - row * (top + height + axis) - top - height
+        axes = figure.add_axes((x / WIDTH, y / total, width / WIDTH, height / total))
+        draw_panel(axes, rows, score, depth, styles, limit)
+        draw_depth(axes, depth, (width, height), at_edge=column == across - 1)
+        characters = int(width / text_width("n", 8))
+        figure.text(
+            x / WIDTH, (y + height + top - 0.06) / total, short(title, characters), va="top", size=8
+        )
+        if column == 0:
+            axes.set_ylabel(score.label)
+            axes.yaxis.set_label_coords(-0.44 / width, 0.5)
+        else:
+            axes.tick_params(labelleft=False)
+    _write_below(figure, entries, columns, limit.note, left / WIDTH, below, total)
+    return save(figure, folder, name)
+
+
+def _write_below(
+    figure: Figure,
+    entries: Sequence[tuple[Artist, str]],
+    columns: int,
+    note: str,
+    left: float,
+    below: float,
+    total: float,
+) -> None:
+    """The note on a cut axis and the legend, under the panels."""
+    if note:
+        figure.text(left, below / total, note, va="top", fontsize=SMALL, style="italic")
+    figure.legend(
+        [handle for handle, _ in entries],
+        [label for _, label in entries],
+        loc="upper left",
+        bbox_to_anchor=(left - 0.008, (below - 0.16 * bool(note)) / total),
+        ncols=columns,
+        borderaxespad=0,
+        borderpad=0.1,
+        labelspacing=0.45,
+        columnspacing=1.5,
+    )
+
+
+def _legend_columns(entries: Sequence[tuple[Artist, str]]) -> int:
+    """As many columns as the longest label leaves room for."""
+    widest = max(text_width(label, SMALL) for _, label in entries) + 0.5
+    return max(1, min(len(entries), 4, int((WIDTH - 0.6) / widest)))

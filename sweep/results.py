@@ -1,0 +1,231 @@
+"""A run as Python values: ``sweep.open_run("results/demo").layers``."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import yaml
+
+from jobs.corpus.table import Skipped, read_table
+from jobs.predictions import CellPredictions, read_predictions
+from jobs.reduce import Bootstrap, layer_curves, model_table
+from jobs.store import read_layer
+from sweep.ledger import Record, read_records
+from sweep.plan import Plan, PlannedModel, layer_tasks
+from sweep.run_folder import RunFolder
+from sweep.spec import Spec
+
+METRIC_COLUMNS = (
+    "model", "layer", "layer_index", "target", "probe", "seed", "fold", "control", "n_train",
+    "n_test", "mse", "mae", "rmse", "r2", "pearson", "spearman", "within_speaker", "mean_mse",
+    "mean_mae", "seconds", "cell_id",
+)  # fmt: skip
+"""Columns of ``metrics.csv`` that are always there; what probes tell of themselves is beside."""
+
+
+class RunError(ValueError):
+    """A folder that is not a run, or a question that the run has no answer to."""
+
+
+def open_run(path: str | Path) -> "Run":
+    """The run in the folder ``path``, finished or not.
+
+    Raises:
+        RunError: there is no run.
+    """
+    folder = RunFolder(Path(path))
+    if not folder.plan.exists():
+        raise RunError(
+            f"{path} is not a run: expected {folder.plan.name} in it; give the folder of a run "
+            "that was started with `sweep run`, such as results/demo"
+        )
+    return Run(folder)
+
+
+class Run:
+    """A run's spec, plan, tables, predictions and activations, read when first asked for."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec as it was resolved."""
+        return Spec.model_validate(yaml.safe_load(self.folder.spec.read_text()))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Everything that the run consists of."""
+        return Plan.model_validate_json(self.folder.plan.read_text())
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Where the numbers come from."""
+        values: dict[str, Any] = json.loads(self.folder.provenance.read_text())
+        return values
+
+    @cached_property
+    def utterances(self) -> pd.DataFrame:
+        """The utterance table, with the targets."""
+        return read_table(self.folder.utterances)
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """The planned cells that are finished, done or failed, by cell id, in plan order."""
+        found, _ = read_records(self.folder.ledger)
+        planned = (cell.cell_id for task in layer_tasks(self.plan) for cell in task.cells)
+        return {cell_id: found[cell_id] for cell_id in planned if cell_id in found}
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """A row a done cell: its place, its scores, what its probe chose, its seconds and id."""
+        return metrics_table(self.records.values())
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """A row per model × layer × target × probe, with intervals."""
+        orders = {  # the spec's own order, for rows and legends
+            "model": [model.name for model in self.plan.models],
+            "target": list(self.plan.targets),
+            "probe": list(self.plan.probes),
+        }
+        metrics = self.metrics.assign(
+            **{
+                name: pd.Categorical(self.metrics[name], categories=order, ordered=True)
+                for name, order in orders.items()
+            }
+        )
+        table = self.utterances
+        speakers = dict(zip(table["utterance_id"], table["speaker_id"], strict=True))
+        bootstrap = Bootstrap(resamples=self.spec.bootstrap.resamples)
+        return layer_curves(metrics, self._cell_predictions, speakers, bootstrap)
+
+    @cached_property
+    def models(self) -> pd.DataFrame:
+        """The comparison table: a row per model × target × probe, baselines among them."""
+        return model_table(self.layers)
+
+    @cached_property
+    def skipped(self) -> list[Skipped]:
+        """Utterances that were left out, and why."""
+        if not self.folder.skipped.exists():
+            return []
+        with self.folder.skipped.open(newline="", encoding="utf-8") as file:
+            return [Skipped(**row) for row in csv.DictReader(file)]
+
+    def predictions(
+        self,
+        model: str,
+        layer: str,
+        *,
+        probe: str | None = None,
+        target: str | None = None,
+        control: str = "none",
+    ) -> pd.DataFrame:
+        """Test predictions of a layer, a row per utterance × probe × target × seed.
+
+        Returns:
+            Columns ``utterance_id, speaker_id, probe, target, control, seed, fold, y_true,
+            y_pred``, the values in the target's unit.
+
+        Raises:
+            RunError: no done cell fits.
+        """
+        chosen = [
+            record
+            for record in self.records.values()
+            if record.status == "done"
+            and (record.model, record.layer, record.control) == (model, layer, control)
+            and probe in (None, record.probe)
+            and target in (None, record.target)
+        ]
+        if not chosen:
+            raise RunError(
+                f"no finished cell for model {model!r}, layer {layer!r}, probe {probe!r}, target "
+                f"{target!r}, control {control!r}; `.metrics` lists what there is"
+            )
+        speaker = self.utterances.set_index("utterance_id")["speaker_id"]
+        frames = []
+        for record in chosen:
+            cell = self._cell_predictions(record.cell_id)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "utterance_id": cell.utterance_id,
+                        "speaker_id": speaker.loc[list(cell.utterance_id)].to_numpy(),
+                        "probe": record.probe,
+                        "target": record.target,
+                        "control": record.control,
+                        "seed": record.seed,
+                        "fold": record.fold,
+                        "y_true": cell.y_true,
+                        "y_pred": cell.y_pred,
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+    def activations(self, model: str, layer: str) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """Utterance ids and pooled activations (utterances, width) of a layer, probed or not.
+
+        Raises:
+            RunError: the run has no such model.
+            jobs.store.CorruptShard: activations are missing or damaged.
+        """
+        cache = Path(self.provenance["cache"])
+        ids: list[str] = []
+        arrays = []
+        for planned in self._model(model).sets:
+            names, array = read_layer(planned.folder(cache), planned.n_shards, layer)
+            ids += names
+            arrays.append(array)
+        return ids, np.concatenate(arrays)
+
+    def _model(self, name: str) -> PlannedModel:
+        for model in self.plan.models:
+            if model.name == name:
+                return model
+        names = ", ".join(model.name for model in self.plan.models)
+        raise RunError(f"the run has no model {name!r}: expected one of {names}")
+
+    def _cell_predictions(self, cell_id: str) -> CellPredictions:
+        """Predictions of a done cell; the last file read is kept, for its cells stand together."""
+        path = self.folder.predictions / self.records[cell_id].predictions
+        if self._last_file[0] != path:
+            self._last_file = (path, read_predictions(path))
+        return self._last_file[1][cell_id]
+
+    _last_file: tuple[Path | None, dict[str, CellPredictions]] = (None, {})
+
+
+def metrics_table(records: Iterable[Record]) -> pd.DataFrame:
+    """``metrics.csv``: the done cells of ``records``, a row each."""
+    rows = list(_metric_rows(records))
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(METRIC_COLUMNS))
+
+
+def _metric_rows(records: Iterable[Record]) -> Iterator[dict[str, object]]:
+    for record in records:
+        if record.status == "done":
+            yield {
+                "model": record.model,
+                "layer": record.layer,
+                "layer_index": record.layer_index,
+                "target": record.target,
+                "probe": record.probe,
+                "seed": record.seed,
+                "fold": record.fold,
+                "control": record.control,
+                "n_train": record.n_train,
+                "n_test": record.n_test,
+                **record.scores,
+                **record.details,
+                "seconds": record.seconds,
+                "cell_id": record.cell_id,
+            }

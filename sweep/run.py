@@ -1,0 +1,200 @@
+"""``sweep run``: from a spec file to tables and plots."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from signal import Signals
+from time import perf_counter
+from typing import Literal
+
+from jobs.corpus.table import Skipped, write_table
+from jobs.files import atomic_path, write_text
+from jobs.store import read_manifest
+from sweep.backlog import Wanted, is_done
+from sweep.driver import Driver, Status
+from sweep.events import EventLog
+from sweep.executors import Executor, InlineExecutor, ray_session
+from sweep.ledger import Ledger
+from sweep.lock import run_lock
+from sweep.logs import driver_log
+from sweep.plan import Plan, layer_tasks
+from sweep.prepare import Prepared, prepare
+from sweep.provenance import collect
+from sweep.recorder import Recorder
+from sweep.report.build import build_report
+from sweep.results import open_run
+from sweep.run_folder import RunFolder
+from sweep.spec import Spec, load_spec
+from sweep.stop import StopSignal
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run; changes no number."""
+
+    where: Literal["local", "inline", "cluster"] = "local"
+    address: str | None = None
+    """Of the cluster."""
+    out: Path | None = None
+    cache: Path = Path("results/.cache")
+    overrides: Sequence[str] = ()
+    """``KEY=VALUE`` assignments to the spec."""
+    only: str | None = None
+    """Glob over ``model/layer/probe``: what to work on."""
+    fail_fast: bool = False
+    fresh: bool = False
+    """Forget the run's ledger."""
+    arguments: Sequence[str] = field(default=())
+    """The command line, for provenance."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run."""
+
+    folder: RunFolder
+    status: Status
+    done: int
+    """Planned cells that have their scores."""
+    failed: int
+    """Planned cells that failed."""
+    ran_shards: int
+    """Shards that this run extracted or tried to."""
+    ran_cells: int
+    """Cells that this run probed or tried to."""
+    stopped_by: Signals | None
+    """The signal that interrupted it."""
+
+
+def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResult:
+    """Run what is left of a spec, then rebuild its tables and plots.
+
+    Raises:
+        SpecError: the spec is wrong; nothing was started or written.
+        ClusterError: Ray cannot run it.
+        RunIsLocked: another driver works on the run.
+    """
+    spec, source = load_spec(spec_path, options.overrides)
+    with _stage(events, "prepare"):
+        prepared = prepare(spec, source, options.cache)
+    folder = RunFolder(options.out or Path("results") / spec.name)
+    with run_lock(folder.lock), driver_log(folder.driver_log):
+        if options.fresh:
+            _forget(folder)
+        _write_inputs(folder, prepared, options)
+        events.open(folder.events)
+        with Ledger(folder.ledger) as ledger:
+            return _run(folder, prepared, options, ledger, events)
+
+
+def _run(
+    folder: RunFolder, prepared: Prepared, options: RunOptions, ledger: Ledger, events: EventLog
+) -> RunResult:
+    start = perf_counter()
+    recorder = Recorder(prepared.plan, ledger, events)
+    for line in ledger.damaged:
+        recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
+    driver = Driver(
+        prepared.plan,
+        prepared.table,
+        folder,
+        options.cache,
+        ledger,
+        recorder,
+        wanted=_wanted(options.only),
+        fail_fast=options.fail_fast,
+    )
+    n_shards, n_cells = driver.n_shards, driver.n_cells
+    _announce(prepared.plan, driver, events)
+    stop = StopSignal()
+    status: Status = "done"
+    if n_cells:
+        with _executor(prepared.spec, options) as executor, stop:
+            status = driver.run(executor, stop)
+    if status != "interrupted":
+        with _stage(events, "report"):
+            _write_skipped(folder, [*prepared.skipped, *_skipped(prepared.plan, options.cache)])
+            build_report(open_run(folder.root))
+    done, failed = _count(prepared.plan, ledger)
+    status = "failed" if failed and status == "done" else status
+    seconds = perf_counter() - start
+    events.emit("run_finished", status=status, done=done, failed=failed, seconds=seconds)
+    return RunResult(folder, status, done, failed, n_shards, n_cells, stop.received)
+
+
+def _executor(spec: Spec, options: RunOptions) -> AbstractContextManager[Executor]:
+    if options.where == "inline":
+        return nullcontext(InlineExecutor(spec.compute))
+    return ray_session(spec.compute, options.address if options.where == "cluster" else None)
+
+
+def _announce(plan: Plan, driver: Driver, events: EventLog) -> None:
+    total_shards = sum(planned.n_shards for model in plan.models for planned in model.sets)
+    totals = {"extract": total_shards, "probe": plan.n_cells}
+    done = {
+        "extract": total_shards - driver.n_shards,
+        "probe": plan.n_cells - driver.n_cells,
+    }
+    models = [model.name for model in plan.models]
+    events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
+
+
+def _wanted(only: str | None) -> Wanted:
+    if only is None:
+        return lambda model, layer, probe: True
+    return lambda model, layer, probe: fnmatchcase(f"{model}/{layer}/{probe}", only)
+
+
+def _write_inputs(folder: RunFolder, prepared: Prepared, options: RunOptions) -> None:
+    """What the run is made of, before anything runs."""
+    write_text(folder.spec, prepared.spec.to_yaml())
+    write_table(folder.utterances, prepared.table)
+    write_text(folder.plan, prepared.plan.model_dump_json(indent=1))
+    provenance = collect(prepared.plan, options.cache, options.arguments, options.where)
+    write_text(folder.provenance, json.dumps(provenance, indent=1))
+
+
+def _forget(folder: RunFolder) -> None:
+    folder.ledger.unlink(missing_ok=True)
+    folder.events.unlink(missing_ok=True)
+    shutil.rmtree(folder.predictions, ignore_errors=True)
+
+
+def _skipped(plan: Plan, cache: Path) -> Iterator[Skipped]:
+    """Utterances that extraction left out, each once: every model reads the same audio."""
+    seen = set()
+    for model in plan.models:
+        for planned in model.sets:
+            for index in range(planned.n_shards):
+                manifest = read_manifest(planned.folder(cache), index)
+                for skipped in manifest.skipped if manifest else ():
+                    if skipped not in seen:
+                        seen.add(skipped)
+                        yield skipped
+
+
+def _write_skipped(folder: RunFolder, skipped: Sequence[Skipped]) -> None:
+    with atomic_path(folder.skipped) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["utterance_id", "path", "reason"])
+        writer.writeheader()
+        writer.writerows(vars(one) for one in skipped)
+
+
+def _count(plan: Plan, ledger: Ledger) -> tuple[int, int]:
+    ids = [cell.cell_id for task in layer_tasks(plan) for cell in task.cells]
+    done = sum(is_done(ledger.records, cell_id) for cell_id in ids)
+    failed = sum(cell_id in ledger.records for cell_id in ids) - done
+    return done, failed
+
+
+@contextmanager
+def _stage(events: EventLog, name: str) -> Iterator[None]:
+    start = perf_counter()
+    events.emit("stage_started", stage=name)
+    yield
+    events.emit("stage_finished", stage=name, seconds=perf_counter() - start)

@@ -1,0 +1,187 @@
+"""What the verbs print on standard output."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs.models import ModelError, ModelInfo, ModelSettings, describe_model
+from jobs.models.taps import Pooling
+from jobs.models.wespeaker import ARCHITECTURES, WespeakerSettings
+from sweep.backlog import find_work
+from sweep.events import read_events
+from sweep.ledger import read_records
+from sweep.plan import Plan, why_stale
+from sweep.prepare import Prepared, prepare
+from sweep.progress import Progress
+from sweep.report import markup
+from sweep.report.tables import models_table
+from sweep.results import Run, open_run
+from sweep.run import RunResult
+from sweep.run_folder import RunFolder
+from sweep.spec import load_spec
+from sweep.wording import printable, status_lines
+
+
+class UsageError(ValueError):
+    """A value on the command line that does not make sense; the message says what would."""
+
+
+def print_result(result: RunResult) -> None:
+    """The comparison table of a run, and what the run did."""
+    if result.status != "interrupted":
+        _print(_comparison(models_table(open_run(result.folder.root).models)))
+        print(f"report: {result.folder.report}")
+    if not result.ran_cells:
+        print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
+    else:
+        ran = f"ran {result.ran_cells} cells and extracted {result.ran_shards} shards"
+        print(f"{result.status}: {result.done} cells done, {result.failed} failed; {ran}")
+
+
+def print_plan(path: Path, overrides: Sequence[str], out: Path | None, cache: Path) -> None:
+    """What `sweep run` would do."""
+    spec, source = load_spec(path, overrides)
+    prepared = prepare(spec, source, cache)
+    folder = RunFolder(out or Path("results") / spec.name)
+    records, _ = read_records(folder.ledger)
+    work = find_work(
+        prepared.plan, prepared.table, cache, records,
+        wanted=lambda model, layer, probe: True, on_corrupt=lambda error: None,
+    )  # fmt: skip
+    missing = {w.planned.name: sum(len(s.utterance_ids) for s in w.shards) for w in work}
+    to_do = {w.planned.name: sum(len(task.cells) for task in w.tasks) for w in work}
+    _print(_plan_table(prepared.plan, missing, to_do))
+    stale = why_stale(prepared.plan, records.values())
+    for reason, count in stale.items():
+        print(f"stale: {count} cells, {reason}")
+    cells = sum(to_do.values())
+    print(
+        f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
+    )
+    print(_corpus_line(prepared))
+
+
+def print_validation(path: Path, overrides: Sequence[str], cache: Path) -> None:
+    """Confirm that a spec can be run; problems are raised."""
+    spec, source = load_spec(path, overrides)
+    prepared = prepare(spec, source, cache)
+    print(f"{path}: valid; {len(prepared.plan.models)} models, {prepared.plan.n_cells} cells")
+    print(_corpus_line(prepared))
+
+
+def print_status(run: Run) -> None:
+    """Where a run stands: its cells by the ledger, its stages by the events."""
+    counts = Counter(record.status for record in run.records.values())
+    left = run.plan.n_cells - counts["done"] - counts["failed"]
+    print(f"{run.plan.name}: {counts['done']} cells done, {counts['failed']} failed, {left} to do")
+    if run.folder.events.exists():
+        progress = Progress()
+        for event in read_events(run.folder.events):
+            progress.update(event)
+        print("\n".join(status_lines(progress, datetime.now(UTC))))
+    errors = Counter(r.error for r in run.records.values() if r.status == "failed")
+    for error, count in errors.most_common(10):
+        print(printable(f"failed: {count} cells: {error}"))
+
+
+def print_layers(model: str) -> None:
+    """The taps of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
+    settings, pooling = _find_model(model)
+    try:
+        info = describe_model(settings, pooling)
+    except ModelError as error:
+        raise UsageError(str(error)) from None
+    _print(_layers_table(info))
+
+
+def _find_model(model: str) -> tuple[ModelSettings, Pooling]:
+    if model in ARCHITECTURES:
+        return WespeakerSettings(name=model, architecture=model, seed=0), "mean"
+    if Path(model).is_dir():
+        return WespeakerSettings(name=model, checkpoint=Path(model), seed=None), "mean"
+    path, colon, name = model.partition(":")
+    if colon and Path(path).is_file():
+        spec, _ = load_spec(Path(path))
+        for settings in spec.models:
+            if settings.name == name:
+                return settings, spec.pooling
+        names = ", ".join(repr(settings.name) for settings in spec.models)
+        raise UsageError(f"{path} has no model {name!r}: expected one of {names}")
+    raise UsageError(
+        f"no model {model!r}: expected a checkpoint folder, an architecture "
+        f"({', '.join(ARCHITECTURES)}), or SPEC:NAME as in specs/demo.yaml:trained"
+    )
+
+
+def _layers_table(info: ModelInfo) -> Table:
+    table = Table(title=f"{info.architecture}, {info.n_parameters / 1e6:.2f} M parameters")
+    for name in ("index", "layer", "study's name", "shape", "width"):
+        table.add_column(name, justify="right" if name in ("index", "width") else "left")
+    for tap in info.taps:
+        shape = " × ".join(str(size) for size in tap.shape)
+        table.add_row(str(tap.index), tap.name, tap.study_name, shape, str(tap.width))
+    return table
+
+
+def _plan_table(plan: Plan, missing: dict[str, int], to_do: dict[str, int]) -> Table:
+    table = Table(title=f"{plan.name}: what would run")
+    for name in (
+        "model",
+        "layers",
+        "forward passes",
+        "in the cache",
+        "disk to write",
+        "cells to do",
+    ):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for model in plan.models:
+        total = sum(planned.n_utterances for planned in model.sets)
+        passes = missing.get(model.name, 0)
+        table.add_row(
+            Text(model.name),
+            str(len(model.layers)),
+            str(passes),
+            str(total - passes),
+            f"{passes * model.row_bytes / 2**20:,.1f} MiB",
+            str(to_do.get(model.name, 0)),
+        )
+    return table
+
+
+def _corpus_line(prepared: Prepared) -> str:
+    table = prepared.table
+    seconds = timedelta(seconds=round(table["seconds"].sum()))
+    counts = table["split"].value_counts(sort=False)
+    parts = ", ".join(f"{part} {count}" for part, count in counts.items())
+    speakers = table["speaker_id"].nunique()
+    line = f"corpus: {len(table)} utterances ({parts}), {speakers} speakers, {seconds} h"
+    return f"{line}; {len(prepared.skipped)} skipped" if prepared.skipped else line
+
+
+def _comparison(comparison: markup.Table) -> Table:
+    """The columns of the comparison table that fit a terminal; all of it is in ``models.md``."""
+    shown = [
+        position
+        for position, name in enumerate(comparison.header)
+        if not name.startswith(("MSE on embedding", "Mean CCA"))
+    ]
+    table = Table()
+    for position in shown:
+        justify: Literal["right", "left"] = "right" if comparison.numeric[position] else "left"
+        table.add_column(comparison.header[position], justify=justify)
+    for row in comparison.rows:
+        table.add_row(*(Text(printable(row[position].text)) for position in shown))
+    return table
+
+
+def _print(table: Table) -> None:
+    """On a terminal as wide as it is; in a file or a pipe, without folding."""
+    width = None if sys.stdout.isatty() else 200
+    Console(highlight=False, width=width).print(table)

@@ -1,0 +1,212 @@
+"""Extraction of a shard: right rows, one pass each, and what cannot be read is left out."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from jobs.extract import Extractor, ExtractSettings, Shard
+from jobs.features import FeatureSettings, load_audio, n_frames
+from jobs.models import load_model
+from jobs.models.baselines import BaselineSettings
+from jobs.models.taps import POOLINGS, TapReader
+from jobs.models.wespeaker import WespeakerSettings
+from jobs.models.wespeaker_package import import_network_module
+from jobs.store import read_layer, read_manifest
+
+SAMPLES = [6000, 8000, 6000, 6010, 9000, 6000]
+"""Rows 0, 2, 3 and 5 have equally many frames."""
+MODEL = WespeakerSettings(
+    name="x", architecture="SimAM_ResNet34_ASP", model_args={"in_planes": 4, "embed_dim": 8}
+)
+
+
+@pytest.fixture
+def audio(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = []
+    for row, n_samples in enumerate(SAMPLES):
+        path = tmp_path / f"u{row}.flac"
+        soundfile.write(path, (rng.standard_normal(n_samples) * 3000).astype(np.int16), 16_000)
+        paths.append(str(path))
+    return paths
+
+
+def shard_of(folder, paths, index=0):
+    names = tuple(f"u{row}" for row in range(len(paths)))
+    return Shard(folder / "activations", index, names, tuple(paths))
+
+
+def read_all(shard, layers):
+    return {layer: read_layer(shard.folder, 1, layer)[1] for layer in layers}
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """The shapes of what every forward pass was given."""
+    network = import_network_module("samresnet").SimAM_ResNet34_ASP
+    forward, shapes = network.forward, []
+
+    def counted(self, x):
+        shapes.append(tuple(x.shape))
+        return forward(self, x)
+
+    monkeypatch.setattr(network, "forward", counted)
+    return shapes
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_rows_equal_each_utterance_read_alone(tmp_path, audio, pooling):
+    settings = ExtractSettings(model=MODEL, pooling=pooling)
+    shard = shard_of(tmp_path, audio)
+    report = Extractor(settings).extract(shard)
+    manifest = read_manifest(shard.folder, 0)
+    assert manifest.utterance_ids == shard.utterance_ids
+    assert (report.n_utterances, report.skipped) == (6, ())
+    assert report.bytes_written == manifest.n_bytes
+
+    model = load_model(MODEL)
+    front_end = model.front_end(FeatureSettings())
+    reader = TapReader(model.module, model.taps, POOLINGS[pooling])
+    stored = read_all(shard, manifest.layers)
+    assert list(stored) == [tap.name for tap in model.taps]
+    for row, path in enumerate(audio):
+        for layer, alone in reader.read(front_end(load_audio(path))[None]).items():
+            scale = alone.abs().max().item()
+            # float32 rounding: convolutions over a batch sum in another order.
+            np.testing.assert_allclose(stored[layer][[row]], alone, rtol=0, atol=1e-5 * scale)
+
+
+def test_every_utterance_passes_once_and_nothing_is_padded(tmp_path, audio, batches):
+    report = Extractor(ExtractSettings(model=MODEL)).extract(shard_of(tmp_path, audio))
+    frames = [n_frames(n_samples) for n_samples in SAMPLES]
+    assert sorted(batches) == sorted([(4, frames[0], 80), (1, frames[1], 80), (1, frames[4], 80)])
+    assert report.frames_computed == report.frames_useful == sum(frames)
+
+
+def test_a_batch_is_bounded_by_its_frames(tmp_path, audio, batches, monkeypatch):
+    monkeypatch.setattr("jobs.extract.MAX_BATCH_FRAMES", 80)
+    Extractor(ExtractSettings(model=MODEL)).extract(shard_of(tmp_path, audio))
+    assert sorted(shape[:2] for shape in batches) == [(1, 48), (1, 54), (2, 36), (2, 36)]
+
+
+def test_max_frames_crops_and_lets_all_share_a_batch(tmp_path, audio, batches):
+    settings = ExtractSettings(model=MODEL, features=FeatureSettings(max_frames=20))
+    report = Extractor(settings).extract(shard_of(tmp_path, audio))
+    assert batches == [(6, 20, 80)]
+    assert report.frames_useful == 120
+
+
+def test_an_extractor_gives_the_same_bits_again(tmp_path, audio):
+    extractor = Extractor(ExtractSettings(model=MODEL))
+    first, second = shard_of(tmp_path / "1", audio), shard_of(tmp_path / "2", audio)
+    extractor.extract(first)
+    Extractor(ExtractSettings(model=MODEL)).extract(second)
+    extractor.extract(first)
+    for layer in read_manifest(first.folder, 0).layers:
+        np.testing.assert_array_equal(
+            read_layer(first.folder, 1, layer)[1], read_layer(second.folder, 1, layer)[1]
+        )
+
+
+def test_unusable_audio_is_left_out_with_its_reason_and_the_rest_goes_on(tmp_path, audio):
+    (tmp_path / "empty.flac").touch()
+    soundfile.write(tmp_path / "short.flac", np.ones(100, dtype=np.int16), 16_000)
+    bad = [str(tmp_path / name) for name in ("absent.flac", "empty.flac", "short.flac")]
+    shard = shard_of(tmp_path, [bad[0], audio[0], bad[1], audio[1], bad[2]])
+    report = Extractor(ExtractSettings(model=MODEL)).extract(shard)
+    assert report.n_utterances == 2
+    assert [(one.utterance_id, one.path) for one in report.skipped] == [
+        ("u0", bad[0]),
+        ("u2", bad[1]),
+        ("u4", bad[2]),
+    ]
+    assert all(
+        word in one.reason
+        for word, one in zip(("missing", "empty", "too short"), report.skipped, strict=True)
+    )
+    names, values = read_layer(shard.folder, 1, "embedding")
+    assert names == ["u1", "u3"]
+    assert values.shape == (2, 8)
+    assert read_manifest(shard.folder, 0).skipped == report.skipped
+
+
+def test_a_shard_of_nothing_but_unusable_audio_is_finished(tmp_path, batches):
+    shard = shard_of(tmp_path, [str(tmp_path / "absent.flac")])
+    report = Extractor(ExtractSettings(model=MODEL)).extract(shard)
+    assert (report.n_utterances, report.frames_computed, batches) == (0, 0, [])
+    assert read_manifest(shard.folder, 0).skipped == report.skipped
+    assert read_layer(shard.folder, 1, "embedding")[0] == []
+
+
+def test_any_other_failure_is_raised_and_leaves_no_shard(tmp_path, audio, monkeypatch):
+    def fail(_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("jobs.extract.load_audio", fail)
+    shard = shard_of(tmp_path, audio)
+    with pytest.raises(MemoryError, match="no room"):
+        Extractor(ExtractSettings(model=MODEL)).extract(shard)
+    assert read_manifest(shard.folder, 0) is None
+
+
+def test_half_precision_is_stored_rounded(tmp_path, audio):
+    single, half = shard_of(tmp_path / "1", audio), shard_of(tmp_path / "2", audio)
+    Extractor(ExtractSettings(model=MODEL)).extract(single)
+    report = Extractor(ExtractSettings(model=MODEL, dtype="float16")).extract(half)
+    assert report.bytes_written < 0.6 * read_manifest(single.folder, 0).n_bytes
+    for layer in ("stem", "layer3.2.simam", "embedding"):
+        expected = read_layer(single.folder, 1, layer)[1].astype(np.float16)
+        np.testing.assert_array_equal(read_layer(half.folder, 1, layer)[1], expected)
+
+
+def with_bias(monkeypatch, value):
+    """Every network that is loaded gets ``value`` added to its embedding."""
+
+    def loaded(settings):
+        model = load_model(settings)
+        with torch.no_grad():
+            model.module.bottleneck.bias.fill_(value)
+        return model
+
+    monkeypatch.setattr("jobs.extract.load_model", loaded)
+
+
+def test_a_value_beyond_half_precision_names_its_layer_and_leaves_no_shard(
+    tmp_path, audio, monkeypatch
+):
+    with_bias(monkeypatch, 1e5)
+    shard = shard_of(tmp_path, audio)
+    with pytest.raises(OverflowError, match="'embedding'"):
+        Extractor(ExtractSettings(model=MODEL, dtype="float16")).extract(shard)
+    assert read_manifest(shard.folder, 0) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_activations_that_are_not_finite_are_stored_as_they_are(
+    tmp_path, audio, monkeypatch, dtype
+):
+    with_bias(monkeypatch, float("nan"))
+    shard = shard_of(tmp_path, audio)
+    Extractor(ExtractSettings(model=MODEL, dtype=dtype)).extract(shard)
+    assert np.isnan(read_layer(shard.folder, 1, "embedding")[1]).all()
+    assert np.isfinite(read_layer(shard.folder, 1, "pooling")[1]).all()
+
+
+def test_baselines_are_extracted_as_models_are(tmp_path, audio):
+    for what, layer in (("duration", "duration"), ("fbank", "statistics")):
+        shard = shard_of(tmp_path / what, audio)
+        report = Extractor(ExtractSettings(model=BaselineSettings(name=what, what=what))).extract(
+            shard
+        )
+        assert report.frames_computed == report.frames_useful > 0
+        values = read_layer(shard.folder, 1, layer)[1]
+        assert values.shape == (6, 1 if what == "duration" else 160)
+        if what == "duration":
+            np.testing.assert_allclose(values[:, 0], np.array(SAMPLES) / 16_000, rtol=1e-6)
+
+
+def test_convolutions_on_a_gpu_are_not_allowed_less_than_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    Extractor(ExtractSettings(model=MODEL))
+    assert not torch.backends.cudnn.allow_tf32

@@ -1,0 +1,121 @@
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweep.plan import layer_tasks
+from sweep.prepare import Prepared, prepare
+from sweep.source import SpecError
+from sweep.spec import load_spec
+from tests.conftest import Values
+
+Prepare = Callable[[Values], Prepared]
+
+
+@pytest.fixture
+def prepare_values(write_spec: Callable[[Values], Path], cache: Path) -> Prepare:
+    def run(values: Values) -> Prepared:
+        spec, source = load_spec(write_spec(values))
+        return prepare(spec, source, cache)
+
+    return run
+
+
+def problems(prepare_values: Prepare, values: Values) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        prepare_values(values)
+    return [re.sub(r"^.*/spec.yaml", "spec.yaml", str(p)) for p in error.value.problems]
+
+
+def test_a_valid_spec_becomes_a_table_and_a_plan(
+    prepare_values: Prepare, spec_values: Values
+) -> None:
+    prepared = prepare_values(spec_values)
+    assert len(prepared.table) == 14 * 5
+    assert prepared.table["cps"].notna().all()
+    assert [model.name for model in prepared.plan.models] == [
+        "a", "b", "baseline:duration", "baseline:fbank",
+    ]  # fmt: skip
+    assert [layer.name for layer in prepared.plan.models[0].layers] == [
+        "stem", "layer2.0.relu2", "layer2.1.relu2", "layer2.2.relu2", "layer2.3.relu2",
+        "pooling", "embedding",
+    ]  # fmt: skip
+
+
+def test_only_the_parts_that_the_protocol_uses_are_extracted(
+    prepare_values: Prepare, spec_values: Values
+) -> None:
+    spec_values["protocol"] = {"kind": "splits", "validation": None}
+    prepared = prepare_values(spec_values)
+    assert set(prepared.table["split"]) == {"train", "test"}
+    assert {s.split for model in prepared.plan.models for s in model.sets} == {"train", "test"}
+
+
+def test_kfold_pools_all_parts(prepare_values: Prepare, spec_values: Values) -> None:
+    spec_values["protocol"] = {"kind": "kfold", "folds": 7}
+    plan = prepare_values(spec_values).plan
+    assert {cell.fold for task in layer_tasks(plan) for cell in task.cells} == set(range(7))
+
+
+def test_every_problem_of_meaning_comes_at_once(
+    prepare_values: Prepare, spec_values: Values
+) -> None:
+    spec_values["targets"] = ["cps", "cpss"]
+    spec_values["probes"] = [{"kind": "ridge"}, {"kind": "ridge"}]
+    spec_values["models"].append({"name": "c", "kind": "wespeaker", "checkpoint": "/nowhere"})
+    spec_values["protocol"] = {"kind": "kfold", "folds": 50}
+    found = "\n".join(problems(prepare_values, spec_values))
+    for expected in (
+        r"spec\.yaml:\d+:3: no target 'cpss'.*did you mean 'cps'",
+        r"spec\.yaml:\d+:3: probes: the name 'ridge' is used twice",
+        r"spec\.yaml:\d+:3: c: no /nowhere/config\.yaml: found no such folder",
+        r"spec\.yaml:\d+:3: 50 folds need as many values of speaker_id, but the corpus has 14",
+    ):
+        assert re.search(expected, found), f"{expected} not in\n{found}"
+
+
+def test_a_layer_pattern_that_matches_nothing_anywhere_is_an_error(
+    prepare_values: Prepare, spec_values: Values
+) -> None:
+    spec_values["layers"] = ["stem", "layer9.*", 99]
+    unmatched, absent = problems(prepare_values, spec_values)
+    assert "a: layer pattern 'layer9.*' matches none of 51 layers; nearest: layer" in unmatched
+    assert "a: layer 99 does not exist: expected a position from -51 to 50" in absent
+
+
+def test_a_corpus_that_is_not_there_is_an_error_at_its_place(
+    prepare_values: Prepare, spec_values: Values, tmp_path: Path
+) -> None:
+    spec_values["corpus"] = {
+        "kind": "librispeech",
+        "root": str(tmp_path / "none"),
+        "splits": {"train": "a", "test": "b"},
+    }
+    [problem] = problems(prepare_values, spec_values)
+    assert re.match(r"spec\.yaml:3:3: .*none", problem), problem
+
+
+def test_a_speaker_in_two_parts_is_an_error_unless_the_spec_allows_it(
+    prepare_values: Prepare, spec_values: Values, cache: Path, tmp_path: Path
+) -> None:
+    made = prepare_values(spec_values)
+    root = Path(made.table["audio_path"].iloc[0]).parents[3]
+    shutil.copytree(root, tmp_path / "corpus")
+    flac = next((tmp_path / "corpus" / "train").rglob("*.flac"))
+    speaker = flac.name.partition("-")[0]
+    chapter = tmp_path / "corpus" / "test" / speaker / "9"
+    chapter.mkdir(parents=True)
+    shutil.copy(flac, chapter / f"{speaker}-9-0000.flac")
+    (chapter / f"{speaker}-9.trans.txt").write_text(f"{speaker}-9-0000 AGAIN\n")
+    spec_values["corpus"] = {
+        "kind": "librispeech",
+        "root": str(tmp_path / "corpus"),
+        "splits": {part: part for part in ("train", "validation", "test")},
+    }
+    [problem] = problems(prepare_values, spec_values)
+    assert "1 speakers are in more than one part" in problem
+    assert "split by speaker" in problem
+    spec_values["protocol"] = {"kind": "splits", "allow_speaker_overlap": True}
+    assert len(prepare_values(spec_values).table) == 14 * 5 + 1

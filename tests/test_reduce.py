@@ -1,0 +1,198 @@
+"""Curves and tables pinned to their definitions, on lopsided folds."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jobs.metrics import bootstrap_intervals, score, speaker_sums
+from jobs.predictions import CellPredictions
+from jobs.reduce import (
+    LAYER_COLUMNS,
+    MEAN_PREDICTOR,
+    MODEL_COLUMNS,
+    Bootstrap,
+    layer_curves,
+    model_table,
+)
+
+SPEAKERS = {f"s{i}-{j}": f"s{i}" for i in range(9) for j in range(4 + 3 * i)}
+NAMES = np.array(list(SPEAKERS))
+FOLDS = [np.array([int(SPEAKERS[n][1:]) % 3 == fold for n in NAMES]) for fold in range(3)]
+
+
+class Run:
+    """Cells as a sweep would leave them: metrics, and predictions by id."""
+
+    def __init__(self, seed=0):
+        self.rng = np.random.default_rng(seed)
+        self.truth = 12 + self.rng.standard_normal(len(NAMES)).astype(np.float32)
+        self.rows, self.cells, self.reads = [], {}, []
+
+    def add(self, model, layer, index, probe, noise, seeds=2, folds=(0, 1, 2), control="none"):
+        for seed in range(seeds):
+            for fold in folds:
+                self._cell(model, layer, index, probe, noise, seed, fold, control)
+        return self
+
+    def _cell(self, model, layer, index, probe, noise, seed, fold, control):
+        cell_id = f"{model}/{layer}/{probe}/{seed}/{fold}/{control}"
+        tested = FOLDS[fold]
+        y = self.truth[tested]
+        y_pred = (y + noise * self.rng.standard_normal(len(y))).astype(np.float32)
+        mean = float(self.truth[~tested].mean())
+        groups = np.array([SPEAKERS[name] for name in NAMES[tested]])
+        scores = score(y.astype(float), y_pred.astype(float), mean, groups)
+        self.cells[cell_id] = CellPredictions(fold, mean, NAMES[tested], y, y_pred)
+        self.rows.append(
+            {"model": model, "layer": layer, "layer_index": index, "target": "cps", "probe": probe}
+            | {"seed": seed, "fold": fold, "control": control, "n_test": len(y)}
+            | scores
+            | {"cell_id": cell_id}
+        )
+
+    def read(self, cell_id):
+        self.reads.append(cell_id)
+        return self.cells[cell_id]
+
+    def curves(self, resamples=200):
+        frame = pd.DataFrame(self.rows).sample(frac=1, random_state=0)  # as cells finish
+        return layer_curves(frame, self.read, SPEAKERS, Bootstrap(resamples))
+
+    def folds(self, key):
+        """Per seed, (y, y_pred, train mean, groups) of every fold of a curve's point."""
+        picked = {}
+        for cell_id, cell in self.cells.items():
+            *start, seed, _, control = cell_id.split("/")
+            if "/".join(start) == key and control == "none":
+                groups = np.array([SPEAKERS[name] for name in cell.utterance_id])
+                y, y_pred = cell.y_true.astype(float), cell.y_pred.astype(float)
+                picked.setdefault(seed, []).append((y, y_pred, cell.train_mean, groups))
+        return list(picked.values())
+
+
+def test_errors_are_pooled_over_folds_correlations_weighted_and_seeds_averaged():
+    run = Run().add("m", "stem", 0, "mlp", 0.7)
+    (row,) = run.curves().to_dict("records")
+    r2, mse, rmse, mae, r = [], [], [], [], []
+    for folds in run.folds("m/stem/mlp"):
+        sse = sum(((y - p) ** 2).sum() for y, p, _, _ in folds)
+        sst = sum(((y - mean) ** 2).sum() for y, _, mean, _ in folds)
+        n = [len(y) for y, *_ in folds]
+        r2.append(1 - sse / sst)
+        mse.append(sse / sum(n))
+        rmse.append(np.sqrt(sse / sum(n)))
+        mae.append(sum(np.abs(y - p).sum() for y, p, _, _ in folds) / sum(n))
+        r.append(np.average([np.corrcoef(y, p)[0, 1] for y, p, _, _ in folds], weights=n))
+    found = [row[name] for name in ("r2", "mse", "rmse", "mae", "pearson")]
+    assert found == pytest.approx([np.mean(v) for v in (r2, mse, rmse, mae, r)], rel=1e-9)
+    assert row["gain"] == pytest.approx(row["mean_mse"] - row["mse"], rel=1e-12)
+    counts = [row[name] for name in ("n_test", "n_speakers", "seeds", "folds")]
+    assert counts == [len(NAMES), 9, 2, 3]
+
+
+def test_intervals_are_the_bootstrap_of_the_same_folds_and_hold_the_point():
+    run = Run().add("m", "stem", 0, "ridge", 0.7, seeds=1).add("m", "top", 1, "ridge", 1.2)
+    curves = run.curves().set_index("layer")
+    sums = [[speaker_sums(*fold) for fold in folds] for folds in run.folds("m/top/ridge")]
+    for name, (low, high) in bootstrap_intervals(sums, 200).items():
+        row = curves.loc["top"]
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
+        assert low < row[name] < high
+
+
+def test_selectivity_is_the_distance_from_the_shuffled_control():
+    run = Run().add("m", "stem", 0, "ridge", 0.5).add("m", "top", 1, "ridge", 0.5)
+    run.add("m", "stem", 0, "ridge", 2.0, control="shuffled")
+    stem, top = run.curves().to_dict("records")
+    assert stem["r2_control"] < 0 < stem["r2"]
+    assert stem["selectivity"] == stem["r2"] - stem["r2_control"]
+    assert np.isnan(top["r2_control"]) and np.isnan(top["selectivity"])
+    assert not any("shuffled" in cell_id for cell_id in run.reads)
+
+
+def test_rows_come_in_one_order_and_predictions_a_curve_at_a_time():
+    run = Run()
+    for model in ("b", "a"):
+        for index in (10, 2):
+            run.add(model, f"layer{index}", index, "ridge", 1).add(
+                model, f"layer{index}", index, "cca", 1
+            )
+    curves = run.curves(resamples=10)
+    assert list(curves.columns) == LAYER_COLUMNS
+    keys = list(curves[["model", "layer_index", "probe"]].itertuples(index=False, name=None))
+    assert keys == [(m, i, p) for m in "ab" for i in (2, 10) for p in ("cca", "ridge")]
+    points = [cell_id.rsplit("/", 3)[0] for cell_id in run.reads]
+    assert len(list(dict.fromkeys(points))) == 8
+    assert points == sorted(points, key=list(dict.fromkeys(points)).index)
+
+
+def test_an_ordered_categorical_keeps_the_order_of_its_categories():
+    run = Run().add("b", "stem", 0, "ridge", 1).add("a", "stem", 0, "ridge", 1)
+    frame = pd.DataFrame(run.rows)
+    frame["model"] = pd.Categorical(frame["model"], ["b", "a", "unused"], ordered=True)
+    curves = layer_curves(frame, run.read, SPEAKERS, Bootstrap(10))
+    assert curves["model"].tolist() == ["b", "a"]
+
+
+def test_a_correlation_that_is_not_defined_is_nan_and_others_are_averaged_without_it():
+    run = Run().add("m", "stem", 0, "cca", 0.5, seeds=1)
+    run.rows[0] |= {"pearson": None}
+    row = run.curves(10).iloc[0]
+    left = run.rows[1:]
+    expected = np.average([r["pearson"] for r in left], weights=[r["n_test"] for r in left])
+    assert row["pearson"] == pytest.approx(expected, rel=1e-12)
+    for one in run.rows:
+        one["spearman"] = None
+    assert np.isnan(run.curves(10).iloc[0]["spearman"])
+
+
+def test_a_fold_that_failed_leaves_the_rest_of_its_curve():
+    run = Run().add("m", "stem", 0, "ridge", 0.5, seeds=1, folds=(0, 2))
+    row = run.curves(10).iloc[0]
+    assert (row["folds"], row["n_test"]) == (2, FOLDS[0].sum() + FOLDS[2].sum())
+
+
+def test_no_finished_cell_gives_an_empty_table_with_its_columns():
+    run = Run().add("m", "stem", 0, "ridge", 0.5, control="shuffled")
+    curves = run.curves(10)
+    assert curves.empty and list(curves.columns) == LAYER_COLUMNS
+    table = model_table(curves)
+    assert table.empty and list(table.columns) == MODEL_COLUMNS
+
+
+def test_the_model_table_compares_embedding_and_best_layer_beside_the_baselines():
+    run = Run().add("m", "stem", 0, "ridge", 1.5).add("m", "layer1", 1, "ridge", 0.3)
+    run.add("m", "embedding", 2, "ridge", 0.8).add("baseline:duration", "duration", 0, "ridge", 1)
+    curves = run.curves(50)
+    table = model_table(curves).set_index("model")
+    assert list(table.index) == ["baseline:duration", "m", MEAN_PREDICTOR]
+    by_layer = curves[curves["model"] == "m"].set_index("layer")
+    row = table.loc["m"]
+    assert (row["best_layer"], row["best_layer_index"], row["n_layers"]) == ("layer1", 1, 3)
+    assert row["best_mse"] == by_layer.loc["layer1", "mse"] == by_layer["mse"].min()
+    assert row["best_r2_low"] == by_layer.loc["layer1", "r2_low"]
+    assert row["embedding_mse"] == by_layer.loc["embedding", "mse"]
+    assert row["mean_pearson"] == pytest.approx(by_layer["pearson"].mean())
+    assert np.isnan(table.loc["baseline:duration", "embedding_mse"])
+    mean = table.loc[MEAN_PREDICTOR]
+    assert (mean["best_mse"], mean["best_r2"], mean["n_layers"]) == (row["mean_mse"], 0, 0)
+
+
+def test_of_equally_good_layers_the_first_is_the_best():
+    run = Run().add("m", "b", 0, "ridge", 0.5)
+    later = [row | {"layer": "a", "layer_index": 1} for row in run.rows]
+    run.rows += later
+    assert model_table(run.curves(10)).iloc[0]["best_layer"] == "b"
+
+
+def test_bootstrap_settings_reach_the_intervals():
+    run = Run().add("m", "stem", 0, "ridge", 0.7)
+    frame = pd.DataFrame(run.rows)
+    base = Bootstrap(100, seed=0)
+    one, two = (
+        layer_curves(frame, run.read, SPEAKERS, settings)["r2_low"].iloc[0]
+        for settings in (base, dataclasses.replace(base, seed=1))
+    )
+    assert one != two

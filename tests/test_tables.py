@@ -1,0 +1,239 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+from rich.cells import cell_len
+
+from jobs.reduce import model_table
+from sweep.report.markup import escape_latex, escape_markdown, one_line
+from sweep.report.tables import decimals, layers_table, models_table, write_tables
+from tests.report_data import MEAN_MSE, make_layers, make_metrics
+
+HOSTILE = [
+    "a|b || c",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[click](javascript:alert(1)) [a][b] [c]: d",
+    "**bold** _em_ __strong__ ~~gone~~ `code` snake_case",
+    r"\input{/etc/passwd} \\ 100% & $x^2$ #1 {a} ~ \| \`",
+    "&lt;b&gt; &amp; &copy;",
+    "日本語 – “x” 'y' ``z''",
+    "# heading",
+    "1. item",
+]
+
+
+class Cells(HTMLParser):
+    """The tags of an HTML text, and the text of its table cells and list items."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.texts, self._open = [], [], False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag in ("td", "li"):
+            self.texts.append("")
+            self._open = True
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "li"):
+            self._open = False
+
+    def handle_data(self, data):
+        if self._open:
+            self.texts[-1] += data
+
+
+def written(tmp_path, layers, notes=()):
+    write_tables(tmp_path, make_metrics(layers), layers, model_table(layers), notes)
+    return {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+
+def rows_of(table):
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def test_every_table_is_written_in_every_form(tmp_path):
+    files = written(tmp_path, make_layers(probes=("ridge",)))
+    forms = [f"{name}.{end}" for name in ("layers", "models") for end in ("csv", "md", "tex")]
+    assert sorted(files) == sorted(["metrics.csv", *forms])
+
+
+def test_csv_holds_every_digit_and_leaves_what_is_undefined_empty(tmp_path):
+    layers = make_layers(probes=("ridge",))
+    layers.loc[0, "pearson"] = np.nan
+    text = written(tmp_path, layers)["layers.csv"]
+    assert "\r" not in text
+    assert "nan" not in text.lower()
+    back = pd.read_csv(tmp_path / "layers.csv", dtype=str, keep_default_na=False)
+    for column in ("r2", "mse", "pearson", "gain"):
+        values = [float(text) if text else np.nan for text in back[column]]
+        np.testing.assert_array_equal(values, layers[column])
+
+
+def test_writing_again_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
+    layers = make_layers(probes=("ridge", "cca"))
+    assert written(tmp_path, layers, ["a"]) == written(tmp_path, layers, ["a"])
+
+
+def test_the_comparison_table_is_the_studys_with_baselines_beside_it():
+    layers = make_layers(probes=("ridge", "cca"))
+    table = models_table(model_table(layers))
+    ridge = layers[(layers["probe"] == "ridge") & (layers["model"] == "SimAMResNet34 vb")]
+    cca = layers[(layers["probe"] == "cca") & (layers["model"] == "SimAMResNet34 vb")]
+    best = ridge.loc[ridge["mse"].idxmin()]
+    assert table.header == (
+        "Model",
+        "Probe",
+        "MSE on embedding",
+        "Best layer (MSE)",
+        "R² of best layer [95 %]",
+        "Mean CCA over layers",
+        "MSE of mean predictor",
+    )
+    rows = rows_of(table)
+    assert rows[0] == [
+        "SimAMResNet34 vb",
+        "ridge",
+        f"{ridge.iloc[-1]['mse']:.2f}",
+        f"{best['layer_index']}: {best['layer']} ({best['mse']:.2f})",
+        f"{best['r2']:.3f} [{best['r2_low']:.3f}, {best['r2_high']:.3f}]",
+        f"{cca['pearson'].mean():.3f}",
+        f"{MEAN_MSE:.2f}",
+    ]
+    assert [row[0] for row in rows[1:]] == [
+        "SimAMResNet34 random",
+        "baseline:duration",
+        "baseline:fbank",
+        "mean predictor",
+    ]
+    assert rows[-1][1:] == ["–", "–", "4.41", "0.000", "–", "4.41"]
+
+
+def test_cca_has_rows_of_its_own_when_it_is_the_only_probe():
+    rows = rows_of(models_table(model_table(make_layers(probes=("cca",)))))
+    assert {row[1] for row in rows[:-1]} == {"cca"}
+    assert "–" not in {row[5] for row in rows[:-1]}
+
+
+def test_without_cca_its_column_is_empty():
+    rows = rows_of(models_table(model_table(make_layers(probes=("ridge",)))))
+    assert {row[5] for row in rows} == {"–"}
+
+
+def test_several_targets_have_a_column_and_a_mean_predictor_each():
+    table = models_table(model_table(make_layers(probes=("ridge",), targets=("cps", "seconds"))))
+    assert table.header[0] == "Target"
+    means = [row[0] for row in rows_of(table) if row[1] == "mean predictor"]
+    assert means == ["cps", "seconds"]
+    assert layers_table(make_layers(probes=("ridge",), targets=("a", "b"))).header[0] == "Target"
+
+
+def test_the_layers_table_has_a_row_a_layer_in_depth_order():
+    layers = make_layers(models=(("m", 51),), probes=("ridge",), baselines=False)
+    rows = rows_of(layers_table(layers))
+    assert [row[2] for row in rows] == [str(index) for index in range(51)]
+    assert rows[50][3] == "embedding"
+    assert rows[0][5] == f"{layers['selectivity'][0]:.3f}"
+
+
+def test_a_score_without_an_interval_or_value_is_told_as_such():
+    layers = make_layers(models=(("m", 2),), probes=("ridge",), baselines=False)
+    layers["r2_low"] = layers["r2_high"] = np.nan
+    layers.loc[0, ["r2", "selectivity"]] = np.nan
+    rows = rows_of(layers_table(layers))
+    assert rows[0][4:6] == ["–", "–"]
+    assert rows[1][4] == f"{layers['r2'][1]:.3f}"
+
+
+def test_a_rounded_zero_has_no_sign():
+    layers = make_layers(models=(("m", 1),), probes=("ridge",), baselines=False)
+    layers["selectivity"] = -1e-9
+    assert rows_of(layers_table(layers))[0][5] == "0.000"
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [([4.41], 2), ([14.8, 13.7], 1), ([0.31], 3), ([210.0], 0), ([1e-9], 4), ([], 2), ([0.0], 2)],
+)
+def test_decimals_show_three_digits(values, places):
+    assert decimals(pd.Series(values, dtype=float)) == places
+    assert decimals(pd.Series([*values, np.nan], dtype=float)) == places
+
+
+def test_markdown_columns_are_aligned_in_the_source(tmp_path):
+    layers = make_layers(models=(("日本語|model", 51), ("b", 51)), probes=("ridge",))
+    for name in ("models.md", "layers.md"):
+        lines = written(tmp_path, layers, ["note"])[name].splitlines()
+        table = [line for line in lines if line.startswith("|")]
+        assert len({cell_len(line) for line in table}) == 1
+        bars = [[m.start() for m in re.finditer(r"(?<!\\)\|", line)] for line in table]
+        assert len({len(places) for places in bars}) == 1
+
+
+def test_hostile_names_and_notes_are_text_in_markdown(tmp_path):
+    layers = make_layers(models=[(name, 2) for name in HOSTILE], probes=("ridge",), baselines=False)
+    for name in ("models.md", "layers.md"):
+        text = written(tmp_path, layers, HOSTILE)[name]
+        page = Cells(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text))
+        allowed = {"table", "thead", "tbody", "tr", "th", "td", "ul", "li"}
+        assert set(page.tags) <= allowed
+        assert set(HOSTILE) <= set(page.texts)
+        assert page.texts[-len(HOSTILE) :] == HOSTILE
+
+
+def latex_cells(line):
+    return re.split(r"(?<!\\)&", line.removesuffix(r" \\"))
+
+
+def test_hostile_names_stay_within_their_latex_cells(tmp_path):
+    layers = make_layers(models=[(name, 2) for name in HOSTILE], probes=("ridge",), baselines=False)
+    for name, columns in (("models.tex", 7), ("layers.tex", 10)):
+        lines = written(tmp_path, layers)[name].splitlines()
+        rows = [line for line in lines if line.endswith(r"\\")]
+        assert {len(latex_cells(row)) for row in rows} == {columns}
+        for row in rows:
+            plain = re.sub(r"\\[{}$&#%_]", "", row.replace("$-$", ""))
+            assert plain.count("{") == plain.count("}")
+            assert not re.search(r"[$#%^~]", plain)
+            commands = set(re.findall(r"\\[a-z]+", plain))
+            assert commands <= {
+                r"\textbackslash",
+                r"\textasciitilde",
+                r"\textasciicircum",
+                r"\textless",
+                r"\textgreater",
+                r"\textbar",
+                r"\textquotesingle",
+                r"\textasciigrave",
+                r"\textsuperscript",
+                r"\textendash",
+            }
+
+
+def test_latex_tables_are_booktabs_with_footnotes(tmp_path):
+    files = written(
+        tmp_path, make_layers(probes=("ridge",)), ["3 utterances skipped: 100 % silent"]
+    )
+    models, layers = files["models.tex"], files["layers.tex"]
+    assert models.index(r"\toprule") < models.index(r"\midrule") < models.index(r"\bottomrule")
+    assert r"\footnotesize 3 utterances skipped: 100 \% silent" in models
+    assert r"\begin{longtable}" in layers
+    assert r"\footnotesize 3 utterances skipped: 100 \% silent" in layers
+    assert "$-$" in escape_latex("0.048 [-0.012, 0.108]")
+
+
+@pytest.mark.parametrize("escape", [one_line, escape_markdown, escape_latex])
+def test_a_name_cannot_begin_a_new_line(escape):
+    assert "\n" not in escape("a\r\nb\x1b[2J\u2028c")
+
+
+def test_names_of_layers_stay_readable_in_markdown():
+    assert escape_markdown("layer1.0.relu1 SimAM_ResNet34 [0.1, 0.2]") == (
+        "layer1.0.relu1 SimAM_ResNet34 [0.1, 0.2]"
+    )
