@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,6 +32,8 @@ from sweep.results import open_run
 from sweep.run_folder import RunFolder
 from sweep.spec import Spec, load_spec
 from sweep.stop import StopSignal
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def _run(
         fail_fast=options.fail_fast,
     )
     n_shards, n_cells = driver.n_shards, driver.n_cells
+    log.info("%s: %d shards and %d cells to do", prepared.plan.name, n_shards, n_cells)
     _announce(prepared.plan, driver, events)
     stop = StopSignal()
     status: Status = "done"

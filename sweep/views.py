@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.models import ModelError, ModelInfo, ModelSettings, describe_model
+from jobs.features import FRAME_SHIFT, SAMPLE_RATE
+from jobs.models import ModelError, ModelInfo, ModelSettings, describe_model, forward_flops
 from jobs.models.taps import Pooling
-from jobs.models.wespeaker import ARCHITECTURES, WespeakerSettings
-from sweep.backlog import find_work
+from jobs.models.wespeaker import ARCHITECTURES, WespeakerSettings, find_checkpoint
+from sweep.backlog import ModelWork, find_work
 from sweep.events import read_events
 from sweep.ledger import read_records
-from sweep.plan import Plan, why_stale
+from sweep.plan import why_stale
 from sweep.prepare import Prepared, prepare
 from sweep.progress import Progress
 from sweep.report import markup
@@ -27,6 +28,9 @@ from sweep.run import RunResult
 from sweep.run_folder import RunFolder
 from sweep.spec import load_spec
 from sweep.wording import printable, status_lines
+
+SUSTAINED_FLOPS = 10e12
+"""What the GPU hours of a plan assume: half of an A100's 19.5e12 in float32 (its data sheet)."""
 
 
 class UsageError(ValueError):
@@ -55,13 +59,12 @@ def print_plan(path: Path, overrides: Sequence[str], out: Path | None, cache: Pa
         prepared.plan, prepared.table, cache, records,
         wanted=lambda model, layer, probe: True, on_corrupt=lambda error: None,
     )  # fmt: skip
-    missing = {w.planned.name: sum(len(s.utterance_ids) for s in w.shards) for w in work}
-    to_do = {w.planned.name: sum(len(task.cells) for task in w.tasks) for w in work}
-    _print(_plan_table(prepared.plan, missing, to_do))
+    _print(_plan_table(prepared, {left.planned.name: left for left in work}))
+    print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
     stale = why_stale(prepared.plan, records.values())
     for reason, count in stale.items():
         print(f"stale: {count} cells, {reason}")
-    cells = sum(to_do.values())
+    cells = sum(len(task.cells) for left in work for task in left.tasks)
     print(
         f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
     )
@@ -104,7 +107,7 @@ def print_layers(model: str) -> None:
 def _find_model(model: str) -> tuple[ModelSettings, Pooling]:
     if model in ARCHITECTURES:
         return WespeakerSettings(name=model, architecture=model, seed=0), "mean"
-    if Path(model).is_dir():
+    if find_checkpoint(Path(model)).is_dir():
         return WespeakerSettings(name=model, checkpoint=Path(model), seed=None), "mean"
     path, colon, name = model.partition(":")
     if colon and Path(path).is_file():
@@ -130,27 +133,26 @@ def _layers_table(info: ModelInfo) -> Table:
     return table
 
 
-def _plan_table(plan: Plan, missing: dict[str, int], to_do: dict[str, int]) -> Table:
-    table = Table(title=f"{plan.name}: what would run")
-    for name in (
-        "model",
-        "layers",
-        "forward passes",
-        "in the cache",
-        "disk to write",
-        "cells to do",
-    ):
+def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
+    table = Table(title=f"{prepared.plan.name}: what would run")
+    columns = ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells")
+    for name in columns:
         table.add_column(name, justify="left" if name == "model" else "right")
-    for model in plan.models:
-        total = sum(planned.n_utterances for planned in model.sets)
-        passes = missing.get(model.name, 0)
+    seconds = prepared.table.set_index("utterance_id")["seconds"]
+    if prepared.spec.features.max_frames is not None:
+        seconds = seconds.clip(upper=prepared.spec.features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
+    for model in prepared.plan.models:
+        left = work.get(model.name)
+        ids = [name for shard in left.shards for name in shard.utterance_ids] if left else []
+        flops = forward_flops(model.extract.model) * float(seconds[ids].sum()) if ids else 0.0
         table.add_row(
-            Text(model.name),
+            Text(printable(model.name)),
             str(len(model.layers)),
-            str(passes),
-            str(total - passes),
-            f"{passes * model.row_bytes / 2**20:,.1f} MiB",
-            str(to_do.get(model.name, 0)),
+            str(len(ids)),
+            f"{flops / 1e15:.3g}",
+            f"{flops / SUSTAINED_FLOPS / 3600:.2g}",
+            f"{len(ids) * model.row_bytes / 2**30:.2g} GiB",
+            str(sum(len(task.cells) for task in left.tasks) if left else 0),
         )
     return table
 
@@ -175,7 +177,8 @@ def _comparison(comparison: markup.Table) -> Table:
     table = Table()
     for position in shown:
         justify: Literal["right", "left"] = "right" if comparison.numeric[position] else "left"
-        table.add_column(comparison.header[position], justify=justify)
+        fixed = comparison.numeric[position] or comparison.header[position] == "Probe"
+        table.add_column(comparison.header[position], justify=justify, no_wrap=fixed)
     for row in comparison.rows:
         table.add_row(*(Text(printable(row[position].text)) for position in shown))
     return table

@@ -1,0 +1,209 @@
+"""A whole sweep of a small corpus, by the code that the command line calls."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jobs.features import Fbank, FeatureSettings, load_audio
+from jobs.models import load_model
+from sweep import open_run
+from sweep.events import EventLog
+from sweep.run import RunOptions, RunResult, run_sweep
+from tests.conftest import Values
+
+Sweep = Callable[..., RunResult]
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take most of a small run's time and have tests of their own."""
+    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+
+
+@pytest.fixture
+def sweep(write_spec: Callable[[Values], Path], cache: Path, tmp_path: Path) -> Iterator[Sweep]:
+    """Runs spec values into ``tmp_path/out``, by default in this process."""
+
+    def run(values: Values, out: str = "out", **options: Any) -> RunResult:
+        chosen = RunOptions(**{"where": "inline", "cache": cache, **options}, out=tmp_path / out)
+        with EventLog() as events:
+            return run_sweep(write_spec(values), chosen, events)
+
+    yield run
+
+
+def table(result: RunResult, name: str, without: str = "seconds") -> pd.DataFrame:
+    frame = pd.read_csv(result.folder.tables / f"{name}.csv")
+    return frame.drop(columns=without, errors="ignore")
+
+
+def events(result: RunResult, kind: str) -> list[dict[str, Any]]:
+    lines = result.folder.events.read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["kind"] == kind]
+
+
+def test_a_sweep_leaves_everything_that_is_promised(sweep: Sweep, spec_values: Values) -> None:
+    result = sweep(spec_values)
+    assert (result.status, result.failed) == ("done", 0)
+    assert result.done == (7 + 7 + 1 + 1) * (1 + 2 + 1) * 2
+    for name in (
+        "spec.yaml", "plan.json", "ledger.jsonl", "events.jsonl", "provenance.json", "driver.log",
+        "utterances.csv", "skipped.csv", "report.html", "tables/metrics.csv", "tables/layers.csv",
+        "tables/models.csv", "tables/models.md", "tables/models.tex", "plots/overview_cps.png",
+        "plots/overview_cps.svg", "plots/cca_cps.png", "plots/heatmap_cps_ridge.png",
+    ):  # fmt: skip
+        assert (result.folder.root / name).stat().st_size > 0, name
+    metrics = table(result, "metrics")
+    assert len(metrics) == result.done
+    assert metrics["cell_id"].is_unique
+    assert set(metrics["n_test"]) == {4 * 5}
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_second_run_does_nothing_and_leaves_the_same_tables(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    first = sweep(spec_values)
+    before = {path: path.read_bytes() for path in first.folder.tables.iterdir()}
+    second = sweep(spec_values)
+    assert (second.ran_shards, second.ran_cells) == (0, 0)
+    assert second.done == first.done
+    assert {path: path.read_bytes() for path in first.folder.tables.iterdir()} == before
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_new_probe_extracts_nothing_and_probes_only_what_is_new(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    sweep(spec_values)
+    spec_values["probes"].append({"kind": "ridge", "name": "stiff", "alphas": [100.0]})
+    more = sweep(spec_values)
+    assert more.ran_shards == 0
+    assert more.ran_cells == (7 + 7 + 1 + 1) * 2
+    assert set(table(more, "layers")["probe"]) == {"ridge", "mlp", "cca", "stiff"}
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_new_target_and_a_narrower_layer_choice_extract_nothing(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    sweep(spec_values)
+    more = sweep({**spec_values, "targets": ["cps", "words_per_second"], "layers": ["stem"]})
+    assert more.ran_shards == 0
+    assert more.ran_cells == (1 + 1 + 1 + 1) * 4 * 2
+    assert set(table(more, "layers")["layer"]) == {"stem", "duration", "statistics"}
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_fresh_forgets_the_cells_and_keeps_the_activations(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    first = sweep(spec_values)
+    again = sweep(spec_values, fresh=True)
+    assert (again.ran_shards, again.ran_cells) == (0, first.done)
+    pd.testing.assert_frame_equal(table(again, "metrics"), table(first, "metrics"))
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_only_works_on_what_it_names(sweep: Sweep, spec_values: Values) -> None:
+    part = sweep(spec_values, only="a/layer2.*/ridge")
+    assert part.ran_cells == 4 * 2
+    assert set(table(part, "metrics")["model"]) == {"a"}
+    assert "120 of 128 cells are not done yet" in (part.folder.tables / "models.md").read_text()
+    rest = sweep(spec_values)
+    assert rest.done == part.done + rest.ran_cells == 128
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_ray_and_this_process_give_the_same_numbers(
+    sweep: Sweep, spec_values: Values, tmp_path: Path
+) -> None:
+    inline = sweep(spec_values, out="inline", cache=tmp_path / "one")
+    local = sweep(spec_values, out="local", cache=tmp_path / "two", where="local")
+    assert local.ran_shards == inline.ran_shards > 0
+    for name in ("metrics", "layers", "models"):
+        pd.testing.assert_frame_equal(
+            table(local, name), table(inline, name), check_exact=True, obj=name
+        )
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_kfold_tests_every_utterance_once(sweep: Sweep, spec_values: Values) -> None:
+    spec_values["protocol"] = {"kind": "kfold", "folds": 3}
+    spec_values["controls"] = []
+    result = sweep(spec_values)
+    run = open_run(result.folder.root)
+    assert set(run.metrics["fold"]) == {0, 1, 2}
+    predicted = run.predictions("a", "stem", probe="ridge")
+    assert sorted(predicted["utterance_id"]) == sorted(run.utterances["utterance_id"])
+    tested = predicted.groupby("speaker_id")["fold"].nunique()
+    assert set(tested) == {1}
+    assert set(run.layers["n_test"]) == {14 * 5}
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_run_is_open_to_python(sweep: Sweep, spec_values: Values) -> None:
+    run = open_run(sweep(spec_values).folder.root)
+    assert run.spec.name == run.plan.name == "tiny"
+    assert {"r2", "r2_low", "r2_high", "selectivity", "gain"} <= set(run.layers.columns)
+    assert list(run.models["model"].unique()) == [
+        "a", "b", "baseline:duration", "baseline:fbank", "mean predictor",
+    ]  # fmt: skip
+    ids, activations = run.activations("a", "embedding")
+    assert activations.shape == (14 * 5, 16)
+    assert sorted(ids) == sorted(run.utterances["utterance_id"])
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_stored_activations_are_those_of_the_network_called_alone(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    run = open_run(sweep(spec_values).folder.root)
+    ids, activations = run.activations("b", "embedding")
+    paths = run.utterances.set_index("utterance_id")["audio_path"]
+    network = load_model(run.spec.models[1]).module
+    for row in (0, 33, len(ids) - 1):
+        features = Fbank(FeatureSettings())(load_audio(paths[ids[row]]))
+        expected = network(features[None])[0].numpy()
+        np.testing.assert_allclose(activations[row], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_predictions_give_the_scores_of_the_table(sweep: Sweep, spec_values: Values) -> None:
+    run = open_run(sweep(spec_values).folder.root)
+    predicted = run.predictions("a", "pooling", probe="mlp")
+    for seed, rows in predicted.groupby("seed"):
+        cell = run.metrics.query(
+            "model == 'a' and layer == 'pooling' and probe == 'mlp' and control == 'none' "
+            f"and seed == {seed}"
+        )
+        mse = float(((rows["y_pred"] - rows["y_true"]) ** 2).mean())
+        assert mse == pytest.approx(cell["mse"].item(), rel=1e-5)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_duration_baseline_knows_duration_and_the_mean_predictor_nothing(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    spec_values |= {"targets": ["duration"], "probes": [{"kind": "ridge"}], "controls": []}
+    models = table(sweep(spec_values), "models").set_index("model")
+    assert models.loc["baseline:duration", "best_r2"] == pytest.approx(1, abs=1e-4)
+    assert models.loc["mean predictor", "best_r2"] == 0
+    assert models.loc["mean predictor", "best_mse"] == pytest.approx(models.loc["a", "mean_mse"])
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_progress_events_add_up(sweep: Sweep, spec_values: Values, tmp_path: Path) -> None:
+    result = sweep(spec_values, cache=tmp_path / "cache")
+    [planned] = events(result, "planned")
+    assert planned["totals"] == {"extract": 4 * 3, "probe": result.done}
+    assert planned["done"] == {"extract": 0, "probe": 0}
+    assert len(events(result, "shard_done")) == 12
+    assert sum(event["cells"] for event in events(result, "cells_done")) == result.done
+    [finished] = events(result, "run_finished")
+    assert (finished["status"], finished["done"]) == ("done", result.done)
