@@ -3,6 +3,21 @@
 What runs is in ``jobs``; here it is decided with which arguments, where, and what becomes of it.
 """
 
-from sweep.results import Run, RunError, open_run
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["Run", "RunError", "open_run"]
+if TYPE_CHECKING:
+    from sweep.results import Run
+
+__all__ = ["open_run"]
+
+
+def open_run(path: str | Path) -> "Run":
+    """The run in the folder ``path``, finished or not: its tables, predictions and activations.
+
+    Raises:
+        sweep.results.RunError: there is no run.
+    """
+    from sweep.results import Run  # here: it brings torch, and ``sweep --help`` needs none of it
+
+    return Run.open(path)

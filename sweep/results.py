@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,26 +33,26 @@ class RunError(ValueError):
     """A folder that is not a run, or a question that the run has no answer to."""
 
 
-def open_run(path: str | Path) -> "Run":
-    """The run in the folder ``path``, finished or not.
-
-    Raises:
-        RunError: there is no run.
-    """
-    folder = RunFolder(Path(path))
-    if not folder.plan.exists():
-        raise RunError(
-            f"{path} is not a run: expected {folder.plan.name} in it; give the folder of a run "
-            "that was started with `sweep run`, such as results/demo"
-        )
-    return Run(folder)
-
-
 class Run:
     """A run's spec, plan, tables, predictions and activations, read when first asked for."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The run in the folder ``path``.
+
+        Raises:
+            RunError: there is no run.
+        """
+        folder = RunFolder(Path(path))
+        if not folder.plan.exists():
+            raise RunError(
+                f"{path} is not a run: expected {folder.plan.name} in it; give the folder of a run "
+                "that was started with `sweep run`, such as results/demo"
+            )
+        return cls(folder)
 
     @cached_property
     def spec(self) -> Spec:

@@ -28,7 +28,7 @@ from sweep.prepare import Prepared, prepare
 from sweep.provenance import collect
 from sweep.recorder import Recorder
 from sweep.report.build import build_report
-from sweep.results import open_run
+from sweep.results import Run
 from sweep.run_folder import RunFolder
 from sweep.spec import Spec, load_spec
 from sweep.stop import StopSignal
@@ -123,7 +123,7 @@ def _run(
     if status != "interrupted":
         with _stage(events, "report"):
             _write_skipped(folder, [*prepared.skipped, *_skipped(prepared.plan, options.cache)])
-            build_report(open_run(folder.root))
+            build_report(Run.open(folder.root))
     done, failed = _count(prepared.plan, ledger)
     status = "failed" if failed and status == "done" else status
     seconds = perf_counter() - start

@@ -23,7 +23,7 @@ from sweep.prepare import Prepared, prepare
 from sweep.progress import Progress
 from sweep.report import markup
 from sweep.report.tables import models_table
-from sweep.results import Run, open_run
+from sweep.results import Run
 from sweep.run import RunResult
 from sweep.run_folder import RunFolder
 from sweep.spec import load_spec
@@ -40,7 +40,7 @@ class UsageError(ValueError):
 def print_result(result: RunResult) -> None:
     """The comparison table of a run, and what the run did."""
     if result.status != "interrupted":
-        _print(_comparison(models_table(open_run(result.folder.root).models)))
+        _print(_comparison(models_table(Run.open(result.folder.root).models)))
         print(f"report: {result.folder.report}")
     if not result.ran_cells:
         print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
@@ -96,9 +96,8 @@ def print_status(run: Run) -> None:
 
 def print_layers(model: str) -> None:
     """The taps of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
-    settings, pooling = _find_model(model)
     try:
-        info = describe_model(settings, pooling)
+        info = describe_model(*_find_model(model))
     except ModelError as error:
         raise UsageError(str(error)) from None
     _print(_layers_table(info))
