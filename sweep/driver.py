@@ -156,7 +156,8 @@ class Driver:
         work.extracting -= 1
         self._handle_shard(work, outcome, outcome.job.shard)
         if work.extracted:
-            executor.release(outcome.job.model)
+            last = all(other.extracted for other in self._work)
+            executor.release(outcome.job.model, last=last)
 
     def _handle_shard(self, work: ModelWork, outcome: Outcome, shard: Shard) -> None:
         model = work.planned.name

@@ -4,6 +4,7 @@ An executor takes jobs while it has room and hands back outcomes. It never retri
 """
 
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ import ray.exceptions
 from jobs import remote
 from jobs.extract import Extractor, ExtractSettings, Shard, ShardReport
 from jobs.probe import CellResult, ProbeJob, probe_layer
-from jobs.threads import limit_threads
+from jobs.process import keep_freed_memory, limit_threads
 from sweep.spec import Compute
 
+CONNECT_SECONDS = 5.0
 CALLS_PER_ACTOR = 2
 """Shards an actor holds at a time: one it works on, one it can start at once."""
 
@@ -63,8 +65,8 @@ class Executor(Protocol):
     def wait(self, seconds: float) -> list[Outcome]:
         """The outcomes there are, after at most about ``seconds``; none when nothing is done."""
 
-    def release(self, model: str) -> None:
-        """The model's shards are all there: let go of what holds it in memory."""
+    def release(self, model: str, *, last: bool) -> None:
+        """The model's shards are all there, and with ``last`` those of all models: let go of it."""
 
 
 class InlineExecutor:
@@ -93,7 +95,7 @@ class InlineExecutor:
         except Exception as error:  # noqa: BLE001 - user code may raise anything; the driver records it
             return [Outcome(job, error=error)]
 
-    def release(self, model: str) -> None:
+    def release(self, model: str, *, last: bool) -> None:
         """Drop the model."""
         self._extractors.pop(model, None)
 
@@ -102,17 +104,19 @@ class InlineExecutor:
             limit_threads(self._compute.probe.cpus)
             return probe_layer(job)
         limit_threads(self._compute.extractor.cpus)
+        keep_freed_memory()
         if job.model not in self._extractors:
             device = "cuda" if self._compute.extractor.gpus else "cpu"
             self._extractors[job.model] = Extractor(job.settings, device=device)
         return self._extractors[job.model].extract(job.shard)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Actor:
-    """An extraction actor and the shards it holds."""
+    """An extraction actor, the model it holds, and how many shards of it."""
 
     handle: Any
+    model: str
     calls: int = 0
 
 
@@ -128,35 +132,40 @@ class _Pending:
 class RayExecutor:
     """Runs jobs on the Ray that this process is connected to (see ``ray_session``).
 
+    Starting a process takes seconds, so an actor goes on with the next model; but on a GPU it ends
+    with its model, for only then is the memory free.
+
     Attributes:
         compute: resources a job holds.
         slots: extraction actors that fit on the cluster at a time.
         probe_window: probe tasks in flight at most.
+        hide_gpus: the cluster has GPUs, and jobs that asked for none must not see them.
     """
 
     compute: Compute
     slots: int
     probe_window: int
-    _actors: dict[str, list[_Actor]] = field(default_factory=dict)
+    hide_gpus: bool
+    _actors: list[_Actor] = field(default_factory=list)
     _pending: dict[Any, _Pending] = field(default_factory=dict)
 
     def room(self, job: Job) -> bool:
-        """A free place at one of the model's actors, or for a new actor; a window for probes."""
-        if isinstance(job, ExtractJob):
-            actors = self._actors.get(job.model, [])
-            n_actors = sum(len(group) for group in self._actors.values())
-            return n_actors < self.slots or any(a.calls < CALLS_PER_ACTOR for a in actors)
-        probes = sum(isinstance(pending.job, ProbeJob) for pending in self._pending.values())
-        return probes < self.probe_window
+        """A free place at an actor, or for a new actor; a window for probes."""
+        if isinstance(job, ProbeJob):
+            return self._probes_in_flight() < self.probe_window
+        return self._free_actor(job.model) is not None or len(self._actors) < self._limit()
 
     def submit(self, job: Job) -> None:
         """Send the job off."""
         if isinstance(job, ProbeJob):
-            self._pending[remote.submit_probe(job, self.compute.probe.cpus)] = _Pending(job)
+            cpus = self.compute.probe.cpus
+            ref = remote.submit_probe(job, cpus=cpus, hide_gpus=self.hide_gpus)
+            self._pending[ref] = _Pending(job)
             return
-        actor = self._actor_for(job)
+        actor = self._actor_for(job.model)
         actor.calls += 1
-        self._pending[actor.handle.extract.remote(job.shard)] = _Pending(job, actor)
+        ref = actor.handle.extract.remote(job.settings, job.shard)
+        self._pending[ref] = _Pending(job, actor)
 
     def wait(self, seconds: float) -> list[Outcome]:
         """The jobs that are done; up to ``seconds`` for the first."""
@@ -173,22 +182,48 @@ class RayExecutor:
         )
         return [self._collect(ref) for ref in [*first, *more]]
 
-    def release(self, model: str) -> None:
-        """Kill the model's actors: GPU memory is free only when their processes are gone."""
-        for actor in self._actors.pop(model, []):
+    def release(self, model: str, *, last: bool) -> None:
+        """End actors that are not needed; on CPUs, half of them stay for the models to come."""
+        if last:
+            ending = list(self._actors)
+        elif self.compute.extractor.gpus:
+            ending = [actor for actor in self._actors if actor.model == model]
+        else:
+            ending = [actor for actor in self._actors if actor.calls == 0][self._shared() :]
+        for actor in ending:
+            self._actors.remove(actor)
             ray.kill(actor.handle)
 
-    def _actor_for(self, job: ExtractJob) -> _Actor:
-        """The least busy actor of the model; a new one while there are slots and all are busy."""
-        actors = self._actors.setdefault(job.model, [])
-        least = min(actors, key=lambda actor: actor.calls, default=None)
-        n_actors = sum(len(group) for group in self._actors.values())
-        if least is not None and (least.calls == 0 or n_actors >= self.slots):
-            return least
-        extractor = self.compute.extractor
-        new = _Actor(remote.extraction_actor(job.settings, extractor.gpus, extractor.cpus))
-        actors.append(new)
-        return new
+    def _limit(self) -> int:
+        """Actors there may be: on CPUs, probes that are there to be run get half of the places."""
+        on_cpus = not self.compute.extractor.gpus
+        return self._shared() if on_cpus and self._probes_in_flight() else self.slots
+
+    def _shared(self) -> int:
+        return max(1, self.slots // 2)
+
+    def _probes_in_flight(self) -> int:
+        return sum(isinstance(pending.job, ProbeJob) for pending in self._pending.values())
+
+    def _free_actor(self, model: str) -> _Actor | None:
+        """The least busy actor that can take a shard of ``model``: it has the model, or nothing."""
+        free = [
+            actor
+            for actor in self._actors
+            if actor.calls == 0 or (actor.model == model and actor.calls < CALLS_PER_ACTOR)
+        ]
+        return min(free, key=lambda actor: (actor.calls, actor.model != model), default=None)
+
+    def _actor_for(self, model: str) -> _Actor:
+        """An idle actor, else a new one while there is a place, else a busy one."""
+        free = self._free_actor(model)
+        if free is not None and (free.calls == 0 or len(self._actors) >= self._limit()):
+            free.model = model
+            return free
+        held = self.compute.extractor
+        handle = remote.extraction_actor(gpus=held.gpus, cpus=held.cpus, hide_gpus=self.hide_gpus)
+        self._actors.append(_Actor(handle, model))
+        return self._actors[-1]
 
     def _collect(self, ref: Any) -> Outcome:
         pending = self._pending.pop(ref)
@@ -199,14 +234,15 @@ class RayExecutor:
         except ray.exceptions.RayTaskError as error:
             return Outcome(pending.job, error=error.cause if error.cause is not None else error)
         except ray.exceptions.RayError as error:  # the worker, the actor or the node is gone
-            self._forget(pending)
+            if pending.actor in self._actors:
+                self._actors.remove(pending.actor)
             return Outcome(pending.job, error=error, died=True)
 
-    def _forget(self, pending: _Pending) -> None:
-        if isinstance(pending.job, ExtractJob) and pending.actor is not None:
-            actors = self._actors.get(pending.job.model, [])
-            if pending.actor in actors:
-                actors.remove(pending.actor)
+
+_NO_ANSWER = (
+    "no Ray cluster answers at {address}: {error}. Start one with `ray start --head` and pass its "
+    "address, or run on this machine with --local"
+)
 
 
 @contextmanager
@@ -227,18 +263,29 @@ def ray_session(compute: Compute, address: str | None) -> Iterator[RayExecutor]:
         cpus = max(len(os.sched_getaffinity(0)), needed)
         options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     else:
+        _check_answers(address)
         options |= {"address": address}
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise ClusterError(
-            f"no Ray cluster answers at {address or 'local'}: {error}. Start one with "
-            "`ray start --head` and pass its address, or run on this machine with --local"
-        ) from error
+        raise ClusterError(_NO_ANSWER.format(address=address or "local", error=error)) from error
     try:
         yield _executor(compute)
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself tries for minutes before it gives up on an address where nothing listens."""
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        raise ClusterError(f"{address} is no address: expected HOST:PORT (as in head:6379) or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(_NO_ANSWER.format(address=address, error=error)) from None
 
 
 def _executor(compute: Compute) -> RayExecutor:
@@ -253,6 +300,7 @@ def _executor(compute: Compute) -> RayExecutor:
         compute=compute,
         slots=max(1, int(total[kind] / share)),
         probe_window=max(2, 2 * int(total["CPU"] / compute.probe.cpus)),
+        hide_gpus=total["GPU"] > 0,
     )
 
 
