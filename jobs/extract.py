@@ -16,7 +16,7 @@ from jobs.features import AudioError, FeatureSettings, load_audio
 from jobs.models import ModelSettings, load_model
 from jobs.models.taps import POOLINGS, Pooling, TapReader
 from jobs.settings import Settings
-from jobs.store import Dtype, as_dtype, write_shard
+from jobs.store import CorruptShard, Dtype, ShardManifest, as_dtype, read_manifest, write_shard
 
 EXTRACT_VERSION = 1
 """Raised when the same settings give other activations than before: part of every activation id."""
@@ -104,7 +104,9 @@ class Extractor:
         }
         computed = time.perf_counter()
         info = {"load_seconds": loaded - start, "forward_seconds": computed - loaded}
-        manifest = write_shard(shard.folder, shard.index, stored, utterance_ids, skipped, info)
+        manifest = _whole(shard) or write_shard(
+            shard.folder, shard.index, stored, utterance_ids, skipped, info
+        )
         return ShardReport(
             index=shard.index,
             n_utterances=len(utterance_ids),
@@ -137,6 +139,15 @@ class Extractor:
                     activations[layer] = values_BD.new_empty(len(features), values_BD.shape[1])
                 activations[layer][rows] = values_BD
         return activations, frames_computed
+
+
+def _whole(shard: Shard) -> ShardManifest | None:
+    """The shard that another run, sharing the cache, has finished meanwhile: probes may read it
+    already, and writing it anew would take it away from them."""
+    try:
+        return read_manifest(shard.folder, shard.index)
+    except CorruptShard:
+        return None
 
 
 def _equal_shapes(features: list[Tensor]) -> list[list[int]]:

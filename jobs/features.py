@@ -7,6 +7,7 @@ computed here by lhotse, which needs no torchaudio.
 Legend: N samples, T frames, 80 mel bins.
 """
 
+import math
 import re
 import warnings
 from pathlib import Path
@@ -18,9 +19,11 @@ import soundfile
 import torch
 from lhotse.features.kaldi.layers import Wav2LogFilterBank
 from pydantic import Field
+from scipy.signal import resample_poly
 from torch import Tensor
 
 from jobs.settings import Settings
+from jobs.span import Span, split_span
 
 SAMPLE_RATE = 16_000
 """Hz; the only rate that the models know."""
@@ -33,21 +36,15 @@ N_BINS = 80
 INT16_SCALE = 32_768.0
 """What a sample of 1.0 becomes: the features are those of 16-bit integers."""
 
-_WAV_TRUNCATED = re.compile(r"^data : (?!4294967295)(\d+) \(should be (\d+)\)$", re.MULTILINE)
-"""How libsndfile's log tells of a cut-off WAV, whose frame count it quietly lowers (a FLAC raises);
-2³² − 1 is what a writer to a pipe puts there, and promises nothing."""
-_UNKNOWN_LENGTH = 2**63 - 1
-"""libsndfile's frame count where the header has none."""
-_BLOCK = 1 << 20
-"""Samples decoded at once."""
-
 _CUT_WAV = re.compile(r"^data : (?!4294967295)(\d+) \(should be (\d+)\)$", re.MULTILINE)
 """How libsndfile's log tells of a cut-off WAV, whose frame count it quietly lowers (a FLAC raises);
 2³² − 1 is what a writer to a pipe puts there, and promises nothing."""
 _UNKNOWN_LENGTH = 2**63 - 1
 """libsndfile's frame count where the header has none."""
 _BLOCK = 1 << 20
-"""Samples decoded at once."""
+"""Samples a channel decoded at once."""
+_RATES = (4_000, 384_000)
+"""Hz; beyond them a header is damaged, or there is no speech."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -63,38 +60,47 @@ class AudioError(ValueError):
     """Audio that cannot be used; the message is the reason, for a human."""
 
 
-def check_format(sample_rate: int, channels: int, n_samples: int) -> None:
-    """Refuse audio of the wrong rate, with several channels, or shorter than one frame.
+def check_format(sample_rate: int, n_samples: int) -> None:
+    """Refuse audio that is shorter than one frame at 16 kHz, or of an absurd rate.
+
+    Args:
+        sample_rate: Hz.
+        n_samples: a channel, at that rate.
 
     Raises:
         AudioError: with what was expected and what was found.
     """
-    if sample_rate != SAMPLE_RATE:
+    if not _RATES[0] <= sample_rate <= _RATES[1]:
         raise AudioError(
-            f"wrong sample rate: expected {SAMPLE_RATE} Hz, found {sample_rate} Hz; resample it"
+            f"wrong sample rate: expected {_RATES[0]} to {_RATES[1]} Hz, found {sample_rate} Hz"
         )
-    if channels != 1:
-        raise AudioError(f"not mono: expected 1 channel, found {channels}; mix it down")
     if n_samples == 0:
         raise AudioError("zero duration: the header counts no samples, or does not say how many")
-    if n_samples < FRAME_LENGTH:
+    if resampled_length(n_samples, sample_rate) < FRAME_LENGTH:
         raise AudioError(
-            f"too short: expected at least {FRAME_LENGTH} samples (one frame), found {n_samples}"
+            f"too short: expected at least {FRAME_LENGTH} samples (one frame), "
+            f"found {resampled_length(n_samples, sample_rate)}"
         )
+
+
+def resampled_length(n_samples: int, sample_rate: int) -> int:
+    """Samples at 16 kHz of ``n_samples`` at ``sample_rate`` Hz."""
+    return -(-n_samples * SAMPLE_RATE // sample_rate)
 
 
 def load_audio(path: Path | str) -> FloatArray:
-    """Decode a mono 16 kHz file.
+    """Decode a file, or a piece of one (see `jobs.span`), to one channel at 16 kHz.
+
+    Several channels are averaged; other rates are resampled (``scipy.signal.resample_poly``).
 
     Returns:
-        (N,) in int16 scale: 16-bit PCM comes out as its integers, exactly; 24-bit and float files
-        are scaled by 32768.
+        (N,) in int16 scale: mono 16-bit PCM at 16 kHz comes out as its integers, exactly; 24-bit
+        and float files are scaled by 32768.
 
     Raises:
-        AudioError: missing, empty, not audio, truncated, silent, too short for one frame, of
-            another rate, or not mono.
+        AudioError: missing, empty, not audio, truncated, silent, or too short for one frame.
     """
-    path = Path(path)
+    path, span = split_span(path)
     if not path.is_file():
         raise AudioError("missing: no such file")
     if path.stat().st_size == 0:
@@ -102,8 +108,10 @@ def load_audio(path: Path | str) -> FloatArray:
     try:
         with soundfile.SoundFile(path) as file:
             _check_whole(file)
-            wave = _read_all(file)
-            expected = file.frames
+            sample_rate = file.samplerate
+            first, expected = piece_of(span, sample_rate, file.frames)
+            file.seek(first)
+            wave = _read(file, expected)
     except soundfile.LibsndfileError as error:
         raise AudioError(f"not readable as audio: {error.error_string}") from error
     if len(wave) < expected:
@@ -114,28 +122,54 @@ def load_audio(path: Path | str) -> FloatArray:
         raise AudioError("silent: every sample is zero")
     # A power of two: exact, and so 16-bit PCM is back to its integers.
     wave *= INT16_SCALE
-    return wave
+    return wave if sample_rate == SAMPLE_RATE else _resample(wave, sample_rate)
 
 
 def _check_whole(file: soundfile.SoundFile) -> None:
     """Refuse what the header already shows to be unusable.
 
     Raises:
-        AudioError: a WAV that was cut off, an unknown length, or another format.
+        AudioError: a WAV that was cut off, an unknown length, an absurd rate, or too short.
     """
     cut = _CUT_WAV.search(file.extra_info)
     if cut:
         raise AudioError(f"truncated: the header says {cut[1]} bytes, found {cut[2]}")
     n_samples = 0 if file.frames == _UNKNOWN_LENGTH else file.frames
-    check_format(file.samplerate, file.channels, n_samples)
+    check_format(file.samplerate, n_samples)
 
 
-def _read_all(file: soundfile.SoundFile) -> FloatArray:
-    """(N,) samples, block by block: a damaged header cannot ask for all the memory at once."""
-    blocks = []
-    while len(block := file.read(_BLOCK, dtype="float32")):
-        blocks.append(block)
-    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
+def piece_of(span: Span | None, sample_rate: int, n_samples: int) -> tuple[int, int]:
+    """First sample and number of samples of a piece, or of all, of a file.
+
+    Raises:
+        AudioError: the piece is beyond the end, or too short.
+    """
+    if span is None:
+        return 0, n_samples
+    try:
+        first, length = span.samples(sample_rate, n_samples)
+    except ValueError as error:
+        raise AudioError(str(error)) from None
+    check_format(sample_rate, length)
+    return first, length
+
+
+def _read(file: soundfile.SoundFile, n_samples: int) -> FloatArray:
+    """(N,) samples of all channels' mean, N at most ``n_samples``, block by block: a damaged header
+    cannot ask for all the memory at once."""
+    blocks = [np.zeros(0, dtype=np.float32)]
+    left = n_samples
+    while len(block := file.read(min(left, _BLOCK), dtype="float32", always_2d=True)):
+        blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+        left -= len(block)
+    return np.concatenate(blocks)
+
+
+def _resample(wave: FloatArray, sample_rate: int) -> FloatArray:
+    """(N,) at ``sample_rate`` Hz → (N',) at 16 kHz, N' as ``resampled_length`` says."""
+    common = math.gcd(SAMPLE_RATE, sample_rate)
+    resampled: FloatArray = resample_poly(wave, SAMPLE_RATE // common, sample_rate // common)
+    return resampled.astype(np.float32, copy=False)
 
 
 def n_frames(n_samples: int, max_frames: int | None = None) -> int:

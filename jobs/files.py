@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_SLUG_LENGTH = 80
+"""A file name has 255 bytes at most; two slugs, an id and the suffix of a temporary file fit."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -40,8 +43,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def slug(name: str) -> str:
-    """``name`` as a file name: letters, digits, ``.``, ``_`` and ``-``, never empty or hidden."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "unnamed"
+    """``name`` as a part of a file name: letters, digits, ``.``, ``_`` and ``-``, at most 80 of
+    them, never empty or hidden."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_SLUG_LENGTH].strip(".-") or "unnamed"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """The command line: verbs, options and exit codes; no logic.
 
-Exit codes: 0 all done · 1 some cells failed · 2 the spec or a value on the command line is wrong ·
-3 the cluster cannot run it · 130, 143 stopped by a signal. Data goes to standard output, progress
-and messages to standard error.
+Exit codes: 0 all done · 1 some cells failed, or something could not be fetched · 2 the spec or a
+value on the command line is wrong · 3 the cluster cannot run it · 130, 143 stopped by a signal.
+Data goes to standard output, progress and messages to standard error.
 """
 
 import os
@@ -11,21 +11,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from signal import SIGINT
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sweep import views
-from sweep.display import make_display
-from sweep.events import EventLog
-from sweep.executors import ClusterError
-from sweep.lock import RunIsLocked
-from sweep.logs import terminal_stream
-from sweep.report.build import build_report
-from sweep.results import RunError, open_run
-from sweep.run import RunOptions, RunResult, run_sweep
-from sweep.source import SpecError
+from jobs.catalogue import CORPORA, MODELS
+from sweep import open_run
 from sweep.stop import EXIT_CODES
+
+if TYPE_CHECKING:
+    from sweep.run import RunResult
+
+# Verbs import what they need when they run: torch and Ray take seconds, and --help needs neither.
 
 app = typer.Typer(
     help="Layer-wise probing sweeps of speech models.",
@@ -48,10 +46,13 @@ Overrides = Annotated[
 Cache = Annotated[
     Path | None,
     typer.Option(
-        help="Where activations and made corpora are kept [$SWEEP_CACHE, results/.cache]."
+        file_okay=False,
+        help="Where activations and made corpora are kept [$SWEEP_CACHE, results/.cache].",
     ),
 ]
-Out = Annotated[Path | None, typer.Option(help="The run's folder [results/<name>].")]
+Out = Annotated[
+    Path | None, typer.Option(file_okay=False, help="The run's folder [results/<name>].")
+]
 
 
 @app.command()
@@ -82,6 +83,12 @@ def run(
     cache: Cache = None,
 ) -> None:
     """Run what is left of SPEC; run it again to go on where it stopped."""
+    from sweep.display import make_display
+    from sweep.events import EventLog
+    from sweep.logs import terminal_stream
+    from sweep.run import RunOptions, run_sweep
+    from sweep.views import print_result
+
     if local + inline + (address is not None) > 1:
         raise typer.BadParameter("choose one of --local, --inline and --address")
     options = RunOptions(
@@ -101,37 +108,89 @@ def run(
         make_display(display, terminal) as shown,
         EventLog([shown]) as events,
     ):
-        result = run_sweep(spec, options, events)
-    views.print_result(result)
+        try:
+            result = run_sweep(spec, options, events)
+        except KeyboardInterrupt:  # before the driver listens for it, or after
+            print(_how_to_go_on(), file=terminal)
+            raise typer.Exit(EXIT_CODES[SIGINT]) from None
+    print_result(result)
     raise typer.Exit(_exit_code(result))
 
 
 @app.command()
 def plan(spec: SpecPath, overrides: Overrides = [], out: Out = None, cache: Cache = None) -> None:  # noqa: B006
     """Show what `run` would do: cells, forward passes, disk. Runs nothing."""
+    from sweep.views import print_plan
+
     with _exit_codes():
-        views.print_plan(spec, overrides, out, _cache(cache))
+        print_plan(spec, overrides, out, _cache(cache))
 
 
 @app.command()
 def validate(spec: SpecPath, overrides: Overrides = [], cache: Cache = None) -> None:  # noqa: B006
     """Check SPEC, its corpus, its models and its layers."""
+    from sweep.views import print_validation
+
     with _exit_codes():
-        views.print_validation(spec, overrides, _cache(cache))
+        print_validation(spec, overrides, _cache(cache))
 
 
 @app.command()
 def status(run: RunPath) -> None:
     """Show where a run stands, from its files."""
+    from sweep.views import print_status
+
     with _exit_codes():
-        views.print_status(open_run(run))
+        print_status(open_run(run))
 
 
 @app.command()
 def report(run: RunPath) -> None:
     """Rebuild tables, plots and report.html from the ledger."""
+    from sweep.report.build import build_report
+
     with _exit_codes():
         print(build_report(open_run(run)))
+
+
+fetch_app = typer.Typer(help="Bring a corpus or a checkpoint by its name.", no_args_is_help=True)
+app.add_typer(fetch_app, name="fetch")
+
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SWEEP_MIRROR",
+        help="A folder that has the archive [its publisher's].",
+    ),
+]
+To = Annotated[Path | None, typer.Option(help="The folder that it arrives in.")]
+
+
+@fetch_app.command("corpus")
+def fetch_corpus(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(CORPORA)}.")],
+    to: To = None,
+    mirror: Mirror = None,
+) -> None:
+    """Bring a LibriSpeech subset to data/raw/LibriSpeech."""
+    from sweep.fetching import fetch
+
+    with _exit_codes():
+        print(fetch("corpus", name, to, mirror))
+
+
+@fetch_app.command("model")
+def fetch_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(MODELS)}.")],
+    to: To = None,
+    mirror: Mirror = None,
+) -> None:
+    """Bring a WeSpeaker checkpoint to data/models, where specs find it by its name."""
+    from sweep.fetching import fetch
+
+    with _exit_codes():
+        print(fetch("model", name, to, mirror))
 
 
 @app.command()
@@ -142,8 +201,10 @@ def layers(
     ],
 ) -> None:
     """List a model's layers: index, name, the study's name, shape, pooled width."""
+    from sweep.views import print_layers
+
     with _exit_codes():
-        views.print_layers(model)
+        print_layers(model)
 
 
 def main() -> None:
@@ -155,21 +216,38 @@ def _cache(given: Path | None) -> Path:
     return given or Path(os.environ.get("SWEEP_CACHE") or "results/.cache")
 
 
-def _exit_code(result: RunResult) -> int:
+def _exit_code(result: "RunResult") -> int:
     if result.stopped_by is not None and result.status == "interrupted":
-        print(f"stopped; go on with: {shlex.join(['sweep', *sys.argv[1:]])}", file=sys.stderr)
+        print(_how_to_go_on(), file=sys.stderr)
         return EXIT_CODES[result.stopped_by]
     return 1 if result.failed else 0
+
+
+def _how_to_go_on() -> str:
+    """The same command, but for --fresh: it would forget what is finished by now."""
+    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    return f"stopped; go on with: {shlex.join(['sweep', *words])}"
 
 
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Errors of the user and of the cluster as a message and an exit code, without a traceback."""
+    from jobs.archives import ArchiveError
+    from jobs.fetch import FetchError
+    from sweep.executors import ClusterError
+    from sweep.lock import RunIsLocked
+    from sweep.results import RunError
+    from sweep.source import SpecError
+    from sweep.views import UsageError
+
     try:
         yield
-    except (SpecError, RunError, RunIsLocked, views.UsageError) as error:
+    except (SpecError, RunError, RunIsLocked, UsageError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
+    except (FetchError, ArchiveError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
     except ClusterError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(3) from None

@@ -77,10 +77,19 @@ class Run:
 
     @cached_property
     def records(self) -> dict[str, Record]:
-        """The planned cells that are finished, done or failed, by cell id, in plan order."""
+        """The planned cells that are finished, done or failed, by cell id, in plan order.
+
+        Names are for people and no part of an id: a record is called what its cell is called now.
+        """
         found, _ = read_records(self.folder.ledger)
-        planned = (cell.cell_id for task in layer_tasks(self.plan) for cell in task.cells)
-        return {cell_id: found[cell_id] for cell_id in planned if cell_id in found}
+        return {
+            cell.cell_id: found[cell.cell_id].model_copy(
+                update={"model": task.model.name, "probe": cell.probe}
+            )
+            for task in layer_tasks(self.plan)
+            for cell in task.cells
+            if cell.cell_id in found
+        }
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

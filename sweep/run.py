@@ -15,7 +15,7 @@ from typing import Literal
 
 from jobs.corpus.table import Skipped, write_table
 from jobs.files import atomic_path, write_text
-from jobs.store import read_manifest
+from jobs.store import CorruptShard, read_manifest
 from sweep.backlog import Wanted, is_done
 from sweep.driver import Driver, Status
 from sweep.events import EventLog
@@ -23,7 +23,7 @@ from sweep.executors import Executor, InlineExecutor, ray_session
 from sweep.ledger import Ledger
 from sweep.lock import run_lock
 from sweep.logs import driver_log
-from sweep.plan import Plan, layer_tasks
+from sweep.plan import Plan, layer_tasks, shards
 from sweep.prepare import Prepared, prepare
 from sweep.provenance import collect
 from sweep.recorder import Recorder
@@ -102,6 +102,8 @@ def _run(
     recorder = Recorder(prepared.plan, ledger, events)
     for line in ledger.damaged:
         recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
+    for note in prepared.notes:
+        recorder.warning(note)
     driver = Driver(
         prepared.plan,
         prepared.table,
@@ -122,7 +124,7 @@ def _run(
             status = driver.run(executor, stop)
     if status != "interrupted":
         with _stage(events, "report"):
-            _write_skipped(folder, [*prepared.skipped, *_skipped(prepared.plan, options.cache)])
+            _write_skipped(folder, [*prepared.skipped, *_skipped(prepared, folder, options.cache)])
             build_report(Run.open(folder.root))
     done, failed = _count(prepared.plan, ledger)
     status = "failed" if failed and status == "done" else status
@@ -160,6 +162,7 @@ def _write_inputs(folder: RunFolder, prepared: Prepared, options: RunOptions) ->
     write_table(folder.utterances, prepared.table)
     write_text(folder.plan, prepared.plan.model_dump_json(indent=1))
     provenance = collect(prepared.plan, options.cache, options.arguments, options.where)
+    provenance["audio"] = list(prepared.notes)
     write_text(folder.provenance, json.dumps(provenance, indent=1))
 
 
@@ -169,20 +172,33 @@ def _forget(folder: RunFolder) -> None:
     shutil.rmtree(folder.predictions, ignore_errors=True)
 
 
-def _skipped(plan: Plan, cache: Path) -> Iterator[Skipped]:
-    """Utterances that extraction left out, each once: every model reads the same audio."""
-    seen = set()
-    for model in plan.models:
+def _skipped(prepared: Prepared, folder: RunFolder, cache: Path) -> Iterator[Skipped]:
+    """Utterances that extraction left out, each once: every model reads the same audio.
+
+    Shards of finished cells may be gone from the cache, or damaged: what they told when the tables
+    were last made is taken from there.
+    """
+    seen: dict[Skipped, None] = {}
+    unread: set[str] = set()
+    for model in prepared.plan.models:
         for planned in model.sets:
-            for index in range(planned.n_shards):
-                manifest = read_manifest(planned.folder(cache), index)
-                for skipped in manifest.skipped if manifest else ():
-                    if skipped not in seen:
-                        seen.add(skipped)
-                        yield skipped
+            for shard in shards(planned, prepared.table, cache):
+                try:
+                    manifest = read_manifest(shard.folder, shard.index)
+                except CorruptShard as error:
+                    log.warning("%s", error)
+                    manifest = None
+                if manifest is None:
+                    unread.update(shard.utterance_ids)
+                else:
+                    seen.update(dict.fromkeys(manifest.skipped))
+    before = Run.open(folder.root).skipped if unread else []
+    yield from (seen | dict.fromkeys(one for one in before if one.utterance_id in unread))
 
 
 def _write_skipped(folder: RunFolder, skipped: Sequence[Skipped]) -> None:
+    for one in skipped:
+        log.warning("skipped %s: %s (%s)", one.utterance_id, one.reason, one.path)
     with atomic_path(folder.skipped) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["utterance_id", "path", "reason"])
         writer.writeheader()

@@ -62,7 +62,7 @@ class Spec(Settings):
     corpus: CorpusSettings
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("cps",)
     models: Annotated[tuple[ModelSettings, ...], Field(min_length=1)]
-    layers: Literal["all"] | tuple[int | str, ...] = "all"
+    layers: Literal["all"] | Annotated[tuple[int | str, ...], Field(min_length=1)] = "all"
     """``all``, or globs over tap names and indices."""
     features: FeatureSettings = FeatureSettings()
     pooling: Pooling = "mean"

@@ -9,8 +9,10 @@ import pytest
 import soundfile
 
 from jobs.corpus import prepare
-from jobs.corpus.librispeech import LibriSpeechSettings, read_flac_header, read_librispeech
+from jobs.corpus.audio import read_flac_header
+from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import CorpusError
+from jobs.features import load_audio
 
 
 def samples(n_samples=8_000, seed=0):
@@ -215,8 +217,8 @@ def test_a_transcript_that_is_not_utf_8_is_named(tree):
         (lambda path: path.write_bytes(b"fLaC\x00\x00"), "not FLAC audio"),
         (lambda path: path.write_bytes(b"<html>no such page</html>" * 9), "b'<htm'"),
         (lambda path: write_flac(path, samples(399)), "at least 400 samples"),
-        (lambda path: write_flac(path, samples(), 22_050), "expected 16000 Hz, found 22050 Hz"),
-        (lambda path: write_flac(path, samples().reshape(-1, 2)), "1 channel, found 2"),
+        (lambda path: write_flac(path, samples(), 2_000), "expected 4000 to 384000 Hz, found 2000"),
+        (lambda path: write_flac(path, samples(1099), 44_100), "(one frame), found 399"),
         (
             lambda path: path.write_bytes(
                 path.read_bytes()[:21] + b"\xf0\0\0\0\0" + path.read_bytes()[26:]
@@ -224,7 +226,7 @@ def test_a_transcript_that_is_not_utf_8_is_named(tree):
             "zero duration",
         ),
     ],
-    ids=["empty", "cut", "html", "short", "rate", "stereo", "zero"],
+    ids=["empty", "cut", "html", "short", "rate", "short at 16 kHz", "zero"],
 )
 def test_audio_that_cannot_be_used_is_named_and_the_rest_goes_on(tree, make, reason):
     path = tree.add("test-clean", "61-70968-0009")
@@ -233,6 +235,38 @@ def test_audio_that_cannot_be_used_is_named_and_the_rest_goes_on(tree, make, rea
     assert (skipped.utterance_id, skipped.path) == ("61-70968-0009", str(path))
     assert reason in skipped.reason
     assert len(rest) == 7
+
+
+def test_other_rates_and_channels_are_used_and_said_once(tree):
+    write_flac(tree.add("test-clean", "61-70968-0007"), samples(4_000), 8_000)
+    write_flac(tree.add("test-clean", "61-70968-0008"), samples(4_410).reshape(-1, 2), 44_100)
+    soundfile.write(tree.add("test-clean", "61-70968-0009"), samples(), 16_000, subtype="PCM_24")
+    corpus = tree.read()
+    assert corpus.skipped == ()
+    assert corpus.notes == (
+        "2 of 10 utterances are resampled to 16 kHz: 1 from 8000 Hz, 1 from 44100 Hz",
+        "1 of 10 utterances are mixed to mono: 1 of 2 channels",
+    )
+    table = corpus.utterances.set_index("utterance_id")
+    assert tuple(table.loc["61-70968-0007", ["seconds", "n_samples"]]) == (0.5, 8_000)
+    assert tuple(table.loc["61-70968-0008", ["seconds", "n_samples"]]) == (0.05, 800)
+    for name in ("61-70968-0007", "61-70968-0008", "61-70968-0009"):
+        assert len(load_audio(table.loc[name, "audio_path"])) == table.loc[name, "n_samples"]
+
+
+def test_a_usual_corpus_has_nothing_to_note(tree):
+    assert tree.read().notes == ()
+
+
+def test_the_same_samples_at_another_rate_are_another_sound(tree):
+    names = ["61-70968-0007", "61-70968-0008", "61-70968-0009"]
+    same = samples(8_000)
+    write_flac(tree.add("test-clean", names[0]), same)
+    write_flac(tree.add("test-clean", names[1]), same, 8_000)
+    write_flac(tree.add("test-clean", names[2]), same.reshape(-1, 2), 8_000)
+    digests = tree.read().utterances.set_index("utterance_id").loc[names, "audio_digest"]
+    assert len({digest.split("-")[0] for digest in digests}) == 1
+    assert digests.is_unique
 
 
 def test_an_id_that_comes_twice_is_used_once(tree):

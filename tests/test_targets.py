@@ -49,3 +49,9 @@ def test_an_unknown_name_is_told_a_valid_one(table, wrong, nearest):
     with pytest.raises(ValueError, match=f"did you mean '{nearest}'") as caught:
         add_targets(table, ["cps", wrong])
     assert all(name in str(caught.value) for name in TARGETS)
+
+
+@pytest.mark.parametrize("name", ["speaker_id", "split"])
+def test_a_class_is_refused_because_no_probe_fits_it(table, name):
+    with pytest.raises(ValueError, match=f"{name}' is a class.*predict numbers"):
+        add_targets(table, [name])

@@ -22,7 +22,7 @@ class Utterance:
 
     utterance_id: str
     audio_path: str
-    """Absolute."""
+    """Absolute; it may name a piece of a file, see ``jobs.span``."""
     text: str
     speaker_id: str
     chapter_id: str
@@ -49,10 +49,14 @@ class Corpus:
 
     utterances: pd.DataFrame
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
+    """What is done to its audio that a user should know, a sentence each."""
 
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Utterance))
 _DTYPES = {**dict.fromkeys(COLUMNS, str), "seconds": float, "n_samples": int}
+MISSING = ("", "na", "n/a", "nan", "null", "none")
+"""What stands in a cell of numbers that has none."""
 _ORDER = ["split", "n_samples", "utterance_id"]
 
 
@@ -79,6 +83,8 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """Read what ``write_table`` wrote: ids stay strings, floats come back to the last bit.
 
+    A column that is not in ``COLUMNS`` is float if all of its cells are numbers or empty, else str.
+
     Raises:
         CorpusError: a column is missing.
     """
@@ -91,13 +97,32 @@ def read_table(path: Path) -> pd.DataFrame:
             f"missing are {', '.join(missing)}; delete it, it is written anew"
         )
     for column in table.columns:
-        if _DTYPES.get(column) is not str:
-            table[column] = table[column].map(_number).astype(_DTYPES.get(column, float))
+        if column not in _DTYPES:
+            table[column] = as_numbers(table[column])
+        elif _DTYPES[column] is not str:
+            table[column] = table[column].map(float).astype(_DTYPES[column])
     return table
 
 
+def as_numbers(cells: pd.Series) -> pd.Series:
+    """``cells`` (U,) of text as float, NaN where empty, if all others are numbers; else as is."""
+    try:
+        return cells.map(_number).astype(float)
+    except ValueError:
+        return cells
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, or stands for a missing one."""
+    try:
+        _number(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def _number(cell: str) -> float:
-    return float(cell) if cell else math.nan
+    return math.nan if cell.strip().lower() in MISSING else float(cell)
 
 
 def audio_digest_of_table(table: pd.DataFrame) -> str:

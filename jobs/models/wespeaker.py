@@ -10,6 +10,7 @@ import torch
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
+from jobs.catalogue import MODELS, MODELS_FOLDER
 from jobs.features import Fbank
 from jobs.models.model import ModelError, ProbedModel
 from jobs.models.taps import Tap
@@ -44,12 +45,13 @@ class WespeakerSettings(Settings):
     """What tables and plots call it."""
     kind: Literal["wespeaker"] = "wespeaker"
     checkpoint: Path | None = None
-    """Folder with ``config.yaml`` and ``avg_model.pt``, or the name of one that comes along."""
+    """Folder with ``config.yaml`` and ``avg_model.pt``, or the name of one that comes along or that
+    ``sweep fetch model`` has brought."""
     architecture: str | None = None
     """Of an untrained network: one of `ARCHITECTURES`."""
     model_args: dict[str, int | float] = Field(default_factory=dict)
     """Of an untrained network: see `NetworkArgs`."""
-    seed: int | None = Field(default=None, ge=0)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
     """Of an untrained network's weights; 0 if not given."""
 
     @field_validator("architecture")
@@ -109,10 +111,23 @@ def load_wespeaker(settings: WespeakerSettings) -> ProbedModel:
 
 
 def find_checkpoint(checkpoint: Path) -> Path:
-    """The folder ``checkpoint``, or, where there is none, that of this name in `INCLUDED`."""
-    included = INCLUDED / checkpoint.name
-    by_name = checkpoint == Path(checkpoint.name) and included.is_dir()
-    return included if by_name and not checkpoint.is_dir() else checkpoint
+    """The folder ``checkpoint``, or, where there is none, the included or fetched one of this name.
+
+    Raises:
+        ModelError: it is one that can be fetched, and has not been.
+    """
+    if checkpoint.is_dir() or checkpoint != Path(checkpoint.name):
+        return checkpoint
+    name = checkpoint.name
+    for folder in (INCLUDED / name, MODELS_FOLDER / name):
+        if folder.is_dir():
+            return folder
+    if name in MODELS:
+        raise ModelError(
+            f"the checkpoint {name} is not here: expected the folder {name} or "
+            f"{MODELS_FOLDER / name}; fetch it with: sweep fetch model {name}"
+        )
+    return checkpoint
 
 
 def build_network(architecture: str, args: NetworkArgs, seed: int) -> nn.Module:

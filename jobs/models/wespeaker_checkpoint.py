@@ -90,7 +90,8 @@ def _shape(tensor: Tensor | None) -> str:
 def _read_config(path: Path) -> dict[str, object]:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # PyYAML lets the latter two through for impossible dates and for nesting without end.
         raise ModelError(f"{path} is not plain YAML: {error}") from error
     if not isinstance(config, dict):
         raise ModelError(f"{path}: expected a mapping, found {type(config).__name__}")
@@ -135,8 +136,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"unpickling it could execute code ({str(error).splitlines()[0]}); "
             "expected a plain state dict, as torch.save(model.state_dict()) writes it"
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ModelError(f"{path} is damaged or not a PyTorch file: {error}") from error
+    except Exception as error:  # torch has no error of its own for what is no file of its own
+        raise ModelError(
+            f"{path} is damaged or not a PyTorch file: {type(error).__name__}: {error}"
+        ) from error
     if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
         # WeSpeaker's own load_checkpoint unwraps this one key.
         weights = weights["state_dict"]

@@ -50,5 +50,7 @@ def footnotes(run: Run) -> Iterator[str]:
     for reason, names in reasons.items():
         shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
         yield f"{len(names)} utterances skipped, {reason}: {shown} (all in skipped.csv)"
+    for note in run.provenance.get("audio", []):
+        yield f"{note}."
     if run.spec.corpus.kind == "espeak":
         yield "The corpus is synthetic speech (espeak-ng): nothing here is about human speakers."

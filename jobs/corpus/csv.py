@@ -1,0 +1,189 @@
+"""Reader of any table: a row an utterance, with its audio, its speaker, and whatever else there is.
+
+Columns that the reader has no use for stay in the utterance table: numeric ones are targets, by
+their names.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import field_validator
+
+from jobs.corpus.assemble import Line, look_at_all
+from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
+from jobs.settings import Settings
+
+_KEY = ["utterance_id", "audio_path"]
+_EXPECTED = (
+    "expected UTF-8, a header, as many cells in every row, and between them commas, or tabs in a "
+    "file called .tsv"
+)
+
+
+class CsvColumns(Settings):
+    """What the columns are called; one that is named here must be there."""
+
+    audio: str = "audio_path"
+    """Paths of the files, absolute or from ``root``."""
+    speaker: str = "speaker_id"
+    split: str | None = None
+    """The part that a row belongs to; by default ``split``, or else all rows are in the part
+    ``all``."""
+    transcript: str | None = None
+    """By default ``text``; without it, targets that are made of the transcript have no values."""
+    utterance: str | None = None
+    """Unique names; by default ``utterance_id``, or else the audio's file name, or its path where
+    file names repeat."""
+    chapter: str | None = None
+    """By default ``chapter_id``."""
+
+
+_USUAL = {
+    "split": "split",
+    "transcript": "text",
+    "utterance": "utterance_id",
+    "chapter": "chapter_id",
+}
+"""Role → column, used where it is there and no other is named."""
+
+
+class CsvSettings(Settings):
+    """A CSV file (``.tsv``: tabs instead of commas), or one for each part; UTF-8, with a header."""
+
+    kind: Literal["csv"] = "csv"
+    path: Path | dict[str, Path]
+    """The table, or name of a part → its table."""
+    root: Path | None = None
+    """The folder that relative audio paths start from; by default that of the table."""
+    columns: CsvColumns = CsvColumns()
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _file_or_files(cls, path: object) -> object:
+        files = list(path.values()) if isinstance(path, dict) else [path]
+        if not files or not all(isinstance(file, str | Path) and str(file) for file in files):
+            raise ValueError("path: expected a file, or for each part a file: {train: a.csv, …}")
+        return path
+
+
+def read_csv(settings: CsvSettings) -> Corpus:
+    """Read the table, or tables; what is wrong with one row is named, never fatal.
+
+    Returns:
+        The corpus; the utterance table has the columns that were not asked for as well, as float
+        where every cell is a number or empty, else as str.
+
+    Raises:
+        CorpusError: a table is missing, cannot be read, or lacks a column.
+    """
+    lines: list[Line | Skipped] = []
+    others = []
+    tables = settings.path if isinstance(settings.path, dict) else {None: settings.path}
+    for part, given in tables.items():
+        path = given.expanduser().absolute()
+        cells = _read(path)
+        names = _names(settings.columns, cells, path, needs_split=part is None)
+        root = settings.root.expanduser().absolute() if settings.root else path.parent
+        rows = list(_lines(cells, names, root, part))
+        lines += rows
+        others.append(_other_columns(cells, names, rows))
+    corpus = look_at_all(lines)
+    other = pd.concat(others, ignore_index=True).drop_duplicates(_KEY)
+    table = corpus.utterances.merge(other, how="left", on=_KEY)
+    for name in other.columns.difference(_KEY):
+        table[name] = as_numbers(table[name].fillna(""))
+    return Corpus(table, corpus.skipped, corpus.notes)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Every cell as the text that it is."""
+    if not path.is_file():
+        raise CorpusError(f"no table at {path}: expected a CSV file; correct corpus.path")
+    separator = "\t" if path.suffix == ".tsv" else ","
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file, delimiter=separator, strict=True) if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path} cannot be read as a table: {error}; {_EXPECTED}") from error
+    header = rows[0] if rows else []
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if not header or twice:
+        problem = f"the columns {', '.join(twice)} come twice" if twice else "it is empty"
+        raise CorpusError(f"{path} cannot be read as a table: {problem}; {_EXPECTED}")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(header):
+            raise CorpusError(
+                f"{path} cannot be read as a table: row {number} has {len(row)} cells, the header "
+                f"{len(header)}; {_EXPECTED}"
+            )
+    return pd.DataFrame(rows[1:], columns=header, dtype=str)
+
+
+def _names(
+    columns: CsvColumns, cells: pd.DataFrame, path: Path, needs_split: bool
+) -> Mapping[str, str]:
+    """Role → column, of the columns that are there.
+
+    Raises:
+        CorpusError: one that must be there is not.
+    """
+    named = {role: name for role, name in columns if name is not None}
+    roles = _USUAL | named
+    if not needs_split:
+        del roles["split"]
+    missing = [role for role in roles if role in named and roles[role] not in cells.columns]
+    if missing:
+        wanted = ", ".join(f"{roles[role]!r} (corpus.columns.{role})" for role in missing)
+        raise CorpusError(
+            f"{path} has no column {wanted}; its columns are {', '.join(map(str, cells.columns))}: "
+            "say in corpus.columns which of them is meant"
+        )
+    return {role: name for role, name in roles.items() if name in cells.columns}
+
+
+def _lines(
+    cells: pd.DataFrame, names: Mapping[str, str], root: Path, part: str | None
+) -> Iterator[Line | Skipped]:
+    """Every row, in order."""
+    audio = [cell.strip() for cell in cells[names["audio"]]]
+
+    def column(role: str, default: str) -> list[str]:
+        if role not in names:
+            return [default] * len(cells)
+        return [cell.strip() for cell in cells[names[role]]]
+
+    if "utterance" in names:
+        ids = column("utterance", "")
+    else:
+        stems = [Path(cell).stem for cell in audio]
+        ids = stems if len(set(stems)) == len(stems) else audio
+    parts = [part] * len(cells) if part is not None else column("split", "all")
+    columns = (column("speaker", ""), column("transcript", ""), column("chapter", ""))
+    for number, (cell, name, split, speaker, text, chapter) in enumerate(
+        zip(audio, ids, parts, *columns, strict=True), start=2
+    ):
+        path = root / cell
+        empty = {"audio": cell, "utterance id": name, "split": split, "speaker": speaker}
+        lacking = [what for what, value in empty.items() if not value]
+        if lacking:
+            reason = f"no {' and no '.join(lacking)}: the cell is empty, in row {number}"
+            yield Skipped(name or f"row {number}", str(path), reason)
+        else:
+            yield Line(split, name, path, text, speaker, chapter)
+
+
+def _other_columns(
+    cells: pd.DataFrame, names: Mapping[str, str], rows: list[Line | Skipped]
+) -> pd.DataFrame:
+    """The columns that have no role, beside the key of the utterance that they belong to.
+
+    A column called like one of the utterance table's own gives way to it.
+    """
+    other = cells[[name for name in cells.columns if name not in {*names.values(), *COLUMNS}]]
+    return other.assign(
+        utterance_id=[row.utterance_id for row in rows],
+        audio_path=[str(row.audio if isinstance(row, Line) else row.path) for row in rows],
+    )

@@ -1,0 +1,110 @@
+"""Reader of lhotse's manifests: recordings and supervisions, as its recipes write them.
+
+One utterance a supervision: the whole of a recording, or a piece of it. Recordings must be single
+files, and an utterance must be of all channels of its recording.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from lhotse import RecordingSet, SupervisionSet
+from pydantic import Field
+
+from jobs.corpus.assemble import Line, look_at_all
+from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.settings import Settings
+from jobs.span import Span
+
+_SLACK = 0.025
+"""Seconds that a supervision of a whole recording may differ from it: a frame."""
+
+
+class LhotseManifests(Settings):
+    """The two manifests of one part: ``.jsonl``, ``.jsonl.gz``, or whatever else lhotse reads."""
+
+    recordings: Path
+    supervisions: Path
+
+
+class LhotseSettings(Settings):
+    """A corpus for which lhotse has a recipe, prepared with it."""
+
+    kind: Literal["lhotse"] = "lhotse"
+    splits: dict[str, LhotseManifests] = Field(min_length=1)
+    """Name of a part → its manifests."""
+    root: Path = Path()
+    """The folder that relative audio paths start from; by default the current one, as in lhotse."""
+
+
+def read_lhotse(settings: LhotseSettings) -> Corpus:
+    """Read the manifests of every part; what is wrong with one utterance is named, never fatal.
+
+    Raises:
+        CorpusError: a manifest is missing or cannot be read.
+    """
+    root = settings.root.expanduser().absolute()
+    lines: list[Line | Skipped] = []
+    for part, manifests in settings.splits.items():
+        recordings = {one.id: one for one in _read(RecordingSet, manifests.recordings)}
+        lines += _lines(part, root, recordings, _read(SupervisionSet, manifests.supervisions))
+    return look_at_all(lines)
+
+
+def _read(kind: Any, path: Path) -> list[Any]:
+    """All entries of a manifest."""
+    path = path.expanduser().absolute()
+    if not path.is_file():
+        raise CorpusError(f"no manifest at {path}: correct corpus.splits")
+    try:
+        return list(kind.from_file(path))
+    # lhotse raises whatever a wrong line leads to: AssertionError, KeyError, TypeError, …
+    except Exception as error:
+        what = "recordings" if kind is RecordingSet else "supervisions"
+        raise CorpusError(
+            f"{path} is no manifest of {what}: {type(error).__name__}: {error}; expected what "
+            "lhotse writes"
+        ) from error
+
+
+def _lines(
+    part: str, root: Path, recordings: dict[str, Any], supervisions: Iterable[Any]
+) -> Iterator[Line | Skipped]:
+    for one in supervisions:
+        recording = recordings.get(one.recording_id)
+        reason = _problem(one, recording)
+        if reason is not None:
+            path = one.recording_id if recording is None else _source(recording)
+            yield Skipped(one.id, path, reason)
+        else:
+            text = (one.text or "").strip()
+            audio = root / _source(recording)
+            speaker, span = str(one.speaker), _span(one, recording)
+            yield Line(part, one.id, audio, text, speaker, one.recording_id, span)
+
+
+def _problem(supervision: Any, recording: Any) -> str | None:
+    """Why a supervision is no utterance that can be used; None if it is one."""
+    if recording is None:
+        return f"missing audio: no recording is called {supervision.recording_id!r}"
+    if not supervision.speaker:
+        return "no speaker: the supervision names none"
+    if len(recording.sources) != 1 or recording.sources[0].type != "file":
+        return "no single audio file: expected a recording with one source of the type 'file'"
+    if recording.transforms:
+        return "changed on the fly: the recording has transforms; save it with lhotse first"
+    channels = supervision.channel
+    if sorted(channels if isinstance(channels, list) else [channels]) != recording.channel_ids:
+        return "one of several channels: expected an utterance of all; split the channels first"
+    return None
+
+
+def _span(supervision: Any, recording: Any) -> Span | None:
+    """Where an utterance lies in its recording; None for all of it."""
+    if supervision.start <= _SLACK and supervision.end >= recording.duration - _SLACK:
+        return None
+    return Span(float(supervision.start), float(supervision.end))
+
+
+def _source(recording: Any) -> str:
+    return str(recording.sources[0].source) if recording.sources else ""
