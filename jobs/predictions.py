@@ -19,6 +19,10 @@ from jobs.files import atomic_path
 from jobs.protocol import StrArray
 
 
+class PredictionsError(ValueError):
+    """A file of predictions that cannot be read."""
+
+
 @dataclass(frozen=True)
 class CellPredictions:
     """What one cell predicted for the test part of its fold."""
@@ -56,7 +60,7 @@ def read_predictions(path: Path) -> dict[str, CellPredictions]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a file that ``write_predictions`` wrote, or it is damaged.
+        PredictionsError: it is not a file that ``write_predictions`` wrote, or it is damaged.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -73,7 +77,7 @@ def read_predictions(path: Path) -> dict[str, CellPredictions]:
                 for cell_id, fold, train_mean in cells
             }
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
+        raise PredictionsError(
             f"{path} is not a readable file of predictions ({type(error).__name__}: {error}): "
-            "delete it and run with --fresh to compute its cells again"
+            "delete it and run again, its cells are then computed anew"
         ) from error

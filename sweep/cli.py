@@ -207,6 +207,27 @@ def layers(
         print_layers(model)
 
 
+@app.command()
+def export(
+    run: RunPath,
+    to: Annotated[Path | None, typer.Option(help="Folder to write to [RUN/export].")] = None,
+    chroma: Annotated[
+        Path | None, typer.Option(help="Write the embeddings to a ChromaDB in this folder, too.")
+    ] = None,
+    activations: Annotated[
+        bool, typer.Option("--activations/--no-activations", help="Those of every layer: large.")
+    ] = True,
+) -> None:
+    """Write the speech-rate study's own files from a finished run."""
+    from sweep.export.study import export_run
+
+    with _exit_codes():
+        exported = export_run(open_run(run), to, chroma, activations=activations)
+        for note in exported.notes:
+            print(note, file=sys.stderr)
+        print(exported.folder)
+
+
 def main() -> None:
     """The ``sweep`` command."""
     app(prog_name="sweep")
@@ -234,6 +255,7 @@ def _exit_codes() -> Iterator[None]:
     """Errors of the user and of the cluster as a message and an exit code, without a traceback."""
     from jobs.archives import ArchiveError
     from jobs.fetch import FetchError
+    from jobs.predictions import PredictionsError
     from sweep.executors import ClusterError
     from sweep.lock import RunIsLocked
     from sweep.results import RunError
@@ -242,7 +264,7 @@ def _exit_codes() -> Iterator[None]:
 
     try:
         yield
-    except (SpecError, RunError, RunIsLocked, UsageError) as error:
+    except (SpecError, RunError, RunIsLocked, UsageError, PredictionsError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
     except (FetchError, ArchiveError) as error:

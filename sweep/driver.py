@@ -19,7 +19,7 @@ from jobs.probe import ProbeJob
 from jobs.store import CorruptShard, set_aside
 from sweep.backlog import ModelWork, Wanted, find_work
 from sweep.executors import Executor, ExtractJob, Job, Outcome
-from sweep.ledger import Ledger
+from sweep.ledger import Record
 from sweep.plan import LayerTask, Plan, shards
 from sweep.recorder import Recorder, reason
 from sweep.run_folder import RunFolder
@@ -45,7 +45,7 @@ class Driver:
         table: the utterance table, as it stands in ``folder.utterances``.
         folder: the run's folder.
         cache: where activations lie.
-        ledger: what is finished already.
+        records: what is finished already.
         recorder: told of what comes back.
         wanted: what to work on.
         fail_fast: submit nothing more after the first failure.
@@ -57,7 +57,7 @@ class Driver:
         table: pd.DataFrame,
         folder: RunFolder,
         cache: Path,
-        ledger: Ledger,
+        records: dict[str, Record],
         recorder: Recorder,
         *,
         wanted: Wanted,
@@ -74,7 +74,7 @@ class Driver:
         self._probing: dict[Path, LayerTask] = {}
         """The tasks that an executor has, by their predictions file."""
         self._work = find_work(
-            plan, table, cache, ledger.records, wanted=wanted, on_corrupt=self._set_aside
+            plan, table, cache, records, wanted=wanted, on_corrupt=self._set_aside
         )
 
     @property

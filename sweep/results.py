@@ -2,10 +2,10 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from sweep.ledger import Record, read_records
 from sweep.plan import Plan, PlannedModel, layer_tasks
 from sweep.run_folder import RunFolder
 from sweep.spec import Spec
+
+Parsed = TypeVar("Parsed")
 
 METRIC_COLUMNS = (
     "model", "layer", "layer_index", "target", "probe", "seed", "fold", "control", "n_train",
@@ -57,12 +59,12 @@ class Run:
     @cached_property
     def spec(self) -> Spec:
         """The spec as it was resolved."""
-        return Spec.model_validate(yaml.safe_load(self.folder.spec.read_text()))
+        return self._parse(self.folder.spec, lambda text: Spec.model_validate(yaml.safe_load(text)))
 
     @cached_property
     def plan(self) -> Plan:
         """Everything that the run consists of."""
-        return Plan.model_validate_json(self.folder.plan.read_text())
+        return self._parse(self.folder.plan, Plan.model_validate_json)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -195,6 +197,16 @@ class Run:
             ids += names
             arrays.append(array)
         return ids, np.concatenate(arrays)
+
+    @staticmethod
+    def _parse(path: Path, parse: Callable[[str], Parsed]) -> Parsed:
+        try:
+            return parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(
+                f"{path} cannot be read as this version writes it ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}); run its spec again to bring it up to date"
+            ) from error
 
     def _model(self, name: str) -> PlannedModel:
         for model in self.plan.models:

@@ -20,7 +20,7 @@ from sweep.backlog import Wanted, is_done
 from sweep.driver import Driver, Status
 from sweep.events import EventLog
 from sweep.executors import Executor, InlineExecutor, ray_session
-from sweep.ledger import Ledger
+from sweep.ledger import Ledger, Record
 from sweep.lock import run_lock
 from sweep.logs import driver_log
 from sweep.plan import Plan, layer_tasks, shards
@@ -109,7 +109,7 @@ def _run(
         prepared.table,
         folder,
         options.cache,
-        ledger,
+        _with_predictions(folder, ledger, recorder),
         recorder,
         wanted=_wanted(options.only),
         fail_fast=options.fail_fast,
@@ -131,6 +131,20 @@ def _run(
     seconds = perf_counter() - start
     events.emit("run_finished", status=status, done=done, failed=failed, seconds=seconds)
     return RunResult(folder, status, done, failed, n_shards, n_cells, stop.received)
+
+
+def _with_predictions(folder: RunFolder, ledger: Ledger, recorder: Recorder) -> dict[str, Record]:
+    """The records but those whose predictions are gone: their cells run again."""
+    present = {path.name for path in folder.predictions.glob("*.npz")}
+    usable = {
+        cell_id: record
+        for cell_id, record in ledger.records.items()
+        if record.status == "failed" or record.predictions in present
+    }
+    lost = len(ledger.records) - len(usable)
+    if lost:
+        recorder.warning(f"{lost} cells have lost their predictions; they run again")
+    return usable
 
 
 def _executor(spec: Spec, options: RunOptions) -> AbstractContextManager[Executor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from jobs.corpus import CorpusSettings
 from jobs.features import FeatureSettings
@@ -62,7 +62,7 @@ class Spec(Settings):
     corpus: CorpusSettings
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("cps",)
     models: Annotated[tuple[ModelSettings, ...], Field(min_length=1)]
-    layers: Literal["all"] | Annotated[tuple[int | str, ...], Field(min_length=1)] = "all"
+    layers: Literal["all"] | tuple[int | str, ...] = "all"
     """``all``, or globs over tap names and indices."""
     features: FeatureSettings = FeatureSettings()
     pooling: Pooling = "mean"
@@ -75,6 +75,14 @@ class Spec(Settings):
     """Beside the mean predictor, which is always there: what duration or the input alone tells."""
     bootstrap: Bootstrap = Bootstrap()
     compute: Compute = Compute()
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _all_or_a_list(cls, layers: object) -> object:
+        if layers == "all" or (isinstance(layers, list | tuple) and layers):
+            return layers
+        expected = "expected all, or a list of globs and positions such as [stem, 'layer2.*', -1]"
+        raise ValueError(f"layers: {expected}, found {layers!r}")
 
     def to_yaml(self) -> str:
         """The spec with every default written out."""

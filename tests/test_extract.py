@@ -99,14 +99,14 @@ def test_max_frames_crops_and_lets_all_share_a_batch(tmp_path, audio, batches):
 
 def test_an_extractor_gives_the_same_bits_again(tmp_path, audio):
     extractor = Extractor(ExtractSettings(model=MODEL))
-    first, second = shard_of(tmp_path / "1", audio), shard_of(tmp_path / "2", audio)
-    extractor.extract(first)
-    Extractor(ExtractSettings(model=MODEL)).extract(second)
-    extractor.extract(first)
-    for layer in read_manifest(first.folder, 0).layers:
-        np.testing.assert_array_equal(
-            read_layer(first.folder, 1, layer)[1], read_layer(second.folder, 1, layer)[1]
-        )
+    shards = [shard_of(tmp_path / name, audio) for name in "123"]
+    extractor.extract(shards[0])
+    Extractor(ExtractSettings(model=MODEL)).extract(shards[1])
+    extractor.extract(shards[2])
+    for layer in read_manifest(shards[0].folder, 0).layers:
+        values = [read_layer(shard.folder, 1, layer)[1] for shard in shards]
+        np.testing.assert_array_equal(values[0], values[1])
+        np.testing.assert_array_equal(values[0], values[2])
 
 
 def test_unusable_audio_is_left_out_with_its_reason_and_the_rest_goes_on(tmp_path, audio):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jobs.predictions import CellPredictions, read_predictions, write_predictions
+from jobs.predictions import CellPredictions, PredictionsError, read_predictions, write_predictions
 
 
 def cell(fold=0, seed=0, names=("a-1", "b-2", "NA")):
@@ -41,7 +41,7 @@ def test_a_damaged_file_is_refused_with_what_to_do(tmp_path, damage):
     middle = data.index(b"y_pred") + 60
     data[middle] ^= 0xFF
     path.write_bytes({"truncate": data[:100], "flip": data, "text": b"no archive"}[damage])
-    with pytest.raises(ValueError, match=r"not a readable file of predictions.*--fresh"):
+    with pytest.raises(PredictionsError, match=r"not a readable file of predictions.*run again"):
         read_predictions(path)
 
 

@@ -1,7 +1,7 @@
 """Everything a run leaves for people, rebuilt from its ledger."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sweep.report.page import write_page
@@ -10,7 +10,7 @@ from sweep.report.tables import write_tables
 from sweep.results import Run
 
 NAMED = 3
-"""Utterances that a footnote names; the rest are counted."""
+"""Utterances, or reasons of failure, that are named; the rest are counted."""
 
 
 def build_report(run: Run) -> Path:
@@ -23,6 +23,7 @@ def build_report(run: Run) -> Path:
     folder = run.folder
     write_tables(folder.tables, run.metrics, run.layers, run.models, notes)
     plots = write_plots(folder.plots, run.layers)
+    _remove_others(folder.plots, plots)
     write_page(
         folder.report,
         name=run.plan.name,
@@ -35,6 +36,15 @@ def build_report(run: Run) -> Path:
     return folder.report
 
 
+def _remove_others(folder: Path, plots: Sequence[Path]) -> None:
+    """Figures of what is no longer in the spec would pass for results."""
+    stems = {path.stem for path in plots}
+    for pattern in ("*.png", "*.svg"):
+        for path in folder.glob(pattern):
+            if path.stem not in stems:
+                path.unlink()
+
+
 def footnotes(run: Run) -> Iterator[str]:
     """What a reader of the tables must know: what is missing from them, and from the data."""
     counts = Counter(record.status for record in run.records.values())
@@ -42,8 +52,11 @@ def footnotes(run: Run) -> Iterator[str]:
     if left:
         yield f"{left} of {run.plan.n_cells} cells are not done yet."
     errors = Counter(r.error for r in run.records.values() if r.status == "failed")
-    for error, count in errors.most_common():
+    for error, count in errors.most_common(NAMED):
         yield f"{count} cells failed: {error}"
+    if len(errors) > NAMED:
+        rest = sum(errors.values()) - sum(count for _, count in errors.most_common(NAMED))
+        yield f"{rest} more cells failed for {len(errors) - NAMED} other reasons: see ledger.jsonl."
     reasons: dict[str, list[str]] = {}
     for skipped in run.skipped:
         reasons.setdefault(skipped.reason.partition(":")[0], []).append(skipped.utterance_id)

@@ -1,0 +1,65 @@
+"""A model's pooled activations as ``.npy`` files, a file a layer."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jobs.files import atomic_path, slug
+from sweep.export.tables import write_csv
+from sweep.plan import PlannedModel
+from sweep.results import Run, RunError
+
+
+def check_room(folder: Path, run: Run) -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Raises:
+        RunError: the activations of the run are larger than the free space under ``folder``.
+    """
+    needed = sum(
+        4 * sum(layer.width for layer in model.layers) * sum(s.n_utterances for s in model.sets)
+        for model in study_models(run)
+    )
+    there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise RunError(
+            f"no room in {there}: the activations take {needed / 2**30:.3g} GiB, "
+            f"{free / 2**30:.3g} GiB are free; give another folder with --to, or leave them out "
+            "with --no-activations"
+        )
+
+
+def study_models(run: Run) -> list[PlannedModel]:
+    """The models of a run without the baselines, which the study did not have."""
+    return [model for model in run.plan.models if model.extract.model.kind != "baseline"]
+
+
+def write_activations(folder: Path, run: Run, model: PlannedModel) -> None:
+    """Write ``<index>-<layer>.npy``, (U, D) float32, for every layer that was probed.
+
+    Beside them ``utterances.csv`` says which utterance a row is, with its targets, and
+    ``layers.csv`` which layer a file is.
+
+    Raises:
+        jobs.store.CorruptShard: activations are missing or damaged.
+    """
+    rows = []
+    utterance_ids: list[str] = []
+    for layer in model.layers:
+        utterance_ids, values_UD = run.activations(model.name, layer.name)
+        file = f"{layer.index:03d}-{slug(layer.study_name)}.npy"
+        with atomic_path(folder / file) as temporary, temporary.open("wb") as opened:
+            np.save(opened, values_UD, allow_pickle=False)
+        rows.append((layer.index, layer.study_name, layer.name, values_UD.shape[1], file))
+    columns = ["layer_index", "layer", "tap", "width", "file"]
+    write_csv(folder / "layers.csv", pd.DataFrame(rows, columns=columns))
+    write_csv(folder / "utterances.csv", _rows_of(run, utterance_ids))
+
+
+def _rows_of(run: Run, utterance_ids: list[str]) -> pd.DataFrame:
+    table = run.utterances.set_index("utterance_id").loc[utterance_ids].reset_index()
+    kept = table[["utterance_id", "speaker_id", "split", *run.plan.targets]]
+    return kept.rename(columns={"utterance_id": "audio_id", "split": "part"})

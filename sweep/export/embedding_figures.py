@@ -1,0 +1,139 @@
+"""The study's figures of the embedding: t-SNE, predictions, their errors, the metrics.
+
+Legend: U test utterances, D width of the embedding.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+
+from sweep.report.markup import one_line
+from sweep.report.style import COLOURS, WIDTH, figure_style, new_figure, save, short
+
+FEWEST_POINTS = 4
+"""t-SNE has nothing to say about fewer."""
+_ACROSS, _HEIGHT = 3, 2.3
+"""Panels a row, and the inches of a row."""
+
+
+def write_tsne(
+    folder: Path,
+    name: str,
+    label: str,
+    embeddings_UD: npt.NDArray[np.float32],
+    values: npt.NDArray[np.float64],
+) -> Path | None:
+    """t-SNE of embeddings, coloured by ``values`` (U,), what ``label`` calls them.
+
+    The perplexity is 30, or a third of the utterances where they are few.
+
+    Returns:
+        The PNG; None where there are too few utterances, or values that are not finite.
+    """
+    n, width = embeddings_UD.shape
+    if n < FEWEST_POINTS or width < 2 or not np.isfinite(embeddings_UD).all():
+        return None
+    perplexity = min(30.0, (n - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=0)
+    points = tsne.fit_transform(embeddings_UD.astype(np.float64))
+    with figure_style():
+        figure = new_figure(4.4)
+        axes = figure.add_axes((0.06, 0.08, 0.78, 0.84))
+        drawn = axes.scatter(
+            points[:, 0], points[:, 1], c=values, cmap="viridis", s=6, linewidths=0
+        )
+        bar = figure.colorbar(drawn, cax=figure.add_axes((0.87, 0.08, 0.025, 0.84)))
+        bar.set_label(one_line(label))
+        axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
+        axes.set_title(f"t-SNE of {n} test embeddings, perplexity {perplexity:.3g}", loc="left")
+        return save(figure, folder, name)
+
+
+def write_scatter(
+    folder: Path, name: str, label: str, predictions: pd.DataFrame, r2: dict[str, float]
+) -> Path:
+    """True against predicted values, a panel a probe, with the identity line and R².
+
+    Args:
+        folder: where to.
+        name: of the file, without its suffix.
+        label: what the values are called.
+        predictions: what ``Run.predictions`` returned, of one target.
+        r2: probe → R² of the table.
+    """
+    low = float(predictions[["y_true", "y_pred"]].quantile(0.001).min())
+    high = float(predictions[["y_true", "y_pred"]].quantile(0.999).max())
+    pad = 0.05 * (high - low) or 0.5
+    ends = (low - pad, high + pad)
+    with _panels(predictions) as (figure, panels):
+        for probe, axes, rows in panels:
+            axes.plot(ends, ends, color="black", linestyle="--", linewidth=0.9)
+            axes.scatter(
+                rows["y_true"], rows["y_pred"], s=3, alpha=0.4, linewidths=0, color=COLOURS[0]
+            )
+            axes.set(xlim=ends, ylim=ends, xlabel=f"true {one_line(label)}", ylabel="predicted")
+            axes.set_title(f"{short(probe, 24)}: R² {r2[probe]:z.3f}".replace("-", "−"), loc="left")
+        return save(figure, folder, name)
+
+
+def write_errors(folder: Path, name: str, label: str, predictions: pd.DataFrame) -> Path:
+    """Histograms of predicted minus true, a panel a probe."""
+    with _panels(predictions) as (figure, panels):
+        for probe, axes, rows in panels:
+            errors = (rows["y_pred"] - rows["y_true"]).to_numpy(dtype=float)
+            axes.hist(errors[np.isfinite(errors)], bins=40, color=COLOURS[0])
+            axes.axvline(0, color="black", linestyle="--", linewidth=0.9)
+            axes.set(xlabel=f"predicted − true {one_line(label)}", ylabel="predictions")
+            axes.set_title(short(probe, 30), loc="left")
+        return save(figure, folder, name)
+
+
+def write_metric_bars(folder: Path, name: str, curves: pd.DataFrame) -> Path:
+    """MSE and MAE on the test part as bars, a bar a probe, beside the mean predictor's.
+
+    Args:
+        folder: where to.
+        name: of the file, without its suffix.
+        curves: the rows of ``layers.csv`` of one model's embedding and one target.
+    """
+    names = [short(str(probe), 18) for probe in curves["probe"]]
+    with figure_style():
+        figure = new_figure(_HEIGHT)
+        for column, (score, title) in enumerate((("mse", "MSE"), ("mae", "MAE"))):
+            axes = figure.add_axes((0.08 + 0.5 * column, 0.2, 0.4, 0.66))
+            values = [*curves[score], curves[f"mean_{score}"].median()]
+            colours = [*[COLOURS[0]] * len(names), "#999999"]
+            bars = axes.bar(range(len(values)), values, color=colours)
+            axes.bar_label(bars, fmt="{:.3g}", fontsize=6)
+            axes.set_xticks(range(len(values)), [*names, "mean predictor"])
+            if len(names) > 3:
+                axes.tick_params(axis="x", rotation=20)
+            axes.set_title(title, loc="left")
+        return save(figure, folder, name)
+
+
+@contextmanager
+def _panels(
+    predictions: pd.DataFrame,
+) -> Iterator[tuple[Figure, Sequence[tuple[str, Axes, pd.DataFrame]]]]:
+    """A figure with axes for every probe of ``predictions``, within the style."""
+    groups = [(str(probe), rows) for probe, rows in predictions.groupby("probe", sort=False)]
+    down = math.ceil(len(groups) / _ACROSS)
+    with figure_style():
+        figure = new_figure(down * _HEIGHT)
+        panels = []
+        for number, (probe, rows) in enumerate(groups):
+            row, column = divmod(number, _ACROSS)
+            left = (0.55 + column * 2.25) / WIDTH
+            bottom = ((down - row - 1) * _HEIGHT + 0.4) / (down * _HEIGHT)
+            axes = figure.add_axes((left, bottom, 1.75 / WIDTH, 1.65 / (down * _HEIGHT)))
+            panels.append((probe, axes, rows))
+        yield figure, panels

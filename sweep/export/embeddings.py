@@ -1,0 +1,93 @@
+"""The embeddings of a run as ``.npz`` and parquet.
+
+Legend: U utterances, D width of the embedding.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.files import atomic_path
+from jobs.protocol import StrArray
+from sweep.results import Run
+
+LAYER = "embedding"
+"""The layer that is a model's embedding."""
+NO_PYARROW = "no embeddings.parquet: it needs pyarrow; install it with: pip install pyarrow"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The embeddings of one model, all parts of the corpus."""
+
+    ids: StrArray
+    """(U,)"""
+    parts: StrArray
+    """(U,) the part of the corpus that each is of."""
+    paths: StrArray
+    """(U,) of the audio."""
+    embeddings: npt.NDArray[np.float32]
+    """(U, D)"""
+    labels: dict[str, npt.NDArray[np.float64]]
+    """``labels`` → (U,) values of the run's first target, ``labels_<target>`` → of the others."""
+
+
+def read_embeddings(run: Run, model: str) -> Embeddings:
+    """The embeddings of a model of the run, probed or not.
+
+    Raises:
+        KeyError: the model has no layer of that name.
+        jobs.store.CorruptShard: activations are missing or damaged.
+    """
+    ids, values_UD = run.activations(model, LAYER)
+    rows = run.utterances.set_index("utterance_id").loc[ids]
+    first = next(iter(run.plan.targets))
+    return Embeddings(
+        ids=np.array(ids, dtype=np.str_),
+        parts=rows["split"].to_numpy(dtype=np.str_),
+        paths=rows["audio_path"].to_numpy(dtype=np.str_),
+        embeddings=values_UD,
+        labels={
+            "labels" if target == first else f"labels_{target}": rows[target].to_numpy(dtype=float)
+            for target in run.plan.targets
+        },
+    )
+
+
+def write_npz(path: Path, found: Embeddings) -> None:
+    """Write arrays ``ids``, ``parts``, ``paths``, ``embeddings``, ``labels``; nothing pickled."""
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            allow_pickle=False,
+            ids=found.ids,
+            parts=found.parts,
+            paths=found.paths,
+            embeddings=found.embeddings,
+            **found.labels,
+        )
+
+
+def has_pyarrow() -> bool:
+    """Whether parquet can be written."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def write_parquet(path: Path, found: Embeddings) -> None:
+    """Write columns ``id, part, path, label…, embedding`` (a list of D float32), a row each."""
+    import pyarrow
+    from pyarrow import parquet
+
+    flat = pyarrow.array(found.embeddings.reshape(-1))
+    columns = {
+        "id": found.ids.tolist(),
+        "part": found.parts.tolist(),
+        "path": found.paths.tolist(),
+        **{name.replace("labels", "label", 1): values for name, values in found.labels.items()},
+        "embedding": pyarrow.FixedSizeListArray.from_arrays(flat, found.embeddings.shape[1]),
+    }
+    with atomic_path(path) as temporary:
+        parquet.write_table(pyarrow.table(columns), temporary)

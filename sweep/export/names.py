@@ -1,0 +1,45 @@
+"""What the study called its files, and file names for names that anyone may have chosen."""
+
+from collections.abc import Iterable
+
+from jobs.files import slug
+from jobs.protocol import KFoldProtocol
+from sweep.plan import Plan
+
+STUDY_PARTS = {"validation": "dev"}
+"""Parts of a corpus that the study called something else."""
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """A file name for each of ``names``, no two alike, not even where case does not count."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem, number = slug(name), 2
+        while stem.lower() in taken:
+            stem = f"{slug(name)}-{number}"
+            number += 1
+        taken.add(stem.lower())
+        found[name] = stem
+    return found
+
+
+def part_names(parts: Iterable[str]) -> dict[str, str]:
+    """The study's name of each part, as a file name: ``validation`` is ``dev``, if none is yet."""
+    parts = sorted(set(parts))
+    called = {STUDY_PARTS[p]: p for p in parts if p in STUDY_PARTS and STUDY_PARTS[p] not in parts}
+    called |= {part: part for part in parts if part not in called.values()}
+    return {called[name]: file for name, file in file_names(sorted(called)).items()}
+
+
+def tested_parts(plan: Plan) -> list[str]:
+    """The parts of the corpus that probes are tested on."""
+    if isinstance(plan.protocol, KFoldProtocol):
+        return sorted({planned.split for model in plan.models for planned in model.sets})
+    return [plan.protocol.test]
+
+
+def tested_name(plan: Plan) -> str:
+    """The tested parts in one word, as in ``cca_dev_cps``."""
+    names = part_names(planned.split for model in plan.models for planned in model.sets)
+    return "-".join(names[part] for part in tested_parts(plan))

@@ -1,0 +1,185 @@
+"""``sweep export``: a finished run as the files that the speech-rate study wrote, by its names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jobs.files import write_text
+from jobs.store import CorruptShard
+from sweep.export import chroma
+from sweep.export.activations import check_room, study_models, write_activations
+from sweep.export.embedding_figures import (
+    write_errors,
+    write_metric_bars,
+    write_scatter,
+    write_tsne,
+)
+from sweep.export.embeddings import (
+    LAYER,
+    NO_PYARROW,
+    Embeddings,
+    has_pyarrow,
+    read_embeddings,
+    write_npz,
+    write_parquet,
+)
+from sweep.export.figures import write_cca_bars, write_layer_metrics
+from sweep.export.names import file_names, tested_name, tested_parts
+from sweep.export.tables import (
+    write_cca,
+    write_csv,
+    write_embedding_table,
+    write_layer_table,
+    write_part_tables,
+    write_predictions,
+)
+from sweep.plan import PlannedModel
+from sweep.report.build import footnotes
+from sweep.report.markup import to_markdown
+from sweep.report.tables import models_table
+from sweep.results import Run, RunError
+
+
+@dataclass
+class Exported:
+    """What was written, and what was not."""
+
+    folder: Path
+    notes: list[str] = field(default_factory=list)
+    """For the user: what is missing, and why."""
+
+
+def export_run(
+    run: Run, to: Path | None, chroma_folder: Path | None, *, activations: bool = True
+) -> Exported:
+    """Write the study's files from a finished run, replacing those of before.
+
+    Args:
+        run: the run.
+        to: folder to write to; ``export`` in the run's folder if None.
+        chroma_folder: of a ChromaDB database to write the embeddings to; None for none.
+        activations: write the activations of every layer, the bulk of it.
+
+    Raises:
+        RunError: no cell of the run is done, its activations are gone, the disk has no room, or
+            ChromaDB is wanted and missing.
+    """
+    if run.metrics.empty:
+        raise RunError(f"{run.folder.root} has no finished cell to export: run its spec first")
+    if chroma_folder is not None:
+        chroma.check_installed()
+    exported = Exported(to or run.folder.root / "export", list(footnotes(run)))
+    if activations:
+        check_room(exported.folder, run)
+    if not has_pyarrow():
+        exported.notes.append(NO_PYARROW)
+    write_part_tables(exported.folder, run.utterances, run.plan.targets)
+    write_csv(exported.folder / "comparison.csv", run.models)
+    comparison = to_markdown(models_table(run.models), list(footnotes(run)))
+    write_text(exported.folder / "comparison.md", comparison)
+    try:
+        embeddings = _export_models(run, exported, activations)
+    except CorruptShard as error:
+        raise RunError(
+            f"activations of this run are missing or damaged: {error.folder}, shard "
+            f"{error.index}: {error.reason}; make them again with: sweep run "
+            f"{run.folder.spec} --out {run.folder.root} --fresh"
+        ) from error
+    if chroma_folder is not None and embeddings:
+        chroma.write_collections(chroma_folder, embeddings)
+    return exported
+
+
+def _export_models(run: Run, exported: Exported, activations: bool) -> dict[str, Embeddings]:
+    """The folder of every model; returns the embeddings of those that have one."""
+    models = study_models(run)
+    folders = file_names(model.name for model in models)
+    found: dict[str, Embeddings] = {}
+    for model in models:
+        folder = exported.folder / folders[model.name]
+        _export_layers(folder, run, model)
+        if activations:
+            write_activations(folder / "activations", run, model)
+        try:
+            found[model.name] = read_embeddings(run, model.name)
+        except KeyError:
+            exported.notes.append(f"{model.name}: no layer {LAYER!r}, hence no embeddings")
+            continue
+        _export_embeddings(folder, run, model, found[model.name], exported)
+    return found
+
+
+def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
+    """Tables and figures of scores over layers."""
+    study_names = {layer.name: layer.study_name for layer in model.layers}
+    curves = _curves(run, model)
+    write_layer_table(folder / "layer_metrics.txt", curves, study_names)
+    cca_probes = [name for name, probe in run.plan.probes.items() if probe.kind == "cca"]
+    for target, stem in _target_stems(run).items():
+        rows = curves[curves["target"] == target]
+        title = f"{model.name} · {target}"
+        write_layer_metrics(folder, f"layer_metrics{stem}", title, rows, cca_probes)
+    stems = file_names(run.plan.targets)
+    for number, probe in enumerate(cca_probes):
+        for target in run.plan.targets:
+            rows = curves[(curves["probe"] == probe) & (curves["target"] == target)]
+            # The study had one CCA: a second is told apart by its name.
+            name = f"cca_{tested_name(run.plan)}_{stems[target]}"
+            name += f"_{file_names(cca_probes)[probe]}" if number else ""
+            write_cca(folder / "cca" / f"{name}.csv", rows, study_names)
+            write_cca_bars(folder, name, f"{model.name} · {target} · {probe}", rows)
+
+
+def _export_embeddings(
+    folder: Path, run: Run, model: PlannedModel, found: Embeddings, exported: Exported
+) -> None:
+    """The embeddings, and what probes made of them."""
+    write_npz(folder / "embeddings.npz", found)
+    if has_pyarrow():
+        write_parquet(folder / "embeddings.parquet", found)
+    tested = np.isin(found.parts, tested_parts(run.plan))
+    stems = _target_stems(run)
+    for (target, stem), values in zip(stems.items(), found.labels.values(), strict=True):
+        points = found.embeddings[tested]
+        if write_tsne(folder, f"tsne{stem}", target, points, values[tested]) is None:
+            exported.notes.append(f"{model.name}: too few test embeddings for a t-SNE")
+    curves = _curves(run, model)
+    curves = curves[curves["layer"] == LAYER]
+    if curves.empty:
+        exported.notes.append(
+            f"{model.name}: the layer {LAYER!r} was not probed, hence no metrics.txt and no "
+            "predictions.csv"
+        )
+        return
+    write_embedding_table(folder / "metrics.txt", curves)
+    predictions = run.predictions(model.name, LAYER)
+    write_predictions(folder / "predictions.csv", predictions, run.utterances)
+    _embedding_figures(folder, curves, predictions, stems)
+
+
+def _embedding_figures(
+    folder: Path, curves: pd.DataFrame, predictions: pd.DataFrame, stems: Mapping[str, str]
+) -> None:
+    for target, stem in stems.items():
+        scores = curves[curves["target"] == target]
+        rows = predictions[predictions["target"] == target]
+        if rows.empty:
+            continue
+        r2 = dict(zip(scores["probe"].astype(str), scores["r2"].astype(float), strict=True))
+        write_scatter(folder, f"true_vs_predicted{stem}", target, rows, r2)
+        write_errors(folder, f"errors{stem}", target, rows)
+        write_metric_bars(folder, f"metrics{stem}", scores)
+
+
+def _curves(run: Run, model: PlannedModel) -> pd.DataFrame:
+    """The rows of ``layers.csv`` of one model."""
+    return run.layers[run.layers["model"] == model.name]
+
+
+def _target_stems(run: Run) -> dict[str, str]:
+    """Target → what tells its file from those of other targets; nothing where it is the only."""
+    names = file_names(run.plan.targets)
+    return {target: f"_{name}" if len(names) > 1 else "" for target, name in names.items()}

@@ -1,0 +1,90 @@
+"""The study's tables: utterances of a part, scores of layers, scores on the embedding."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.files import write_text
+from sweep.export.names import file_names, part_names
+
+STUDY_COLUMNS = {
+    "audio_path": "audio_path",
+    "text": "text",
+    "speaker_id": "speaker_id",
+    "chapter_id": "chapter_id",
+    "utterance_id": "audio_id",
+    "seconds": "duration",
+}
+"""Columns of the utterance table and what the study called them."""
+_SCORES = ["mse", "mae", "r2", "pearson", "mean_mse", "mean_mae"]
+
+
+def write_part_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str]) -> list[Path]:
+    """Write ``<part>_<target>.csv`` for every part of an utterance table, as ``dev_cps.csv``.
+
+    Args:
+        folder: where to.
+        table: the utterance table, with the targets as columns.
+        targets: names of columns.
+
+    Returns:
+        The files. Their columns: ``audio_path, text, <target>, speaker_id, chapter_id, audio_id,
+        duration`` (seconds), a row an utterance.
+    """
+    paths = []
+    targets = file_names(targets)
+    for part, stem in part_names(table["split"]).items():
+        rows = table[table["split"] == part]
+        for target, name in targets.items():
+            columns = rows[list(STUDY_COLUMNS)].rename(columns=STUDY_COLUMNS)
+            if target not in columns:
+                columns.insert(2, target, rows[target])
+            paths.append(write_csv(folder / f"{stem}_{name}.csv", columns))
+    return paths
+
+
+def write_layer_table(path: Path, curves: pd.DataFrame, study_names: Mapping[str, str]) -> None:
+    """Write ``layer_metrics.txt``: tab-separated, a row per layer × target × probe.
+
+    Args:
+        path: of the file.
+        curves: the rows of ``layers.csv`` of one model.
+        study_names: tap name → the study's name of the layer.
+    """
+    names = curves["layer"].map(study_names).rename("layer")
+    places = curves[["layer_index", "target", "probe"]]
+    write_csv(path, pd.concat([names, places, curves[_SCORES]], axis=1), separator="\t")
+
+
+def write_embedding_table(path: Path, curves: pd.DataFrame) -> None:
+    """Write ``metrics.txt``: tab-separated, a row per target × probe on the embedding."""
+    write_csv(path, curves[["target", "probe", "n_test", *_SCORES]], separator="\t")
+
+
+def write_cca(path: Path, curves: pd.DataFrame, study_names: Mapping[str, str]) -> None:
+    """Write ``layer,cca_corr``: held-out canonical correlations, empty where undefined."""
+    names = curves["layer"].map(study_names)
+    write_csv(path, pd.DataFrame({"layer": names, "cca_corr": curves["pearson"]}))
+
+
+def write_predictions(path: Path, predictions: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Write ``predictions.csv``: a row per test utterance × target × probe × seed.
+
+    Args:
+        path: of the file.
+        predictions: what ``Run.predictions`` returned.
+        table: the utterance table.
+    """
+    paths = predictions["utterance_id"].map(table.set_index("utterance_id")["audio_path"])
+    columns = {"utterance_id": "audio_id", "y_true": "true", "y_pred": "pred"}
+    kept = ["utterance_id", "speaker_id", "target", "probe", "seed", "fold", "y_true", "y_pred"]
+    frame = predictions[kept].rename(columns=columns)
+    frame.insert(0, "audio_path", paths)
+    write_csv(path, frame)
+
+
+def write_csv(path: Path, frame: pd.DataFrame, separator: str = ",") -> Path:
+    """Write ``frame`` atomically, without its index; returns ``path``."""
+    write_text(path, frame.to_csv(index=False, sep=separator, lineterminator="\n"))
+    return path

@@ -1,0 +1,42 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Values
+from tests.faults.sweeps import Sweep
+
+MakeSweep = Callable[[str], Sweep]
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take most of a small run's time, and no fault spares or breaks them."""
+    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+
+
+@pytest.fixture
+def values(spec_values: Values) -> Values:
+    """Two models, their shards and a dozen quick layers: enough to be killed in the middle of."""
+    spec_values["layers"] = ["stem", "layer1.*", "pooling", -1]
+    spec_values["probes"] = [{"kind": "ridge"}]
+    spec_values["controls"] = []
+    spec_values["baselines"] = ["mean"]
+    return spec_values
+
+
+@pytest.fixture
+def make_sweep(values: Values, cache: Path, tmp_path: Path) -> MakeSweep:
+    """Makes sweeps of ``values``, by name, each with a cache and a folder of its own."""
+    return lambda name: Sweep.make(values, cache, tmp_path / name)
+
+
+@pytest.fixture
+def undisturbed(values: Values, cache: Path, no_plots: None) -> Sweep:
+    """The same sweep, of which nothing died; run once, for all tests."""
+    home = cache / "undisturbed"
+    if home.exists():
+        return Sweep.at(home)
+    sweep = Sweep.make(values, cache, home)
+    assert sweep.here().status == "done"
+    return sweep
