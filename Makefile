@@ -8,10 +8,10 @@ demo: $(READY)
 	$(BIN)/sweep run specs/demo.yaml
 
 test: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -60,6 +60,10 @@ class AudioError(ValueError):
     """Audio that cannot be used; the message is the reason, for a human."""
 
 
+class AudioUnavailable(OSError):  # noqa: N818 (a state of the storage, as FileNotFound would be)
+    """Audio that the system does not give now: nothing is said of what is in it."""
+
+
 def check_format(sample_rate: int, n_samples: int) -> None:
     """Refuse audio that is shorter than one frame at 16 kHz, or of an absurd rate.
 
@@ -98,11 +102,41 @@ def load_audio(path: Path | str) -> FloatArray:
         and float files are scaled by 32768.
 
     Raises:
-        AudioError: missing, empty, not audio, truncated, silent, or too short for one frame.
+        AudioError: empty, not audio, truncated, silent, or too short for one frame.
+        AudioUnavailable: missing, or not readable by the system.
     """
     path, span = split_span(path)
+    try:
+        return _decode(path, span)
+    except AudioError:
+        # libsndfile takes a failing disk for a damaged file: who blames the content must have
+        # seen it.
+        _read_through(path)
+        raise
+
+
+def _read_through(path: Path) -> None:
+    """Read every byte of a file.
+
+    Raises:
+        AudioUnavailable: the system does not give them.
+    """
+    try:
+        with path.open("rb") as file:
+            while file.read(_BLOCK):
+                pass
+    except OSError as error:
+        raise AudioUnavailable(
+            f"{path} cannot be read: {error.strerror}; make it readable and run again"
+        ) from error
+
+
+def _decode(path: Path, span: Span | None) -> FloatArray:
     if not path.is_file():
-        raise AudioError("missing: no such file")
+        raise AudioUnavailable(
+            f"{path} is missing: expected the file that was there when the corpus was read; put it "
+            "back, or run again to go on without it"
+        )
     if path.stat().st_size == 0:
         raise AudioError("empty file")
     try:

@@ -108,7 +108,7 @@ def bootstrap_intervals(
     speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
     if len(speakers) < 2:
         return dict.fromkeys(("r2", "mse", "mae", "pearson"), (float("nan"), float("nan")))
-    weights = _resample_weights(len(speakers), resamples, seed)
+    weights = resample_weights(len(speakers), resamples, seed)
     position = {name: i for i, name in enumerate(speakers)}
     per_run = [_resampled_scores(run, weights, position) for run in runs]
     tails = [(1 - level) / 2, (1 + level) / 2]
@@ -119,7 +119,7 @@ def bootstrap_intervals(
 
 
 @lru_cache(maxsize=16)
-def _resample_weights(n_speakers: int, resamples: int, seed: int) -> FloatArray:
+def resample_weights(n_speakers: int, resamples: int, seed: int) -> FloatArray:
     """(R, S): how often each resample draws each speaker."""
     shares = np.full(n_speakers, 1 / n_speakers)
     drawn = np.random.default_rng(seed).multinomial(n_speakers, shares, size=resamples)

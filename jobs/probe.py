@@ -68,7 +68,7 @@ class CellResult:
     """One line for a human where it failed."""
     n_train: int
     n_test: int
-    """Utterances, without those that extraction skipped."""
+    """Utterances, without those that extraction skipped or that have no value of the target."""
     scores: dict[str, float | None]
     """``jobs.metrics.score``; None where a score is not defined. Empty where the cell failed."""
     details: dict[str, float]
@@ -81,8 +81,8 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
     """Fit and score every cell of ``job``, write the predictions, and return results in cell order.
 
     A probe that raises fails the cells it served, with the reason; the others go on. Activations,
-    targets, predictions or scores that are not finite fail their cells: a number is never made of
-    them.
+    predictions or scores that are not finite fail their cells: a number is never made of them. An
+    utterance whose target is not finite is left out of that target's cells.
 
     Raises:
         jobs.store.CorruptShard: an activation shard is damaged and has to be extracted again.
@@ -92,11 +92,11 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
     refusal = layer.non_finite(job.layer)
     results: dict[str, CellResult] = {}
     predictions: dict[str, CellPredictions] = {}
-    for (probe, fold), cells in _by_fit(job.cells).items():
+    for cells in layer.by_fit(job.cells):
         if refusal:
             results |= {cell.cell_id: layer.failed(cell, refusal) for cell in cells}
             continue
-        for result, predicted in layer.fit(job.probes[probe], fold, cells):
+        for result, predicted in layer.fit(job.probes[cells[0].probe], cells):
             results[result.cell_id] = result
             if predicted is not None:
                 predictions[result.cell_id] = predicted
@@ -137,12 +137,20 @@ class _Layer:
     """(U,) what the protocol keeps together."""
     folds: list[Fold]
 
+    def by_fit(self, cells: Sequence[Cell]) -> list[list[Cell]]:
+        """The cells that one call of a probe serves: those of one probe, fold and set of rows."""
+        fits: dict[tuple[str, int, bytes], list[Cell]] = {}
+        for cell in cells:
+            key = (cell.probe, cell.fold, self._has_value(cell.target).tobytes())
+            fits.setdefault(key, []).append(cell)
+        return list(fits.values())
+
     def fit(
-        self, settings: ProbeSettings, fold: int, cells: Sequence[Cell]
+        self, settings: ProbeSettings, cells: Sequence[Cell]
     ) -> Iterator[tuple[CellResult, CellPredictions | None]]:
-        """Serve all ``cells``, which share a probe and a fold, by one call of the probe."""
+        """Serve all ``cells``, which are of one fit, by one call of the probe."""
         start = time.perf_counter()
-        rows = self._present_rows(self.folds[fold])
+        rows = self._rows(cells[0])
         columns: dict[Cell, FloatArray] = {}
         for cell in cells:
             try:
@@ -164,7 +172,7 @@ class _Layer:
 
     def failed(self, cell: Cell, error: str, seconds: float = 0.0) -> CellResult:
         """The result of a cell that could not be computed."""
-        rows = self._present_rows(self.folds[cell.fold])
+        rows = self._rows(cell)
         n_train, n_test = len(rows.train), len(rows.test)
         return CellResult(cell.cell_id, "failed", error, n_train, n_test, {}, {}, seconds)
 
@@ -186,18 +194,13 @@ class _Layer:
         if len(rows.train) < 2 or len(rows.test) < 1:
             raise ValueError(
                 f"fold {cell.fold} has {len(rows.train)} training and {len(rows.test)} test "
-                "utterances with activations: expected at least 2 and 1"
+                f"utterances with activations and a value of {cell.target}: expected at least 2 "
+                "and 1"
             )
-        fold = self.folds[cell.fold]
-        values = self.table[cell.target].to_numpy(dtype=np.float64)
-        used = np.concatenate([fold.train, fold.validation, fold.test])
-        missing = used[~np.isfinite(values[used])]
-        if missing.size:
-            raise ValueError(
-                f"target {cell.target}: {missing.size} of {used.size} utterances have no finite "
-                f"value ({self._first_names(missing)}): leave them out of the corpus"
-            )
-        return control_target(values, fold, cell)
+        # Utterances without activations take part in the permutation: it is the same for all models
+        # and layers.
+        fold = _only(self._has_value(cell.target), self.folds[cell.fold])
+        return control_target(self.table[cell.target].to_numpy(dtype=np.float64), fold, cell)
 
     def _scored(
         self, cell: Cell, y: FloatArray, rows: Fold, outcome: ProbeResult, k: int, seconds: float
@@ -227,12 +230,16 @@ class _Layer:
         done = CellResult(cell.cell_id, "done", None, n_train, n_test, scores, details, seconds)
         return done, stored
 
-    def _present_rows(self, fold: Fold) -> Fold:
-        """``fold`` without the utterances that extraction skipped."""
-        train, validation, test = (
-            rows[self.present[rows]] for rows in (fold.train, fold.validation, fold.test)
-        )
-        return Fold(train, validation, test)
+    def _rows(self, cell: Cell) -> Fold:
+        """Its fold without the utterances that lack activations or a value of the target."""
+        return _only(self.present & self._has_value(cell.target), self.folds[cell.fold])
+
+    def _has_value(self, target: str) -> npt.NDArray[np.bool_]:
+        """(U,) whether the target is finite; all False for a target that is not there."""
+        if target not in self.table.columns:
+            return np.zeros(len(self.table), dtype=bool)
+        values: FloatArray = self.table[target].to_numpy(dtype=np.float64)
+        return np.isfinite(values)
 
     def _first_names(self, rows: IntArray) -> str:
         names = self.table["utterance_id"].iloc[rows].tolist()
@@ -273,12 +280,12 @@ def _read(job: ProbeJob) -> _Layer:
     return _Layer(table, X, present, groups, make_folds(job.protocol, table))
 
 
-def _by_fit(cells: Sequence[Cell]) -> dict[tuple[str, int], list[Cell]]:
-    """The cells that one call of a probe serves, by (probe, fold)."""
-    fits: dict[tuple[str, int], list[Cell]] = {}
-    for cell in cells:
-        fits.setdefault((cell.probe, cell.fold), []).append(cell)
-    return fits
+def _only(usable: npt.NDArray[np.bool_], fold: Fold) -> Fold:
+    """The rows of ``fold`` for which ``usable`` (U,) is true."""
+    train, validation, test = (
+        rows[usable[rows]] for rows in (fold.train, fold.validation, fold.test)
+    )
+    return Fold(train, validation, test)
 
 
 def _last_line(error: BaseException) -> str:

@@ -86,6 +86,33 @@ def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) ->
     return _kfold_folds(settings, table)
 
 
+def lost_parts(
+    settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame, usable: npt.NDArray[np.bool_]
+) -> list[str]:
+    """What the folds lack when only some rows can be used, for a human; empty if nothing.
+
+    Args:
+        settings: a protocol that fits ``table``.
+        table: U rows; folds are made of all of them.
+        usable: (U,) which rows stay.
+    """
+    names = dict(settings.parts()) if isinstance(settings, SplitsProtocol) else {}
+    problems = []
+    for number, fold in enumerate(make_folds(settings, table)):
+        for role, rows in vars(fold).items():
+            least = 2 if role == "train" else 1
+            left = int(usable[rows].sum())
+            if rows.size and left < least:
+                part = (
+                    f"the {role} part {names[role]!r}"
+                    if names
+                    else f"the {role} part of fold {number}"
+                )
+                found = f"fewer than {least}" if left else "no"
+                problems.append(f"{part} has {found} utterances")
+    return problems
+
+
 def group_labels(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> StrArray:
     """(U,) the group of every row that the protocol keeps together: its speaker, normally."""
     column = settings.group if isinstance(settings, KFoldProtocol) else "speaker_id"

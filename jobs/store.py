@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 from jobs.corpus.table import Skipped
 from jobs.files import atomic_path, write_text
 from jobs.identity import canonical_json
+from jobs.span import split_span
 
 FloatArray = npt.NDArray[np.float32]
 Dtype = Literal["float32", "float16"]
@@ -54,6 +55,19 @@ class LayerEntry:
 
 
 @dataclass(frozen=True)
+class FileState:
+    """What a file looked like from outside; another state may well be another content."""
+
+    n_bytes: int
+    mtime_ns: int
+    """Time of its last change, as the file system tells it."""
+
+
+NOT_THERE = FileState(-1, -1)
+"""Of a file that cannot be looked at."""
+
+
+@dataclass(frozen=True)
 class ShardManifest:
     """What a shard holds."""
 
@@ -67,6 +81,8 @@ class ShardManifest:
     """In depth order. Empty if every utterance was skipped: nothing was read to learn widths."""
     info: dict[str, Any]
     """Timing and the like; nothing reads it but people."""
+    skipped_files: tuple[FileState, ...] = ()
+    """The audio files of ``skipped``, before they were read."""
 
 
 def data_path(folder: Path, index: int) -> Path:
@@ -107,6 +123,7 @@ def write_shard(
     utterance_ids: Sequence[str],
     skipped: Sequence[Skipped],
     info: dict[str, Any],
+    skipped_files: Sequence[FileState] = (),
 ) -> ShardManifest:
     """Write a shard; a shard of that index is replaced.
 
@@ -117,6 +134,8 @@ def write_shard(
         utterance_ids: U, in the order of the rows.
         skipped: utterances of the shard that are not among them, and why.
         info: plain JSON values for people.
+        skipped_files: for each of ``skipped``, the state of its file before it was read; without
+            them the shard is stale from the start if anything was skipped.
     """
     arrays = {layer: np.ascontiguousarray(values) for layer, values in activations.items()}
     for layer, values in arrays.items():
@@ -135,6 +154,7 @@ def write_shard(
             for layer, values in arrays.items()
         },
         info=info,
+        skipped_files=tuple(skipped_files),
     )
     write_text(manifest_path(folder, index), _to_json(manifest))
     return manifest
@@ -192,6 +212,33 @@ def read_layer(folder: Path, n_shards: int, layer: str) -> tuple[list[str], Floa
     return utterance_ids, values_UD
 
 
+def file_state(audio_path: str) -> FileState:
+    """The state of an audio file, or of the file that a piece is of."""
+    path, _ = split_span(audio_path)
+    try:
+        status = path.stat()
+    except OSError:
+        return NOT_THERE
+    return FileState(status.st_size, status.st_mtime_ns)
+
+
+def has_stale_skips(manifest: ShardManifest, audio_paths: Mapping[str, str]) -> bool:
+    """Whether a skipped utterance's file is not the one that was found unusable.
+
+    A damaged FLAC and its repair have the same header, so that the shard's id does not tell.
+
+    Args:
+        manifest: of a finished shard.
+        audio_paths: utterance id → where its audio lies now.
+    """
+    if len(manifest.skipped_files) != len(manifest.skipped):
+        return True
+    return any(
+        file_state(audio_paths.get(skipped.utterance_id, skipped.path)) != state
+        for skipped, state in zip(manifest.skipped, manifest.skipped_files, strict=True)
+    )
+
+
 def set_aside(folder: Path, index: int) -> list[Path]:
     """Rename what there is of a shard to ``*.corrupt``, so that it counts as never extracted.
 
@@ -244,6 +291,7 @@ def _to_json(manifest: ShardManifest) -> str:
         "n_bytes": manifest.n_bytes,
         "layers": [[k, v.width, v.dtype, v.checksum] for k, v in manifest.layers.items()],
         "info": manifest.info,
+        "skipped_files": [[state.n_bytes, state.mtime_ns] for state in manifest.skipped_files],
     }
     return json.dumps({"checksum": _body_checksum(body), **body}, indent=1) + "\n"
 
@@ -259,6 +307,8 @@ def _from_json(text: bytes) -> ShardManifest:
         n_bytes=body["n_bytes"],
         layers={layer: LayerEntry(*fields) for layer, *fields in body["layers"]},
         info=body["info"],
+        # Absent in shards from before it was recorded.
+        skipped_files=tuple(FileState(*fields) for fields in body.get("skipped_files", [])),
     )
 
 

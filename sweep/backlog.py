@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.extract import Shard
-from jobs.store import CorruptShard, read_manifest
+from jobs.store import CorruptShard, has_stale_skips, read_manifest
 from sweep.ledger import Record
 from sweep.plan import LayerTask, Plan, PlannedModel, layer_tasks, shards
 
@@ -23,7 +23,7 @@ class ModelWork:
     planned: PlannedModel
     tasks: deque[LayerTask]
     shards: deque[Shard] = field(default_factory=deque)
-    extracting: int = 0
+    extracting: set[Shard] = field(default_factory=set)
     """Shards that an executor has."""
     dead: bool = False
     """Its extraction failed: nothing more is done for it."""
@@ -31,7 +31,7 @@ class ModelWork:
     @property
     def extracted(self) -> bool:
         """Every shard is there."""
-        return not self.shards and self.extracting == 0
+        return not self.shards and not self.extracting
 
 
 def find_work(
@@ -75,11 +75,12 @@ def missing_shards(
     cache: Path,
     on_corrupt: Callable[[CorruptShard], object],
 ) -> Iterator[Shard]:
-    """The model's shards that are not in the cache, or not whole."""
+    """The model's shards that are not in the cache, not whole, or whose files were mended since."""
     for planned in model.sets:
         for shard in shards(planned, table, cache):
             try:
-                if read_manifest(shard.folder, shard.index) is None:
+                manifest = read_manifest(shard.folder, shard.index)
+                if manifest is None or has_stale_skips(manifest, shard.paths):
                     yield shard
             except CorruptShard as error:
                 on_corrupt(error)

@@ -228,6 +228,23 @@ def export(
         print(exported.folder)
 
 
+@app.command()
+def prepare(
+    spec: SpecPath,
+    to: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder to write to [results/<name>/corpus]."),
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+    cache: Cache = None,
+) -> None:
+    """Write the corpus of SPEC as the study's tables and show its statistics. Loads no model."""
+    from sweep.preparing import prepare_corpus, print_preparation
+
+    with _exit_codes():
+        print_preparation(prepare_corpus(spec, overrides, to, _cache(cache)))
+
+
 def main() -> None:
     """The ``sweep`` command."""
     app(prog_name="sweep")

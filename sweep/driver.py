@@ -37,6 +37,11 @@ POLL_SECONDS = 0.5
 Status = Literal["done", "failed", "interrupted"]
 
 
+def _may_pass(outcome: Outcome) -> bool:
+    """Whether the job may succeed elsewhere or later: its process died, or its storage failed."""
+    return outcome.died or isinstance(outcome.error, OSError)
+
+
 class Driver:
     """Runs what is left of a plan.
 
@@ -119,8 +124,7 @@ class Driver:
                 extract = ExtractJob(work.planned.name, work.planned.extract, work.shards[0])
                 if not self._send(executor, extract):
                     break
-                work.shards.popleft()
-                work.extracting += 1
+                work.extracting.add(work.shards.popleft())
             while work.tasks and work.extracted:
                 probe = self._probe_job(work.tasks[0])
                 if not self._send(executor, probe):
@@ -153,7 +157,7 @@ class Driver:
             self._handle_probe(outcome, outcome.job)
             return
         work = self._of(outcome.job.model)
-        work.extracting -= 1
+        work.extracting.remove(outcome.job.shard)
         self._handle_shard(work, outcome, outcome.job.shard)
         if work.extracted:
             last = all(other.extracted for other in self._work)
@@ -168,9 +172,11 @@ class Driver:
             self._recorder.shard(
                 model, number, report.n_utterances, len(report.skipped), report.seconds
             )
-        elif outcome.died and self._try_again(where, outcome.error):
+        elif work.dead:
+            return
+        elif _may_pass(outcome) and self._try_again(where, outcome.error):
             work.shards.append(shard)
-        elif not work.dead:
+        else:
             # A layer without all its shards has no score: every cell fails, with the reason.
             work.dead = True
             work.shards.clear()
@@ -185,31 +191,38 @@ class Driver:
         if isinstance(outcome.result, list):
             self._recorder.cells(task, outcome.result, job.predictions.name)
             return
-        error = outcome.error
+        error, work = outcome.error, self._of(job.model)
         if isinstance(error, CorruptShard):
-            self._extract_again(self._of(job.model), error)
-        worth_it = outcome.died or isinstance(error, CorruptShard)
-        if worth_it and self._try_again(f"{job.model} / {job.layer}", error):
-            self._of(job.model).tasks.append(task)
+            again = self._extract_again(work, error)
+        else:
+            again = _may_pass(outcome) and self._try_again(f"{job.model} / {job.layer}", error)
+        if again:
+            work.tasks.append(task)
             return
         log.error("%s / %s failed", job.model, job.layer, exc_info=error)
         self._recorder.failed_task(task, reason(error))
 
-    def _extract_again(self, work: ModelWork, error: CorruptShard) -> None:
-        """Queue the corrupt shard once, however many layers trip over it."""
-        for planned in work.planned.sets:
-            for shard in shards(planned, self._table, self._cache):
-                if (shard.folder, shard.index) != (error.folder, error.index):
-                    continue
-                if self._set_aside(error):
-                    work.shards.append(shard)
+    def _extract_again(self, work: ModelWork, error: CorruptShard) -> bool:
+        """Queue the corrupt shard, once, however many layers trip over it; else it is hopeless."""
+        place = (error.folder, error.index)
+        if any((shard.folder, shard.index) == place for shard in (*work.shards, *work.extracting)):
+            return True
+        if not self._try_again(f"{error.folder.name} / shard {error.index}", error):
+            return False
+        self._set_aside(error)
+        work.shards.extend(
+            shard
+            for planned in work.planned.sets
+            for shard in shards(planned, self._table, self._cache)
+            if (shard.folder, shard.index) == place
+        )
+        return True
 
-    def _set_aside(self, error: CorruptShard) -> bool:
-        moved = set_aside(error.folder, error.index)
-        if moved:
-            names = ", ".join(path.name for path in moved)
-            self._recorder.warning(f"{error}; set aside as {names}, it is extracted again")
-        return bool(moved)
+    def _set_aside(self, error: CorruptShard) -> None:
+        moved = [path.name for path in set_aside(error.folder, error.index)]
+        fate = f"set aside as {', '.join(moved)}" if moved else "nothing is left of it"
+        what = f"{error.folder.name}/shard-{error.index:05d}: {error.reason}"
+        self._recorder.warning(f"{what}; {fate}, it is extracted again")
 
     def _try_again(self, where: str, error: BaseException | None) -> bool:
         self._attempts[where] += 1

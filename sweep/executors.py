@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import ray
 import ray.exceptions
@@ -118,6 +118,10 @@ class _Actor:
     handle: Any
     model: str
     calls: int = 0
+    proven: bool = False
+    """It has finished a shard: before, nobody knows whether it starts at all."""
+    retiring: bool = False
+    """It gets no more shards, and ends with its last."""
 
 
 @dataclass
@@ -133,7 +137,8 @@ class RayExecutor:
     """Runs jobs on the Ray that this process is connected to (see ``ray_session``).
 
     Starting a process takes seconds, so an actor goes on with the next model; but on a GPU it ends
-    with its model, for only then is the memory free.
+    with its model, for only then is the memory free. While probes wait, half of the actors that
+    hold CPUs come to their end: layers are probed while other models are extracted.
 
     Attributes:
         compute: resources a job holds.
@@ -153,7 +158,7 @@ class RayExecutor:
         """A free place at an actor, or for a new actor; a window for probes."""
         if isinstance(job, ProbeJob):
             return self._probes_in_flight() < self.probe_window
-        return self._free_actor(job.model) is not None or len(self._actors) < self._limit()
+        return self._free_actor(job.model) is not None or len(self._active()) < self._limit()
 
     def submit(self, job: Job) -> None:
         """Send the job off."""
@@ -161,6 +166,7 @@ class RayExecutor:
             cpus = self.compute.probe.cpus
             ref = remote.submit_probe(job, cpus=cpus, hide_gpus=self.hide_gpus)
             self._pending[ref] = _Pending(job)
+            self._retire(len(self._active()) - self._limit())
             return
         actor = self._actor_for(job.model)
         actor.calls += 1
@@ -183,24 +189,30 @@ class RayExecutor:
         return [self._collect(ref) for ref in [*first, *more]]
 
     def release(self, model: str, *, last: bool) -> None:
-        """End actors that are not needed; on CPUs, half of them stay for the models to come."""
-        if last:
-            ending = list(self._actors)
-        elif self.compute.extractor.gpus:
-            ending = [actor for actor in self._actors if actor.model == model]
-        else:
-            ending = [actor for actor in self._actors if actor.calls == 0][self._shared() :]
-        for actor in ending:
-            self._actors.remove(actor)
-            ray.kill(actor.handle)
+        """End actors: all with ``last``; on GPUs those of the model."""
+        for actor in list(self._actors):
+            if last or (self.compute.extractor.gpus and actor.model == model):
+                self._end(actor)
 
     def _limit(self) -> int:
         """Actors there may be: on CPUs, probes that are there to be run get half of the places."""
         on_cpus = not self.compute.extractor.gpus
-        return self._shared() if on_cpus and self._probes_in_flight() else self.slots
+        return max(1, self.slots // 2) if on_cpus and self._probes_in_flight() else self.slots
 
-    def _shared(self) -> int:
-        return max(1, self.slots // 2)
+    def _retire(self, excess: int) -> None:
+        """Let ``excess`` actors come to their end, the idle ones at once."""
+        for actor in sorted(self._active(), key=lambda actor: actor.calls)[: max(0, excess)]:
+            actor.retiring = True
+            if actor.calls == 0:
+                self._end(actor)
+
+    def _end(self, actor: _Actor) -> None:
+        if actor in self._actors:
+            self._actors.remove(actor)
+        ray.kill(actor.handle)
+
+    def _active(self) -> list[_Actor]:
+        return [actor for actor in self._actors if not actor.retiring]
 
     def _probes_in_flight(self) -> int:
         return sum(isinstance(pending.job, ProbeJob) for pending in self._pending.values())
@@ -209,15 +221,16 @@ class RayExecutor:
         """The least busy actor that can take a shard of ``model``: it has the model, or nothing."""
         free = [
             actor
-            for actor in self._actors
-            if actor.calls == 0 or (actor.model == model and actor.calls < CALLS_PER_ACTOR)
+            for actor in self._active()
+            if actor.calls == 0
+            or (actor.model == model and actor.proven and actor.calls < CALLS_PER_ACTOR)
         ]
         return min(free, key=lambda actor: (actor.calls, actor.model != model), default=None)
 
     def _actor_for(self, model: str) -> _Actor:
         """An idle actor, else a new one while there is a place, else a busy one."""
         free = self._free_actor(model)
-        if free is not None and (free.calls == 0 or len(self._actors) >= self._limit()):
+        if free is not None and (free.calls == 0 or len(self._active()) >= self._limit()):
             free.model = model
             return free
         held = self.compute.extractor
@@ -227,16 +240,19 @@ class RayExecutor:
 
     def _collect(self, ref: Any) -> Outcome:
         pending = self._pending.pop(ref)
-        if pending.actor is not None:
-            pending.actor.calls -= 1
         try:
-            return Outcome(pending.job, result=ray.get(ref))
+            outcome = Outcome(pending.job, result=ray.get(ref))
         except ray.exceptions.RayTaskError as error:
-            return Outcome(pending.job, error=error.cause if error.cause is not None else error)
+            outcome = Outcome(pending.job, error=error.cause if error.cause is not None else error)
         except ray.exceptions.RayError as error:  # the worker, the actor or the node is gone
-            if pending.actor in self._actors:
-                self._actors.remove(pending.actor)
-            return Outcome(pending.job, error=error, died=True)
+            outcome = Outcome(pending.job, error=error, died=True)
+        actor = pending.actor
+        if actor is not None:
+            actor.calls -= 1
+            actor.proven = True
+            if outcome.died or (actor.retiring and actor.calls == 0):
+                self._end(actor)
+        return outcome
 
 
 _NO_ANSWER = (
@@ -290,23 +306,27 @@ def _check_answers(address: str) -> None:
 
 def _executor(compute: Compute) -> RayExecutor:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    total = {kind: sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU")}
-    extractor = compute.extractor
-    _check_fits(nodes, "compute.extractor", cpus=extractor.cpus, gpus=extractor.gpus)
+    held = compute.extractor
+    _check_fits(nodes, "compute.extractor", cpus=held.cpus, gpus=held.gpus)
     _check_fits(nodes, "compute.probe", cpus=compute.probe.cpus, gpus=0)
-    kind: Literal["GPU", "CPU"] = "GPU" if extractor.gpus else "CPU"
-    share = extractor.gpus if extractor.gpus else extractor.cpus
     return RayExecutor(
         compute=compute,
-        slots=max(1, int(total[kind] / share)),
-        probe_window=max(2, 2 * int(total["CPU"] / compute.probe.cpus)),
-        hide_gpus=total["GPU"] > 0,
+        slots=sum(_places(node, cpus=held.cpus, gpus=held.gpus) for node in nodes),
+        probe_window=2 * sum(_places(node, cpus=compute.probe.cpus, gpus=0) for node in nodes),
+        hide_gpus=any(node.get("GPU", 0) for node in nodes),
     )
+
+
+def _places(node: dict[str, float], *, cpus: int, gpus: float) -> int:
+    """How many actors or tasks of these demands fit on one node at a time."""
+    by_cpus = int(node.get("CPU", 0) / cpus)
+    # Ray counts in ten-thousandths: 1 / 0.1 must give 10 places, not 9.
+    return min(by_cpus, int(node.get("GPU", 0) / gpus + 1e-4)) if gpus else by_cpus
 
 
 def _check_fits(nodes: list[dict[str, float]], key: str, *, cpus: int, gpus: float) -> None:
     """A request that no node can meet would hang in silence."""
-    if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+    if any(_places(node, cpus=cpus, gpus=gpus) for node in nodes):
         return
     wanted = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
     have = "; ".join(f"{n.get('CPU', 0):g} CPUs, {n.get('GPU', 0):g} GPUs" for n in nodes) or "none"

@@ -17,13 +17,13 @@ import pandas as pd
 
 from jobs.corpus.table import audio_digest_of_table, label_digest
 from jobs.extract import EXTRACT_VERSION, ExtractSettings, Shard
-from jobs.identity import content_id
-from jobs.models import ModelInfo, ModelSettings
-from jobs.models.baselines import BaselineSettings
+from jobs.identity import canonical_json, content_id, lines_digest
+from jobs.models import ModelInfo, ModelSettings, with_absolute_paths
+from jobs.models.baselines import BASELINE_PREFIX, BaselineSettings
 from jobs.models.taps import select_taps
 from jobs.probe import Cell
 from jobs.probes import PROBE_VERSION, ProbeSettings, probe_name, seed_count
-from jobs.protocol import KFoldProtocol, ProtocolSettings
+from jobs.protocol import KFoldProtocol, ProtocolSettings, group_labels
 from jobs.settings import Settings
 from sweep.ledger import Record
 from sweep.spec import Spec
@@ -39,6 +39,7 @@ class PlannedSet(Settings):
 
     split: str
     activation_id: str
+    model_digest: str
     n_utterances: int
     shard_size: int
     """Utterances a shard; the last has the rest."""
@@ -86,6 +87,9 @@ class Plan(Settings):
     """Target name → digest of its labels."""
     probes: dict[str, ProbeSettings]
     protocol: ProtocolSettings
+    groups: str | None = None
+    """Digest of what the protocol keeps together, where it is not the speakers, whom the labels
+    know."""
     n_folds: int
     controls: tuple[str, ...]
     """``none`` first."""
@@ -123,7 +127,10 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
     planned = []
     for name, info in models.items():
         extract = ExtractSettings(
-            model=settings[name], features=spec.features, pooling=spec.pooling, dtype=spec.dtype
+            model=with_absolute_paths(settings[name]),
+            features=spec.features,
+            pooling=spec.pooling,
+            dtype=spec.dtype,
         )
         planned.append(_plan_model(extract, info, spec.layers, audio, counts))
     return Plan(
@@ -132,6 +139,7 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
         targets={target: label_digest(table, target) for target in spec.targets},
         probes={probe_name(probe): probe for probe in spec.probes},
         protocol=protocol,
+        groups=_groups_digest(protocol, table),
         n_folds=protocol.folds if isinstance(protocol, KFoldProtocol) else 1,
         controls=("none", *spec.controls),
     )
@@ -150,7 +158,9 @@ def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[
         "activations": content_id([[s.split, s.activation_id] for s in model.sets]),
         "labels": plan.targets[target],
         "probe": content_id(plan.probes[probe].identity()),
-        "protocol": content_id(plan.protocol.identity()),
+        "protocol": content_id(
+            [plan.protocol.identity(), plan.groups] if plan.groups else plan.protocol.identity()
+        ),
         "version": str(PROBE_VERSION),
     }
 
@@ -166,6 +176,7 @@ def shards(planned: PlannedSet, table: pd.DataFrame, cache: Path) -> list[Shard]
             index=index,
             utterance_ids=tuple(ids[index * size : (index + 1) * size]),
             audio_paths=tuple(paths[index * size : (index + 1) * size]),
+            model_digest=planned.model_digest,
         )
         for index in range(planned.n_shards)
     ]
@@ -194,7 +205,7 @@ def all_models(spec: Spec) -> list[ModelSettings]:
     return [
         *spec.models,
         *(
-            BaselineSettings(name=f"baseline:{what}", what=what)
+            BaselineSettings(name=f"{BASELINE_PREFIX}{what}", what=what)
             for what in spec.baselines
             if what != "mean"
         ),
@@ -206,6 +217,13 @@ def used_parts(spec: Spec, table: pd.DataFrame) -> list[str]:
     if isinstance(spec.protocol, KFoldProtocol):
         return sorted(table["split"].unique())
     return [part for _, part in spec.protocol.parts()]
+
+
+def _groups_digest(protocol: ProtocolSettings, table: pd.DataFrame) -> str | None:
+    if not isinstance(protocol, KFoldProtocol) or protocol.group == "speaker_id":
+        return None
+    rows = zip(table["utterance_id"], group_labels(protocol, table), strict=True)
+    return lines_digest(sorted(canonical_json([str(name), str(group)]) for name, group in rows))
 
 
 def _plan_model(
@@ -228,6 +246,7 @@ def _plan_model(
             PlannedSet(
                 split=part,
                 activation_id=_activation_id(extract, info.digest, digest),
+                model_digest=info.digest,
                 n_utterances=counts[part],
                 shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // row_bytes)),
             )

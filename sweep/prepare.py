@@ -4,25 +4,28 @@ Every problem of meaning is collected and reported at once, each at its place in
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from jobs.corpus import prepare as prepare_corpus
+from jobs.corpus.espeak import EspeakSettings, outline
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.identity import content_id
 from jobs.models import ModelError, ModelInfo, describe_model
+from jobs.models.baselines import BASELINE_PREFIX
 from jobs.models.taps import select_taps
 from jobs.probes import probe_name
-from jobs.protocol import check_speakers
+from jobs.protocol import check_speakers, lost_parts
 from jobs.reduce import MEAN_PREDICTOR
 from jobs.targets import add_targets, find_target
 from sweep.plan import Plan, all_models, make_plan, used_parts
 from sweep.source import Problem, Source, SpecError
-from sweep.spec import Spec
+from sweep.spec import Spec, load_spec, sound_part
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,25 @@ class Prepared:
     table: pd.DataFrame
     """Utterances of the parts that the protocol uses, with the targets."""
     skipped: tuple[Skipped, ...]
-    """Utterances that were left out: unreadable, or without a value of a target."""
+    """Utterances that were left out: unreadable."""
     notes: tuple[str, ...]
-    """What is done to the audio that a user should know."""
+    """What is done to the audio, and missing among the targets, that a user should know."""
     plan: Plan
+
+
+def load_and_prepare(path: Path, overrides: Sequence[str], cache: Path) -> Prepared:
+    """Read a spec file and prepare it.
+
+    Raises:
+        SpecError: with everything that is wrong, in form and in meaning.
+    """
+    try:
+        spec, source = load_spec(path, overrides)
+    except SpecError as form:
+        rest = sound_part(path, overrides)
+        problems = _check(*rest, cache).problems if rest else []
+        raise SpecError([*form.problems, *problems]) from None
+    return prepare(spec, source, cache)
 
 
 def prepare(spec: Spec, source: Source, cache: Path) -> Prepared:
@@ -45,28 +63,56 @@ def prepare(spec: Spec, source: Source, cache: Path) -> Prepared:
     Raises:
         SpecError: with everything that does not fit.
     """
+    checked = _check(spec, source, cache)
+    if checked.problems:
+        raise SpecError(checked.problems)
+    corpus = checked.corpus or prepare_corpus(spec.corpus, cache)
+    table = corpus.utterances
+    table = table[table["split"].isin(used_parts(spec, table))].reset_index(drop=True)
+    table = add_targets(table, spec.targets)
+    problems = list(_value_problems(spec, source, table))
+    if problems:
+        raise SpecError(problems)
+    notes = (*corpus.notes, *_gaps(spec, table))
+    return Prepared(spec, table, corpus.skipped, notes, make_plan(spec, table, checked.models))
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What a look at a spec's models and corpus found."""
+
+    problems: list[Problem]
+    models: dict[str, ModelInfo]
+    corpus: Corpus | None
+    """None while there are problems, and for a synthetic corpus, which is made when all is well."""
+
+
+def _check(spec: Spec, source: Source, cache: Path) -> _Checked:
     problems = [*_name_problems(spec, source)]
     models, model_problems = _describe_models(spec, source)
     problems += [*model_problems, *_twin_problems(spec, source, models)]
     if not model_problems:
         problems += _layer_problems(spec, source, models)
-    corpus, corpus_problems = _read_corpus(spec, source, cache)
-    problems += corpus_problems
-    if corpus is not None:
-        problems += _target_problems(spec, source, corpus.utterances)
-    if problems or corpus is None:
-        raise SpecError(problems)
-    table = corpus.utterances
-    table = table[table["split"].isin(used_parts(spec, table))].reset_index(drop=True)
-    table, valueless = _with_targets(spec, source, table)
-    skipped = (*corpus.skipped, *valueless)
-    return Prepared(spec, table, skipped, corpus.notes, make_plan(spec, table, models))
+    corpus = None
+    try:
+        if isinstance(spec.corpus, EspeakSettings):
+            table = outline(spec.corpus)
+        else:
+            corpus = prepare_corpus(spec.corpus, cache)
+            table = corpus.utterances
+    except (CorpusError, ValueError) as error:
+        return _Checked([*problems, source.problem(("corpus",), str(error))], models, None)
+    problems += _target_problems(spec, source, table)
+    problems += [
+        source.problem(("protocol",), message) for message in check_speakers(spec.protocol, table)
+    ]
+    return _Checked(problems, models, corpus)
 
 
 def _name_problems(spec: Spec, source: Source) -> Iterator[Problem]:
     """Names tell rows of the tables apart: they must differ, and not be those of baselines."""
     for position, model in enumerate(spec.models):
-        taken = model.name.startswith("baseline:") and model.kind != "baseline"
+        taken = model.name.startswith(BASELINE_PREFIX) and model.kind != "baseline"
         if taken or model.name == MEAN_PREDICTOR:
             message = f"models: the name {model.name!r} is kept for baselines; choose another"
             yield source.problem(("models", position, "name"), message)
@@ -111,33 +157,31 @@ def _target_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterato
             yield source.problem(("targets", position), str(error))
 
 
-def _with_targets(
-    spec: Spec, source: Source, table: pd.DataFrame
-) -> tuple[pd.DataFrame, list[Skipped]]:
-    """The utterances that have a value of every target, and the others.
+def _value_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
+    """Targets with too few values to be probed by the protocol."""
+    for position, name in enumerate(spec.targets):
+        has_value = _has_value(table, name)
+        if has_value.all():
+            continue
+        for message in lost_parts(spec.protocol, table, has_value):
+            without = f"{name}: without the {(~has_value).sum()} utterances that have no value"
+            yield source.problem(("targets", position), f"{without}, {message}")
 
-    Raises:
-        SpecError: too few are left.
-    """
-    table = add_targets(table, spec.targets)
-    skipped = []
-    whole = np.ones(len(table), dtype=bool)
+
+def _gaps(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
+    """What the probes of a target go without: it stays in the table for the others."""
     for name in spec.targets:
-        has_value = np.isfinite(table[name].to_numpy(dtype=float))
-        for row in table[whole & ~has_value].itertuples():
-            reason = f"no value of the target {name}: it is empty, or not finite"
-            skipped.append(Skipped(str(row.utterance_id), str(row.audio_path), reason))
-        whole &= has_value
-    table = table[whole].reset_index(drop=True)
-    if skipped:
-        problems = [
-            source.problem(("targets",), f"without the {len(skipped)} utterances that have no "
-                           f"value of a target, {message}")
-            for message in check_speakers(spec.protocol, table)
-        ]  # fmt: skip
-        if problems:
-            raise SpecError(problems)
-    return table, skipped
+        missing = int((~_has_value(table, name)).sum())
+        if missing:
+            yield (
+                f"{missing} of {len(table)} utterances have no value of the target {name}: "
+                "left out of its probes"
+            )
+
+
+def _has_value(table: pd.DataFrame, target: str) -> npt.NDArray[np.bool_]:
+    values: npt.NDArray[np.float64] = table[target].to_numpy(dtype=np.float64)
+    return np.isfinite(values)
 
 
 def _describe_models(spec: Spec, source: Source) -> tuple[dict[str, ModelInfo], list[Problem]]:
@@ -170,14 +214,3 @@ def _layer_problems(spec: Spec, source: Source, models: dict[str, ModelInfo]) ->
         if not matched[model.name] and any(matched.values()):
             message = f"{model.name}: none of its layers is chosen by `layers`"
             yield source.problem(("models", position), message)
-
-
-def _read_corpus(spec: Spec, source: Source, cache: Path) -> tuple[Corpus | None, list[Problem]]:
-    try:
-        corpus = prepare_corpus(spec.corpus, cache)
-    except (CorpusError, ValueError) as error:
-        return None, [source.problem(("corpus",), str(error))]
-    return corpus, [
-        source.problem(("protocol",), message)
-        for message in check_speakers(spec.protocol, corpus.utterances)
-    ]

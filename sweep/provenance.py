@@ -19,17 +19,9 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def collect(plan: Plan, cache: Path, arguments: Sequence[str], executor: str) -> dict[str, object]:
-    """What a reader of the results would ask, as JSON values."""
+def describe_plan(plan: Plan) -> dict[str, object]:
+    """Digests of weights and data, as JSON values."""
     return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "arguments": list(arguments),
-        "executor": executor,
-        "cache": str(cache.resolve()),
-        "git": git_state(Path(__file__).parent),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "hardware": hardware(),
         "models": {
             model.name: {
                 "architecture": model.architecture,
@@ -45,6 +37,19 @@ def collect(plan: Plan, cache: Path, arguments: Sequence[str], executor: str) ->
                 m.name: {s.split: s.activation_id for s in m.sets} for m in plan.models
             },
         },
+    }
+
+
+def describe_session(arguments: Sequence[str], executor: str) -> dict[str, object]:
+    """The process that computes: its code, packages and machine, as JSON values."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "arguments": list(arguments),
+        "executor": executor,
+        "git": git_state(Path(__file__).parent),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "hardware": hardware(),
     }
 
 

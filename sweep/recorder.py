@@ -1,8 +1,10 @@
 """Turning what came back into ledger lines and events."""
 
 import logging
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 
 from jobs.probe import CellResult
 from sweep.events import EventLog
@@ -11,12 +13,17 @@ from sweep.plan import LayerTask, Plan, made_from
 
 log = logging.getLogger(__name__)
 
+REASON_LENGTH = 300
+"""Characters of an error in a table; the log has all of it."""
+
 
 class Recorder:
     """Writes finished cells to the ledger, and tells of everything; the one writer of both.
 
     Attributes:
         any_failed: something failed for good.
+        shards: extracted.
+        scored: cells that came back, failed ones among them.
     """
 
     def __init__(self, plan: Plan, ledger: Ledger, events: EventLog) -> None:
@@ -24,6 +31,8 @@ class Recorder:
         self._ledger = ledger
         self._events = events
         self.any_failed = False
+        self.shards = 0
+        self.scored = 0
 
     def cells(self, task: LayerTask, results: Sequence[CellResult], predictions: str) -> None:
         """Record the results of a layer; on return they are on the disk."""
@@ -33,6 +42,7 @@ class Recorder:
             for position, cell in enumerate(task.cells)
         ]
         self._ledger.append(records)
+        self.scored += len(records)
         failed = [record for record in records if record.status == "failed"]
         for error, count in Counter(record.error or "" for record in failed).items():
             self.failure("probe", task.model.name, task.layer.name, f"{count} cells: {error}")
@@ -82,6 +92,7 @@ class Recorder:
 
     def shard(self, model: str, number: int, utterances: int, skipped: int, seconds: float) -> None:
         """Tell of a shard that is on the disk."""
+        self.shards += 1
         self._events.emit(
             "shard_done", model=model, shard=number, utterances=utterances, skipped=skipped,
             seconds=seconds,
@@ -114,17 +125,18 @@ class Recorder:
 def reason(error: BaseException | None) -> str:
     """An error in one line, for a table or a log."""
     text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[-1]}" if text else type(error).__name__
+    first = textwrap.shorten(text[0], REASON_LENGTH, placeholder=" …") if text else ""
+    return f"{type(error).__name__}: {first}".rstrip(": ")
 
 
 def _best(records: Sequence[Record]) -> dict[str, object] | None:
-    """The best real score among ``records``."""
-    scored = [
-        (r2, record)
-        for record in records
-        if record.control == "none" and (r2 := record.scores.get("r2")) is not None
-    ]
-    if not scored:
+    """The best real score among ``records``: of each probe and target the mean over its cells."""
+    scores: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        r2 = record.scores.get("r2")
+        if record.control == "none" and r2 is not None:
+            scores.setdefault((record.probe, record.target), []).append(r2)
+    if not scores:
         return None
-    r2, record = max(scored, key=lambda pair: pair[0])
-    return {"probe": record.probe, "target": record.target, "r2": r2}
+    (probe, target), r2s = max(scores.items(), key=lambda item: fmean(item[1]))
+    return {"probe": probe, "target": target, "r2": fmean(r2s)}

@@ -14,7 +14,8 @@ import yaml
 
 from jobs.corpus.table import Skipped, read_table
 from jobs.predictions import CellPredictions, read_predictions
-from jobs.reduce import Bootstrap, layer_curves, model_table
+from jobs.probes import seed_count
+from jobs.reduce import POINT_COLUMNS, Bootstrap, Curves, layer_curves, model_table
 from jobs.store import read_layer
 from sweep.ledger import Record, read_records
 from sweep.plan import Plan, PlannedModel, layer_tasks
@@ -99,28 +100,37 @@ class Run:
         return metrics_table(self.records.values())
 
     @cached_property
-    def layers(self) -> pd.DataFrame:
-        """A row per model × layer × target × probe, with intervals."""
+    def curves(self) -> Curves:
+        """The rows of ``layers`` and of the points whose cells all failed, which have no scores."""
         orders = {  # the spec's own order, for rows and legends
             "model": [model.name for model in self.plan.models],
             "target": list(self.plan.targets),
             "probe": list(self.plan.probes),
         }
-        metrics = self.metrics.assign(
-            **{
-                name: pd.Categorical(self.metrics[name], categories=order, ordered=True)
-                for name, order in orders.items()
-            }
+        points, metrics = (
+            frame.assign(
+                **{
+                    name: pd.Categorical(frame[name], categories=order, ordered=True)
+                    for name, order in orders.items()
+                }
+            )
+            for frame in (self._points(), self.metrics)
         )
         table = self.utterances
         speakers = dict(zip(table["utterance_id"], table["speaker_id"], strict=True))
         bootstrap = Bootstrap(resamples=self.spec.bootstrap.resamples)
-        return layer_curves(metrics, self._cell_predictions, speakers, bootstrap)
+        return layer_curves(points, metrics, self._cell_predictions, speakers, bootstrap)
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """A row per model × layer × target × probe that has a done cell, with intervals."""
+        layers = self.curves.layers
+        return layers[layers["cells"] > 0].reset_index(drop=True)
 
     @cached_property
     def models(self) -> pd.DataFrame:
         """The comparison table: a row per model × target × probe, baselines among them."""
-        return model_table(self.layers)
+        return model_table(self.curves)
 
     @cached_property
     def skipped(self) -> list[Skipped]:
@@ -197,6 +207,17 @@ class Run:
             ids += names
             arrays.append(array)
         return ids, np.concatenate(arrays)
+
+    def _points(self) -> pd.DataFrame:
+        """Points of curves that have a finished cell, and how many cells are planned of each."""
+        rows = {}
+        for record in self.records.values():
+            key = (record.model, record.layer, record.layer_index, record.target, record.probe)
+            probe = self.plan.probes[record.probe]
+            planned = seed_count(probe) * self.plan.n_folds
+            planned_control = planned if "shuffled" in self.plan.controls else 0
+            rows[key] = (*key, probe.kind, planned, planned_control)
+        return pd.DataFrame(list(rows.values()), columns=POINT_COLUMNS)
 
     @staticmethod
     def _parse(path: Path, parse: Callable[[str], Parsed]) -> Parsed:

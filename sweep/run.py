@@ -1,12 +1,13 @@
 """``sweep run``: from a spec file to tables and plots."""
 
 import csv
+import difflib
 import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from signal import Signals
@@ -24,13 +25,14 @@ from sweep.ledger import Ledger, Record
 from sweep.lock import run_lock
 from sweep.logs import driver_log
 from sweep.plan import Plan, layer_tasks, shards
-from sweep.prepare import Prepared, prepare
-from sweep.provenance import collect
+from sweep.prepare import Prepared, load_and_prepare
+from sweep.provenance import describe_plan, describe_session
 from sweep.recorder import Recorder
 from sweep.report.build import build_report
 from sweep.results import Run
 from sweep.run_folder import RunFolder
-from sweep.spec import Spec, load_spec
+from sweep.source import Problem, SpecError
+from sweep.spec import Spec
 from sweep.stop import StopSignal
 
 log = logging.getLogger(__name__)
@@ -66,12 +68,16 @@ class RunResult:
     """Planned cells that have their scores."""
     failed: int
     """Planned cells that failed."""
+    planned: int
+    """Cells of the whole plan."""
     ran_shards: int
-    """Shards that this run extracted or tried to."""
+    """Shards that this run extracted."""
     ran_cells: int
-    """Cells that this run probed or tried to."""
+    """Cells that came back in this run, failed ones among them."""
     stopped_by: Signals | None
     """The signal that interrupted it."""
+    run: Run | None
+    """For its tables; None when it was interrupted."""
 
 
 def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResult:
@@ -82,14 +88,17 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         ClusterError: Ray cannot run it.
         RunIsLocked: another driver works on the run.
     """
-    spec, source = load_spec(spec_path, options.overrides)
     with _stage(events, "prepare"):
-        prepared = prepare(spec, source, options.cache)
-    folder = RunFolder(options.out or Path("results") / spec.name)
+        prepared = load_and_prepare(spec_path, options.overrides, options.cache)
+    _check_matches(options.only, prepared.plan)
+    # Absolute: jobs run in processes that have a working directory of their own.
+    options = replace(options, cache=options.cache.absolute())
+    folder = RunFolder((options.out or Path("results") / prepared.spec.name).absolute())
     with run_lock(folder.lock), driver_log(folder.driver_log):
         if options.fresh:
             _forget(folder)
-        _write_inputs(folder, prepared, options)
+        _remove_leftovers(folder)
+        _write_inputs(folder, prepared)
         events.open(folder.events)
         with Ledger(folder.ledger) as ledger:
             return _run(folder, prepared, options, ledger, events)
@@ -114,23 +123,34 @@ def _run(
         wanted=_wanted(options.only),
         fail_fast=options.fail_fast,
     )
-    n_shards, n_cells = driver.n_shards, driver.n_cells
-    log.info("%s: %d shards and %d cells to do", prepared.plan.name, n_shards, n_cells)
     _announce(prepared.plan, driver, events)
     stop = StopSignal()
     status: Status = "done"
-    if n_cells:
+    if driver.n_cells:
+        _add_provenance(folder, prepared, options)
         with _executor(prepared.spec, options) as executor, stop:
             status = driver.run(executor, stop)
+    run = None
     if status != "interrupted":
         with _stage(events, "report"):
             _write_skipped(folder, [*prepared.skipped, *_skipped(prepared, folder, options.cache)])
-            build_report(Run.open(folder.root))
+            run = Run.open(folder.root)
+            build_report(run)
     done, failed = _count(prepared.plan, ledger)
     status = "failed" if failed and status == "done" else status
     seconds = perf_counter() - start
     events.emit("run_finished", status=status, done=done, failed=failed, seconds=seconds)
-    return RunResult(folder, status, done, failed, n_shards, n_cells, stop.received)
+    return RunResult(
+        folder=folder,
+        status=status,
+        done=done,
+        failed=failed,
+        planned=prepared.plan.n_cells,
+        ran_shards=recorder.shards,
+        ran_cells=recorder.scored,
+        stopped_by=stop.received,
+        run=run,
+    )
 
 
 def _with_predictions(folder: RunFolder, ledger: Ledger, recorder: Recorder) -> dict[str, Record]:
@@ -161,6 +181,7 @@ def _announce(plan: Plan, driver: Driver, events: EventLog) -> None:
         "probe": plan.n_cells - driver.n_cells,
     }
     models = [model.name for model in plan.models]
+    log.info("%s: %d shards and %d cells to do", plan.name, driver.n_shards, driver.n_cells)
     events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
 
 
@@ -170,19 +191,48 @@ def _wanted(only: str | None) -> Wanted:
     return lambda model, layer, probe: fnmatchcase(f"{model}/{layer}/{probe}", only)
 
 
-def _write_inputs(folder: RunFolder, prepared: Prepared, options: RunOptions) -> None:
+def _check_matches(only: str | None, plan: Plan) -> None:
+    places = [
+        f"{model.name}/{layer.name}/{probe}"
+        for model in plan.models
+        for layer in model.layers
+        for probe in plan.probes
+    ]
+    if only is not None and not any(fnmatchcase(place, only) for place in places):
+        near = difflib.get_close_matches(only, places, n=3, cutoff=0) or places[:1]
+        message = f"no model/layer/probe matches it; nearest: {', '.join(near)}"
+        raise SpecError([Problem(f"--only {only}", 1, 1, message)])
+
+
+def _write_inputs(folder: RunFolder, prepared: Prepared) -> None:
     """What the run is made of, before anything runs."""
     write_text(folder.spec, prepared.spec.to_yaml())
     write_table(folder.utterances, prepared.table)
     write_text(folder.plan, prepared.plan.model_dump_json(indent=1))
-    provenance = collect(prepared.plan, options.cache, options.arguments, options.where)
-    provenance["audio"] = list(prepared.notes)
+
+
+def _add_provenance(folder: RunFolder, prepared: Prepared, options: RunOptions) -> None:
+    """Describe the plan as it is now, and add this process to those that made its numbers."""
+    before = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {}
+    session = describe_session(options.arguments, options.where)
+    provenance = {
+        "cache": str(options.cache),
+        **describe_plan(prepared.plan),
+        "audio": list(prepared.notes),
+        "runs": [*before.get("runs", []), session],
+    }
     write_text(folder.provenance, json.dumps(provenance, indent=1))
 
 
+def _remove_leftovers(folder: RunFolder) -> None:
+    """Temporary files of a driver or worker that was killed; the lock says that none is at work."""
+    for path in folder.root.rglob(".*.tmp*"):
+        path.unlink()
+
+
 def _forget(folder: RunFolder) -> None:
-    folder.ledger.unlink(missing_ok=True)
-    folder.events.unlink(missing_ok=True)
+    for path in (folder.ledger, folder.events, folder.provenance):
+        path.unlink(missing_ok=True)
     shutil.rmtree(folder.predictions, ignore_errors=True)
 
 
@@ -213,7 +263,11 @@ def _skipped(prepared: Prepared, folder: RunFolder, cache: Path) -> Iterator[Ski
 def _write_skipped(folder: RunFolder, skipped: Sequence[Skipped]) -> None:
     for one in skipped:
         log.warning("skipped %s: %s (%s)", one.utterance_id, one.reason, one.path)
-    with atomic_path(folder.skipped) as path, path.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(folder.skipped) as path,
+        # A file name that is not UTF-8 is shown with its odd bytes escaped.
+        path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, ["utterance_id", "path", "reason"])
         writer.writeheader()
         writer.writerows(vars(one) for one in skipped)

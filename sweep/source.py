@@ -1,9 +1,10 @@
 """A YAML file that remembers where everything stands, so that every error has its place."""
 
-from collections.abc import Hashable, Iterator, Sequence
+import copy
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -56,6 +57,7 @@ class Source:
             message = f"not YAML that can be read: {type(error).__name__}: {error}"
             raise SpecError([Problem(self.file, 1, 1, message)]) from None
         self._overridden: dict[Location, str] = {}
+        self._kept: dict[str | int, list[int]] = {}
         if not isinstance(values, dict):
             found = "nothing" if values is None else type(values).__name__
             raise SpecError(
@@ -100,8 +102,32 @@ class Source:
             return holder[step]
         raise SpecError([Problem(place, 1, 1, f"the spec has no place {step!r} there")])
 
+    def without(self, locations: Iterable[Location]) -> Self:
+        """The same file without its wrong parts: items of top-level lists, else whole sections.
+
+        Positions in what is left still point at the file.
+        """
+        rest = copy.copy(self)
+        rest.values, rest._kept = dict(self.values), {}
+        wrong: dict[str | int, set[int]] = {}
+        for section, *inner in locations:
+            value = self.values.get(section)
+            if isinstance(value, list) and inner and isinstance(inner[0], int):
+                wrong.setdefault(section, set()).add(inner[0])
+            else:
+                rest.values.pop(section, None)
+        for section, positions in wrong.items():
+            if section in rest.values:
+                items = rest.values[section]
+                rest._kept[section] = [i for i in range(len(items)) if i not in positions]
+                rest.values[section] = [items[i] for i in rest._kept[section]]
+        return rest
+
     def problem(self, location: Location, message: str, *, at_key: bool = False) -> Problem:
         """``message`` at the value of ``location``, or its key, or the nearest place around it."""
+        if len(location) > 1 and location[0] in self._kept:
+            section, position, *inner = location
+            location = (section, self._kept[section][int(position)], *inner)
         real = self._real_steps(location)
         for depth in range(len(real), 0, -1):
             if real[:depth] in self._overridden:

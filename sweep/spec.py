@@ -98,14 +98,38 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> tuple[Spec, Source]:
     Raises:
         SpecError: with every problem of form, each at its file, line and column.
     """
-    source = Source(path)
-    for assignment in overrides:
-        source.override(assignment)
+    source = _read(path, overrides)
     try:
         return Spec.model_validate(source.values), source
     except ValidationError as error:
         problems = [_explain(source, e) for e in error.errors() if not _is_echo(e)]
         raise SpecError(problems) from None
+
+
+def sound_part(path: Path, overrides: Sequence[str] = ()) -> tuple[Spec, Source] | None:
+    """What of a spec with errors of form can still be checked for its meaning; None: nothing.
+
+    Raises:
+        SpecError: it cannot be read at all.
+    """
+    source = _read(path, overrides)
+    try:
+        return Spec.model_validate(source.values), source
+    except ValidationError as error:
+        rest = source.without([e["loc"] for e in error.errors() if not _is_echo(e)])
+    rest.values.setdefault("name", "unnamed")
+    rest.values["probes"] = rest.values.get("probes") or [{"kind": "ridge"}]
+    try:
+        return Spec.model_validate(rest.values), rest
+    except ValidationError:
+        return None
+
+
+def _read(path: Path, overrides: Sequence[str]) -> Source:
+    source = Source(path)
+    for assignment in overrides:
+        source.override(assignment)
+    return source
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

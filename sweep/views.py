@@ -19,7 +19,7 @@ from sweep.backlog import ModelWork, find_work
 from sweep.events import read_events
 from sweep.ledger import read_records
 from sweep.plan import why_stale
-from sweep.prepare import Prepared, prepare
+from sweep.prepare import Prepared, load_and_prepare
 from sweep.progress import Progress
 from sweep.report import markup
 from sweep.report.tables import models_table
@@ -39,10 +39,10 @@ class UsageError(ValueError):
 
 def print_result(result: RunResult) -> None:
     """The comparison table of a run, and what the run did."""
-    if result.status != "interrupted":
-        _print(_comparison(models_table(Run.open(result.folder.root).models)))
+    if result.run is not None:
+        _print(_comparison(models_table(result.run.models)))
         print(f"report: {result.folder.report}")
-    if not result.ran_cells:
+    if result.done == result.planned and not result.ran_cells:
         print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
     else:
         ran = f"ran {result.ran_cells} cells and extracted {result.ran_shards} shards"
@@ -51,9 +51,8 @@ def print_result(result: RunResult) -> None:
 
 def print_plan(path: Path, overrides: Sequence[str], out: Path | None, cache: Path) -> None:
     """What `sweep run` would do."""
-    spec, source = load_spec(path, overrides)
-    prepared = prepare(spec, source, cache)
-    folder = RunFolder(out or Path("results") / spec.name)
+    prepared = load_and_prepare(path, overrides, cache)
+    folder = RunFolder(out or Path("results") / prepared.spec.name)
     records, _ = read_records(folder.ledger)
     work = find_work(
         prepared.plan, prepared.table, cache, records,
@@ -73,8 +72,7 @@ def print_plan(path: Path, overrides: Sequence[str], out: Path | None, cache: Pa
 
 def print_validation(path: Path, overrides: Sequence[str], cache: Path) -> None:
     """Confirm that a spec can be run; problems are raised."""
-    spec, source = load_spec(path, overrides)
-    prepared = prepare(spec, source, cache)
+    prepared = load_and_prepare(path, overrides, cache)
     print(f"{path}: valid; {len(prepared.plan.models)} models, {prepared.plan.n_cells} cells")
     print(_corpus_line(prepared))
 
@@ -171,7 +169,7 @@ def _comparison(comparison: markup.Table) -> Table:
     shown = [
         position
         for position, name in enumerate(comparison.header)
-        if not name.startswith(("MSE on embedding", "Mean CCA"))
+        if not name.startswith(("MSE on embedding", "Mean CCA", "R² of best layer"))
     ]
     table = Table()
     for position in shown:

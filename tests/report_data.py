@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from jobs.reduce import Curves, model_table
+from jobs.selection import Estimate
+
 BLOCKS = {51: (3, 4, 6, 3), 150: (6, 16, 24, 3)}
 POINTS = ("relu1", "simam", "relu2")
 MEAN_MSE, MEAN_MAE = 4.41, 1.68
@@ -36,6 +39,10 @@ def curve(model, names, target, probe, level, rng, spread=0.06):
             "layer_index": range(len(names)),
             "target": target,
             "probe": probe,
+            "probe_kind": {"study-mlp": "mlp"}.get(probe, probe),
+            "cells": 5,
+            "missing": 0,
+            "missing_control": 0,
             "n_test": 400,
             "n_speakers": 24,
             "seeds": 1,
@@ -56,7 +63,7 @@ def curve(model, names, target, probe, level, rng, spread=0.06):
             "spearman": pearson,
             "within_speaker": pearson - 0.1,
             "r2_control": control,
-            "selectivity": r2 - control,
+            "selectivity": r2 - np.maximum(control, 0),
             "mean_mse": MEAN_MSE,
             "mean_mae": MEAN_MAE,
             "gain": MEAN_MSE - mse,
@@ -94,6 +101,15 @@ def make_layers(
         names = pd.unique(layers[column])
         layers[column] = pd.Categorical(layers[column], categories=names, ordered=True)
     return layers.sort_values(["model", "layer_index", "target", "probe"], ignore_index=True)
+
+
+def make_models(layers):
+    """models.csv of ``layers``; on other speakers, every best layer is 0.05 worse."""
+    honest = {}
+    for key, curve in layers.groupby(["model", "target", "probe"], observed=True):
+        best = curve["r2"].max() - 0.05
+        honest[tuple(map(str, key))] = Estimate(best, best - 0.1, best + 0.07)
+    return model_table(Curves(layers, honest))
 
 
 def make_metrics(layers):

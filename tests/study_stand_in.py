@@ -9,6 +9,12 @@ from jobs.catalogue import MODELS
 from jobs.corpus.espeak import EspeakSettings, make_espeak_corpus
 from jobs.models.wespeaker import build_network, network_args
 
+SPEC_FOLDER = Path(__file__).parents[1] / "specs"
+STUDY_MODELS = {
+    "SimAMResNet34 vb": 51, "SimAMResNet34 vb+vc": 51,
+    "SimAMResNet100 vb": 150, "SimAMResNet100 vc": 150,
+}  # fmt: skip
+"""Name → number of layers."""
 SPEAKERS = {"train-clean-100": 4, "dev-clean": 5, "test-clean": 3}
 UTTERANCES_PER_SPEAKER = 3
 SMALL = {"in_planes": 2, "embed_dim": 16}

@@ -272,19 +272,32 @@ def test_a_spec_takes_columns_as_targets_and_counts_those_without_a_value(
     write_spec, spec_values, folder
 ):
     prepared = plan_with(write_spec, spec_values, folder, targets=["age", "valence", "cps"])
-    assert len(prepared.table) == 5
-    (skipped,) = prepared.skipped
-    assert skipped.utterance_id == "u2"
-    assert skipped.reason.startswith("no value of the target age")
-    assert np.isfinite(prepared.table[["age", "valence", "cps"]].to_numpy()).all()
-    assert [s.n_utterances for s in prepared.plan.models[0].sets] == [3, 2]
+    assert len(prepared.table) == 6
+    assert prepared.skipped == ()
+    note = "1 of 6 utterances have no value of the target age: left out of its probes"
+    assert prepared.notes == (note,)
+    lacking = ~np.isfinite(prepared.table[["age", "valence", "cps"]].to_numpy())
+    assert lacking.sum(axis=0).tolist() == [1, 0, 0]
+
+
+def test_a_target_with_gaps_leaves_the_plan_of_the_others_as_it_was(
+    write_spec, spec_values, folder
+):
+    less, more = (
+        plan_with(write_spec, spec_values, folder, targets=targets).plan
+        for targets in (["valence"], ["valence", "age"])
+    )
+    assert less.models == more.models
+    assert less.targets["valence"] == more.targets["valence"]
 
 
 def test_a_target_that_no_utterance_of_a_part_has_is_an_error_in_its_place(
     write_spec, spec_values, folder
 ):
     edit(folder, lambda t: t.assign(age=t["age"].where(t["split"] == "train", "NA")))
-    with pytest.raises(SpecError, match=r"spec.yaml:\d+:\d+: without the 3 .*'test' has no utter"):
+    with pytest.raises(
+        SpecError, match=r"spec.yaml:\d+:\d+: age: without the 3 .*'test' has no utt"
+    ):
         plan_with(write_spec, spec_values, folder, targets=["age"])
 
 
@@ -319,12 +332,22 @@ def test_a_sweep_over_a_table_from_end_to_end(write_spec, spec_values, tmp_path)
     with EventLog([told.append]) as events:
         result = run_sweep(write_spec(values), options, events)
     assert (result.status, result.failed) == ("done", 0)
-    note = "1 of 24 utterances are resampled to 16 kHz: 1 from 8000 Hz"
-    assert [e["message"] for e in told if e["kind"] == "warning"] == [note]
+    notes = [
+        "1 of 24 utterances are resampled to 16 kHz: 1 from 8000 Hz",
+        "1 of 24 utterances have no value of the target loudness: left out of its probes",
+    ]
+    assert [e["message"] for e in told if e["kind"] == "warning"] == notes
     run = open_run(tmp_path / "run")
-    assert len(run.utterances) == 23
-    assert [s.utterance_id for s in run.skipped] == ["7"]
+    assert len(run.utterances) == 24
+    assert run.skipped == []
+    assert dict(run.metrics.groupby("target")["n_train"].first()) == {"duration": 9, "loudness": 8}
     assert set(run.models["target"]) == {"loudness", "duration"}
     page = (tmp_path / "run" / "report.html").read_text()
-    assert note in page
-    assert "1 utterances skipped, no value of the target loudness" in page
+    assert all(note in page for note in notes)
+
+
+@pytest.mark.parametrize("key", ["path", "root"])
+def test_the_home_of_a_user_who_is_not_known_is_an_error_of_the_corpus(folder, key):
+    settings = {"path": str(folder / "table.csv"), key: "~nobody-is-called-so/x"}
+    with pytest.raises(CorpusError, match="no home directory for ~nobody-is-called-so"):
+        read_csv(CsvSettings(**settings))

@@ -1,7 +1,9 @@
 """The synthetic corpus: the same bytes for a seed, disjoint voices, a realistic spread of rates."""
 
+import ctypes
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -211,3 +213,49 @@ def test_kind_tells_the_corpus():
     assert isinstance(adapter.validate_python({"kind": "espeak", **SMALL}), EspeakSettings)
     with pytest.raises(pydantic.ValidationError, match="kind"):
         adapter.validate_python({"kind": "libri", **SMALL})
+
+
+LONG = "a long sentence that takes the library a while " * 40
+
+
+def test_a_signal_while_the_library_speaks_stops_it_and_reaches_the_caller():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with open_espeak(0) as espeak:
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            with pytest.raises(KeyboardInterrupt):
+                espeak.say(LONG, "en-us+f3", 50, 150)
+            again = espeak.say("a short test", "en-us+f3", 50, 150)
+            assert 0.5 < len(again) / espeak.sample_rate < 3
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupted_corpus_is_not_called_complete(tmp_path):
+    script = (
+        "import sys, signal; from pathlib import Path; from jobs.corpus.espeak import *; "
+        "signal.signal(signal.SIGALRM, signal.default_int_handler); "
+        "signal.setitimer(signal.ITIMER_REAL, 0.1); "
+        f"make_espeak_corpus(EspeakSettings(**{SMALL!r}), Path(sys.argv[1]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(jobs.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env=environment, capture_output=True
+    )
+    assert done.returncode == -signal.SIGINT, done.stderr
+    assert b"KeyboardInterrupt" in done.stderr and b"ignored" not in done.stderr
+    assert not list(tmp_path.rglob("COMPLETE"))
+
+
+def test_what_goes_wrong_while_samples_are_taken_reaches_the_caller(monkeypatch):
+    def fail(*_):
+        raise MemoryError("no room")
+
+    with open_espeak(0) as espeak:
+        monkeypatch.setattr(ctypes, "string_at", fail)
+        with pytest.raises(MemoryError, match="no room"):
+            espeak.say(LONG, "en-us+f3", 50, 150)

@@ -386,6 +386,15 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, monkeypatch, call):
     assert [file.name for file in tmp_path.iterdir()] == ["e.npy"]
 
 
+@pytest.mark.parametrize("name", ["_reconstruct", "scalar"])
+def test_a_pickle_cannot_change_what_the_reader_does(tmp_path, name):
+    """BUILD with a state of slots sets attributes, on classes too, where it is let."""
+    get = f"cnumpy._core.multiarray\n{name}\n".encode()
+    with pytest.raises(ValueError, match="is not a file of the study's embeddings"):
+        read_study_embeddings(npy_of_pickle(tmp_path / "bad.npy", get + b"(N}Vvalue\nVx\nstb."))
+    assert read_study_embeddings(saved(tmp_path / "e.npy", ENTRIES)).labels[0] == 11.5
+
+
 def test_the_proof_that_such_a_pickle_would_have_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = saved(tmp_path / "e.npy", [Malicious(os.system, "touch PROOF")])

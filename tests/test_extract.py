@@ -1,5 +1,7 @@
 """Extraction of a shard: right rows, one pass each, and what cannot be read is left out."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,18 +9,22 @@ import torch
 
 from jobs.extract import Extractor, ExtractSettings, Shard
 from jobs.features import FeatureSettings, load_audio, n_frames
-from jobs.models import load_model
+from jobs.models import ModelError, load_model, weights_digest
 from jobs.models.baselines import BaselineSettings
 from jobs.models.taps import POOLINGS, TapReader
 from jobs.models.wespeaker import WespeakerSettings
 from jobs.models.wespeaker_package import import_network_module
-from jobs.store import read_layer, read_manifest
+from jobs.store import data_path, read_layer, read_manifest
 
 SAMPLES = [6000, 8000, 6000, 6010, 9000, 6000]
 """Rows 0, 2, 3 and 5 have equally many frames."""
 MODEL = WespeakerSettings(
     name="x", architecture="SimAM_ResNet34_ASP", model_args={"in_planes": 4, "embed_dim": 8}
 )
+
+
+BASELINES = {what: BaselineSettings(name=what, what=what) for what in ("duration", "fbank")}
+DIGEST = weights_digest(load_model(MODEL))
 
 
 @pytest.fixture
@@ -32,9 +38,9 @@ def audio(tmp_path):
     return paths
 
 
-def shard_of(folder, paths, index=0):
+def shard_of(folder, paths, index=0, digest=DIGEST):
     names = tuple(f"u{row}" for row in range(len(paths)))
-    return Shard(folder / "activations", index, names, tuple(paths))
+    return Shard(folder / "activations", index, names, tuple(paths), digest)
 
 
 def read_all(shard, layers):
@@ -111,8 +117,9 @@ def test_an_extractor_gives_the_same_bits_again(tmp_path, audio):
 
 def test_unusable_audio_is_left_out_with_its_reason_and_the_rest_goes_on(tmp_path, audio):
     (tmp_path / "empty.flac").touch()
+    (tmp_path / "text.flac").write_text("no audio at all")
     soundfile.write(tmp_path / "short.flac", np.ones(100, dtype=np.int16), 16_000)
-    bad = [str(tmp_path / name) for name in ("absent.flac", "empty.flac", "short.flac")]
+    bad = [str(tmp_path / name) for name in ("text.flac", "empty.flac", "short.flac")]
     shard = shard_of(tmp_path, [bad[0], audio[0], bad[1], audio[1], bad[2]])
     report = Extractor(ExtractSettings(model=MODEL)).extract(shard)
     assert report.n_utterances == 2
@@ -123,7 +130,7 @@ def test_unusable_audio_is_left_out_with_its_reason_and_the_rest_goes_on(tmp_pat
     ]
     assert all(
         word in one.reason
-        for word, one in zip(("missing", "empty", "too short"), report.skipped, strict=True)
+        for word, one in zip(("not readable", "empty", "too short"), report.skipped, strict=True)
     )
     names, values = read_layer(shard.folder, 1, "embedding")
     assert names == ["u1", "u3"]
@@ -132,7 +139,8 @@ def test_unusable_audio_is_left_out_with_its_reason_and_the_rest_goes_on(tmp_pat
 
 
 def test_a_shard_of_nothing_but_unusable_audio_is_finished(tmp_path, batches):
-    shard = shard_of(tmp_path, [str(tmp_path / "absent.flac")])
+    (tmp_path / "empty.flac").touch()
+    shard = shard_of(tmp_path, [str(tmp_path / "empty.flac")])
     report = Extractor(ExtractSettings(model=MODEL)).extract(shard)
     assert (report.n_utterances, report.frames_computed, batches) == (0, 0, [])
     assert read_manifest(shard.folder, 0).skipped == report.skipped
@@ -161,7 +169,7 @@ def test_half_precision_is_stored_rounded(tmp_path, audio):
 
 
 def with_bias(monkeypatch, value):
-    """Every network that is loaded gets ``value`` added to its embedding."""
+    """Every network that is loaded gets ``value`` added to its embedding; returns its digest."""
 
     def loaded(settings):
         model = load_model(settings)
@@ -170,13 +178,13 @@ def with_bias(monkeypatch, value):
         return model
 
     monkeypatch.setattr("jobs.extract.load_model", loaded)
+    return weights_digest(loaded(MODEL))
 
 
 def test_a_value_beyond_half_precision_names_its_layer_and_leaves_no_shard(
     tmp_path, audio, monkeypatch
 ):
-    with_bias(monkeypatch, 1e5)
-    shard = shard_of(tmp_path, audio)
+    shard = shard_of(tmp_path, audio, digest=with_bias(monkeypatch, 1e5))
     with pytest.raises(OverflowError, match="'embedding'"):
         Extractor(ExtractSettings(model=MODEL, dtype="float16")).extract(shard)
     assert read_manifest(shard.folder, 0) is None
@@ -186,8 +194,7 @@ def test_a_value_beyond_half_precision_names_its_layer_and_leaves_no_shard(
 def test_activations_that_are_not_finite_are_stored_as_they_are(
     tmp_path, audio, monkeypatch, dtype
 ):
-    with_bias(monkeypatch, float("nan"))
-    shard = shard_of(tmp_path, audio)
+    shard = shard_of(tmp_path, audio, digest=with_bias(monkeypatch, float("nan")))
     Extractor(ExtractSettings(model=MODEL, dtype=dtype)).extract(shard)
     assert np.isnan(read_layer(shard.folder, 1, "embedding")[1]).all()
     assert np.isfinite(read_layer(shard.folder, 1, "pooling")[1]).all()
@@ -195,10 +202,9 @@ def test_activations_that_are_not_finite_are_stored_as_they_are(
 
 def test_baselines_are_extracted_as_models_are(tmp_path, audio):
     for what, layer in (("duration", "duration"), ("fbank", "statistics")):
-        shard = shard_of(tmp_path / what, audio)
-        report = Extractor(ExtractSettings(model=BaselineSettings(name=what, what=what))).extract(
-            shard
-        )
+        model = BASELINES[what]
+        shard = shard_of(tmp_path / what, audio, digest=weights_digest(load_model(model)))
+        report = Extractor(ExtractSettings(model=model)).extract(shard)
         assert report.frames_computed == report.frames_useful > 0
         values = read_layer(shard.folder, 1, layer)[1]
         assert values.shape == (6, 1 if what == "duration" else 160)
@@ -210,3 +216,61 @@ def test_convolutions_on_a_gpu_are_not_allowed_less_than_float32(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     Extractor(ExtractSettings(model=MODEL))
     assert not torch.backends.cudnn.allow_tf32
+
+
+def forbid_reading(path):
+    """Refused even to root, whom permissions do not stop."""
+    path.unlink()
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("hide", [Path.unlink, forbid_reading])
+def test_audio_that_cannot_be_reached_fails_the_shard_and_leaves_none(tmp_path, audio, hide):
+    """The corpus reader saw it: a disk that was away must not become a finding about the audio."""
+    hide(Path(audio[1]))
+    shard = shard_of(tmp_path, audio)
+    extractor = Extractor(ExtractSettings(model=MODEL))
+    with pytest.raises(OSError, match=r"u1\.flac"):
+        extractor.extract(shard)
+    assert read_manifest(shard.folder, 0) is None
+
+
+def damage(path):
+    """Break the frames in the middle; the header, with its MD5, and the size stay."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 500] = bytes(500)
+    path.write_bytes(content)
+
+
+def test_a_shard_is_made_again_when_a_file_that_it_left_out_was_repaired(tmp_path, audio):
+    path = Path(audio[1])
+    whole, shard = path.read_bytes(), shard_of(tmp_path, audio)
+    damage(path)
+    assert len(path.read_bytes()) == len(whole)
+    extractor = Extractor(ExtractSettings(model=MODEL))
+    assert [one.utterance_id for one in extractor.extract(shard).skipped] == ["u1"]
+    assert extractor.extract(shard).frames_computed == 0
+    path.write_bytes(whole)
+    assert extractor.extract(shard).skipped == ()
+    assert read_manifest(shard.folder, 0).utterance_ids == shard.utterance_ids
+
+
+def test_a_finished_shard_is_kept_and_costs_no_pass(tmp_path, audio, batches):
+    shard = shard_of(tmp_path, audio)
+    extractor = Extractor(ExtractSettings(model=MODEL))
+    first = extractor.extract(shard)
+    written = data_path(shard.folder, 0).stat().st_mtime_ns
+    batches.clear()
+    second = extractor.extract(shard)
+    assert batches == []
+    assert data_path(shard.folder, 0).stat().st_mtime_ns == written
+    assert (second.n_utterances, second.frames_computed, second.bytes_written) == (6, 0, 0)
+    assert first.bytes_written > 0
+
+
+def test_weights_that_changed_since_the_plan_are_refused(tmp_path, audio):
+    planned = "0123456789abcdef"
+    shard = shard_of(tmp_path, audio, digest=planned)
+    with pytest.raises(ModelError, match=f"x: the weights changed .*{planned}, found {DIGEST}"):
+        Extractor(ExtractSettings(model=MODEL)).extract(shard)
+    assert read_manifest(shard.folder, 0) is None

@@ -1,5 +1,7 @@
 """Fbank against an independent float64 implementation of Kaldi's algorithm; reading of audio."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,6 +9,7 @@ import torch
 
 from jobs.features import (
     AudioError,
+    AudioUnavailable,
     Fbank,
     FeatureSettings,
     load_audio,
@@ -250,8 +253,6 @@ def test_a_wav_written_to_a_pipe_is_no_cut_off_file(tmp_path):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda path: None, "missing: no such file"),
-        (lambda path: path.mkdir(), "missing: no such file"),
         (lambda path: path.touch(), "empty file"),
         (lambda path: path.write_bytes(b"<html>not found</html>" * 50), "not readable as audio"),
         (lambda path: write(path, np.zeros(16_000)), "silent"),
@@ -264,8 +265,6 @@ def test_a_wav_written_to_a_pipe_is_no_cut_off_file(tmp_path):
         (lambda path: write(path, np.stack([noise(), -noise()], 1)), "silent"),
     ],
     ids=[
-        "none",
-        "folder",
         "empty",
         "html",
         "silent",
@@ -280,6 +279,20 @@ def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path, make, reason):
     make(path)
     with pytest.raises(AudioError, match=reason):
         load_audio(path)
+
+
+def test_audio_that_is_not_there_is_no_finding_about_audio(tmp_path):
+    (tmp_path / "folder.flac").mkdir()
+    for name in ("none.flac", "folder.flac"):
+        with pytest.raises(AudioUnavailable, match=rf"{name} is missing: expected the file"):
+            load_audio(tmp_path / name)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file of Linux")
+def test_audio_that_the_system_fails_to_read_is_no_finding_about_audio():
+    """The file's first byte is not mapped: reading it is an I/O error for any user."""
+    with pytest.raises(AudioUnavailable, match="cannot be read: Input/output error"):
+        load_audio("/proc/self/mem")
 
 
 def test_audio_without_samples_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import CorpusError
 from jobs.extract import Extractor, ExtractSettings, Shard
 from jobs.features import AudioError, load_audio
+from jobs.models import load_model, weights_digest
 from jobs.models.baselines import BaselineSettings
 from jobs.span import Span
 from jobs.store import read_layer
@@ -188,9 +189,15 @@ def test_pieces_are_extracted_as_files_of_their_own_are(tmp_path):
         tmp_path / "piece.wav", soundfile.read(whole, dtype="int16")[0][4_000:12_000], 16_000
     )
     paths = (Span(0.25, 0.75).of(whole), str(tmp_path / "piece.wav"))
-    settings = ExtractSettings(model=BaselineSettings(name="b", what="fbank"))
-    shard = Shard(folder=tmp_path, index=0, utterance_ids=("a", "b"), audio_paths=paths)
-    assert Extractor(settings).extract(shard).skipped == ()
+    model = BaselineSettings(name="b", what="fbank")
+    shard = Shard(
+        folder=tmp_path,
+        index=0,
+        utterance_ids=("a", "b"),
+        audio_paths=paths,
+        model_digest=weights_digest(load_model(model)),
+    )
+    assert Extractor(ExtractSettings(model=model)).extract(shard).skipped == ()
     _, (first, second) = read_layer(tmp_path, 1, "statistics")
     np.testing.assert_array_equal(first, second)
 
@@ -237,3 +244,12 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path):
     parts = {"test": {"recordings": tmp_path / "r.jsonl", "supervisions": tmp_path / "s.jsonl"}}
     with pytest.raises(CorpusError, match=r"no manifest at .*r\.jsonl"):
         read_lhotse(LhotseSettings(splits=parts))
+
+
+@pytest.mark.parametrize("key", ["root", "recordings"])
+def test_the_home_of_a_user_who_is_not_known_is_an_error_of_the_corpus(tmp_path, key):
+    paths = {"root": tmp_path, "recordings": tmp_path, "supervisions": tmp_path}
+    paths[key] = "~nobody-is-called-so/x"
+    root = paths.pop("root")
+    with pytest.raises(CorpusError, match="no home directory for ~nobody-is-called-so"):
+        read_lhotse(LhotseSettings(root=root, splits={"test": paths}))

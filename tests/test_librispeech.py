@@ -328,3 +328,11 @@ def test_a_root_one_folder_too_high_is_told_the_layout(tree):
 def test_parts_that_make_no_sense_are_refused(tmp_path, splits, problem):
     with pytest.raises(pydantic.ValidationError, match=problem):
         LibriSpeechSettings(root=tmp_path, splits=splits)
+
+
+def test_the_home_of_a_user_who_is_not_known_is_an_error_of_the_corpus():
+    settings = LibriSpeechSettings(
+        root="~nobody-is-called-so/corpus", splits={"test": "test-clean"}
+    )
+    with pytest.raises(CorpusError, match="no home directory for ~nobody-is-called-so"):
+        read_librispeech(settings)

@@ -160,3 +160,9 @@ def test_identity_knows_the_values_but_neither_preset_nor_number_of_seeds():
 def test_a_hidden_layer_of_no_width_is_refused():
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
         MlpSettings(hidden=(0,))
+
+
+@pytest.mark.parametrize("typo", [{"hidden": [10_000_000_000]}, {"seeds": 10_000_000}])
+def test_a_size_that_no_memory_holds_is_an_error_of_form(typo):
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        MlpSettings(**typo)

@@ -6,9 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.reduce import model_table
 from sweep.report.page import write_page
-from tests.report_data import make_layers
+from tests.report_data import make_layers, make_models
 
 EVIL = "</td><script>alert(1)</script><img src=x onerror=\"alert('2')\">& ]]> -->"
 PNG = base64.b64decode(
@@ -54,7 +53,7 @@ def written(tmp_path, name="run", notes=(), provenance=None, plots=(), **kwargs)
         path,
         name=name,
         layers=layers,
-        models=model_table(layers),
+        models=make_models(layers),
         notes=notes,
         provenance=provenance or {},
         plots=plots,

@@ -2,14 +2,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.corpus.table import Utterance, make_table
+from jobs.corpus.table import Skipped, Utterance, make_table
+from jobs.identity import content_id
 from jobs.models import ModelInfo
 from jobs.models.taps import TapShape
+from jobs.store import file_state, write_shard
 from jobs.targets import add_targets
 from sweep import plan as planning
+from sweep.backlog import missing_shards
 from sweep.ledger import Record
 from sweep.plan import Plan, layer_tasks, make_plan, shards, why_stale
 from sweep.spec import Spec
@@ -211,3 +215,74 @@ def test_a_stale_cell_is_found_with_the_reason(
         "activations and labels changed": in_a,
         "labels changed": old.n_cells - in_a,
     }
+
+
+def test_shards_carry_the_digest_of_the_weights_they_are_planned_for(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    for model in make().models:
+        for planned in model.sets:
+            for shard in shards(planned, table, Path("/cache")):
+                assert shard.model_digest == model.digest
+
+
+def test_another_grouping_of_the_folds_changes_every_cell_and_no_activation(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    protocol = {"kind": "kfold", "folds": 2, "group": "chapter_id"}
+    old = make(table=table.assign(chapter_id=table["speaker_id"]), protocol=protocol)
+    moved = table["speaker_id"].where(table["speaker_id"] != "2", "1")
+    new = make(table=table.assign(chapter_id=moved), protocol=protocol)
+    assert not cell_ids(old) & cell_ids(new)
+    assert activation_ids(old) == activation_ids(new)
+    again = make(table=table.assign(chapter_id=table["speaker_id"]), protocol=protocol)
+    assert cell_ids(old) == cell_ids(again)
+    assert cell_ids(Plan.model_validate_json(old.model_dump_json())) == cell_ids(old)
+
+
+def test_the_ids_of_a_protocol_by_speaker_know_nothing_of_other_groups(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    for protocol in ({"kind": "splits"}, {"kind": "kfold", "folds": 3}):
+        plan = make(protocol=protocol)
+        assert plan.groups is None
+        made = planning.made_from(plan, plan.models[0], "cps", "ridge")
+        assert made["protocol"] == content_id(plan.protocol.identity())
+        assert cell_ids(plan) == cell_ids(make(table.assign(chapter_id="9"), protocol=protocol))
+
+
+def test_a_target_with_gaps_moves_no_other_cell(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    gaps = table.assign(jitter=table["cps"].where(table.index % 3 != 0))
+    more = make(table=gaps, targets=["cps", "jitter"])
+    assert cell_ids(make()) < cell_ids(more)
+    assert activation_ids(make()) == activation_ids(more)
+    filled = gaps.assign(jitter=table["cps"])
+    assert make(table=filled, targets=["jitter"]).targets != {"jitter": more.targets["jitter"]}
+
+
+def test_a_shard_is_missing_again_when_a_file_that_it_left_out_was_repaired(
+    make: Callable[..., Plan], table: pd.DataFrame, tmp_path: Path
+) -> None:
+    audio = tmp_path / "1-1-0.flac"
+    audio.write_bytes(b"damaged")
+    here = table["utterance_id"] == "1-1-0"
+    table = table.assign(audio_path=table["audio_path"].mask(here, str(audio)))
+    model = make(table=table).models[0]
+    for planned in model.sets:
+        for shard in shards(planned, table, tmp_path):
+            left_out = [name for name in shard.utterance_ids if name == "1-1-0"]
+            rest = [name for name in shard.utterance_ids if name not in left_out]
+            values = {"stem": np.zeros((len(rest), 2), dtype=np.float32)}
+            skipped = [Skipped(name, str(audio), "truncated") for name in left_out]
+            files = [file_state(str(audio))] * len(left_out)
+            write_shard(shard.folder, shard.index, values, rest, skipped, {}, files)
+
+    def missing() -> list[str]:
+        found = missing_shards(model, table, tmp_path, on_corrupt=lambda error: None)
+        return [shard.folder.name for shard in found]
+
+    assert missing() == []
+    audio.write_bytes(b"mended")
+    assert missing() == [s.activation_id for s in model.sets if s.split == "train"]

@@ -215,19 +215,73 @@ def test_models_of_one_architecture_share_a_strip_even_when_layers_are_missing()
     assert [list(names.values()) for names in depth.strips] == [layer_names(51), layer_names(150)]
 
 
+def curve_lines(figure, colour):
+    """The lines of one model in a figure's first panel, without its control."""
+    lines = figure.axes[0].lines
+    return [line for line in lines if line.get_color() == colour and line.get_linestyle() != ":"]
+
+
 def test_layers_that_failed_leave_a_gap_and_probes_that_failed_no_figure(tmp_path, figures):
-    layers = make_layers(probes=("ridge", "mlp"))
-    layers = layers.drop(index=range(5, 9))
+    layers = make_layers(models=(("m", 51),), probes=("ridge", "mlp"))
+    failed = (layers["probe"] == "mlp") | layers["layer_index"].isin([5, 6, 8])
     scores = [column for column in layers if column.startswith(("r2", "mse", "mae", "pearson"))]
-    layers.loc[layers["probe"] == "mlp", scores] = np.nan
+    layers.loc[failed, scores] = np.nan
+    layers.loc[failed, ["cells", "missing"]] = 0, 5
     write_plots(tmp_path, layers)
     assert not any(name.endswith("mlp") for name in figures)
     assert "heatmap_cps_ridge" in figures
+    line, single, *_ = curve_lines(figures["r2_cps_ridge"], line_styles(layers)["m"][0])
+    assert np.flatnonzero(np.isnan(line.get_ydata())).tolist() == [5, 6, 8]
+    assert list(single.get_xdata()) == [7]  # between two gaps, where a line shows nothing
 
 
-def test_without_a_model_there_is_nothing_to_draw(tmp_path):
-    layers = make_layers(models=(), probes=("ridge",))
+def test_a_point_that_lacks_cells_is_an_open_circle_and_not_the_best(tmp_path, figures):
+    layers = make_layers(models=(("m", 51),), probes=("ridge",))
+    layers.loc[layers["layer_index"] == 30, ["cells", "missing", "r2"]] = 4, 1, 0.99
+    write_plots(tmp_path, layers)
+    _, _, open_circles, best = curve_lines(figures["r2_cps_ridge"], line_styles(layers)["m"][0])
+    assert list(open_circles.get_xdata()) == [30]
+    assert open_circles.get_markerfacecolor() == "white"
+    assert list(best.get_xdata()) != [30]
+    labels = [text.get_text() for text in figures["r2_cps_ridge"].legends[0].get_texts()]
+    assert "fewer cells than planned" in labels
+    heatmap = figures["heatmap_cps_ridge"]
+    assert "fewer cells than planned" in heatmap.texts[0].get_text()
+    crosses = [line for line in heatmap.axes[0].lines if line.get_marker() == "X"]
+    assert [list(line.get_xdata()) for line in crosses] == [[30]]
+
+
+def test_nothing_is_marked_where_every_cell_is_there(tmp_path, figures):
+    write_plots(tmp_path, make_layers(probes=("ridge",)))
+    labels = [text.get_text() for text in figures["r2_cps_ridge"].legends[0].get_texts()]
+    assert "fewer cells than planned" not in labels
+    assert figures["heatmap_cps_ridge"].texts[0].get_text() == "cps · ridge"
+
+
+def test_cca_is_known_by_its_kind_and_several_have_a_figure_each(tmp_path, figures):
+    layers = make_layers(models=SINGLE, probes=("cca", "svcca", "pwcca"))
+    layers["probe_kind"] = (
+        layers["probe"].astype(str).map({"cca": "ridge", "svcca": "cca", "pwcca": "cca"})
+    )
+    write_plots(tmp_path, layers)
+    canonical = [name for name in figures if name.startswith("cca_")]
+    assert canonical == ["cca_cps_svcca", "cca_cps_pwcca"]
+    assert "pearson_cps_cca" in figures
+    layers = layers[layers["probe"] != "pwcca"]
+    figures.clear()
+    write_plots(tmp_path, layers)
+    assert "cca_cps" in figures and "pearson_cps_cca" in figures
+
+
+@pytest.mark.parametrize("only_baselines", [True, False])
+def test_baselines_alone_or_no_scores_at_all_are_no_figures(tmp_path, only_baselines):
+    layers = make_layers(models=() if only_baselines else FAMILY, probes=("ridge", "cca"))
+    if not only_baselines:
+        scores = layers.columns[layers.columns.get_loc("n_test") :]
+        layers[scores] = np.nan
+        layers[["cells", "missing"]] = 0, 5
     assert write_plots(tmp_path, layers) == []
+    assert write_plots(tmp_path, layers.iloc[:0]) == []
 
 
 def test_long_names_are_cut_in_the_middle():

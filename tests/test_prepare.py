@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweep.plan import layer_tasks
-from sweep.prepare import Prepared, prepare
+from sweep.prepare import Prepared, load_and_prepare, prepare
 from sweep.source import SpecError
 from sweep.spec import load_spec
 from tests.conftest import Values
@@ -119,3 +119,29 @@ def test_a_speaker_in_two_parts_is_an_error_unless_the_spec_allows_it(
     assert "split by speaker" in problem
     spec_values["protocol"] = {"kind": "splits", "allow_speaker_overlap": True}
     assert len(prepare_values(spec_values).table) == 14 * 5 + 1
+
+
+def test_problems_of_form_do_not_hide_those_of_meaning(
+    spec_values: Values, write_spec: Callable[[Values], Path], cache: Path
+) -> None:
+    spec_values["poling"] = "mean"
+    spec_values["targets"] = ["cps", "cpz"]
+    spec_values["models"] = [
+        {"name": "wrong form", "kind": "wespeaker", "checkpont": "nowhere"},
+        spec_values["models"][0],
+        {"name": "wrong meaning", "kind": "wespeaker", "checkpoint": "nowhere"},
+    ]
+    spec_values["probes"] = [{"kind": "mlp", "hiden": [3]}]
+    path = write_spec(spec_values)
+    with pytest.raises(SpecError) as error:
+        load_and_prepare(path, [], cache)
+    lines = path.read_text().splitlines()
+    found = [(lines[p.line - 1][p.column - 1 :], p.message) for p in error.value.problems]
+    for at, message in (
+        ("poling", "unknown key 'poling'; did you mean 'pooling'?"),
+        ("checkpont", "unknown key 'checkpont'; did you mean 'checkpoint'?"),
+        ("hiden", "unknown key 'hiden'; did you mean 'hidden'?"),
+        ("cpz", "no target 'cpz'"),
+        ("name: wrong meaning", "wrong meaning: no nowhere/config.yaml"),
+    ):
+        assert any(a.startswith(at) and m.startswith(message) for a, m in found), (at, found)

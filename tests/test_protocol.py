@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from jobs.protocol import KFoldProtocol, SplitsProtocol, check_speakers, group_labels, make_folds
+from jobs.protocol import (
+    KFoldProtocol,
+    SplitsProtocol,
+    check_speakers,
+    group_labels,
+    lost_parts,
+    make_folds,
+)
 
 
 def table(speakers_per_part, utterances=3):
@@ -108,3 +115,27 @@ def test_a_part_in_two_roles_is_refused():
         SplitsProtocol(test="train")
     with pytest.raises(ValidationError, match="greater than or equal to 2"):
         KFoldProtocol(folds=1)
+
+
+def test_what_the_folds_lose_with_unusable_rows_is_named():
+    corpus = table(PARTS)
+    all_rows = np.ones(len(corpus), dtype=bool)
+    for settings in (SplitsProtocol(), KFoldProtocol(folds=3)):
+        assert lost_parts(settings, corpus, all_rows) == []
+    split = corpus["split"].to_numpy()
+    assert lost_parts(SplitsProtocol(), corpus, split != "test") == [
+        "the test part 'test' has no utterances"
+    ]
+    one_left = split != "train"
+    one_left[np.flatnonzero(split == "train")[0]] = True
+    assert lost_parts(SplitsProtocol(), corpus, one_left) == [
+        "the train part 'train' has fewer than 2 utterances"
+    ]
+    fold = make_folds(KFoldProtocol(folds=3), corpus)[1]
+    without = all_rows.copy()
+    without[fold.test] = False
+    assert lost_parts(KFoldProtocol(folds=3), corpus, without) == [
+        "the validation part of fold 0 has no utterances",
+        "the test part of fold 1 has no utterances",
+        "the train part of fold 2 has no utterances",
+    ]

@@ -9,6 +9,7 @@ import pytest
 from jobs.metrics import bootstrap_intervals, score, speaker_sums
 from jobs.predictions import CellPredictions
 from jobs.reduce import (
+    CURVE,
     LAYER_COLUMNS,
     MEAN_PREDICTOR,
     MODEL_COLUMNS,
@@ -56,9 +57,27 @@ class Run:
         self.reads.append(cell_id)
         return self.cells[cell_id]
 
-    def curves(self, resamples=200):
-        frame = pd.DataFrame(self.rows).sample(frac=1, random_state=0)  # as cells finish
-        return layer_curves(frame, self.read, SPEAKERS, Bootstrap(resamples))
+    def metrics(self):
+        columns = [*CURVE, "seed", "fold", "control", "n_test", "cell_id"]
+        frame = pd.DataFrame(self.rows, columns=columns if not self.rows else None)
+        return frame.sample(frac=1, random_state=0)  # as cells finish
+
+    def points(self, planned=None):
+        """Every point with a cell; planned is what is there, or ``planned`` cells of each."""
+        cells = pd.DataFrame(self.rows)
+        counts = cells.groupby(CURVE, sort=False)["control"].value_counts().unstack(fill_value=0)
+        counts = counts.reindex(columns=["none", "shuffled"], fill_value=0)
+        points = counts.rename(columns={"none": "planned", "shuffled": "planned_control"})
+        if planned is not None:
+            points["planned"] = planned
+        return points.reset_index().assign(probe_kind=lambda frame: frame["probe"])
+
+    def all_curves(self, resamples=200, points=None):
+        points = self.points() if points is None else points
+        return layer_curves(points, self.metrics(), self.read, SPEAKERS, Bootstrap(resamples))
+
+    def curves(self, resamples=200, points=None):
+        return self.all_curves(resamples, points).layers
 
     def folds(self, key):
         """Per seed, (y, y_pred, train mean, groups) of every fold of a curve's point."""
@@ -102,14 +121,33 @@ def test_intervals_are_the_bootstrap_of_the_same_folds_and_hold_the_point():
         assert low < row[name] < high
 
 
-def test_selectivity_is_the_distance_from_the_shuffled_control():
+def test_selectivity_is_the_distance_from_a_control_that_found_something():
     run = Run().add("m", "stem", 0, "ridge", 0.5).add("m", "top", 1, "ridge", 0.5)
-    run.add("m", "stem", 0, "ridge", 2.0, control="shuffled")
+    run.add("m", "stem", 0, "ridge", 0.8, control="shuffled")
     stem, top = run.curves().to_dict("records")
-    assert stem["r2_control"] < 0 < stem["r2"]
+    assert 0 < stem["r2_control"] < stem["r2"]
     assert stem["selectivity"] == stem["r2"] - stem["r2_control"]
     assert np.isnan(top["r2_control"]) and np.isnan(top["selectivity"])
     assert not any("shuffled" in cell_id for cell_id in run.reads)
+
+
+def test_a_control_below_zero_earns_no_selectivity():
+    run = Run().add("m", "stem", 0, "ridge", 0.5)
+    run.add("m", "stem", 0, "ridge", 2.0, control="shuffled")
+    (stem,) = run.curves().to_dict("records")
+    assert stem["r2_control"] < 0 < stem["r2"]
+    assert stem["selectivity"] == stem["r2"]
+
+
+def test_selectivity_is_undefined_where_r2_is():
+    run = Run().add("m", "stem", 0, "ridge", 0.5)
+    run.add("m", "stem", 0, "ridge", 2.0, control="shuffled")
+    for row in run.rows:
+        if row["control"] == "none":
+            row["mean_mse"] = 0.0  # a constant target
+    (stem,) = run.curves(10).to_dict("records")
+    assert np.isnan(stem["r2"]) and np.isnan(stem["selectivity"])
+    assert stem["r2_control"] < 0
 
 
 def test_rows_come_in_one_order_and_predictions_a_curve_at_a_time():
@@ -130,10 +168,16 @@ def test_rows_come_in_one_order_and_predictions_a_curve_at_a_time():
 
 def test_an_ordered_categorical_keeps_the_order_of_its_categories():
     run = Run().add("b", "stem", 0, "ridge", 1).add("a", "stem", 0, "ridge", 1)
-    frame = pd.DataFrame(run.rows)
-    frame["model"] = pd.Categorical(frame["model"], ["b", "a", "unused"], ordered=True)
-    curves = layer_curves(frame, run.read, SPEAKERS, Bootstrap(10))
-    assert curves["model"].tolist() == ["b", "a"]
+    run.add("b", "stem", 0, "mlp", 1, seeds=1).add("a", "stem", 0, "mlp", 1, seeds=1)
+    points = run.points()
+    points["model"] = pd.Categorical(points["model"], ["b", "a", "unused"], ordered=True)
+    points["probe"] = pd.Categorical(points["probe"], ["ridge", "mlp"], ordered=True)
+    curves = run.all_curves(10, points)
+    expected = [("b", "ridge"), ("b", "mlp"), ("a", "ridge"), ("a", "mlp")]
+    for table, last in ((curves.layers, []), (model_table(curves), [(MEAN_PREDICTOR, "")])):
+        rows = list(table[["model", "probe"]].itertuples(index=False, name=None))
+        assert rows == expected + last
+    assert curves.layers["model"].dtype == points["model"].dtype
 
 
 def test_a_correlation_that_is_not_defined_is_nan_and_others_are_averaged_without_it():
@@ -148,31 +192,69 @@ def test_a_correlation_that_is_not_defined_is_nan_and_others_are_averaged_withou
     assert np.isnan(run.curves(10).iloc[0]["spearman"])
 
 
-def test_a_fold_that_failed_leaves_the_rest_of_its_curve():
+def test_a_fold_that_failed_leaves_the_rest_of_its_curve_and_is_counted():
     run = Run().add("m", "stem", 0, "ridge", 0.5, seeds=1, folds=(0, 2))
-    row = run.curves(10).iloc[0]
+    row = run.curves(10, run.points(planned=3)).iloc[0]
     assert (row["folds"], row["n_test"]) == (2, FOLDS[0].sum() + FOLDS[2].sum())
+    assert (row["cells"], row["missing"], row["missing_control"]) == (2, 1, 0)
 
 
-def test_no_finished_cell_gives_an_empty_table_with_its_columns():
-    run = Run().add("m", "stem", 0, "ridge", 0.5, control="shuffled")
-    curves = run.curves(10)
-    assert curves.empty and list(curves.columns) == LAYER_COLUMNS
-    table = model_table(curves)
-    assert table.empty and list(table.columns) == MODEL_COLUMNS
+def test_a_control_cell_that_failed_is_counted():
+    run = Run().add("m", "stem", 0, "ridge", 0.5, seeds=1)
+    run.add("m", "stem", 0, "ridge", 2.0, seeds=1, control="shuffled")
+    points = run.points()
+    run.rows.pop()
+    row = run.curves(10, points).iloc[0]
+    assert (row["cells"], row["missing"], row["missing_control"]) == (3, 0, 1)
+
+
+def test_a_point_that_lacks_cells_is_no_best_layer_unless_all_do():
+    run = Run().add("m", "a", 0, "ridge", 0.2, folds=(0, 1)).add("m", "b", 1, "ridge", 0.9)
+    best = model_table(run.all_curves(10, run.points(planned=6))).iloc[0]
+    assert (best["best_layer"], best["missing"], best["n_layers"]) == ("b", 2, 2)
+    best = model_table(run.all_curves(10, run.points(planned=7))).iloc[0]
+    assert (best["best_layer"], best["missing"]) == ("a", 4)
+
+
+def test_a_point_without_a_done_cell_has_a_row_without_scores():
+    run = Run().add("m", "stem", 0, "ridge", 0.5).add("m", "top", 1, "ridge", 0.5)
+    points = run.points()
+    run.rows = [row for row in run.rows if row["layer"] == "stem"]
+    curves = run.all_curves(10, points)
+    lost = curves.layers.iloc[1]
+    assert (lost["layer"], lost["cells"], lost["missing"], lost["n_test"]) == ("top", 0, 6, 0)
+    assert np.isnan(lost["r2"]) and np.isnan(lost["mse_low"])
+    assert model_table(curves).iloc[0]["n_layers"] == 1
+
+
+def test_no_finished_cell_gives_empty_tables_with_their_columns():
+    run = Run().add("m", "stem", 0, "ridge", 0.5)
+    points = run.points()
+    run.rows = []
+    for some in (points, points.iloc[:0]):
+        curves = run.all_curves(10, some)
+        assert list(curves.layers.columns) == LAYER_COLUMNS
+        assert len(curves.layers) == len(some)
+        table = model_table(curves)
+        assert table.empty and list(table.columns) == MODEL_COLUMNS
 
 
 def test_the_model_table_compares_embedding_and_best_layer_beside_the_baselines():
     run = Run().add("m", "stem", 0, "ridge", 1.5).add("m", "layer1", 1, "ridge", 0.3)
     run.add("m", "embedding", 2, "ridge", 0.8).add("baseline:duration", "duration", 0, "ridge", 1)
-    curves = run.curves(50)
-    table = model_table(curves).set_index("model")
+    found = run.all_curves(50)
+    curves, table = found.layers, model_table(found).set_index("model")
     assert list(table.index) == ["baseline:duration", "m", MEAN_PREDICTOR]
     by_layer = curves[curves["model"] == "m"].set_index("layer")
     row = table.loc["m"]
     assert (row["best_layer"], row["best_layer_index"], row["n_layers"]) == ("layer1", 1, 3)
     assert row["best_mse"] == by_layer.loc["layer1", "mse"] == by_layer["mse"].min()
     assert row["best_r2_low"] == by_layer.loc["layer1", "r2_low"]
+    honest = [row[f"best_r2_honest{end}"] for end in ("_low", "", "_high")]
+    assert honest == sorted(honest) and honest[1] == pytest.approx(row["best_r2"], abs=0.05)
+    alone = table.loc["baseline:duration"]
+    for end in ("", "_low", "_high"):  # nothing was chosen
+        assert alone[f"best_r2_honest{end}"] == pytest.approx(alone[f"best_r2{end}"], abs=1e-9)
     assert row["embedding_mse"] == by_layer.loc["embedding", "mse"]
     assert row["mean_pearson"] == pytest.approx(by_layer["pearson"].mean())
     assert np.isnan(table.loc["baseline:duration", "embedding_mse"])
@@ -184,15 +266,14 @@ def test_of_equally_good_layers_the_first_is_the_best():
     run = Run().add("m", "b", 0, "ridge", 0.5)
     later = [row | {"layer": "a", "layer_index": 1} for row in run.rows]
     run.rows += later
-    assert model_table(run.curves(10)).iloc[0]["best_layer"] == "b"
+    assert model_table(run.all_curves(10)).iloc[0]["best_layer"] == "b"
 
 
 def test_bootstrap_settings_reach_the_intervals():
     run = Run().add("m", "stem", 0, "ridge", 0.7)
-    frame = pd.DataFrame(run.rows)
     base = Bootstrap(100, seed=0)
     one, two = (
-        layer_curves(frame, run.read, SPEAKERS, settings)["r2_low"].iloc[0]
+        layer_curves(run.points(), run.metrics(), run.read, SPEAKERS, settings).layers["r2_low"][0]
         for settings in (base, dataclasses.replace(base, seed=1))
     )
     assert one != two

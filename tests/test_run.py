@@ -14,6 +14,7 @@ from jobs.models import load_model
 from sweep import open_run
 from sweep.events import EventLog
 from sweep.run import RunOptions, RunResult, run_sweep
+from sweep.source import SpecError
 from tests.conftest import Values
 
 Sweep = Callable[..., RunResult]
@@ -207,3 +208,52 @@ def test_progress_events_add_up(sweep: Sweep, spec_values: Values, tmp_path: Pat
     assert sum(event["cells"] for event in events(result, "cells_done")) == result.done
     [finished] = events(result, "run_finished")
     assert (finished["status"], finished["done"]) == ("done", result.done)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_only_that_matches_nothing_is_an_error_and_writes_nothing(
+    sweep: Sweep, spec_values: Values, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match=r"--only .*nearest: a/layer2"):
+        sweep(spec_values, only="a/layer2/rigde")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_provenance_names_every_process_that_computed_and_no_other(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    sweep(spec_values, only="a/*", arguments=["first"])
+    sweep(spec_values, arguments=["second"])
+    result = sweep(spec_values, arguments=["nothing to do"])
+    runs = json.loads(result.folder.provenance.read_text())["runs"]
+    assert [run["arguments"] for run in runs] == [["first"], ["second"]]
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_cells_whose_predictions_are_gone_run_again(sweep: Sweep, spec_values: Values) -> None:
+    first = sweep(spec_values)
+    before = table(first, "layers")
+    lost = next(first.folder.predictions.glob("a--stem--*.npz"))
+    lost.unlink()
+    again = sweep(spec_values)
+    assert (again.ran_shards, again.ran_cells) == (0, 4 * 2)
+    pd.testing.assert_frame_equal(table(again, "layers"), before)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_many_damaged_shards_of_one_layer_are_all_extracted_again(
+    sweep: Sweep, spec_values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.plan.SHARD_UTTERANCES", 6)
+    own = tmp_path / "own"
+    before = table(sweep(spec_values, cache=own), "layers")
+    damaged = sorted((own / "activations").glob("*/*.safetensors"))
+    for path in damaged:
+        data = bytearray(path.read_bytes())
+        data[-2] ^= 0x40
+        path.write_bytes(data)
+    again = sweep(spec_values, cache=own, fresh=True)
+    assert again.failed == 0
+    assert 4 < again.ran_shards <= len(damaged)
+    pd.testing.assert_frame_equal(table(again, "layers"), before)

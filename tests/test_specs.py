@@ -1,38 +1,23 @@
-"""The specs that come along: each can be planned, and the study's runs from end to end."""
+"""The specs that come along: each can be planned, and says what the study did."""
 
-import csv
-from pathlib import Path
+from functools import lru_cache
 
-import numpy as np
-import pandas as pd
 import pytest
 import yaml
-from PIL import Image
 
 from jobs.models.wespeaker import ARCHITECTURES
-from sweep import open_run
-from sweep.events import EventLog
-from sweep.export.study import export_run
 from sweep.plan import layer_tasks
 from sweep.prepare import prepare
-from sweep.run import RunOptions, run_sweep
 from sweep.spec import load_spec
 from tests.study_stand_in import (
-    SPEAKERS,
-    UTTERANCES_PER_SPEAKER,
+    SPEC_FOLDER,
+    STUDY_MODELS,
     make_checkpoints,
     make_corpus,
     path_overrides,
 )
 
-SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.yaml"))
-BY_NAME = {path.stem: path for path in SPECS}
-STUDY_MODELS = {
-    "SimAMResNet34 vb": 51, "SimAMResNet34 vb+vc": 51,
-    "SimAMResNet100 vb": 150, "SimAMResNet100 vc": 150,
-}  # fmt: skip
-FOLDERS = [name.replace(" ", "-").replace("+", "-") for name in STUDY_MODELS]
-N_TRAIN, N_DEV, N_TEST = (count * UTTERANCES_PER_SPEAKER for count in SPEAKERS.values())
+BY_NAME = {path.stem: path for path in sorted(SPEC_FOLDER.glob("*.yaml"))}
 
 
 @pytest.fixture(scope="session")
@@ -45,32 +30,40 @@ def checkpoints(tmp_path_factory):
     return make_checkpoints(tmp_path_factory.mktemp("models"))
 
 
-def planned(path, corpus, checkpoints, cache):
-    overrides = path_overrides(path, corpus, checkpoints)
-    spec, source = load_spec(path, overrides)
-    if spec.corpus.kind == "espeak":  # one utterance a voice is enough to plan
-        spec, source = load_spec(path, [*overrides, "corpus.utterances_per_speaker=1"])
-    return prepare(spec, source, cache).plan
+@pytest.fixture(scope="session")
+def planned(corpus, checkpoints, cache):
+    """Plans a spec by its name, once."""
+
+    @lru_cache
+    def plan(name):
+        overrides = path_overrides(BY_NAME[name], corpus, checkpoints)
+        spec, source = load_spec(BY_NAME[name], overrides)
+        if spec.corpus.kind == "espeak":  # one utterance a voice is enough to plan
+            overrides.append("corpus.utterances_per_speaker=1")
+            spec, source = load_spec(BY_NAME[name], overrides)
+        return prepare(spec, source, cache).plan
+
+    return plan
 
 
 def test_the_specs_that_are_promised_are_there():
     assert {"demo", "smoke", "layers", "full", "embeddings"} <= set(BY_NAME)
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_every_spec_is_loaded_and_planned(path, corpus, checkpoints, cache):
-    plan = planned(path, corpus, checkpoints, cache)
-    assert plan.name == path.stem
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_spec_is_loaded_and_planned(name, planned):
+    plan = planned(name)
+    assert plan.name == name
     assert plan.n_cells == sum(len(task.cells) for task in layer_tasks(plan)) > 0
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_every_line_of_a_spec_fits_a_terminal(path):
-    assert max(map(len, path.read_text().splitlines())) <= 120
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_line_of_a_spec_fits_a_terminal(name):
+    assert max(map(len, BY_NAME[name].read_text().splitlines())) <= 120
 
 
-def test_the_study_has_all_taps_of_its_four_models_and_its_probes(corpus, checkpoints, cache):
-    plan = planned(BY_NAME["layers"], corpus, checkpoints, cache)
+def test_the_study_has_all_taps_of_its_four_models_and_its_probes(planned):
+    plan = planned("layers")
     studied = {model.name: model for model in plan.models if "baseline" not in model.name}
     assert {name: len(model.layers) for name, model in studied.items()} == STUDY_MODELS
     assert {model.architecture for model in studied.values()} == set(ARCHITECTURES)
@@ -81,8 +74,8 @@ def test_the_study_has_all_taps_of_its_four_models_and_its_probes(corpus, checkp
     assert (plan.protocol.kind, plan.protocol.group) == ("kfold", "speaker_id")
 
 
-def test_the_full_study_trains_tunes_and_tests_on_three_subsets(corpus, checkpoints, cache):
-    plan = planned(BY_NAME["full"], corpus, checkpoints, cache)
+def test_the_full_study_trains_tunes_and_tests_on_three_subsets(planned):
+    plan = planned("full")
     assert {s.split for model in plan.models for s in model.sets} == {"train", "validation", "test"}
     assert plan.controls == ("none", "shuffled")
     cells = [cell for task in layer_tasks(plan) for cell in task.cells]
@@ -94,119 +87,9 @@ def test_the_full_study_trains_tunes_and_tests_on_three_subsets(corpus, checkpoi
     assert values["compute"]["extractor"]["gpus"] == 1
 
 
-def test_the_embedding_spec_is_the_study_task_with_ten_epochs(corpus, checkpoints, cache):
-    plan = planned(BY_NAME["embeddings"], corpus, checkpoints, cache)
+def test_the_embedding_spec_is_the_study_task_with_ten_epochs(planned):
+    plan = planned("embeddings")
     models = [model for model in plan.models if "baseline" not in model.name]
     assert {layer.name for model in models for layer in model.layers} == {"embedding"}
     study = plan.probes["study-mlp"]
     assert (study.epochs, study.learning_rate, study.early_stopping) == (10, 3e-4, False)
-
-
-def run(name, tmp_path, overrides, cache):
-    options = RunOptions(where="inline", out=tmp_path / "run", cache=cache, overrides=overrides)
-    with EventLog() as events:
-        result = run_sweep(BY_NAME[name], options, events)
-    assert (result.status, result.failed) == ("done", 0)
-    return open_run(tmp_path / "run")
-
-
-def check_layer_files(root, part):
-    """Every file of the digest's task 3, and its table of task 4."""
-    assert {path.name for path in root.iterdir() if path.is_dir()} == set(FOLDERS)
-    for name, folder in zip(STUDY_MODELS, FOLDERS, strict=True):
-        n_layers = STUDY_MODELS[name]
-        model = root / folder
-        index = pd.read_csv(model / "activations" / "layers.csv")
-        assert len(index) == n_layers
-        assert index["layer"].tolist()[:3] == ["first relu", "layer1 relu 1", "layer1 SimAM 1"]
-        for row in index.itertuples():
-            values = np.load(model / "activations" / row.file, allow_pickle=False)
-            assert (values.shape, values.dtype) == ((N_DEV, row.width), np.float32)
-            assert np.isfinite(values).all()
-        assert len(pd.read_csv(model / "activations" / "utterances.csv")) == N_DEV
-        metrics = pd.read_csv(model / "layer_metrics.txt", sep="\t")
-        assert set(metrics["probe"]) == {"study-mlp", "mlp", "ridge", "cca"}
-        assert len(metrics) == n_layers * 4
-        assert metrics[["mse", "mae", "mean_mse"]].notna().all(axis=None)
-        with (model / "cca" / f"cca_{part}_cps.csv").open(newline="") as file:
-            header, *rows = csv.reader(file)
-        assert header == ["layer", "cca_corr"]
-        assert [layer for layer, _ in rows] == index["layer"].tolist()
-        assert all(-1 <= float(value) <= 1 for _, value in rows)
-        for figure in ("layer_metrics", f"cca_{part}_cps"):
-            check_png(model / f"{figure}.png")
-    comparison = pd.read_csv(root / "comparison.csv")
-    assert set(STUDY_MODELS) | {"mean predictor", "baseline:fbank"} <= set(comparison["model"])
-    assert set(comparison["probe"].dropna()) >= {"study-mlp", "mlp"}
-    text = (root / "comparison.md").read_text()
-    assert all(name in text for name in [*STUDY_MODELS, "mean predictor"])
-
-
-def check_embedding_files(root, n_utterances, n_predictions):
-    """Every file of the digest's task 2."""
-    for folder in FOLDERS:
-        model = root / folder
-        with np.load(model / "embeddings.npz", allow_pickle=False) as arrays:
-            assert arrays["embeddings"].shape == (n_utterances, 16)
-            assert len(set(arrays["ids"])) == n_utterances == len(arrays["labels"])
-            assert all(Path(path).is_file() for path in arrays["paths"])
-        metrics = pd.read_csv(model / "metrics.txt", sep="\t")
-        assert metrics[["mse", "mae", "r2", "mean_mse"]].notna().all(axis=None)
-        predictions = pd.read_csv(model / "predictions.csv")
-        assert len(predictions) == n_predictions
-        assert predictions[["true", "pred"]].notna().all(axis=None)
-        for figure in ("tsne", "true_vs_predicted", "errors", "metrics"):
-            check_png(model / f"{figure}.png")
-
-
-def check_png(path):
-    with Image.open(path) as image:
-        image.verify()
-        assert image.format == "PNG"
-
-
-@pytest.fixture
-def no_report(monkeypatch):
-    """The run's own report has tests of its own, and the export does not read it."""
-    monkeypatch.setattr("sweep.run.build_report", lambda run: None)
-
-
-@pytest.mark.usefixtures("no_report")
-def test_the_layers_of_the_study_leave_its_files(corpus, checkpoints, cache, tmp_path):
-    """All taps, all probes; fewer folds and epochs than the spec has, for speed alone."""
-    overrides = path_overrides(BY_NAME["layers"], corpus, checkpoints)
-    fewer = ["protocol.folds=2", "bootstrap.resamples=100", "probes.0.seeds=1",
-             "probes.1.seeds=1", "probes.1.epochs=2"]  # fmt: skip
-    study = run("layers", tmp_path, [*overrides, *fewer], cache)
-    exported = export_run(study, None, None)
-    assert exported.folder == tmp_path / "run" / "export"
-    assert len(pd.read_csv(exported.folder / "dev_cps.csv")) == N_DEV
-    check_layer_files(exported.folder, "dev")
-    check_embedding_files(exported.folder, N_DEV, N_DEV * 4)
-
-
-@pytest.mark.slow
-def test_the_layers_of_the_study_run_with_only_paths_changed(corpus, checkpoints, cache, tmp_path):
-    study = run("layers", tmp_path, path_overrides(BY_NAME["layers"], corpus, checkpoints), cache)
-    assert len(study.metrics) == (2 * 51 + 2 * 150 + 2) * 5 * (3 + 3 + 1 + 1)
-    exported = export_run(study, None, None)
-    check_layer_files(exported.folder, "dev")
-    check_embedding_files(exported.folder, N_DEV, N_DEV * (3 + 3 + 1 + 1))
-
-
-@pytest.mark.usefixtures("no_report")
-def test_the_embeddings_of_the_study_run_with_only_paths_changed(
-    corpus, checkpoints, cache, tmp_path
-):
-    overrides = path_overrides(BY_NAME["embeddings"], corpus, checkpoints)
-    study = run("embeddings", tmp_path, overrides, cache)
-    exported = export_run(study, None, None, activations=False)
-    counts = {"train": N_TRAIN, "dev": N_DEV, "test": N_TEST}
-    for part, count in counts.items():
-        table = pd.read_csv(exported.folder / f"{part}_cps.csv")
-        assert table.columns.tolist() == [
-            "audio_path", "text", "cps", "speaker_id", "chapter_id", "audio_id", "duration",
-        ]  # fmt: skip
-        assert len(table) == count
-    check_embedding_files(exported.folder, sum(counts.values()), N_TEST * (3 + 1))
-    assert not (exported.folder / FOLDERS[0] / "activations").exists()

@@ -1,16 +1,23 @@
 """Activation shards: whole and checked, or absent; damage is found where it is read."""
 
+import hashlib
 import json
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 
 from jobs.corpus.table import Skipped
+from jobs.identity import canonical_json
 from jobs.store import (
     CorruptShard,
+    FileState,
     as_dtype,
     data_path,
+    file_state,
+    has_stale_skips,
     manifest_path,
     read_layer,
     read_manifest,
@@ -51,9 +58,11 @@ def test_layers_of_several_shards_come_back_row_by_row(tmp_path, dtype):
 
 
 def test_the_manifest_comes_back_as_it_was_written(tmp_path):
-    skipped = [Skipped("u9", "some/where.flac", "empty file")]
-    written = write_shard(tmp_path, 3, values(1, 0), ["u1"], skipped, {"host": "é", "s": [0.1]})
+    skipped, files = [Skipped("u9", "some/where.flac", "empty file")], [FileState(0, 17)]
+    info = {"host": "é", "s": [0.1]}
+    written = write_shard(tmp_path, 3, values(1, 0), ["u1"], skipped, info, files)
     assert read_manifest(tmp_path, 3) == written
+    assert written.skipped_files == tuple(files)
     assert written.skipped == tuple(skipped)
     assert written.n_bytes == data_path(tmp_path, 3).stat().st_size
     assert list(written.layers) == list(LAYERS)
@@ -238,3 +247,58 @@ def test_a_value_beyond_half_precision_names_its_layer():
 def test_single_precision_is_left_alone():
     given = np.array([[1e30]], dtype=np.float32)
     assert as_dtype("a", given, "float32") is given
+
+
+def skipping(folder, path, states=None):
+    """A shard that left out the audio at ``path``."""
+    states = [file_state(str(path))] if states is None else states
+    skipped = [Skipped("u", str(path), "silent")]
+    return write_shard(folder, 0, values(1, 0), ["v"], skipped, {}, states)
+
+
+def test_a_skip_is_stale_when_size_or_time_of_its_file_differ(tmp_path):
+    path = tmp_path / "a.flac"
+    path.write_bytes(b"damaged")
+    manifest = skipping(tmp_path / "shards", path)
+    paths = {"u": str(path), "v": "/nowhere"}
+    assert not has_stale_skips(manifest, paths)
+    before = path.stat()
+    path.write_bytes(b"mended!")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert has_stale_skips(manifest, paths)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not has_stale_skips(manifest, paths)
+    path.write_bytes(b"longer than before")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert has_stale_skips(manifest, paths)
+    path.unlink()
+    assert has_stale_skips(manifest, paths)
+
+
+def test_the_file_that_counts_is_where_the_corpus_lies_now(tmp_path):
+    old, new = tmp_path / "old.wav", tmp_path / "new.wav"
+    old.write_bytes(b"damaged")
+    new.write_bytes(b"whole, elsewhere")
+    manifest = skipping(tmp_path / "shards", old)
+    assert has_stale_skips(manifest, {"u": str(new)})
+    shutil.copy2(old, new)
+    assert not has_stale_skips(manifest, {"u": str(new)})
+    assert not has_stale_skips(manifest, {"u": f"{new}#t=0.000000,1.000000"})
+
+
+def test_skips_of_files_whose_state_nobody_recorded_are_stale(tmp_path):
+    path = tmp_path / "a.flac"
+    path.touch()
+    assert has_stale_skips(skipping(tmp_path / "shards", path, states=[]), {"u": str(path)})
+    _, _, manifest = write(tmp_path / "whole", 0)
+    assert not has_stale_skips(manifest, {})
+
+
+def test_a_manifest_from_before_file_states_were_recorded_can_be_read(tmp_path):
+    _, _, written = write(tmp_path, 0)
+    path = manifest_path(tmp_path, 0)
+    body = json.loads(path.read_text())
+    del body["skipped_files"], body["checksum"]
+    checksum = hashlib.blake2b(canonical_json(body).encode(), digest_size=16).hexdigest()
+    path.write_text(json.dumps({"checksum": checksum, **body}))
+    assert read_manifest(tmp_path, 0) == written

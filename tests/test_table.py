@@ -134,3 +134,11 @@ def test_the_label_digest_sees_the_last_bit_the_speaker_and_the_part(table):
 def test_the_label_digest_of_an_unknown_target_is_refused(table):
     with pytest.raises(ValueError, match="no target 'cps'"):
         label_digest(table, "cps")
+
+
+def test_the_label_digest_takes_a_missing_value_for_one_of_its_own(table):
+    whole = table.assign(cps=[1.0, 2.0, 3.0, 4.0])
+    gap, other = whole.assign(cps=[1, math.nan, 3, 4]), whole.assign(cps=[1, 2, math.nan, 4])
+    digests = {label_digest(one, "cps") for one in (whole, gap, other, gap[gap["cps"].notna()])}
+    assert len(digests) == 4
+    assert label_digest(gap.assign(cps=-gap["cps"].abs() * -1), "cps") == label_digest(gap, "cps")

@@ -7,10 +7,9 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from jobs.reduce import model_table
 from sweep.report.markup import escape_latex, escape_markdown, one_line
 from sweep.report.tables import decimals, layers_table, models_table, write_tables
-from tests.report_data import MEAN_MSE, make_layers, make_metrics
+from tests.report_data import MEAN_MSE, make_layers, make_metrics, make_models
 
 HOSTILE = [
     "a|b || c",
@@ -50,7 +49,7 @@ class Cells(HTMLParser):
 
 
 def written(tmp_path, layers, notes=()):
-    write_tables(tmp_path, make_metrics(layers), layers, model_table(layers), notes)
+    write_tables(tmp_path, make_metrics(layers), layers, make_models(layers), notes)
     return {path.name: path.read_text() for path in tmp_path.iterdir()}
 
 
@@ -83,7 +82,7 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
 
 def test_the_comparison_table_is_the_studys_with_baselines_beside_it():
     layers = make_layers(probes=("ridge", "cca"))
-    table = models_table(model_table(layers))
+    table = models_table(make_models(layers))
     ridge = layers[(layers["probe"] == "ridge") & (layers["model"] == "SimAMResNet34 vb")]
     cca = layers[(layers["probe"] == "cca") & (layers["model"] == "SimAMResNet34 vb")]
     best = ridge.loc[ridge["mse"].idxmin()]
@@ -92,7 +91,8 @@ def test_the_comparison_table_is_the_studys_with_baselines_beside_it():
         "Probe",
         "MSE on embedding",
         "Best layer (MSE)",
-        "R² of best layer [95 %]",
+        "R² of best layer",
+        "R² on other speakers [95 %]",
         "Mean CCA over layers",
         "MSE of mean predictor",
     )
@@ -102,7 +102,8 @@ def test_the_comparison_table_is_the_studys_with_baselines_beside_it():
         "ridge",
         f"{ridge.iloc[-1]['mse']:.2f}",
         f"{best['layer_index']}: {best['layer']} ({best['mse']:.2f})",
-        f"{best['r2']:.3f} [{best['r2_low']:.3f}, {best['r2_high']:.3f}]",
+        f"{best['r2']:.3f}",
+        f"{best['r2'] - 0.05:.3f} [{best['r2'] - 0.15:.3f}, {best['r2'] + 0.02:.3f}]",
         f"{cca['pearson'].mean():.3f}",
         f"{MEAN_MSE:.2f}",
     ]
@@ -112,22 +113,91 @@ def test_the_comparison_table_is_the_studys_with_baselines_beside_it():
         "baseline:fbank",
         "mean predictor",
     ]
-    assert rows[-1][1:] == ["–", "–", "4.41", "0.000", "–", "4.41"]
+    assert rows[-1][1:] == ["–", "–", "4.41", "0.000", "0.000", "–", "4.41"]
 
 
 def test_cca_has_rows_of_its_own_when_it_is_the_only_probe():
-    rows = rows_of(models_table(model_table(make_layers(probes=("cca",)))))
+    rows = rows_of(models_table(make_models(make_layers(probes=("cca",)))))
     assert {row[1] for row in rows[:-1]} == {"cca"}
-    assert "–" not in {row[5] for row in rows[:-1]}
+    assert "–" not in {row[6] for row in rows[:-1]}
 
 
 def test_without_cca_its_column_is_empty():
-    rows = rows_of(models_table(model_table(make_layers(probes=("ridge",)))))
-    assert {row[5] for row in rows} == {"–"}
+    rows = rows_of(models_table(make_models(make_layers(probes=("ridge",)))))
+    assert {row[6] for row in rows} == {"–"}
+
+
+def test_cca_is_known_by_its_kind_whatever_its_name():
+    layers = make_layers(probes=("svcca", "cca"), baselines=False)
+    layers["probe_kind"] = layers["probe"].astype(str).map({"svcca": "cca", "cca": "ridge"})
+    models = make_models(layers)
+    rows = rows_of(models_table(models))
+    assert [row[1] for row in rows[:-1]] == ["cca", "cca"]
+    svcca = models.loc[models["probe"] == "svcca", "mean_pearson"]
+    assert [row[6] for row in rows[:-1]] == [f"{mean:.3f}" for mean in svcca]
+
+
+def test_of_several_cca_the_first_is_the_column_and_the_others_have_rows(tmp_path):
+    layers = make_layers(probes=("ridge", "svcca", "cca"), baselines=False)
+    layers["probe_kind"] = layers["probe_kind"].replace("svcca", "cca")
+    models = make_models(layers)
+    rows = rows_of(models_table(models))
+    assert [row[1] for row in rows[:-1]] == ["ridge", "cca"] * 2
+    first = models.loc[models["probe"] == "svcca", "mean_pearson"]
+    assert [row[6] for row in rows[:-1:2]] == [f"{mean:.3f}" for mean in first]
+    note = "Mean CCA over layers is that of the probe svcca."
+    files = written(tmp_path, layers)
+    assert note in files["models.md"] and note in files["models.tex"]
+
+
+def test_the_best_of_many_layers_is_footnoted_as_such(tmp_path):
+    files = written(tmp_path, make_layers(probes=("ridge",)))
+    for name in ("models.md", "models.tex"):
+        assert "chosen on the test part, among up to 51 layers" in files[name]
+        assert "scored on the others" in files[name]
+    alone = written(tmp_path, make_layers(models=(("m", 1),), probes=("ridge",)))
+    assert "chosen on the test part" not in alone["models.md"]
+
+
+def with_lost_cells():
+    """Layer 0 has lost a seed, layer 1 all of its cells, layer 2 a cell of the control."""
+    layers = make_layers(models=(("m", 4),), probes=("ridge",), baselines=False)
+    scores = layers.columns[layers.columns.get_loc("n_test") :]
+    layers[scores] = layers[scores].astype(float)
+    layers.loc[0, ["cells", "missing"]] = 4, 1
+    layers.loc[1, ["cells", "missing", "missing_control"]] = 0, 5, 5
+    layers.loc[1, scores] = np.nan
+    layers.loc[2, "missing_control"] = 1
+    return layers
+
+
+def test_a_point_that_lacks_cells_is_marked_and_counted_and_told(tmp_path):
+    layers = with_lost_cells()
+    table = layers_table(layers)
+    assert table.header[-1] == "Cells"
+    rows = rows_of(table)
+    assert [row[3] for row in rows] == ["layer0 †", "layer1 †", "layer2 †", "layer3"]
+    assert [row[-1] for row in rows] == [
+        "4 of 5", "0 of 5, control lacks 5", "5 of 5, control lacks 1", "5 of 5",
+    ]  # fmt: skip
+    assert set(rows[1][4:-1]) == {"–"}
+    assert table.rows[0][3].key == "layer0"
+    files = written(tmp_path, layers)
+    assert "- † lacks cells that were planned" in files["layers.md"]
+    assert r"\textdagger{} lacks cells" in files["layers.tex"]
+    assert "| ridge † |" in files["models.md"] and "† lacks cells" in files["models.md"]
+    csv = pd.read_csv(tmp_path / "layers.csv")
+    assert csv["layer"].tolist() == ["layer0", "layer2", "layer3"]
+
+
+def test_nothing_is_marked_where_every_cell_is_there(tmp_path):
+    files = written(tmp_path, make_layers(probes=("ridge",)))
+    assert not any("†" in text or "textdagger" in text for text in files.values())
+    assert "Cells" not in files["layers.md"]
 
 
 def test_several_targets_have_a_column_and_a_mean_predictor_each():
-    table = models_table(model_table(make_layers(probes=("ridge",), targets=("cps", "seconds"))))
+    table = models_table(make_models(make_layers(probes=("ridge",), targets=("cps", "seconds"))))
     assert table.header[0] == "Target"
     means = [row[0] for row in rows_of(table) if row[1] == "mean predictor"]
     assert means == ["cps", "seconds"]
@@ -193,9 +263,9 @@ def latex_cells(line):
 
 def test_hostile_names_stay_within_their_latex_cells(tmp_path):
     layers = make_layers(models=[(name, 2) for name in HOSTILE], probes=("ridge",), baselines=False)
-    for name, columns in (("models.tex", 7), ("layers.tex", 10)):
+    for name, columns in (("models.tex", 8), ("layers.tex", 10)):
         lines = written(tmp_path, layers)[name].splitlines()
-        rows = [line for line in lines if line.endswith(r"\\")]
+        rows = [line for line in lines if re.match(r"(?!\\multicolumn).*\\\\$", line)]
         assert {len(latex_cells(row)) for row in rows} == {columns}
         for row in rows:
             plain = re.sub(r"\\[{}$&#%_]", "", row.replace("$-$", ""))

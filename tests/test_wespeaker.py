@@ -517,3 +517,9 @@ def test_simam_of_a_constant_channel_is_finite():
     found = block.SimAM(torch.full((1, 2, 3, 4), 5.0))
     # No deviation: x · sigmoid(½).
     torch.testing.assert_close(found, torch.full((1, 2, 3, 4), 5 / (1 + math.exp(-0.5))))
+
+
+@pytest.mark.parametrize("typo", [{"in_planes": 64_000}, {"embed_dim": 25_600_000}])
+def test_a_network_that_no_memory_holds_is_an_error_of_form(typo):
+    with pytest.raises(ValueError, match="less than or equal to"):
+        WespeakerSettings(name="x", architecture="SimAM_ResNet34_ASP", model_args=typo)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.corpus.audio import AudioFile, describe_audio
-from jobs.corpus.table import Corpus, Skipped, Utterance, make_table
+from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_table
 from jobs.features import SAMPLE_RATE, AudioError
 from jobs.span import Span
 
@@ -33,6 +33,20 @@ class Found(NamedTuple):
 
     utterance: Utterance
     audio: AudioFile
+
+
+def absolute(path: Path) -> Path:
+    """``path`` from the file system's root, ``~`` resolved.
+
+    Raises:
+        CorpusError: the home directory that it names is not known.
+    """
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise CorpusError(
+            f"no home directory for {path}: expected the name of a user after ~; correct the path"
+        ) from error
 
 
 def look_at(lines: Sequence[Line], size: int | None) -> list[Found | Skipped]:

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import field_validator
 
-from jobs.corpus.assemble import Line, look_at_all
+from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
 from jobs.settings import Settings
 
@@ -83,10 +83,10 @@ def read_csv(settings: CsvSettings) -> Corpus:
     others = []
     tables = settings.path if isinstance(settings.path, dict) else {None: settings.path}
     for part, given in tables.items():
-        path = given.expanduser().absolute()
+        path = absolute(given)
         cells = _read(path)
         names = _names(settings.columns, cells, path, needs_split=part is None)
-        root = settings.root.expanduser().absolute() if settings.root else path.parent
+        root = absolute(settings.root) if settings.root else path.parent
         rows = list(_lines(cells, names, root, part))
         lines += rows
         others.append(_other_columns(cells, names, rows))

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import soundfile
 from pydantic import Field, StringConstraints
 from scipy.signal import resample_poly
@@ -21,6 +22,7 @@ from scipy.signal import resample_poly
 from jobs.corpus.espeak_library import Espeak, open_espeak
 from jobs.corpus.librispeech import LibriSpeechSettings
 from jobs.corpus.sentences import count_letters, sentence
+from jobs.corpus.table import Utterance, make_table
 from jobs.features import SAMPLE_RATE
 from jobs.files import write_bytes, write_text
 from jobs.identity import content_id
@@ -129,6 +131,28 @@ def make_voices(settings: EspeakSettings) -> list[Voice]:
                 )
             )
     return voices
+
+
+def outline(settings: EspeakSettings) -> pd.DataFrame:
+    """The parts and speakers of the corpus before a word is spoken: a row a voice, no audio.
+
+    Raises:
+        ValueError: more voices than there are.
+    """
+    return make_table(
+        Utterance(
+            utterance_id=voice.speaker_id,
+            audio_path="",
+            text="A",
+            speaker_id=voice.speaker_id,
+            chapter_id="",
+            split=voice.part,
+            seconds=1.0,
+            n_samples=SAMPLE_RATE,
+            audio_digest="",
+        )
+        for voice in make_voices(settings)
+    )
 
 
 def make_espeak_corpus(settings: EspeakSettings, cache: Path) -> LibriSpeechSettings:

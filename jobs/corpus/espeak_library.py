@@ -7,6 +7,7 @@ import ctypes
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,11 +28,13 @@ _CALLBACK = ctypes.CFUNCTYPE(
 class Espeak:
     """The library, ready to speak; ``open_espeak`` makes one. One thread at a time."""
 
-    def __init__(self, library: ctypes.CDLL, sample_rate: int) -> None:
+    def __init__(self, library: ctypes.CDLL, sample_rate: int, thread: Executor) -> None:
         self.sample_rate = sample_rate
         """Hz, of what it speaks."""
         self._library = library
+        self._thread = thread
         self._chunks: list[bytes] = []
+        self._raised: BaseException | None = None
         # Kept on the object: the library calls it for as long as it speaks.
         self._callback = _CALLBACK(self._collect)
         library.espeak_SetSynthCallback(self._callback)
@@ -39,7 +42,7 @@ class Espeak:
     def say(
         self, text: str, voice: str, pitch: int, words_per_minute: float
     ) -> npt.NDArray[np.int16]:
-        """Speak a sentence.
+        """Speak a sentence; all of it, or an exception.
 
         Args:
             text: words; a full stop is added, which gives the sentence its melody.
@@ -52,12 +55,26 @@ class Espeak:
 
         Raises:
             RuntimeError: the library refuses the voice or the text.
+            BaseException: whatever a signal handler raises meanwhile; the library then stops soon.
         """
+        # In a thread of its own: signal handlers run in the main thread, between any two steps, and
+        # ctypes drops what they raise inside a callback, together with a chunk of the audio.
+        speaking = self._thread.submit(self._speak, text, voice, pitch, words_per_minute)
+        try:
+            return speaking.result()
+        except BaseException as error:
+            self._raised = error
+            raise
+
+    def _speak(
+        self, text: str, voice: str, pitch: int, words_per_minute: float
+    ) -> npt.NDArray[np.int16]:
+        self._chunks.clear()
+        self._raised = None
         self._call("espeak_SetVoiceByName", voice.encode())
         self._call("espeak_SetParameter", _RATE, round(words_per_minute), 0)
         self._call("espeak_SetParameter", _PITCH, pitch, 0)
         self._call("espeak_SetParameter", _VOLUME, _QUIET, 0)
-        self._chunks.clear()
         # Upper-case words might be spelled out.
         spoken = f"{text.lower()}.".encode() + b"\0"
         size = ctypes.c_size_t(len(spoken))
@@ -67,12 +84,18 @@ class Espeak:
     def _collect(
         self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int | None
     ) -> int:
-        if samples and count > 0:
-            self._chunks.append(ctypes.string_at(samples, 2 * count))
-        return 0
+        """Keep a chunk; 1 stops the library."""
+        try:
+            if samples and count > 0:
+                self._chunks.append(ctypes.string_at(samples, 2 * count))
+        except BaseException as error:  # noqa: BLE001 - raised again when the library has returned
+            self._raised = error
+        return int(self._raised is not None)
 
     def _call(self, function: str, *arguments: object) -> None:
         status = getattr(self._library, function)(*arguments)
+        if self._raised is not None:
+            raise self._raised
         if status != 0:
             raise RuntimeError(f"espeak-ng: {function}{arguments} gave status {status}")
 
@@ -106,5 +129,6 @@ def open_espeak(seed: int) -> Iterator[Espeak]:
                 "a shorter path"
             )
         library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
-        yield Espeak(library, sample_rate)
+        with ThreadPoolExecutor(1, "espeak") as thread:
+            yield Espeak(library, sample_rate, thread)
         library.espeak_Terminate()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lhotse import RecordingSet, SupervisionSet
 from pydantic import Field
 
-from jobs.corpus.assemble import Line, look_at_all
+from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.settings import Settings
 from jobs.span import Span
@@ -43,7 +43,7 @@ def read_lhotse(settings: LhotseSettings) -> Corpus:
     Raises:
         CorpusError: a manifest is missing or cannot be read.
     """
-    root = settings.root.expanduser().absolute()
+    root = absolute(settings.root)
     lines: list[Line | Skipped] = []
     for part, manifests in settings.splits.items():
         recordings = {one.id: one for one in _read(RecordingSet, manifests.recordings)}
@@ -53,7 +53,7 @@ def read_lhotse(settings: LhotseSettings) -> Corpus:
 
 def _read(kind: Any, path: Path) -> list[Any]:
     """All entries of a manifest."""
-    path = path.expanduser().absolute()
+    path = absolute(path)
     if not path.is_file():
         raise CorpusError(f"no manifest at {path}: correct corpus.splits")
     try:

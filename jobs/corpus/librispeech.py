@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from jobs.corpus.assemble import THREADS, Found, Line, assemble, look_at
+from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.settings import Settings
 
@@ -52,7 +52,7 @@ def read_librispeech(settings: LibriSpeechSettings) -> Corpus:
     Raises:
         CorpusError: the root or a subset folder is missing, or is not in LibriSpeech's layout.
     """
-    root = settings.root.expanduser().absolute()
+    root = absolute(settings.root)
     chapters = [
         (part, chapter)
         for part, subsets in settings.splits.items()

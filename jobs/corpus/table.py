@@ -137,7 +137,8 @@ def audio_digest_of_table(table: pd.DataFrame) -> str:
 def label_digest(table: pd.DataFrame, target: str) -> str:
     """The identity of what a probe is trained and tested on, in any row order.
 
-    SHA-256 over (utterance id, speaker, part, target value), the value to the last bit.
+    SHA-256 over (utterance id, speaker, part, target value), the value to the last bit; that an
+    utterance has none counts like a value, for folds are made of all.
 
     Raises:
         ValueError: the table has no column ``target``.

@@ -18,7 +18,7 @@ from jobs.identity import canonical_json
 from jobs.models.baselines import BaselineSettings, load_baseline
 from jobs.models.model import ModelError, ProbedModel
 from jobs.models.taps import POOLINGS, Pooling, Tap, TapReader, TapShape
-from jobs.models.wespeaker import WespeakerSettings, load_wespeaker
+from jobs.models.wespeaker import WespeakerSettings, find_checkpoint, load_wespeaker
 
 __all__ = [
     "ModelError",
@@ -31,6 +31,7 @@ __all__ = [
     "forward_flops",
     "load_model",
     "weights_digest",
+    "with_absolute_paths",
 ]
 
 ModelSettings = Annotated[WespeakerSettings | BaselineSettings, Field(discriminator="kind")]
@@ -57,6 +58,14 @@ def load_model(settings: ModelSettings) -> ProbedModel:
     if isinstance(settings, BaselineSettings):
         return load_baseline(settings)
     return load_wespeaker(settings)
+
+
+def with_absolute_paths(settings: ModelSettings) -> ModelSettings:
+    """The same model for any process on any node: its folder found, its path absolute."""
+    if isinstance(settings, BaselineSettings) or settings.checkpoint is None:
+        return settings
+    folder = find_checkpoint(settings.checkpoint).absolute()
+    return settings.model_copy(update={"checkpoint": folder})
 
 
 def describe_model(settings: ModelSettings, pooling: Pooling) -> ModelInfo:

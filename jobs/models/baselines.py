@@ -14,6 +14,9 @@ from jobs.models.model import FrontEnd, ProbedModel
 from jobs.models.taps import Tap, mean_and_std_over_time
 from jobs.settings import Settings
 
+BASELINE_PREFIX = "baseline:"
+"""How the names of baseline models begin, in specs, tables and plots."""
+
 
 class BaselineSettings(Settings):
     """A baseline, probed as a model is."""
@@ -43,7 +46,7 @@ def _duration() -> ProbedModel:
         return seconds
 
     tap = Tap("duration", "duration", module="", point="output")
-    return ProbedModel("baseline:duration", {}, nn.Identity(), (tap,), front_end)
+    return ProbedModel(f"{BASELINE_PREFIX}duration", {}, nn.Identity(), (tap,), front_end)
 
 
 def _fbank() -> ProbedModel:
@@ -52,7 +55,7 @@ def _fbank() -> ProbedModel:
         return Fbank(settings).uncentred
 
     tap = Tap("statistics", "statistics", module="", point="output")
-    return ProbedModel("baseline:fbank", {}, TimeStatistics(), (tap,), front_end)
+    return ProbedModel(f"{BASELINE_PREFIX}fbank", {}, TimeStatistics(), (tap,), front_end)
 
 
 BASELINES: dict[str, Callable[[], ProbedModel]] = {"duration": _duration, "fbank": _fbank}

@@ -28,9 +28,9 @@ class NetworkArgs(Settings):
 
     model_config = ConfigDict(strict=True)
 
-    in_planes: int = Field(default=64, ge=1)
+    in_planes: int = Field(default=64, ge=1, le=1_024)
     """Channels of the stem; layer 4 has eight times as many."""
-    embed_dim: int = Field(default=256, ge=1)
+    embed_dim: int = Field(default=256, ge=1, le=65_536)
     """Width of the embedding."""
     acoustic_dim: Literal[80] = 80
     """Mel bins of the input."""

@@ -38,7 +38,7 @@ class MlpSettings(Settings):
     name: str | None = None
     preset: Literal["study"] | None = None
     """Take the values of a preset for every field that is not given beside it."""
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128,)
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (128,)
     """Width of each hidden layer; none at all is a linear probe."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Adam's step size."""
@@ -54,7 +54,7 @@ class MlpSettings(Settings):
     """Standardise activations and target on the training part."""
     early_stopping: bool = True
     """Stop by the validation loss and keep the best weights; False: all epochs, last weights."""
-    seeds: int = Field(default=3, ge=1)
+    seeds: int = Field(default=3, ge=1, le=1_000)
     """Repetitions, each with its own initial weights and order of utterances."""
 
     @model_validator(mode="before")

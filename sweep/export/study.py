@@ -168,6 +168,7 @@ def _embedding_figures(
         rows = predictions[predictions["target"] == target]
         if rows.empty:
             continue
+        scores = scores[scores["mse"].notna()]  # a probe whose cells all failed has none
         r2 = dict(zip(scores["probe"].astype(str), scores["r2"].astype(float), strict=True))
         write_scatter(folder, f"true_vs_predicted{stem}", target, rows, r2)
         write_errors(folder, f"errors{stem}", target, rows)

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 KEYS = ("path", "embedding", "label")
+DEEPEST = 6
+"""An array of dicts of arrays of numbers, each array with the list that it is pickled as."""
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _UNREADABLE = (
     pickle.UnpicklingError, ValueError, TypeError, AttributeError, EOFError, IndexError, KeyError,
@@ -154,7 +156,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """``value`` with numpy's own values in the place of what stood for them."""
-    if depth > 4:
+    if depth > DEEPEST:
         raise ValueError("values nested deeper than a list of dicts of arrays")
     if isinstance(value, _Array):
         return value.value(depth)

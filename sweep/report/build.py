@@ -1,16 +1,21 @@
 """Everything a run leaves for people, rebuilt from its ledger."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sweep.ledger import Record
 from sweep.report.page import write_page
 from sweep.report.plots import write_plots
 from sweep.report.tables import write_tables
 from sweep.results import Run
+from sweep.wording import counted
 
 NAMED = 3
-"""Utterances, or reasons of failure, that are named; the rest are counted."""
+"""Utterances, or failed layers of a model, that are named; the rest are counted."""
+MOST_FAILURES = 10
+"""Footnotes on failed cells, those with the most cells; the rest are counted."""
 
 
 def build_report(run: Run) -> Path:
@@ -21,17 +26,18 @@ def build_report(run: Run) -> Path:
     """
     notes = list(footnotes(run))
     folder = run.folder
-    write_tables(folder.tables, run.metrics, run.layers, run.models, notes)
-    plots = write_plots(folder.plots, run.layers)
+    layers = run.curves.layers
+    write_tables(folder.tables, run.metrics, layers, run.models, notes)
+    plots = write_plots(folder.plots, layers)
     _remove_others(folder.plots, plots)
     write_page(
         folder.report,
         name=run.plan.name,
-        layers=run.layers,
+        layers=layers,
         models=run.models,
         notes=notes,
         provenance=run.provenance,
-        plots=plots,
+        plots=[path.with_suffix(".svg") for path in plots],  # a tenth of the size, and sharp
     )
     return folder.report
 
@@ -51,12 +57,7 @@ def footnotes(run: Run) -> Iterator[str]:
     left = run.plan.n_cells - counts["done"] - counts["failed"]
     if left:
         yield f"{left} of {run.plan.n_cells} cells are not done yet."
-    errors = Counter(r.error for r in run.records.values() if r.status == "failed")
-    for error, count in errors.most_common(NAMED):
-        yield f"{count} cells failed: {error}"
-    if len(errors) > NAMED:
-        rest = sum(errors.values()) - sum(count for _, count in errors.most_common(NAMED))
-        yield f"{rest} more cells failed for {len(errors) - NAMED} other reasons: see ledger.jsonl."
+    yield from _failures(run)
     reasons: dict[str, list[str]] = {}
     for skipped in run.skipped:
         reasons.setdefault(skipped.reason.partition(":")[0], []).append(skipped.utterance_id)
@@ -67,3 +68,40 @@ def footnotes(run: Run) -> Iterator[str]:
         yield f"{note}."
     if run.spec.corpus.kind == "espeak":
         yield "The corpus is synthetic speech (espeak-ng): nothing here is about human speakers."
+
+
+def _failures(run: Run) -> Iterator[str]:
+    """Failed cells by model and reason: a model that fails in a hundred layers does so once."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in run.records.values():
+        if record.status == "failed":
+            groups.setdefault((record.model, _kind_of_error(record)), []).append(record)
+    by_size = sorted(groups.values(), key=len, reverse=True)
+    for records in by_size[:MOST_FAILURES]:
+        yield _failure(records, len(run.plan.probes))
+    rest = by_size[MOST_FAILURES:]
+    if rest:
+        models = len({records[0].model for records in rest})
+        yield (
+            f"{sum(map(len, rest))} more failed cells of {models} models, for {len(rest)} other "
+            "reasons: see ledger.jsonl."
+        )
+
+
+def _failure(records: Sequence[Record], n_probes: int) -> str:
+    layers = {r.layer_index: r.layer for r in records}
+    names = [layers[index] for index in sorted(layers)]
+    where = ", ".join(names)
+    if len(names) > NAMED:
+        where = f"{len(names)} layers from {names[0]} to {names[-1]}"
+    probes = list(dict.fromkeys(r.probe for r in records))
+    who = records[0].model + (f", {', '.join(probes)}" if len(probes) < n_probes else "")
+    first = min(records, key=lambda r: r.layer_index)
+    errors = {r.error for r in records}
+    link = ": " if len(errors) == 1 else "; the first: "
+    return f"{who}: {counted(len(records), 'cell')} of {where} failed{link}{first.error}"
+
+
+def _kind_of_error(record: Record) -> str:
+    """The error without what differs from cell to cell: the layer's name, and numbers."""
+    return re.sub(r"\d+", "#", (record.error or "").replace(record.layer, "…"))

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from jobs.models.baselines import BASELINE_PREFIX
+from jobs.reduce import MEAN_PREDICTOR, complete
 from sweep.report.depth import Depth
 from sweep.report.style import COLOURS, short
 
-BASELINE = "baseline:"
-"""How the names of baseline models begin."""
 Line = tuple[str, Literal["-"] | tuple[float, tuple[float, ...]]]
 """Colour and line style of a model."""
 LINES: tuple[Literal["-"] | tuple[float, tuple[float, ...]], ...] = ("-", (0, (5, 1.5)))
@@ -59,7 +59,7 @@ class Limits:
 
 def models_in(layers: pd.DataFrame) -> list[str]:
     """The models that have curves, in the order of the table: all but the baselines."""
-    return [str(m) for m in layers["model"].unique() if not str(m).startswith(BASELINE)]
+    return [str(m) for m in layers["model"].unique() if not str(m).startswith(BASELINE_PREFIX)]
 
 
 def line_styles(layers: pd.DataFrame) -> dict[str, Line]:
@@ -163,6 +163,11 @@ def _draw_model(
         control = group["r2_control"].to_numpy(dtype=float)
         dots = {"linestyle": ":", "marker": "." if len(x) == 1 else None, "markersize": 2}
         axes.plot(x, control, color=colour, linewidth=0.8, zorder=2.5, **dots)  # type: ignore
+    alone = _alone(y)
+    axes.plot(x[alone], y[alone], "o", color=colour, markersize=2.5, zorder=3)
+    lacking = (group["missing"] > 0).to_numpy() & ~np.isnan(y)
+    open_dot = {"markerfacecolor": "white", "markeredgewidth": 0.7, "markersize": 3.5}
+    axes.plot(x[lacking], y[lacking], "o", color=colour, zorder=3.5, **open_dot)  # type: ignore
     best = best_position(score, group)
     if best is not None:
         edge = {"markeredgecolor": "white", "markeredgewidth": 0.7, "markersize": 5.5}
@@ -188,16 +193,28 @@ def _mark_beyond(
 
 
 def best_position(score: Score, group: pd.DataFrame) -> int | None:
-    """Row of the best layer in ``group``; None when no layer has the score."""
-    y = group[score.column].to_numpy(dtype=float)
+    """Row of the best layer in ``group``; None when no layer has the score.
+
+    A point that lacks cells is no candidate unless there are no others, as in the tables.
+    """
+    candidate = group.index.isin(complete(group).index)
+    y = np.where(candidate, group[score.column].to_numpy(dtype=float), np.nan)
     if np.isnan(y).all():
         return None
     return int(np.nanargmax(y) if score.high_is_good else np.nanargmin(y))
 
 
+def _alone(y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Points between two gaps, which a line does not show."""
+    gap = np.concatenate([[True], np.isnan(y), [True]])
+    alone: npt.NDArray[np.bool_] = gap[:-2] & ~gap[1:-1] & gap[2:] & (y.size > 1)
+    return alone
+
+
 def baselines_in(rows: pd.DataFrame) -> list[str]:
-    """Names of the baseline models, in the order of the table."""
-    return [str(m) for m in rows["model"].unique() if str(m).startswith(BASELINE)]
+    """Names of the baseline models that have scores, in the order of the table."""
+    rows = rows[rows["cells"] > 0]
+    return [str(m) for m in rows["model"].unique() if str(m).startswith(BASELINE_PREFIX)]
 
 
 def legend_entries(
@@ -223,13 +240,18 @@ def legend_entries(
         entries.append((Line2D([], [], color=colour, linestyle=line), label))
     if others:
         entries.append((Line2D([], [], color=_GREY, linewidth=0.5), f"{others} other models"))
-    entries.append((Line2D([], [], color="black", linestyle="--", linewidth=0.9), "mean predictor"))
+    entries.append((Line2D([], [], color="black", linestyle="--", linewidth=0.9), MEAN_PREDICTOR))
     for number, model in enumerate(baselines_in(rows)):
         handle = Line2D([], [], **_baseline_style(number))  # type: ignore[arg-type]
-        entries.append((handle, short(model.removeprefix(BASELINE), 44) + " only"))
+        entries.append((handle, short(model.removeprefix(BASELINE_PREFIX), 44) + " only"))
     if score.column == "r2" and rows["r2_control"].notna().any():
         dotted = Line2D([], [], color="#555555", linestyle=":", linewidth=0.8)
         entries.append((dotted, "shuffled targets"))
+    shown = rows[rows["model"].isin(models_in(rows)) & rows[score.column].notna()]
+    if (shown["missing"] > 0).any():
+        dot = Line2D([], [], color="#555555", linestyle="", marker="o", markersize=3.5)
+        dot.set_markerfacecolor("white")
+        entries.append((dot, "fewer cells than planned"))
     entries.append((Patch(color="#555555", alpha=0.2, linewidth=0), "95 % interval over speakers"))
     return entries
 

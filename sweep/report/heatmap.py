@@ -37,6 +37,8 @@ def write_heatmap(
     figure = new_figure(top + height + bottom)
     total = top + height + bottom
     axes = figure.add_axes((left / WIDTH, bottom / total, size[0] / WIDTH, height / total))
+    if (rows["model"].isin(models) & (rows["cells"] > 0) & (rows["missing"] > 0)).any():
+        title += " · ×: fewer cells than planned"
     figure.text(0.008, 1 - 0.06 / total, title, va="top", fontsize=8)
     colours, scale = _colours(values)
     for row, model in enumerate(models):
@@ -89,6 +91,10 @@ def _draw_row(
     axes.pcolormesh(
         edges, rim, np.ma.masked_invalid(cells), cmap=colours, norm=scale, rasterized=True
     )
+    lacking = index[((group["cells"] > 0) & (group["missing"] > 0)).to_numpy()]
+    cross = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+    at = depth.x(model, lacking)
+    axes.plot(at, np.full(at.size, row), "X", color="black", clip_on=False, **cross)  # type: ignore[arg-type]
     best = best_position(R2, group)
     if best is not None:
         x = depth.x(model, index[best : best + 1])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 MISSING = "–"
+LACKING = "†"
+"""Beside what lacks cells that were planned."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ _LATEX = {
     "]": "{]}",
     "²": r"\textsuperscript{2}",
     MISSING: r"\textendash{}",
+    LACKING: r"\textdagger{}",
     **{c: "\\" + c for c in "$&#%_"},
 }
 

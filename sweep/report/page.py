@@ -11,7 +11,7 @@ import pandas as pd
 
 from jobs.files import write_text
 from sweep.report.markup import Cell, Table
-from sweep.report.tables import layers_table, models_table
+from sweep.report.tables import layers_notes, layers_table, models_notes, models_table
 
 _MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 
@@ -29,6 +29,16 @@ _READING = (
         "that two layers are equal.",
     ),
     (
+        "R² on other speakers",
+        "The best layer of many has, on the speakers that it was chosen on, a score that is too "
+        "good: among many that know nothing, some are above 0 by luck. So the test "
+        "speakers are dealt into parts, and each part is scored with the layer that the others "
+        "chose; the value is the mean over many deals. The interval repeats both, the choice and "
+        "the score, in every resample of speakers, after Tsamardinos, Greasidou &amp; Borboudakis "
+        "(2018), doi 10.1007/s10994-018-5714-4. It is wide where speakers disagree about the best "
+        "layer. With one layer it is that layer's R² and interval.",
+    ),
+    (
         "Mean predictor",
         "The error of always answering with the mean of the training targets. Every MSE and MAE "
         "has to be read beside it.",
@@ -40,13 +50,21 @@ _READING = (
     ),
     (
         "Selectivity",
-        "R² minus the R² of the same probe on shuffled targets, trained and tested on them. Near "
-        "R² itself when the probe cannot learn by heart; low when it can.",
+        "R² minus the R² of the same probe on shuffled targets, trained and tested on them, where "
+        "that is above 0. Shuffled targets cannot be predicted, so a control above 0 is what the "
+        "protocol itself gives away, or luck; one below 0 only says how badly the probe overfits, "
+        "and is not counted in a layer's favour.",
     ),
     (
         "CCA",
         "The canonical correlation with the target, fitted on the training part and measured on "
         "the test part. On the data it was fitted on it would be high for pure noise.",
+    ),
+    (
+        "† and open circles",
+        "A point that lacks planned cells: a seed diverged, or a fold failed. Its scores are "
+        "means over the rest. Where all cells of a layer failed, its curve has a gap. The notes "
+        "under the first table say which, and why.",
     ),
     (
         "r within speakers",
@@ -113,17 +131,19 @@ def write_page(
 ) -> None:
     """Write the report of the run ``name`` to ``path``.
 
-    ``plots`` are PNG or SVG files and are embedded in the order given; ``notes`` are shown under
+    ``plots`` are SVG or PNG files and are embedded in the order given; ``notes`` are shown under
     the comparison table; ``provenance`` holds whatever JSON can hold.
 
     Raises:
         ValueError: a plot is neither PNG nor SVG.
     """
+    all_layers = _table(layers_table(layers)) + _notes(list(layers_notes(layers)))
+    comparison = _table(models_table(models)) + _notes([*models_notes(models), *notes])
     sections = (
-        ("models", "Models", _table(models_table(models)) + _notes(notes)),
+        ("models", "Models", comparison),
         ("reading", "How to read this", _reading()),
         ("plots", "Curves over layers", _plots(plots)),
-        ("layers", "All layers", _folded("Table of all layers", _table(layers_table(layers)))),
+        ("layers", "All layers", _folded("Table of all layers", all_layers)),
         ("provenance", "Provenance", _provenance(provenance)),
     )
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in sections)

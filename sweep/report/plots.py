@@ -28,8 +28,8 @@ from sweep.report.depth import Depth, axis_height, depth_of, draw_depth, strips_
 from sweep.report.heatmap import write_heatmap
 from sweep.report.markup import one_line
 from sweep.report.style import SMALL, WIDTH, figure_style, new_figure, save, short, text_width
+from sweep.report.tables import CCA as CCA_KIND
 
-CCA_PROBE = "cca"
 PANELS_A_ROW = 4
 _LEGEND_ROW = 0.122
 """Inches."""
@@ -39,8 +39,9 @@ def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
     """Write every figure as ``.png`` (300 dpi) and ``.svg``; equal numbers give equal bytes.
 
     For each target ``overview_<target>`` (R² of all probes), then for each of its probes
-    ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA: ``cca_<target>``) and
-    ``heatmap_<target>_<probe>``. A score that no layer has gets no figure.
+    ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA: ``cca_<target>``, of
+    several ``cca_<target>_<probe>``) and ``heatmap_<target>_<probe>``. A score that no layer has
+    gets no figure. Rows without scores are gaps in their curves.
 
     Returns:
         The PNG files in reading order; the SVG beside each has the same stem.
@@ -57,7 +58,7 @@ def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
             paths.append(_write_overview(folder, name, str(target), rows, depth, styles))
             for probe, cell in rows.groupby("probe", sort=False):
                 title = f"{one_line(str(target))} · {one_line(str(probe))}"
-                for score, stem in _scores(str(target), str(probe)):
+                for score, stem in _scores(str(target), str(probe), rows):
                     name = _file_name(stem, taken)
                     paths.append(_write_curves(folder, name, title, cell, score, depth, styles))
                 name = _file_name(f"heatmap_{target}_{probe}", taken)
@@ -65,13 +66,14 @@ def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
     return [path for path in paths if path is not None]
 
 
-def _scores(target: str, probe: str) -> Iterator[tuple[Score, str]]:
+def _scores(target: str, probe: str, rows: pd.DataFrame) -> Iterator[tuple[Score, str]]:
     for score in (R2, MSE, MAE):
         yield score, f"{score.column}_{target}_{probe}"
-    if probe == CCA_PROBE:
-        yield CCA, f"cca_{target}"
-    else:
+    canonical = rows.loc[rows["probe_kind"] == CCA_KIND, "probe"].unique()
+    if probe not in canonical:
         yield PEARSON, f"pearson_{target}_{probe}"
+    else:
+        yield CCA, f"cca_{target}_{probe}" if len(canonical) > 1 else f"cca_{target}"
 
 
 def _file_name(stem: str, taken: set[str]) -> str:

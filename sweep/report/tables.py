@@ -10,10 +10,11 @@ import pandas as pd
 
 from jobs.files import write_text
 from jobs.reduce import MEAN_PREDICTOR
-from sweep.report.markup import MISSING, Cell, Table, to_latex, to_markdown
+from sweep.report.markup import LACKING, MISSING, Cell, Table, to_latex, to_markdown
 
 CCA = "cca"
-"""The probe whose held-out correlations are a column of the comparison table, as in the study."""
+"""The kind of probe whose held-out correlations are a column of the comparison table, as in the
+study."""
 
 Row = Mapping[Hashable, Any]
 
@@ -27,31 +28,37 @@ def write_tables(
 ) -> None:
     """Write ``metrics.csv``, ``layers.csv``, ``models.csv``; the last two as .md and .tex as well.
 
-    CSV holds every digit; what is undefined is an empty field. The others are rounded, with
-    ``notes`` as footnotes. Every file is replaced as a whole.
+    CSV holds every digit; what is undefined is an empty field, and a point of ``layers`` without
+    any done cell is left out. The others are rounded, show such points, and have ``notes`` and what
+    explains the table as footnotes. Every file is replaced as a whole.
     """
-    for name, frame in (("metrics", metrics), ("layers", layers), ("models", models)):
+    scored = layers[layers["cells"] > 0]
+    for name, frame in (("metrics", metrics), ("layers", scored), ("models", models)):
         write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     comparison, curves = models_table(models), layers_table(layers)
-    write_text(folder / "models.md", to_markdown(comparison, notes))
-    write_text(folder / "models.tex", to_latex(comparison, notes))
-    write_text(folder / "layers.md", to_markdown(curves, notes))
-    write_text(folder / "layers.tex", to_latex(curves, notes, long=True))
+    below = [*models_notes(models), *notes]
+    write_text(folder / "models.md", to_markdown(comparison, below))
+    write_text(folder / "models.tex", to_latex(comparison, below))
+    below = [*layers_notes(layers), *notes]
+    write_text(folder / "layers.md", to_markdown(curves, below))
+    write_text(folder / "layers.tex", to_latex(curves, below, long=True))
 
 
 def models_table(models: pd.DataFrame) -> Table:
     """The study's comparison table: a row per model and probe, the baselines in rows of their own.
 
-    CCA has no rows but a column, unless it is the only probe; its other numbers are in the CSV.
+    The first CCA has no rows but a column, unless it is the only probe; its other numbers are in
+    the CSV.
     """
     columns = [
         ("Model", False),
         ("Probe", False),
         ("MSE on embedding", True),
         ("Best layer (MSE)", False),
-        ("R² of best layer [95 %]", True),
+        ("R² of best layer", True),
+        ("R² on other speakers [95 %]", True),
         ("Mean CCA over layers", True),
-        ("MSE of mean predictor", True),
+        (f"MSE of {MEAN_PREDICTOR}", True),
     ]
     several = models["target"].nunique() > 1
     rows = []
@@ -64,11 +71,49 @@ def models_table(models: pd.DataFrame) -> Table:
     return _table([("Target", False)] * several + columns, rows)
 
 
+def models_notes(models: pd.DataFrame) -> Iterator[str]:
+    """What a reader of the comparison table must know of its columns."""
+    layers = models["n_layers"].max()
+    if layers > 1:
+        yield (
+            f"The best layer is chosen on the test part, among up to {layers} layers: its MSE and "
+            "R² are the best of so many and too good. R² on other speakers is without that: the "
+            "layer is chosen on some test speakers and scored on the others; in brackets its 95 % "
+            "interval over speakers, the choice repeated in every resample."
+        )
+    probes = _cca_probes(models)
+    if len(probes) > 1:
+        yield f"Mean CCA over layers is that of the probe {probes[0]}."
+    if models["missing"].any():
+        yield (
+            f"{LACKING} lacks cells that were planned: points without all of their seeds and folds "
+            "are no candidates for the best layer, unless there are no others."
+        )
+
+
+def layers_notes(layers: pd.DataFrame) -> Iterator[str]:
+    """What a reader of the table of layers must know of its rows."""
+    if lacks_cells(layers).any():
+        yield (
+            f"{LACKING} lacks cells that were planned: its scores are means over fewer seeds or "
+            "folds than its neighbours'."
+        )
+
+
+def lacks_cells(layers: pd.DataFrame) -> "pd.Series[bool]":
+    """Which points have fewer cells than planned, of the probe itself or of its control."""
+    return (layers["missing"] > 0) | (layers["missing_control"] > 0)
+
+
+def _cca_probes(models: pd.DataFrame) -> list[str]:
+    return [str(name) for name in models.loc[models["probe_kind"] == CCA, "probe"].unique()]
+
+
 def _comparison_rows(group: pd.DataFrame) -> Iterator[tuple[Row, float]]:
     """The rows to show of one target, each with the mean CCA of its model (NaN without)."""
     is_mean = group["model"] == MEAN_PREDICTOR
-    is_cca = group["probe"] == CCA
-    cca = group[is_cca & ~is_mean].set_index("model")["mean_pearson"]
+    is_cca = group["probe"].isin(_cca_probes(group)[:1]) & ~is_mean
+    cca = group[is_cca].set_index("model")["mean_pearson"]
     others = group[~is_cca & ~is_mean]
     shown = group[~is_mean] if others.empty else others
     for row in pd.concat([shown, group[is_mean].head(1)]).to_dict("records"):
@@ -83,10 +128,11 @@ def _model_cells(row: Row, cca: float, place: int) -> list[Cell]:
         best = Cell(layer, best.key)
     return [
         _text(row["model"]),
-        _text(MISSING if is_mean else row["probe"]),
+        _text(MISSING) if is_mean else _marked(row["probe"], row["missing"] > 0),
         _number(row["embedding_mse"], place),
         best,
-        _interval(row, "best_r2"),
+        _number(row["best_r2"], 3),
+        _interval(row, "best_r2_honest"),
         _number(cca, 3),
         _number(row["mean_mse"], place),
     ]
@@ -107,14 +153,19 @@ def layers_table(layers: pd.DataFrame) -> Table:
         ("r within speakers", True),
     ]
     several = layers["target"].nunique() > 1
+    counted = bool(lacks_cells(layers).any())
     rows = []
     for target, group in layers.groupby("target", sort=False):
         places = {score: decimals(group[score]) for score in ("mse", "mae")}
         rows += [
-            [*([_text(target)] if several else []), *_layer_cells(row, places)]
+            [
+                *([_text(target)] if several else []),
+                *_layer_cells(row, places),
+                *([_cell_counts(row)] if counted else []),
+            ]
             for row in group.to_dict("records")
         ]
-    return _table([("Target", False)] * several + columns, rows)
+    return _table([("Target", False)] * several + columns + [("Cells", True)] * counted, rows)
 
 
 def _layer_cells(row: Row, places: Mapping[str, int]) -> list[Cell]:
@@ -122,7 +173,7 @@ def _layer_cells(row: Row, places: Mapping[str, int]) -> list[Cell]:
         _text(row["model"]),
         _text(row["probe"]),
         _number(row["layer_index"], 0),
-        _text(row["layer"]),
+        _marked(row["layer"], row["missing"] > 0 or row["missing_control"] > 0),
         _interval(row, "r2"),
         _number(row["selectivity"], 3),
         _number(row["mse"], places["mse"]),
@@ -130,6 +181,13 @@ def _layer_cells(row: Row, places: Mapping[str, int]) -> list[Cell]:
         _number(row["pearson"], 3),
         _number(row["within_speaker"], 3),
     ]
+
+
+def _cell_counts(row: Row) -> Cell:
+    text = f"{row['cells']} of {row['cells'] + row['missing']}"
+    if row["missing_control"] > 0:
+        text += f", control lacks {row['missing_control']}"
+    return Cell(text, row["cells"])
 
 
 def decimals(values: "pd.Series[float]") -> int:
@@ -148,6 +206,10 @@ def _table(columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[Cell]]) 
 
 def _text(value: object) -> Cell:
     return Cell(str(value), str(value))
+
+
+def _marked(name: object, lacking: bool) -> Cell:
+    return Cell(f"{name} {LACKING}" if lacking else str(name), str(name))
 
 
 def _number(value: float | None, places: int) -> Cell:

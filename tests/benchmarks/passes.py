@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jobs.corpus.table import write_table
 from jobs.extract import Extractor, ExtractSettings, Shard, ShardReport
-from jobs.models import load_model
+from jobs.models import load_model, weights_digest
 from jobs.probe import Cell, ProbeJob, probe_layer
 from jobs.probes import ProbeSettings
 from jobs.probes.cca import CcaSettings
@@ -104,10 +104,11 @@ def _watch(network_class: type[nn.Module]) -> Iterator[Seen]:
 def _extract(table: pd.DataFrame, folder: Path, size: int = 32) -> list[ShardReport]:
     """In shards of ``size`` utterances, in table order, as a sweep does it."""
     extractor = Extractor(ExtractSettings(model=MODEL))
+    digest = weights_digest(load_model(MODEL))
     ids, paths = tuple(table["utterance_id"]), tuple(table["audio_path"])
     return [
         extractor.extract(
-            Shard(folder, index, ids[start : start + size], paths[start : start + size])
+            Shard(folder, index, ids[start : start + size], paths[start : start + size], digest)
         )
         for index, start in enumerate(range(0, len(table), size))
     ]

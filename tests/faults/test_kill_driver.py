@@ -42,8 +42,7 @@ class Progress:
         assert len(ids) == len(set(ids)) == len(undisturbed.ledger())
         assert self.shards.keys() == undisturbed.shards().keys()
         assert self.sweep.tables() == undisturbed.tables()
-        left = [path.name for path in self.sweep.folder.root.rglob("*.tmp*")]
-        assert all(name.startswith(".") for name in left)
+        assert list(self.sweep.folder.root.rglob("*.tmp*")) == []
 
 
 def kill(process: "subprocess.Popen[str]") -> None:

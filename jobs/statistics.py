@@ -1,0 +1,77 @@
+"""What a part of a corpus is like: how much of it there is, and how a target varies in it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+
+SECONDS_PER_HOUR = 3600.0
+
+
+def describe_part(table: pd.DataFrame, targets: Iterable[str]) -> dict[str, float | None]:
+    """Counts and statistics of the utterances of one part.
+
+    Args:
+        table: the part's rows of an utterance table, with the targets as columns.
+        targets: names of columns; a value that is not finite is none, and left out.
+
+    Returns:
+        Name → value, None where undefined: ``utterances``, ``speakers``, ``hours``, ``mean
+        seconds``, and for every target ``<target> mean``, ``<target> SD`` (n − 1 in the
+        denominator), ``<target> ICC`` (see ``between_speaker_share``), and, where some utterances
+        have no value, ``<target> missing`` (how many).
+    """
+    seconds = table["seconds"].to_numpy(dtype=np.float64)
+    measures: dict[str, float | None] = {
+        "utterances": len(table),
+        "speakers": table["speaker_id"].nunique(),
+        "hours": float(seconds.sum()) / SECONDS_PER_HOUR,
+        "mean seconds": float(seconds.mean()) if len(seconds) else None,
+    }
+    speakers = table["speaker_id"].to_numpy(dtype=str)
+    for name in targets:
+        values = table[name].to_numpy(dtype=np.float64)
+        known = np.isfinite(values)
+        y = values[known]
+        measures[f"{name} mean"] = float(y.mean()) if len(y) else None
+        measures[f"{name} SD"] = float(y.std(ddof=1)) if len(y) > 1 else None
+        measures[f"{name} ICC"] = between_speaker_share(y, speakers[known])
+        if not known.all():
+            measures[f"{name} missing"] = int((~known).sum())
+    return measures
+
+
+def between_speaker_share(y: FloatArray, speakers: npt.NDArray[np.str_]) -> float | None:
+    """The share of the variance of ``y`` that lies between speakers: the intraclass correlation.
+
+    The estimator of the one-way analysis of variance with random effects, for k speakers with
+    n_i utterances each, N in all::
+
+        MSB = Σ_i n_i (ȳ_i − ȳ)² / (k − 1)      MSW = Σ_i Σ_j (y_ij − ȳ_i)² / (N − k)
+        n_0 = (N − Σ_i n_i² / N) / (k − 1)      ICC = (MSB − MSW) / (MSB + (n_0 − 1) MSW)
+
+    It is not cut off at 0: speakers that differ less than chance would make them give a negative
+    value. Source: A. Donner, A review of inference procedures for the intraclass correlation
+    coefficient in the one-way random effects model, International Statistical Review 54 (1986),
+    67–82.
+
+    Args:
+        y: (N,) values.
+        speakers: (N,) who spoke each.
+
+    Returns:
+        The estimate; None with fewer than two speakers, with one utterance of each, or if all
+        values are equal.
+    """
+    _, index, counts = np.unique(speakers, return_inverse=True, return_counts=True)
+    n, k = len(y), len(counts)
+    if k < 2 or n == k or np.ptp(y) == 0:
+        return None
+    means = np.bincount(index, weights=y) / counts
+    between = float(counts @ (means - y.mean()) ** 2) / (k - 1)
+    within = float(np.square(y - means[index]).sum()) / (n - k)
+    size = (n - float(counts @ counts) / n) / (k - 1)
+    return (between - within) / (between + (size - 1) * within)
