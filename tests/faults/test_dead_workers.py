@@ -1,7 +1,6 @@
-import re
-
 """Worker processes of Ray that die at work: another try, the same tables, and an end to it."""
 
+import re
 import signal
 import subprocess
 
