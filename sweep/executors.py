@@ -257,7 +257,9 @@ class RayExecutor:
 
 _NO_ANSWER = (
     "no Ray cluster answers at {address}: {error}. Start one with `ray start --head` and pass its "
-    "address, or run on this machine with --local"
+    "address, or run on this machine with --local. Where the cluster asks for a token, as Ray's do "
+    "once there is one, set RAY_AUTH_MODE=token here too (and RAY_AUTH_TOKEN, if ~/.ray/auth_token "
+    "is another one)"
 )
 
 
