@@ -42,6 +42,17 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def cut_torn_line(path: Path) -> int:
+    """Cut off a last line that a crash left without its newline; how many bytes that were."""
+    if not path.exists():
+        return 0
+    with path.open("r+b") as file:
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        file.truncate(whole)
+    return len(data) - whole
+
+
 def slug(name: str) -> str:
     """``name`` as a part of a file name: letters, digits, ``.``, ``_`` and ``-``, at most 80 of
     them, never empty or hidden."""

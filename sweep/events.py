@@ -26,6 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from jobs.files import cut_torn_line
+
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
 
@@ -49,7 +51,7 @@ class EventLog:
         A line that a killed run tore is cut off, or the next event would be glued to it.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        _cut_torn_line(path)
+        cut_torn_line(path)
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._file.writelines(self._held)
         self._held.clear()
@@ -110,12 +112,3 @@ def _parse(line: bytes, where: str) -> Event:
     if not isinstance(event, dict) or not {"time", "kind"} <= event.keys():
         raise ValueError(f"{where}: expected an object with time and kind, found {line[:60]!r}")
     return event
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Drop what follows the last newline."""
-    if not path.exists():
-        return
-    whole = path.read_bytes().rfind(b"\n") + 1
-    with path.open("r+b") as file:
-        file.truncate(whole)

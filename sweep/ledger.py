@@ -11,6 +11,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from jobs.files import cut_torn_line
+
 
 class Record(BaseModel):
     """A finished cell: where it stands in the grid, what came out, what it was made from."""
@@ -63,9 +65,10 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torn = _cut_torn_line(path)
-        self.records, damaged = read_records(path)
-        self.damaged = [*damaged, *torn]
+        torn = cut_torn_line(path)
+        self.records, self.damaged = read_records(path)
+        if torn:
+            self.damaged.append(f"last line: {torn} bytes torn by a crash")
         self._file = path.open("ab")
 
     def append(self, records: Iterable[Record]) -> None:
@@ -113,16 +116,3 @@ def read_records(path: Path) -> tuple[dict[str, Record], list[str]]:
             else:
                 records[record.cell_id] = record
     return records, damaged
-
-
-def _cut_torn_line(path: Path) -> list[str]:
-    """Cut off a last line without its newline: the crash came before its cell was finished."""
-    if not path.exists():
-        return []
-    with path.open("r+b") as file:
-        data = file.read()
-        whole = data.rfind(b"\n") + 1
-        if whole == len(data):
-            return []
-        file.truncate(whole)
-    return [f"last line: {len(data) - whole} bytes torn by a crash"]
