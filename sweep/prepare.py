@@ -102,7 +102,7 @@ def _check(spec: Spec, source: Source, cache: Path) -> _Checked:
             table = corpus.utterances
     except (CorpusError, ValueError) as error:
         return _Checked([*problems, source.problem(("corpus",), str(error))], models, None)
-    problems += _target_problems(spec, source, table)
+    problems += target_problems(spec, source, table)
     problems += [
         source.problem(("protocol",), message) for message in check_speakers(spec.protocol, table)
     ]
@@ -149,7 +149,8 @@ def _twin_problems(spec: Spec, source: Source, models: dict[str, ModelInfo]) -> 
             yield source.problem(("probes", position), message)
 
 
-def _target_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
+def target_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
+    """The targets of ``spec`` that ``table`` cannot give, each at its place."""
     for position, name in enumerate(spec.targets):
         try:
             find_target(name, table)

@@ -18,9 +18,10 @@ from jobs.corpus.librispeech import LibriSpeechSettings, as_list
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.protocol import check_speakers
 from jobs.statistics import describe_part
-from jobs.targets import add_targets, find_target
+from jobs.targets import add_targets
 from sweep.export.tables import write_csv, write_part_tables
-from sweep.source import Problem, Source, SpecError
+from sweep.prepare import target_problems
+from sweep.source import Source, SpecError
 from sweep.spec import Spec, load_spec
 from sweep.views import UsageError
 from sweep.wording import counted, printable
@@ -109,18 +110,10 @@ def _read(spec: Spec, source: Source, cache: Path) -> Corpus:
         corpus = read_corpus(spec.corpus, cache)
     except (CorpusError, ValueError) as error:
         raise SpecError([source.problem(("corpus",), str(error))]) from None
-    problems = list(_target_problems(spec, source, corpus.utterances))
+    problems = list(target_problems(spec, source, corpus.utterances))
     if problems:
         raise SpecError(problems)
     return corpus
-
-
-def _target_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
-    for position, name in enumerate(spec.targets):
-        try:
-            find_target(name, table)
-        except ValueError as error:
-            yield source.problem(("targets", position), str(error))
 
 
 def _write(
