@@ -42,7 +42,7 @@ $(READY_DEV): $(READY) requirements-dev.lock
 
 # Resolve everything afresh in one throw-away environment, then see in another what the product alone takes of it.
 PRODUCT = import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	print(*[d for d in project["dependencies"] if not d.startswith(("wespeaker", "silero"))], *project["optional-dependencies"]["prosody"], sep="\n")
+	print(*[d for d in project["dependencies"] if not d.startswith(("wespeaker", "silero"))], *project["optional-dependencies"]["prosody"], *project["optional-dependencies"]["tempo"], sep="\n")
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock/all && $(PYTHON) -m venv .venv-lock/product
 	$(PYTHON) -c '$(PRODUCT)' > .venv-lock/wanted.txt

@@ -56,17 +56,21 @@ _WESPEAKER_HUB = "https://modelscope.cn/api/v1/datasets/wenet/wespeaker_pretrain
 which expire."""
 
 MODELS: Mapping[str, Archive] = {
-    name: Archive(name, f"{name}.zip", listing=_WESPEAKER_HUB)
-    for name in (
-        "voxblink2_samresnet34",
-        "voxblink2_samresnet34_ft",
-        "voxblink2_samresnet100",
-        "voxblink2_samresnet100_ft",
+    file.partition(".")[0]: Archive(file.partition(".")[0], file, listing=_WESPEAKER_HUB)
+    for file in (
+        "voxblink2_samresnet34.zip",
+        "voxblink2_samresnet34_ft.zip",
+        "voxblink2_samresnet100.zip",
+        "voxblink2_samresnet100_ft.zip",
+        "voxceleb_resnet221_LM.tar.gz",
+        "cnceleb_resnet34.tar.gz",
     )
 }
 """WeSpeaker's checkpoints of the study (its ``docs/pretrained.md`` names all four; the hub's short
-names only the first two). No checksum of them is published: what arrives first is recorded, and
-later arrivals are held against it."""
+names only the first two), and the two ResNets that ``wespeaker/cli/hub.py`` has for English and
+Chinese. Its CAM++ and ERes2Net are left out: they take features with another window, which their
+``config.yaml`` does not say (``wespeaker/cli/speaker.py`` does). No checksum is published: what
+arrives first is recorded, and later arrivals are held against it."""
 
 
 def find_archive(catalogue: Mapping[str, Archive], name: str) -> Archive:

@@ -4,18 +4,33 @@ Legend: U utterances, D the pooled width of a layer.
 """
 
 import time
-from collections import defaultdict
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from jobs.corpus.table import Skipped
-from jobs.features import AudioError, FeatureSettings, load_audio
-from jobs.models import ModelError, ModelSettings, load_model, weights_digest
+from jobs.features import AudioError, FeatureSettings, load_audio, pieces
+from jobs.forward import Batching, Forward, Reading
+from jobs.gram import Labels, LayerSums
+from jobs.models import (
+    ModelError,
+    ModelSettings,
+    load_model,
+    precision_of,
+    source_of,
+    weights_digest,
+)
 from jobs.models.baselines import BaselineSettings
-from jobs.models.taps import POOLINGS, Pooling, TapReader
+from jobs.models.precision import precision_info
+from jobs.models.taps import Pooling
+from jobs.place import Place
 from jobs.settings import Settings
 from jobs.store import (
     CorruptShard,
@@ -29,12 +44,12 @@ from jobs.store import (
     write_shard,
 )
 
+Stored = npt.NDArray[np.floating[Any]]
+
+LOT = 64
+"""Utterances whose activations are in memory at a time, where only statistics are stored."""
 EXTRACT_VERSION = 1
 """Raised when the same settings give other activations than before: part of every activation id."""
-
-MAX_BATCH_FRAMES = 3200
-"""Utterances of equal length share a pass up to so many frames: enough to fill a GPU, and a bound
-on memory (at 64 channels, 65 MB a value of the stem per 3200 frames of 80 bins)."""
 
 
 class ExtractSettings(Settings):
@@ -44,19 +59,21 @@ class ExtractSettings(Settings):
     features: FeatureSettings = FeatureSettings()
     pooling: Pooling = "mean"
     dtype: Dtype = "float32"
-    """Of the stored values; the computation is in float32."""
+    """Of the stored values; what the computation has is the model's ``precision``."""
 
 
 @dataclass(frozen=True)
 class Shard:
     """Some utterances, and where their activations go."""
 
-    folder: Path
+    folder: Place
     index: int
     utterance_ids: tuple[str, ...]
     audio_paths: tuple[str, ...]
     model_digest: str
     """`weights_digest` of the model that the folder is for."""
+    labels: Labels | None = field(default=None, compare=False)
+    """Of the utterances: with them, statistics are stored and no activations."""
 
     @property
     def paths(self) -> dict[str, str]:
@@ -77,33 +94,80 @@ class ShardReport:
     frames_computed: int
     """Frames that went through the network."""
     frames_useful: int
-    """Frames of the utterances: equal to those computed as long as nothing is padded."""
+    """Frames that they were needed for: those of padding are not."""
     bytes_written: int
     """Of tensors; 0 where the shard was there already."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One utterance of a shard, ready for the network, or the reason why it is not."""
+
+    inputs: list[Tensor]
+    """One; several if it is read in windows."""
+    skipped: Skipped | None
+    file: FileState
+    """Of its audio, before it was read."""
+
+
+@dataclass
+class _Done:
+    """What became of some utterances."""
+
+    layers: dict[str, Stored]
+    utterance_ids: list[str]
+    """Those of ``layers``."""
+    skipped: list[tuple[Skipped, FileState]]
+    load_seconds: float = 0.0
+    forward_seconds: float = 0.0
+    frames_computed: int = 0
+    frames_useful: int = 0
+
+    def count(self, other: "_Done") -> None:
+        """Add all of ``other`` but its layers."""
+        self.utterance_ids += other.utterance_ids
+        self.skipped += other.skipped
+        self.load_seconds += other.load_seconds
+        self.forward_seconds += other.forward_seconds
+        self.frames_computed += other.frames_computed
+        self.frames_useful += other.frames_useful
 
 
 class Extractor:
     """A loaded model; build it once and give it shard after shard.
 
+    Several threads may each give it a shard: while one computes, the others load and write.
+
     Args:
         settings: what to compute.
         device: a torch device, such as ``cpu`` or ``cuda:0``.
+        batching: which utterances share a pass; changes no value but by rounding.
+        loaders: threads that make a shard's inputs; by default as many as torch has on a GPU, and
+            one beside the network on a CPU.
 
     Raises:
-        ModelError: the model cannot be loaded.
+        ModelError: the model cannot be loaded, or not with this precision on this device.
     """
 
-    def __init__(self, settings: ExtractSettings, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        settings: ExtractSettings,
+        device: str = "cpu",
+        batching: Batching = "auto",
+        loaders: int | None = None,
+    ) -> None:
         self._settings = settings
-        self._device = torch.device(device)
-        # A GPU's convolutions would else round to 10 bits, under the same id as float32 on a CPU.
-        torch.backends.cudnn.allow_tf32 = False
+        on = torch.device(device)
         model = load_model(settings.model)
         self._digest = weights_digest(model)
         self._front_end = model.front_end(settings.features)
-        self._reader = TapReader(
-            model.module.to(self._device), model.taps, POOLINGS[settings.pooling]
-        )
+        precision = precision_of(settings.model)
+        self._forward = Forward(model, settings.pooling, on, precision, batching)
+        self._device = on
+        self._computing, self._summing = Lock(), Lock()
+        if loaders is None:
+            loaders = torch.get_num_threads() if on.type == "cuda" else 1
+        self._loaders = ThreadPoolExecutor(loaders, "loader") if loaders > 1 else None
 
     def extract(self, shard: Shard) -> ShardReport:
         """Compute and store a shard.
@@ -116,6 +180,7 @@ class Extractor:
             ModelError: the model is not the one that the shard was planned for.
             AudioUnavailable: a file cannot be read, which says nothing of what is in it.
             OverflowError: a value does not fit the dtype that is to be stored.
+            InputTooLarge: an utterance does not fit the device's memory.
         """
         start = time.perf_counter()
         if shard.model_digest != self._digest:
@@ -123,59 +188,101 @@ class Extractor:
         found = _whole(shard)
         if found:
             return _report(found, start)
-        utterance_ids, features, skipped, files = self._load(shard)
-        loaded = time.perf_counter()
-        activations, frames_computed = self._activations(features)
-        stored = {
-            layer: as_dtype(layer, values_UD.numpy(force=True), self._settings.dtype)
-            for layer, values_UD in activations.items()
+        if shard.labels is None:
+            done = self._read(*self._load(shard.paths))
+        else:
+            done = self._sum(shard.paths, shard.labels)
+        info = {
+            "load_seconds": done.load_seconds,
+            "forward_seconds": done.forward_seconds,
+            "batches": "masked" if self._forward.masks else "equal lengths",
+            **precision_info(precision_of(self._settings.model), self._forward.errors),
         }
-        computed = time.perf_counter()
-        info = {"load_seconds": loaded - start, "forward_seconds": computed - loaded}
         found = _whole(shard)
         manifest = found or write_shard(
-            shard.folder, shard.index, stored, utterance_ids, skipped, info, files
-        )
+            shard.folder, shard.index, done.layers, done.utterance_ids,
+            [one for one, _ in done.skipped], info, [file for _, file in done.skipped],
+            sums=shard.labels is not None,
+        )  # fmt: skip
         return replace(
             _report(manifest, start),
-            frames_computed=frames_computed,
-            frames_useful=sum(len(one) for one in features),
+            frames_computed=done.frames_computed,
+            frames_useful=done.frames_useful,
             bytes_written=0 if found else manifest.n_bytes,
         )
 
     def _changed(self, planned: str) -> str:
         model = self._settings.model
-        where = None if isinstance(model, BaselineSettings) else model.checkpoint
+        where = source_of(model)
         return (
             f"{model.name}: the weights{f' in {where}' if where else ''} changed since the plan "
             f"was made: expected the digest {planned}, found {self._digest}; run again to plan anew"
         )
 
-    def _load(self, shard: Shard) -> tuple[list[str], list[Tensor], list[Skipped], list[FileState]]:
-        """Ids and features of what can be used; the rest, and its files as they were before."""
-        utterance_ids, features, skipped, files = [], [], [], []
-        for utterance_id, path in zip(shard.utterance_ids, shard.audio_paths, strict=True):
-            state = file_state(path)
-            try:
-                features.append(self._front_end(load_audio(path)))
-                utterance_ids.append(utterance_id)
-            except AudioError as error:
-                skipped.append(Skipped(utterance_id, path, str(error)))
-                files.append(state)
-        return utterance_ids, features, skipped, files
+    def _load(self, paths: Mapping[str, str]) -> tuple[dict[str, _Loaded], float]:
+        """Every utterance of ``paths`` by its id, in its order, and the seconds it took."""
+        start = time.perf_counter()
+        load = self._loaders.map if self._loaders else map
+        loaded = dict(zip(paths, load(self._load_one, paths, paths.values()), strict=True))
+        return loaded, time.perf_counter() - start
 
-    def _activations(self, features: list[Tensor]) -> tuple[dict[str, Tensor], int]:
-        """Of each layer (U, D), and the frames computed."""
-        activations: dict[str, Tensor] = {}
-        frames_computed = 0
-        for rows in _equal_shapes(features):
-            batch = torch.stack([features[row] for row in rows]).to(self._device)
-            frames_computed += batch.shape[0] * batch.shape[1]
-            for layer, values_BD in self._reader.read(batch).items():
-                if layer not in activations:
-                    activations[layer] = values_BD.new_empty(len(features), values_BD.shape[1])
-                activations[layer][rows] = values_BD
-        return activations, frames_computed
+    def _load_one(self, utterance_id: str, path: str) -> _Loaded:
+        state = file_state(path)
+        try:
+            wave = load_audio(path)
+            # A baseline tells something of the whole utterance, whatever networks see of it.
+            whole = isinstance(self._settings.model, BaselineSettings)
+            waves = [wave] if whole else pieces(wave, self._settings.features)
+            return _Loaded([self._front_end(one) for one in waves], None, state)
+        except AudioError as error:
+            return _Loaded([], Skipped(utterance_id, path, str(error)), state)
+
+    def _read(self, loaded: Mapping[str, _Loaded], load_seconds: float) -> _Done:
+        """The layers of utterances that are loaded."""
+        usable = {name: one.inputs for name, one in loaded.items() if not one.skipped}
+        inputs = [(name, one) for name, several in usable.items() for one in several]
+        with self._computing:
+            begun = time.perf_counter()
+            reading = self._forward.read([one for _, one in inputs], [name for name, _ in inputs])
+            stored = self._stored(reading, [len(several) for several in usable.values()])
+            seconds = time.perf_counter() - begun
+        return _Done(
+            stored,
+            list(usable),
+            [(one.skipped, one.file) for one in loaded.values() if one.skipped],
+            load_seconds,
+            seconds,
+            reading.frames_computed,
+            reading.frames_useful,
+        )
+
+    def _sum(self, paths: Mapping[str, str], labels: Labels) -> _Done:
+        """Statistics of utterances, some at a time: while one lot is computed, the next is loaded.
+
+        Two shards at once would take twice the memory: the second waits.
+        """
+        done, sums = _Done({}, [], []), LayerSums(labels.settings, self._device)
+        names, row = list(paths), {name: i for i, name in enumerate(paths)}
+        lots = [names[i : i + LOT] for i in range(0, len(names), LOT)]
+        with self._summing, ThreadPoolExecutor(1, "next lot") as ahead:
+            loading = [ahead.submit(self._load, {n: paths[n] for n in lot}) for lot in lots[:1]]
+            for lot in [*lots[1:], []]:
+                ready = loading.pop().result()
+                loading.append(ahead.submit(self._load, {name: paths[name] for name in lot}))
+                read = self._read(*ready)
+                sums.add(read.layers, labels.values[[row[name] for name in read.utterance_ids]])
+                done.count(read)
+            done.layers.update(sums.packed())
+        return done
+
+    def _stored(self, reading: Reading, n_inputs: list[int]) -> dict[str, Stored]:
+        """Of each layer (U, D): the mean over an utterance's inputs, as it is to be written."""
+        stored = {}
+        for layer, values in reading.values.items():
+            if len(values) > len(n_inputs):
+                values = torch.stack([one.mean(dim=0) for one in torch.split(values, n_inputs)])
+            stored[layer] = as_dtype(layer, values.numpy(force=True), self._settings.dtype)
+        return stored
 
 
 def _whole(shard: Shard) -> ShardManifest | None:
@@ -200,15 +307,3 @@ def _report(manifest: ShardManifest, start: float) -> ShardReport:
         frames_useful=0,
         bytes_written=0,
     )
-
-
-def _equal_shapes(features: list[Tensor]) -> list[list[int]]:
-    """Positions in ``features``, in batches of equal shape, in their order."""
-    rows_of_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-    for row, one in enumerate(features):
-        rows_of_shape[tuple(one.shape)].append(row)
-    batches = []
-    for shape, rows in rows_of_shape.items():
-        size = max(1, MAX_BATCH_FRAMES // shape[0])
-        batches += [rows[start : start + size] for start in range(0, len(rows), size)]
-    return batches

@@ -4,26 +4,28 @@ WeSpeaker calls ``torchaudio.compliance.kaldi.fbank`` (80 bins, 25 ms, 10 ms, ha
 default) on the waveform in int16 scale and subtracts the mean over time. The same algorithm is
 computed here by lhotse, which needs no torchaudio.
 
-Legend: N samples, T frames, 80 mel bins.
+Legend: N samples, T frames, F mel bins: 80 unless a network asks for others.
 """
 
 import math
 import re
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import torch
 from lhotse.features.kaldi.layers import Wav2LogFilterBank
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.signal import resample_poly
 from torch import Tensor
+from torch.nn import functional
 
 from jobs.settings import Settings
-from jobs.span import Span, split_span
+from jobs.span import Span, split_span, split_tempo
+from jobs.tempo import stretch
 
 SAMPLE_RATE = 16_000
 """Hz; the only rate that the models know."""
@@ -32,7 +34,7 @@ FRAME_LENGTH = 400
 FRAME_SHIFT = 160
 """Samples from frame to frame: 10 ms."""
 N_BINS = 80
-"""Mel bins."""
+"""Mel bins, where nothing else is said."""
 INT16_SCALE = 32_768.0
 """What a sample of 1.0 becomes: the features are those of 16-bit integers."""
 
@@ -41,6 +43,9 @@ _CUT_WAV = re.compile(r"^data : (?!4294967295)(\d+) \(should be (\d+)\)$", re.MU
 2³² − 1 is what a writer to a pipe puts there, and promises nothing."""
 _UNKNOWN_LENGTH = 2**63 - 1
 """libsndfile's frame count where the header has none."""
+_LOUDEST = 1e6
+"""A sample of a float file at most, 1 being full scale; the power of far larger ones has no place
+in float32, and the features would not be numbers."""
 _BLOCK = 1 << 20
 """Samples a channel decoded at once."""
 _RATES = (4_000, 384_000)
@@ -53,7 +58,31 @@ class FeatureSettings(Settings):
     """What changes the features."""
 
     max_frames: Annotated[int, Field(ge=1)] | None = None
-    """Only the first so many frames are used, cut off before the mean is taken; None: all."""
+    """Frames that a network is given at most, cut out before the mean is taken; None: all."""
+    crop: Literal["start", "centre", "windows"] = "start"
+    """Which frames of a longer utterance: the first; the middle ones; or all, in windows of
+    ``max_frames`` (see `pieces`), over which the pooled activations are averaged."""
+    pad_to: Annotated[int, Field(ge=1)] | None = None
+    """Fewer frames than these are followed by frames of zeros, after the mean is taken. The network
+    sees them as if they were speech, in any batch: it is for reproducing studies that padded."""
+
+    @model_validator(mode="after")
+    def _crop_to_something(self) -> "FeatureSettings":
+        if self.crop != "start" and self.max_frames is None:
+            raise ValueError(
+                f"crop: {self.crop} needs the number of frames: add max_frames, or remove crop"
+            )
+        return self
+
+    def identity(self) -> dict[str, object]:
+        """As of all settings; but what is left at its default changes no id that there was before
+        it could be set."""
+        unused = {
+            name
+            for name, off in (("crop", "start"), ("pad_to", None))
+            if getattr(self, name) == off
+        }
+        return self.model_dump(mode="json", exclude=unused)
 
 
 class AudioError(ValueError):
@@ -95,7 +124,8 @@ def resampled_length(n_samples: int, sample_rate: int) -> int:
 def load_audio(path: Path | str) -> FloatArray:
     """Decode a file, or a piece of one (see `jobs.span`), to one channel at 16 kHz.
 
-    Several channels are averaged; other rates are resampled (``scipy.signal.resample_poly``).
+    Several channels are averaged; other rates are resampled (``scipy.signal.resample_poly``). A
+    path with a tempo is stretched at the end (`jobs.tempo.stretch`).
 
     Returns:
         (N,) in int16 scale: mono 16-bit PCM at 16 kHz comes out as its integers, exactly; 24-bit
@@ -104,8 +134,25 @@ def load_audio(path: Path | str) -> FloatArray:
     Raises:
         AudioError: empty, not audio, truncated, silent, or too short for one frame.
         AudioUnavailable: missing, or not readable by the system.
+        jobs.tempo.TempoUnavailable: it asks for a tempo, and the library for it is not installed.
     """
+    _, factor = split_tempo(path)
     path, span = split_span(path)
+    wave = _load(path, span)
+    return wave if factor is None else _at_tempo(wave, factor)
+
+
+def _at_tempo(wave: FloatArray, factor: float) -> FloatArray:
+    changed = stretch(wave, factor)
+    if len(changed) < FRAME_LENGTH:
+        raise AudioError(
+            f"too short: expected at least {FRAME_LENGTH} samples (one frame) at {factor} times "
+            f"its rate, found {len(changed)}"
+        )
+    return changed
+
+
+def _load(path: Path, span: Span | None) -> FloatArray:
     try:
         return _decode(path, span)
     except AudioError:
@@ -152,6 +199,11 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
         raise AudioError(f"truncated: the header says {expected} samples, found {len(wave)}")
     if not np.isfinite(wave).all():
         raise AudioError("not finite: the samples hold NaN or infinity")
+    peak = float(np.abs(wave).max())
+    if peak > _LOUDEST:
+        raise AudioError(
+            f"damaged: expected samples of about ±1, or ±32768, found one of {peak:.3g}"
+        )
     if not wave.any():
         raise AudioError("silent: every sample is zero")
     # A power of two: exact, and so 16-bit PCM is back to its integers.
@@ -194,7 +246,8 @@ def _read(file: soundfile.SoundFile, n_samples: int) -> FloatArray:
     blocks = [np.zeros(0, dtype=np.float32)]
     left = n_samples
     while len(block := file.read(min(left, _BLOCK), dtype="float32", always_2d=True)):
-        blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+        with np.errstate(over="ignore", invalid="ignore"):  # of damaged float files; found below
+            blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
         left -= len(block)
     return np.concatenate(blocks)
 
@@ -212,10 +265,47 @@ def n_frames(n_samples: int, max_frames: int | None = None) -> int:
     return frames if max_frames is None else min(frames, max_frames)
 
 
-class Fbank:
-    """Log-mel filterbank of one waveform, on the CPU in float32."""
+def pieces(wave: FloatArray, settings: FeatureSettings) -> list[FloatArray]:
+    """What networks are given of an utterance, one piece after the other: by ``crop``, `n_frames`
+    frames each, ``max_frames`` at most.
 
-    def __init__(self, settings: FeatureSettings | None = None) -> None:
+    Windows follow one another from the start. The rest, if there is one, is not left out and not
+    short: the last window ends where the utterance does, and overlaps the one before it.
+
+    Args:
+        wave: (N,).
+        settings: by ``max_frames`` and ``crop``.
+
+    Returns:
+        Views of ``wave``; itself if it has no more than ``max_frames`` frames.
+    """
+    frames, most = n_frames(len(wave)), settings.max_frames
+    if most is None or frames <= most:
+        return [wave]
+    starts = {
+        "start": [0],
+        "centre": [(frames - most) // 2],
+        "windows": [*range(0, frames - most, most), frames - most],
+    }[settings.crop]
+    length = FRAME_LENGTH + (most - 1) * FRAME_SHIFT
+    return [wave[start * FRAME_SHIFT :][:length] for start in starts]
+
+
+def cropped(wave: FloatArray, settings: FeatureSettings) -> FloatArray:
+    """The piece of an utterance that a front end takes: the only one, or, where there are windows,
+    whatever it is given: it is given one after the other."""
+    return wave if settings.crop == "windows" else pieces(wave, settings)[0]
+
+
+class Fbank:
+    """Log-mel filterbank of one waveform, on the CPU in float32.
+
+    Args:
+        settings: by default those of `FeatureSettings`.
+        n_bins: mel bins, as many as the network takes.
+    """
+
+    def __init__(self, settings: FeatureSettings | None = None, n_bins: int = N_BINS) -> None:
         self.settings = settings or FeatureSettings()
         with warnings.catch_warnings():
             # Frames that do not fit are dropped on purpose: WeSpeaker drops them.
@@ -230,7 +320,7 @@ class Fbank:
                 snip_edges=True,
                 low_freq=20.0,
                 high_freq=0.0,
-                num_filters=N_BINS,
+                num_filters=n_bins,
             )
 
     def __call__(self, wave: FloatArray) -> Tensor:
@@ -240,17 +330,19 @@ class Fbank:
             wave: (N,) in int16 scale.
 
         Returns:
-            (T, 80) float32, log-mel minus its mean over time.
+            (T, n_bins) float32, log-mel minus its mean over time; zeros follow up to ``pad_to``.
 
         Raises:
             AudioError: shorter than one frame.
         """
         features_TF = self.uncentred(wave)
-        return features_TF - features_TF.mean(dim=0)
+        missing = max(0, (self.settings.pad_to or 0) - len(features_TF))
+        return functional.pad(features_TF - features_TF.mean(dim=0), (0, 0, 0, missing))
 
     def uncentred(self, wave: FloatArray) -> Tensor:
-        """The same as calling it, (T, 80), but with the mean over time left in."""
-        frames = n_frames(len(wave), self.settings.max_frames)
+        """The same as calling it, (T, n_bins), but with the mean left in, and nothing padded."""
+        wave = cropped(wave, self.settings)
+        frames = n_frames(len(wave))
         if frames == 0:
             raise AudioError(
                 f"too short: expected at least {FRAME_LENGTH} samples (one frame), "

@@ -4,6 +4,7 @@ What has come lies in ``NAME.part``; a later call goes on there (HTTP Range, RFC
 The name itself appears last, when size and checksum are right.
 """
 
+import base64
 import hashlib
 import http.client
 import json
@@ -15,8 +16,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from jobs.files import write_text
+from jobs.secrets import without_secrets
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there, and the bytes of the whole where that is known."""
@@ -28,6 +31,9 @@ _LONGEST_WAIT = 30.0
 
 class FetchError(RuntimeError):
     """Something could not be fetched; the message says why and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class _Interrupted(Exception):  # noqa: N818 - a state of the line, tried again
@@ -188,7 +194,7 @@ def _open(url: str, part: _Part, timeout: float) -> Any:
         headers["Range"] = f"bytes={part.size}-"
         if part.validator:
             headers["If-Range"] = part.validator
-    request = urllib.request.Request(url, headers=headers)
+    request = _request(url, headers)
     try:
         return urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -204,6 +210,18 @@ def _open(url: str, part: _Part, timeout: float) -> Any:
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise _Interrupted(str(error) or type(error).__name__) from error
+
+
+def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
+    """User and password of the address as a header, which urllib does not make of them; it is not
+    passed on to where a server redirects to (RFC 7617)."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
+    if at:
+        encoded = base64.b64encode(unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    return request
 
 
 def _read(response: Any) -> bytes:

@@ -1,14 +1,19 @@
 """Files that are either whole or absent, whatever dies while they are written."""
 
+import errno
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_BLOCK = 1 << 16
 _SLUG_LENGTH = 80
 """A file name has 255 bytes at most; two slugs, an id and the suffix of a temporary file fit."""
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk without room, or of a user without any more of it."""
 
 
 @contextmanager
@@ -47,16 +52,37 @@ def cut_torn_line(path: Path) -> int:
     if not path.exists():
         return 0
     with path.open("r+b") as file:
-        data = file.read()
-        whole = data.rfind(b"\n") + 1
-        file.truncate(whole)
-    return len(data) - whole
+        size = whole = file.seek(0, os.SEEK_END)
+        while whole:  # backwards, block by block: the file may be larger than memory
+            start = max(0, whole - _BLOCK)
+            file.seek(start)
+            newline = file.read(whole - start).rfind(b"\n")
+            whole = start if newline < 0 else start + newline + 1
+            if newline >= 0:
+                break
+        if whole < size:
+            file.truncate(whole)
+    return size - whole
 
 
 def slug(name: str) -> str:
     """``name`` as a part of a file name: letters, digits, ``.``, ``_`` and ``-``, at most 80 of
     them, never empty or hidden."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_SLUG_LENGTH].strip(".-") or "unnamed"
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """A file name for each of ``names``, no two alike, not even where case does not count."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem, number = slug(name), 2
+        while stem.lower() in taken:
+            stem = f"{slug(name)}-{number}"
+            number += 1
+        taken.add(stem.lower())
+        found[name] = stem
+    return found
 
 
 def _sync_folder(folder: Path) -> None:

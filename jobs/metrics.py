@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from jobs.intervals import NO_INTERVAL, leave_one_out, widened_interval, widening
+
 FloatArray = npt.NDArray[np.float64]
 
 CONSTANT = 1e-6
@@ -88,7 +90,8 @@ def bootstrap_intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile intervals of ``r2``, ``mse``, ``mae`` and ``pearson`` over resampled speakers.
+    """Intervals of ``r2``, ``mse``, ``mae`` and ``pearson``: percentiles over resampled speakers,
+    moved outward as few and unequal speakers need (`jobs.intervals`).
 
     Speakers are drawn with replacement from all test speakers, each with all its utterances, since
     utterances of one speaker are alike. Every call with the same speakers and seed draws the same
@@ -107,14 +110,21 @@ def bootstrap_intervals(
     """
     speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
     if len(speakers) < 2:
-        return dict.fromkeys(("r2", "mse", "mae", "pearson"), (float("nan"), float("nan")))
-    weights = resample_weights(len(speakers), resamples, seed)
+        return dict.fromkeys(("r2", "mse", "mae", "pearson"), NO_INTERVAL)
     position = {name: i for i, name in enumerate(speakers)}
-    per_run = [_resampled_scores(run, weights, position) for run in runs]
-    tails = [(1 - level) / 2, (1 + level) / 2]
+    drawn, left_out = (
+        _scores_of(runs, weights, position)
+        for weights in (
+            resample_weights(len(speakers), resamples, seed),
+            leave_one_out(len(speakers)),
+        )
+    )
+    sizes = np.zeros(len(speakers))
+    for sums in runs[0]:
+        sizes[[position[name] for name in sums.speakers]] += sums.values[:, SUMS.index("n")]
     return {
-        name: _percentiles(np.mean([scores[name] for scores in per_run], axis=0), tails)
-        for name in per_run[0]
+        name: widened_interval(values, widening(values, left_out[name]), sizes, level)
+        for name, values in drawn.items()
     }
 
 
@@ -126,10 +136,18 @@ def resample_weights(n_speakers: int, resamples: int, seed: int) -> FloatArray:
     return drawn.astype(np.float64)
 
 
+def _scores_of(
+    runs: Sequence[Sequence[SpeakerSums]], weights: FloatArray, position: dict[str, int]
+) -> dict[str, FloatArray]:
+    """Scores of every row of ``weights``, averaged over seeds."""
+    per_run = [_resampled_scores(run, weights, position) for run in runs]
+    return {name: np.mean([scores[name] for scores in per_run], axis=0) for name in per_run[0]}
+
+
 def _resampled_scores(
     run: Sequence[SpeakerSums], weights: FloatArray, position: dict[str, int]
 ) -> dict[str, FloatArray]:
-    """(R,) scores of one seed: a fold's sums are weighted by how often its speakers were drawn."""
+    """(R,) scores of one seed: a fold's sums are weighted by how often its speakers count."""
     folds = []
     correlations = []
     for sums in run:
@@ -162,14 +180,6 @@ def _weighted_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
     """(F, R) → (R,) over folds, leaving out what is not defined."""
     weights = np.where(np.isnan(values), 0, weights)
     return np.asarray(np.nansum(values * weights, axis=0) / weights.sum(axis=0))
-
-
-def _percentiles(values: FloatArray, tails: list[float]) -> tuple[float, float]:
-    defined = values[~np.isnan(values)]
-    if defined.size == 0:
-        return float("nan"), float("nan")
-    low, high = np.quantile(defined, tails)
-    return float(low), float(high)
 
 
 def _size(values: FloatArray) -> float:

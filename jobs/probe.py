@@ -6,22 +6,23 @@ U rows of the utterance table, D width of the layer, K cells that one fit serves
 import hashlib
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from jobs import metrics
-from jobs.corpus.table import read_table
+from jobs import classification, metrics
+from jobs.counterfactual import Counterfactual, Stretched, is_asked, key
+from jobs.gram_probe import GramSets
+from jobs.layer_data import LayerData, only, read_layer_data
 from jobs.metrics import FloatArray
+from jobs.place import Place
 from jobs.predictions import CellPredictions, write_predictions
-from jobs.probes import PROBES, ProbeResult, ProbeSettings
-from jobs.protocol import Fold, IntArray, ProtocolSettings, StrArray, group_labels, make_folds
-from jobs.store import read_layer
+from jobs.probes import PROBES, ProbeResult, ProbeSettings, Weights
+from jobs.protocol import Fold, ProtocolSettings, StrArray
+from jobs.saved_probes import ProbeCard, Saving, save_probe
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Cell:
     fold: int
     """Counted from 0."""
     control: str
-    """``none``, or ``shuffled``: the target permuted within each part of the fold."""
+    """``none``; ``shuffled``: the target permuted within each part of the fold; or ``speaker``: a
+    random value per speaker. See ``control_target``."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,24 @@ class ProbeJob:
 
     model: str
     layer: str
-    activations: tuple[tuple[Path, int], ...]
+    activations: tuple[tuple[Place, int], ...]
     """(folder, number of shards) of every activation set that holds the table's utterances."""
-    table: Path
+    table: Place
     """The utterance table with target columns."""
     probes: dict[str, ProbeSettings]
     protocol: ProtocolSettings
     cells: tuple[Cell, ...]
-    predictions: Path
+    predictions: Place
     """The ``.npz`` that the cells' predictions are written to."""
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Target → names of its classes, sorted; targets that are numbers are not in it."""
+    sums: GramSets | None = None
+    """Statistics that stand for the training and validation parts; None: ``activations`` has
+    them."""
+    saving: Saving | None = None
+    """Where fitted probes are kept, those of controls left out; None: nowhere."""
+    stretched: Stretched | None = None
+    """Tested utterances at other rates, that fitted probes are given as well; None: none are."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +81,24 @@ class CellResult:
     n_test: int
     """Utterances, without those that extraction skipped or that have no value of the target."""
     scores: dict[str, float | None]
-    """``jobs.metrics.score``; None where a score is not defined. Empty where the cell failed."""
+    """``jobs.metrics.score``, of classes ``jobs.classification.score_classes``; None where a score
+    is not defined. Empty where the cell failed."""
     details: dict[str, float]
     """What the probe chose on the way: alpha, epochs, …"""
     seconds: float
     """Its share of the time of the fit that served it."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """All that is known of one cell once it was worked on."""
+
+    cell: Cell
+    result: CellResult
+    predictions: CellPredictions | None = None
+    """None where the cell failed."""
+    weights: Weights | None = None
+    """None where the cell failed, or its probe has none to give."""
 
 
 def probe_layer(job: ProbeJob) -> list[CellResult]:
@@ -82,89 +106,113 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
 
     A probe that raises fails the cells it served, with the reason; the others go on. Activations,
     predictions or scores that are not finite fail their cells: a number is never made of them. An
-    utterance whose target is not finite is left out of that target's cells.
+    utterance that has no value of a target is left out of that target's cells. Probes are given a
+    class as its position in ``job.classes``.
 
     Raises:
         jobs.store.CorruptShard: an activation shard is damaged and has to be extracted again.
         ValueError: activations, table and protocol do not fit together.
     """
-    layer = _read(job)
-    refusal = layer.non_finite(job.layer)
+    data = read_layer_data(
+        job.table, job.activations, job.layer, job.protocol, job.classes, job.sums
+    )
+    layer, refusal = _Fits(data), data.non_finite(job.layer)
+    heard = None if job.stretched is None else Counterfactual(job.stretched, job.layer, data)
     results: dict[str, CellResult] = {}
     predictions: dict[str, CellPredictions] = {}
+    of_stretched: dict[str, CellPredictions] = {}
     for cells in layer.by_fit(job.cells):
         if refusal:
             results |= {cell.cell_id: layer.failed(cell, refusal) for cell in cells}
             continue
-        for result, predicted in layer.fit(job.probes[cells[0].probe], cells):
-            results[result.cell_id] = result
-            if predicted is not None:
-                predictions[result.cell_id] = predicted
+        for outcome in layer.fit(job.probes[cells[0].probe], cells):
+            results[outcome.cell.cell_id] = outcome.result
+            if outcome.predictions is not None:
+                predictions[outcome.cell.cell_id] = outcome.predictions
+            if heard is not None:
+                of_stretched |= _predict_stretched(job, heard, outcome, data)
+            _save(job, outcome, data.X.shape[1])
     write_predictions(job.predictions, predictions)
+    if job.stretched is not None:
+        write_predictions(job.stretched.predictions, of_stretched)
     return [results[cell.cell_id] for cell in job.cells]
 
 
-def control_target(values: FloatArray, fold: Fold, cell: Cell) -> FloatArray:
-    """(U,) the target that ``cell`` is fitted to and scored on.
+def control_target(values: FloatArray, fold: Fold, cell: Cell, speakers: StrArray) -> FloatArray:
+    """(U,) the target that ``cell`` is fitted to and scored on, NaN where ``values`` (U,) are.
 
-    For the control ``shuffled``, ``values`` (U,) are permuted within each part of ``fold`` by a
+    For the control ``shuffled``, ``values`` are permuted within each part of ``fold`` by a
     generator seeded from (seed, target, fold) alone, so that every layer and model, and every probe
-    with the same seed, meets the same permutation.
+    with the same seed, meets the same permutation. For the control ``speaker``, all utterances of a
+    speaker have one value, that of an utterance of anybody's, drawn with (seed, target, speaker):
+    where no speaker is both trained and tested on, nobody can predict it.
     """
     if cell.control == "none":
         return values
+    if cell.control == "speaker":
+        known = np.sort(values[np.isfinite(values)])
+        drawn = {
+            name: known[_generator(cell.seed, cell.target, name).integers(len(known))]
+            for name in np.unique(speakers)
+        }
+        of_speaker = np.array([drawn[name] for name in speakers], dtype=np.float64)
+        return np.where(np.isfinite(values), of_speaker, np.nan)
     if cell.control != "shuffled":
-        raise ValueError(f"unknown control {cell.control!r}: expected 'none' or 'shuffled'")
-    name = f"{cell.seed}/{cell.target}/{cell.fold}"
-    digest = hashlib.sha256(name.encode()).digest()
-    generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+        raise ValueError(
+            f"unknown control {cell.control!r}: expected 'none', 'shuffled' or 'speaker'"
+        )
+    generator = _generator(cell.seed, cell.target, cell.fold)
     shuffled = values.copy()
     for rows in (fold.train, fold.validation, fold.test):
         shuffled[rows] = values[generator.permutation(rows)]
     return shuffled
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """One layer's activations beside the table, with the folds of the whole table."""
+def _generator(*of: object) -> np.random.Generator:
+    digest = hashlib.sha256("/".join(map(str, of)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
-    table: pd.DataFrame
-    X: npt.NDArray[np.float32]
-    """(U, D), NaN where extraction skipped the utterance."""
-    present: npt.NDArray[np.bool_]
-    """(U,) whether there are activations."""
-    groups: StrArray
-    """(U,) what the protocol keeps together."""
-    folds: list[Fold]
+
+@dataclass(frozen=True)
+class _Fits:
+    """Cells of one layer, fitted and scored."""
+
+    data: LayerData
 
     def by_fit(self, cells: Sequence[Cell]) -> list[list[Cell]]:
-        """The cells that one call of a probe serves: those of one probe, fold and set of rows."""
-        fits: dict[tuple[str, int, bytes], list[Cell]] = {}
+        """The cells that one call of a probe serves: of one probe, fold, kind and set of rows."""
+        fits: dict[tuple[str, int, str, bytes], list[Cell]] = {}
         for cell in cells:
-            key = (cell.probe, cell.fold, self._has_value(cell.target).tobytes())
+            rows = self.data.has_value(cell.target).tobytes()
+            key = (cell.probe, cell.fold, self.data.kind(cell.target), rows)
             fits.setdefault(key, []).append(cell)
         return list(fits.values())
 
-    def fit(
-        self, settings: ProbeSettings, cells: Sequence[Cell]
-    ) -> Iterator[tuple[CellResult, CellPredictions | None]]:
+    def fit(self, settings: ProbeSettings, cells: Sequence[Cell]) -> Iterator[_Outcome]:
         """Serve all ``cells``, which are of one fit, by one call of the probe."""
         start = time.perf_counter()
-        rows = self._rows(cells[0])
+        rows = self.data.usable(cells[0].target, cells[0].fold)
         columns: dict[Cell, FloatArray] = {}
         for cell in cells:
             try:
                 columns[cell] = self._target(cell, rows)
             except ValueError as error:
-                yield self.failed(cell, str(error)), None
+                yield _Outcome(cell, self.failed(cell, str(error)))
         if not columns:
             return
         Y, seeds = np.stack(list(columns.values()), axis=1), [cell.seed for cell in columns]
         try:
-            outcome = PROBES[settings.kind](settings, self.X, Y, rows, self.groups, seeds)
+            if self.data.moments is None:
+                fit = PROBES[settings.kind].fit(self.data.kind(cells[0].target))
+                outcome = fit(settings, self.data.X, Y, rows, self.data.groups, seeds)
+            else:
+                pairs = [(cell.target, cell.control) for cell in columns]
+                tested = self.data.X[np.searchsorted(self.data.rows, rows.test)]
+                outcome = self.data.moments.fit_predict(settings, pairs, Y[rows.train], tested)
         except Exception as error:  # noqa: BLE001 - whatever a probe raises is its cells' result
             seconds = (time.perf_counter() - start) / len(columns)
-            yield from ((self.failed(cell, _last_line(error), seconds), None) for cell in columns)
+            reason = _last_line(error)
+            yield from (_Outcome(cell, self.failed(cell, reason, seconds)) for cell in columns)
             return
         seconds = (time.perf_counter() - start) / len(columns)
         for k, cell in enumerate(columns):
@@ -172,24 +220,12 @@ class _Layer:
 
     def failed(self, cell: Cell, error: str, seconds: float = 0.0) -> CellResult:
         """The result of a cell that could not be computed."""
-        rows = self._rows(cell)
+        rows = self.data.usable(cell.target, cell.fold)
         n_train, n_test = len(rows.train), len(rows.test)
         return CellResult(cell.cell_id, "failed", error, n_train, n_test, {}, {}, seconds)
 
-    def non_finite(self, name: str) -> str | None:
-        """Which activations are not finite, for a human; None if all are."""
-        wrong = ~np.isfinite(self.X) & self.present[:, None]
-        utterances = np.flatnonzero(wrong.any(axis=1))
-        if not utterances.size:
-            return None
-        return (
-            f"activations of {name}: {wrong.sum()} values in {utterances.size} of "
-            f"{self.present.sum()} utterances are not finite ({self._first_names(utterances)}): "
-            "extract them again in float32, or leave these utterances out of the corpus"
-        )
-
     def _target(self, cell: Cell, rows: Fold) -> FloatArray:
-        if cell.target not in self.table.columns:
+        if cell.target not in self.data.table.columns:
             raise ValueError(f"the utterance table has no target {cell.target!r}")
         if len(rows.train) < 2 or len(rows.test) < 1:
             raise ValueError(
@@ -199,28 +235,34 @@ class _Layer:
             )
         # Utterances without activations take part in the permutation: it is the same for all models
         # and layers.
-        fold = _only(self._has_value(cell.target), self.folds[cell.fold])
-        return control_target(self.table[cell.target].to_numpy(dtype=np.float64), fold, cell)
+        fold = only(self.data.has_value(cell.target), self.data.folds[cell.fold])
+        values = self.data.table[cell.target].to_numpy(dtype=np.float64)
+        speakers = self.data.table["speaker_id"].to_numpy(dtype=np.str_)
+        return control_target(values, fold, cell, speakers)
 
     def _scored(
         self, cell: Cell, y: FloatArray, rows: Fold, outcome: ProbeResult, k: int, seconds: float
-    ) -> tuple[CellResult, CellPredictions | None]:
+    ) -> _Outcome:
         """Score column ``k`` of ``outcome`` against the target ``y`` (U,)."""
         predicted = outcome.predictions[:, k]
         storable = np.abs(predicted) < np.finfo(np.float32).max  # False for NaN
         if not storable.all():
             error = f"{(~storable).sum()} of {len(predicted)} predictions are not finite"
-            return self.failed(cell, f"{error}: the probe diverged", seconds), None
-        train_mean = float(y[rows.train].mean())
-        speakers = self.table["speaker_id"].to_numpy(dtype=np.str_)[rows.test]
-        scores = metrics.score(y[rows.test], predicted, train_mean, speakers)
+            return _Outcome(cell, self.failed(cell, f"{error}: the probe diverged", seconds))
+        speakers = self.data.table["speaker_id"].to_numpy(dtype=np.str_)[rows.test]
+        if self.data.kind(cell.target) == "classification":
+            baseline = classification.majority_class(y[rows.train])
+            scores = classification.score_classes(y[rows.test], predicted, baseline)
+        else:
+            baseline = float(y[rows.train].mean())
+            scores = metrics.score(y[rows.test], predicted, baseline, speakers)
         unsound = [n for n, value in scores.items() if value is not None and not np.isfinite(value)]
         if unsound:
-            return self.failed(cell, f"not finite: {', '.join(unsound)}", seconds), None
-        names = self.table["utterance_id"].to_numpy(dtype=np.str_)[rows.test]
+            return _Outcome(cell, self.failed(cell, f"not finite: {', '.join(unsound)}", seconds))
+        names = self.data.table["utterance_id"].to_numpy(dtype=np.str_)[rows.test]
         stored = CellPredictions(
             fold=cell.fold,
-            train_mean=train_mean,
+            train_mean=baseline,
             utterance_id=names,
             y_true=y[rows.test].astype(np.float32),
             y_pred=predicted.astype(np.float32),
@@ -228,64 +270,45 @@ class _Layer:
         n_train, n_test = len(rows.train), len(rows.test)
         details = outcome.details[k]
         done = CellResult(cell.cell_id, "done", None, n_train, n_test, scores, details, seconds)
-        return done, stored
-
-    def _rows(self, cell: Cell) -> Fold:
-        """Its fold without the utterances that lack activations or a value of the target."""
-        return _only(self.present & self._has_value(cell.target), self.folds[cell.fold])
-
-    def _has_value(self, target: str) -> npt.NDArray[np.bool_]:
-        """(U,) whether the target is finite; all False for a target that is not there."""
-        if target not in self.table.columns:
-            return np.zeros(len(self.table), dtype=bool)
-        values: FloatArray = self.table[target].to_numpy(dtype=np.float64)
-        return np.isfinite(values)
-
-    def _first_names(self, rows: IntArray) -> str:
-        names = self.table["utterance_id"].iloc[rows].tolist()
-        return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        return _Outcome(cell, done, stored, outcome.weights[k] if outcome.weights else None)
 
 
-def _read(job: ProbeJob) -> _Layer:
-    """The layer's activations in the order of the table.
-
-    Folds are made of the whole table, so that they do not depend on what a model could not read.
-    """
-    table = read_table(job.table)
-    order = pd.Index(table["utterance_id"])
-    if not order.is_unique:
-        raise ValueError(f"{job.table} names utterances twice: expected unique utterance ids")
-    X: npt.NDArray[np.float32] | None = None
-    present = np.zeros(len(table), dtype=bool)
-    for folder, n_shards in job.activations:
-        names, values = read_layer(folder, n_shards, job.layer)
-        if not names:
-            continue
-        if X is None:
-            X = np.full((len(table), values.shape[1]), np.nan, dtype=np.float32)
-        elif X.shape[1] != values.shape[1]:
-            raise ValueError(
-                f"{folder} holds {values.shape[1]} values an utterance for {job.layer}, the sets "
-                f"before it {X.shape[1]}: they are not of one model and pooling"
-            )
-        rows: IntArray = order.get_indexer(pd.Index(names))
-        known = rows >= 0
-        if present[rows[known]].any() or len(set(names)) < len(names):
-            raise ValueError(f"{folder} holds utterances a second time, for {job.layer}")
-        X[rows[known]] = values[known]
-        present[rows[known]] = True
-    if X is None or not present.any():
-        raise ValueError(f"no utterance of {job.table} has activations for {job.layer}")
-    groups = group_labels(job.protocol, table)
-    return _Layer(table, X, present, groups, make_folds(job.protocol, table))
+def _predict_stretched(
+    job: ProbeJob, heard: Counterfactual, outcome: _Outcome, data: LayerData
+) -> dict[str, CellPredictions]:
+    """What the fitted probe predicts at other rates, by the keys of `jobs.counterfactual`."""
+    cell, settings, recorded = outcome.cell, job.probes[outcome.cell.probe], outcome.predictions
+    targets = job.stretched.targets if job.stretched else ()
+    if recorded is None or not is_asked(targets, cell.target, cell.control, settings):
+        return {}
+    tested = data.usable(cell.target, cell.fold).test
+    told = heard.predict(cell.target, settings, outcome.weights or {}, tested, recorded)
+    return {key(cell.cell_id, factor): predictions for factor, predictions in told}
 
 
-def _only(usable: npt.NDArray[np.bool_], fold: Fold) -> Fold:
-    """The rows of ``fold`` for which ``usable`` (U,) is true."""
-    train, validation, test = (
-        rows[usable[rows]] for rows in (fold.train, fold.validation, fold.test)
+def _save(job: ProbeJob, outcome: _Outcome, width: int) -> None:
+    """Keep the fitted probe, if it is to be kept."""
+    cell, weights = outcome.cell, outcome.weights
+    if job.saving is None or not weights or cell.control != "none":
+        return
+    card = ProbeCard(
+        cell_id=cell.cell_id,
+        model=job.model,
+        extract=job.saving.extract,
+        model_digest=job.saving.model_digest,
+        layer=job.layer,
+        width=width,
+        target=cell.target,
+        unit=job.saving.units.get(cell.target, ""),
+        classes=job.classes.get(cell.target, ()),
+        probe_name=cell.probe,
+        probe=job.probes[cell.probe],
+        seed=cell.seed,
+        fold=cell.fold,
+        n_train=outcome.result.n_train,
+        scores=outcome.result.scores,
     )
-    return Fold(train, validation, test)
+    save_probe(job.saving.folder, card, weights)
 
 
 def _last_line(error: BaseException) -> str:

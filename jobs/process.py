@@ -1,7 +1,12 @@
-"""What a process that works sets for itself: threads, and what becomes of freed memory."""
+"""What a process that works sets for itself: threads, freed memory, how long a job may take."""
 
 import ctypes
+import faulthandler
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -30,3 +35,42 @@ def keep_freed_memory() -> None:
         glibc = ctypes.CDLL(None)
         glibc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         glibc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+
+
+class TimeLimit:
+    """Ends this process, with every thread's traceback in its log, when a job takes too long.
+
+    What hangs may hold the interpreter, and no thread of Python would notice: faulthandler's
+    watchdog is one of C. It has one deadline; of jobs at one time the first one's counts.
+
+    Args:
+        seconds: a job may take; None: any time.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._deadlines: list[float] = []
+        self._lock = Lock()
+
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """The length of a job."""
+        if self._seconds is None:
+            yield
+            return
+        deadline = time.monotonic() + self._seconds
+        with self._lock:
+            self._deadlines.append(deadline)
+            self._arm()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deadlines.remove(deadline)
+                self._arm()
+
+    def _arm(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        if self._deadlines:
+            left = max(min(self._deadlines) - time.monotonic(), 0.001)
+            faulthandler.dump_traceback_later(left, exit=True, file=sys.__stderr__ or 2)

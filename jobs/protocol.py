@@ -1,4 +1,4 @@
-"""Which utterances train, choose and test a probe: always split by speaker, always checked."""
+"""Which utterances train, choose and test a probe: split by speaker if the spec says no other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +55,13 @@ class KFoldProtocol(Settings):
     """Number of folds; with two there is no validation part and inner folds are used."""
     group: str = "speaker_id"
     """Column of the utterance table whose values stay together."""
+    allow_speaker_overlap: bool = False
+    """Accept a speaker in two folds, as a target that is the speaker itself needs it; a probe that
+    only knows the speaker then scores well."""
+
+    def identity(self) -> dict[str, object]:
+        """What changes the folds: a permission does not."""
+        return self.model_dump(mode="json", exclude={"allow_speaker_overlap"})
 
 
 ProtocolSettings = Annotated[SplitsProtocol | KFoldProtocol, Field(discriminator="kind")]
@@ -139,9 +146,7 @@ def _splits_fold(settings: SplitsProtocol, table: pd.DataFrame) -> Fold:
 
 
 def _kfold_folds(settings: KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
-    groups = group_labels(settings, table)
-    splitter = GroupKFold(n_splits=settings.folds)
-    parts = [np.asarray(test) for _, test in splitter.split(groups, groups=groups)]
+    parts = _kfold_parts(settings, table)
     folds = []
     for i, test in enumerate(parts):
         has_validation = settings.folds >= 3
@@ -151,6 +156,13 @@ def _kfold_folds(settings: KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
         train = np.setdiff1d(np.arange(len(table)), held_out)
         folds.append(Fold(train=train, validation=validation, test=test))
     return folds
+
+
+def _kfold_parts(settings: KFoldProtocol, table: pd.DataFrame) -> list[IntArray]:
+    """Row positions of the parts, each of which is tested once."""
+    groups = group_labels(settings, table)
+    splitter = GroupKFold(n_splits=settings.folds)
+    return [np.asarray(test) for _, test in splitter.split(groups, groups=groups)]
 
 
 def _splits_problems(settings: SplitsProtocol, table: pd.DataFrame) -> list[str]:
@@ -188,4 +200,22 @@ def _kfold_problems(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
             if n_groups >= 2
             else f"folds need at least 2 values of {settings.group}, but the corpus has {n_groups}"
         ]
-    return []
+    return [] if settings.allow_speaker_overlap else _shared_speakers(settings, table)
+
+
+def _shared_speakers(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
+    """A group that is not the speaker may put a speaker into several folds."""
+    if settings.group == "speaker_id":
+        return []
+    fold = np.empty(len(table), dtype=np.int64)
+    for number, rows in enumerate(_kfold_parts(settings, table)):
+        fold[rows] = number
+    n_folds = pd.Series(fold).groupby(table["speaker_id"].to_numpy()).nunique()
+    shared = n_folds.index[n_folds > 1]
+    if shared.empty:
+        return []
+    return [
+        f"{len(shared)} speakers are in more than one fold (first: {shared[0]}), since "
+        f"{settings.group} does not keep them together: group by speaker_id, or set "
+        "allow_speaker_overlap: true"
+    ]

@@ -1,4 +1,4 @@
-"""From the scores of cells to curves over layers and the table of models."""
+"""From the scores of cells to curves over layers."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,40 +7,50 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobs.metrics import SpeakerSums, bootstrap_intervals, speaker_sums
+from jobs.classification import (
+    CLASS_SCORES,
+    ClassSums,
+    class_intervals,
+    class_sums,
+    pooled_scores,
+)
+from jobs.metrics import FloatArray, SpeakerSums, bootstrap_intervals, speaker_sums
 from jobs.predictions import CellPredictions
-from jobs.selection import Estimate, SpeakerErrors, r2_on_other_speakers, speaker_errors
+from jobs.protocol import StrArray
+from jobs.selection import (
+    Estimate,
+    SpeakerErrors,
+    class_errors,
+    score_on_other_speakers,
+    speaker_errors,
+)
+from jobs.speaker_mean import SPEAKER_MEAN_COLUMNS, speaker_mean_scores
 
 CURVE = ["model", "layer", "layer_index", "target", "probe"]
 """What one point of one curve is: a row of ``layers.csv``."""
 
-POINT_COLUMNS = [*CURVE, "probe_kind", "planned", "planned_control"]
-"""Columns of the list of points; ``planned`` cells with and without the shuffled control."""
+POINT_COLUMNS = [*CURVE, "probe_kind", "target_kind", "planned", "planned_control"]
+"""Columns of the list of points; ``planned`` cells of the target itself and of its controls."""
 
 NAMES = ("model", "target", "probe")
 """The curve that a point is on."""
 
+CLASS_COLUMNS = [f"{score}{end}" for score in CLASS_SCORES for end in ("", "_low", "_high")]
+
 LAYER_COLUMNS = [
     *CURVE,
-    *("probe_kind", "cells", "missing", "missing_control"),
+    *("probe_kind", "target_kind", "cells", "missing", "missing_control"),
     *("n_test", "n_speakers", "seeds", "folds"),
     *("r2", "r2_low", "r2_high", "mse", "mse_low", "mse_high", "mae", "mae_low", "mae_high"),
     *("rmse", "pearson", "pearson_low", "pearson_high", "spearman", "within_speaker"),
-    *("r2_control", "selectivity", "mean_mse", "mean_mae", "gain"),
+    *("r2_control", *CLASS_COLUMNS, "majority_accuracy", "accuracy_control"),
+    *("selectivity", "mean_mse", "mean_mae", "gain"),
+    *("r2_speaker_control", "accuracy_speaker_control", *SPEAKER_MEAN_COLUMNS),
 ]
-"""Columns of ``layers.csv``."""
+"""Columns of ``layers.csv``; of a kind of target that a score is not for, it is NaN."""
 
-MODEL_COLUMNS = [
-    *("model", "target", "probe", "probe_kind", "n_layers", "missing"),
-    *("embedding_mse", "embedding_r2"),
-    *("best_layer", "best_layer_index", "best_mse", "best_r2", "best_r2_low", "best_r2_high"),
-    *("best_r2_honest", "best_r2_honest_low", "best_r2_honest_high"),
-    *("mean_pearson", "mean_mse"),
-]
-"""Columns of ``models.csv``."""
-
-MEAN_PREDICTOR = "mean predictor"
-"""Its name among the models; the name of its probe is empty."""
+CONTROLS = {"shuffled": "control", "speaker": "speaker_control"}
+"""Control → how its columns of ``layers.csv`` end."""
 
 CORRELATIONS = ("pearson", "spearman", "within_speaker")
 ERRORS = ("mse", "mae", "mean_mse", "mean_mae")
@@ -61,7 +71,10 @@ class Curves:
     layers: pd.DataFrame
     """A row a point, ``LAYER_COLUMNS``; NaN where no cell of a point is done (``cells`` is 0)."""
     honest: Mapping[tuple[str, ...], Estimate]
-    """By (model, target, probe): R² of the best layer, on speakers that did not choose it."""
+    """By (model, target, probe): R² or accuracy of the best layer, on speakers that did not choose
+    it."""
+    errors: Mapping[tuple[object, ...], SpeakerErrors]
+    """By ``CURVE``: of every point that has a done cell."""
 
 
 def layer_curves(
@@ -74,10 +87,14 @@ def layer_curves(
     """A row per model × layer × target × probe.
 
     Within a seed, errors are pooled over folds by sums (``r2`` = 1 − Σ SSE / Σ SST, SST about each
-    fold's own training mean) and correlations averaged over folds with weight ``n_test``; seeds are
-    then averaged. A correlation that no fold defines is NaN. ``selectivity`` is ``r2`` minus that
-    of the shuffled control where this is above 0: a control below 0 has learned nothing either, and
-    how far below says only how badly it overfits.
+    fold's own training mean; ``accuracy`` and its like from summed counts) and correlations
+    averaged over folds with weight ``n_test``; seeds are then averaged. A correlation that no fold
+    defines is NaN. ``selectivity`` is ``r2`` minus that of the shuffled control where this is above
+    0: a control below 0 has learned nothing either, and how far below says only how badly it
+    overfits; of classes it is ``accuracy`` minus that of the control. ``gain`` is what is better
+    than knowing nothing: ``mean_mse`` − ``mse``, of classes ``accuracy`` − ``majority_accuracy``.
+    ``…_speaker_control`` is the score on a random value per speaker, which is about 0 where no
+    speaker is trained and tested on; ``speaker_mean_…`` are the scores of `jobs.speaker_mean`.
 
     Args:
         points: ``POINT_COLUMNS``, a row a point that has a finished cell, done or failed.
@@ -89,47 +106,59 @@ def layer_curves(
     Returns:
         Layers sorted by model, layer index, target, probe (in the order of the categories where
         such a column is an ordered categorical, which it stays). ``cells`` of the point are done,
-        ``missing`` and ``missing_control`` are not. ``r2_control`` and ``selectivity`` are NaN
-        where there is no shuffled control.
+        ``missing`` and ``missing_control`` are not. What is told of a control is NaN where there is
+        none of its kind.
     """
     real = dict(_curves(metrics[metrics["control"] == "none"]))
-    control = dict(_curves(metrics[metrics["control"] == "shuffled"]))
+    controls = {
+        column: dict(_curves(metrics[metrics["control"] == control]))
+        for control, column in CONTROLS.items()
+    }
     none = metrics.iloc[:0]
     rows = []
     errors: dict[tuple[object, ...], SpeakerErrors] = {}
     ordered = points.sort_values(["model", "layer_index", "target", "probe"], kind="stable")
     for point in ordered[POINT_COLUMNS].to_dict("records"):
         key = tuple(point[name] for name in CURVE)
-        cells, shuffled = real.get(key, none), control.get(key, none)
-        row = _counts(point, cells, shuffled)
+        cells = real.get(key, none)
+        of_controls = {column: curves.get(key, none) for column, curves in controls.items()}
+        row = _counts(point, cells, sum(map(len, of_controls.values())))
         if len(cells):
-            runs = _runs(cells, read, speakers)
-            errors[key] = speaker_errors(runs)
-            row |= _point(cells) | _intervals(runs, bootstrap)
-        if len(cells) and len(shuffled):
-            row["r2_control"] = _point(shuffled)["r2"]
+            of_classes = point["target_kind"] == "classification"
+            reduce = _classes if of_classes else _numbers
+            scores, errors[key] = reduce(cells, read, speakers, bootstrap)
+            row |= {**_tested(cells), **scores, "n_speakers": len(errors[key].speakers)}
+            row |= _control_scores(of_controls, of_classes)
+            row |= speaker_mean_scores(_test_parts(cells, read, speakers), of_classes)
         rows.append(row)
     layers = _frame(rows, points)
-    return Curves(layers, _honest(layers, errors, bootstrap))
+    return Curves(layers, _honest(layers, errors, bootstrap), errors)
 
 
 def _counts(
-    point: Mapping[Hashable, Any], cells: pd.DataFrame, shuffled: pd.DataFrame
+    point: Mapping[Hashable, Any], cells: pd.DataFrame, n_control: int
 ) -> dict[str, object]:
     """Which point a row is, and how many of its cells are there."""
     lost = {
         "missing": point["planned"] - len(cells),
-        "missing_control": point["planned_control"] - len(shuffled),
+        "missing_control": point["planned_control"] - n_control,
     }
-    return {name: point[name] for name in (*CURVE, "probe_kind")} | {"cells": len(cells)} | lost
+    named = {name: point[name] for name in (*CURVE, "probe_kind", "target_kind")}
+    return named | {"cells": len(cells)} | lost
 
 
 def _frame(rows: Sequence[Mapping[str, object]], points: pd.DataFrame) -> pd.DataFrame:
     layers = pd.DataFrame(rows, columns=LAYER_COLUMNS)
     counted = ["n_test", "n_speakers", "seeds", "folds"]
     layers[counted] = layers[counted].fillna(0).astype(int)
-    layers["selectivity"] = layers["r2"] - layers["r2_control"].clip(lower=0)
-    layers["gain"] = layers["mean_mse"] - layers["mse"]
+    scores = LAYER_COLUMNS[LAYER_COLUMNS.index("r2") :]
+    layers[scores] = layers[scores].astype(np.float64)
+    of_classes = layers["target_kind"] == "classification"
+    selectivity = layers["r2"] - layers["r2_control"].clip(lower=0)
+    of_them = layers["accuracy"] - layers["accuracy_control"]
+    layers["selectivity"] = selectivity.where(~of_classes, of_them)
+    gain = layers["mean_mse"] - layers["mse"]
+    layers["gain"] = gain.where(~of_classes, layers["accuracy"] - layers["majority_accuracy"])
     for name in NAMES:  # the order of the categories is that of rows and legends
         layers[name] = layers[name].astype(points[name].dtype)
     return layers
@@ -145,51 +174,6 @@ def complete(curve: pd.DataFrame) -> pd.DataFrame:
     return scored if whole.empty else whole
 
 
-def model_table(curves: Curves) -> pd.DataFrame:
-    """The comparison table: a row per model × target × probe, the baselines among the models.
-
-    Returns:
-        ``MODEL_COLUMNS``, in the order of ``curves.layers``. The best layer has the lowest MSE, of
-        equal ones the first, among those that lack no cell; ``best_r2`` is the best of many and
-        too good, ``best_r2_honest`` is not (see ``jobs.selection``). ``mean_pearson`` is the mean
-        over layers (of a CCA probe: the held-out canonical correlation). Embedding columns are NaN
-        for a model without that layer. The last row of every target is the mean predictor's.
-    """
-    rows = []
-    layers = curves.layers
-    for key, curve in layers.groupby(list(NAMES), sort=True, observed=True):
-        scored = curve[curve["cells"] > 0]
-        if scored.empty:
-            continue
-        best = complete(curve).sort_values(["mse", "layer_index"]).iloc[0]
-        embedding = scored[scored["layer"] == "embedding"].head(1)
-        honest = curves.honest[tuple(map(str, key))]
-        rows.append(
-            dict(zip(NAMES, key, strict=True))
-            | {
-                "probe_kind": best["probe_kind"],
-                "n_layers": len(scored),
-                "missing": curve["missing"].sum(),
-                "embedding_mse": embedding["mse"].mean(),
-                "embedding_r2": embedding["r2"].mean(),
-                "best_layer": best["layer"],
-                "best_layer_index": best["layer_index"],
-                "best_mse": best["mse"],
-                "best_r2": best["r2"],
-                "best_r2_low": best["r2_low"],
-                "best_r2_high": best["r2_high"],
-                "best_r2_honest": honest.value,
-                "best_r2_honest_low": honest.low,
-                "best_r2_honest_high": honest.high,
-                "mean_pearson": scored["pearson"].mean(),
-                "mean_mse": scored["mean_mse"].mean(),
-            }
-        )
-    by_target = layers[layers["cells"] > 0].groupby("target", sort=False, observed=True)
-    rows += [_mean_predictor(target, curve) for target, curve in by_target]
-    return pd.DataFrame(rows, columns=MODEL_COLUMNS)
-
-
 def _honest(
     layers: pd.DataFrame, errors: Mapping[tuple[object, ...], SpeakerErrors], bootstrap: Bootstrap
 ) -> dict[tuple[str, ...], Estimate]:
@@ -197,29 +181,10 @@ def _honest(
     for key, curve in layers.groupby(list(NAMES), sort=False, observed=True):
         chosen = [errors[row] for row in complete(curve)[CURVE].itertuples(index=False, name=None)]
         if chosen:
-            found[tuple(map(str, key))] = r2_on_other_speakers(
+            found[tuple(map(str, key))] = score_on_other_speakers(
                 chosen, bootstrap.resamples, bootstrap.seed
             )
     return found
-
-
-def _mean_predictor(target: object, curves: pd.DataFrame) -> dict[str, object]:
-    """Its row for ``target``; where models could not read the same files, on the most of them."""
-    mse = curves.sort_values("n_test", kind="stable", ascending=False)["mean_mse"].iloc[0]
-    nothing = dict.fromkeys(MODEL_COLUMNS, float("nan"))
-    return nothing | {
-        "model": MEAN_PREDICTOR,
-        "target": target,
-        "probe": "",
-        "probe_kind": "",
-        "n_layers": 0,
-        "missing": 0,
-        "best_layer": "",
-        "best_mse": mse,
-        "best_r2": 0.0,
-        "best_r2_honest": 0.0,
-        "mean_mse": mse,
-    }
 
 
 def _curves(metrics: pd.DataFrame) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
@@ -229,13 +194,82 @@ def _curves(metrics: pd.DataFrame) -> list[tuple[tuple[object, ...], pd.DataFram
     return list(ordered.groupby(CURVE, sort=False, observed=True))
 
 
+def _tested(cells: pd.DataFrame) -> dict[str, int]:
+    """What the scores of one curve's point rest on."""
+    by_fold = cells.groupby("fold")["n_test"].first()
+    seeds = cells["seed"].nunique()
+    return {"n_test": int(by_fold.sum()), "folds": len(by_fold), "seeds": seeds}
+
+
+def _numbers(
+    cells: pd.DataFrame,
+    read: Callable[[str], CellPredictions],
+    speakers: Mapping[str, str],
+    bootstrap: Bootstrap,
+) -> tuple[dict[str, float], SpeakerErrors]:
+    """The scores of one curve's point, over the folds and seeds of ``cells``."""
+
+    def sums(cell: CellPredictions) -> SpeakerSums:
+        return speaker_sums(*_values(cell), cell.train_mean, _speakers(cell, speakers))
+
+    runs = [[sums(read(name)) for name in folds["cell_id"]] for _, folds in cells.groupby("seed")]
+    scores = _point(cells) | _ends(bootstrap_intervals(runs, bootstrap.resamples, bootstrap.seed))
+    return scores, speaker_errors(runs)
+
+
+def _classes(
+    cells: pd.DataFrame,
+    read: Callable[[str], CellPredictions],
+    speakers: Mapping[str, str],
+    bootstrap: Bootstrap,
+) -> tuple[dict[str, float], SpeakerErrors]:
+    """As ``_numbers``, of a target that is a class."""
+
+    def sums(cell: CellPredictions) -> ClassSums:
+        return class_sums(*_values(cell), _speakers(cell, speakers))
+
+    runs = [[sums(read(name)) for name in folds["cell_id"]] for _, folds in cells.groupby("seed")]
+    ends = _ends(class_intervals(runs, bootstrap.resamples, bootstrap.seed))
+    scores = pooled_scores(runs) | ends
+    scores["majority_accuracy"] = _average(cells, "majority_accuracy")
+    majority = [
+        [read(name).train_mean for name in folds["cell_id"]] for _, folds in cells.groupby("seed")
+    ]
+    return scores, class_errors(runs, majority)
+
+
+def _control_scores(controls: Mapping[str, pd.DataFrame], of_classes: bool) -> dict[str, float]:
+    """By column, of the controls that have cells."""
+    if of_classes:
+        return {
+            f"accuracy_{name}": _average(cells, "accuracy")
+            for name, cells in controls.items()
+            if len(cells)
+        }
+    return {f"r2_{name}": _point(cells)["r2"] for name, cells in controls.items() if len(cells)}
+
+
+def _test_parts(
+    cells: pd.DataFrame, read: Callable[[str], CellPredictions], speakers: Mapping[str, str]
+) -> list[tuple[FloatArray, StrArray, float]]:
+    """What was tested, of every fold: the same for all seeds."""
+    tested = [read(name) for name in cells.drop_duplicates("fold")["cell_id"]]
+    return [(_values(cell)[0], _speakers(cell, speakers), cell.train_mean) for cell in tested]
+
+
+def _average(cells: pd.DataFrame, score: str) -> float:
+    """Of a share of utterances: over folds weighted by utterances, then over seeds."""
+    seeds = [
+        float(np.average(folds[score].astype(float), weights=folds["n_test"]))
+        for _, folds in cells.groupby("seed")
+    ]
+    return float(np.mean(seeds))
+
+
 def _point(cells: pd.DataFrame) -> dict[str, float]:
     """The scores of one curve's point, over the folds and seeds of ``cells``."""
     seeds = [_pooled(folds) for _, folds in cells.groupby("seed")]
-    point = {name: _mean([seed[name] for seed in seeds]) for name in seeds[0]}
-    by_fold = cells.groupby("fold")["n_test"].first()
-    counts = {"n_test": int(by_fold.sum()), "folds": len(by_fold), "seeds": len(seeds)}
-    return point | counts
+    return {name: _mean([seed[name] for seed in seeds]) for name in seeds[0]}
 
 
 def _pooled(folds: pd.DataFrame) -> dict[str, float]:
@@ -253,29 +287,19 @@ def _pooled(folds: pd.DataFrame) -> dict[str, float]:
     return pooled
 
 
-def _runs(
-    cells: pd.DataFrame, read: Callable[[str], CellPredictions], speakers: Mapping[str, str]
-) -> list[list[SpeakerSums]]:
-    """The sums of every fold, by seed."""
-    return [
-        [_sums(read(cell_id), speakers) for cell_id in folds["cell_id"]]
-        for _, folds in cells.groupby("seed")
-    ]
-
-
-def _intervals(runs: list[list[SpeakerSums]], bootstrap: Bootstrap) -> dict[str, float]:
-    intervals = bootstrap_intervals(runs, bootstrap.resamples, bootstrap.seed)
+def _ends(intervals: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, (low, high) in intervals.items():
         found |= {f"{name}_low": low, f"{name}_high": high}
-    found["n_speakers"] = len({name for run in runs for sums in run for name in sums.speakers})
     return found
 
 
-def _sums(cell: CellPredictions, speakers: Mapping[str, str]) -> SpeakerSums:
-    groups = np.array([speakers[str(name)] for name in cell.utterance_id], dtype=np.str_)
-    y, y_pred = cell.y_true.astype(np.float64), cell.y_pred.astype(np.float64)
-    return speaker_sums(y, y_pred, cell.train_mean, groups)
+def _values(cell: CellPredictions) -> tuple[FloatArray, FloatArray]:
+    return cell.y_true.astype(np.float64), cell.y_pred.astype(np.float64)
+
+
+def _speakers(cell: CellPredictions, speakers: Mapping[str, str]) -> StrArray:
+    return np.array([speakers[str(name)] for name in cell.utterance_id], dtype=np.str_)
 
 
 def _ratio(mse: float, mean_mse: float) -> float:

@@ -7,6 +7,9 @@ BBC-CV (Tsamardinos, Greasidou & Borboudakis 2018, Machine Learning 107, 1895-19
 held-out predictions, so no probe is trained again. BBC-CV scores on whom a resample left out; here
 the speakers of a resample are dealt into parts, and each part is scored with the layer that the
 others chose, so that all of them count and one layer has exactly the interval of its curve.
+
+Every score here is 1 − loss / reference, sums over utterances: R² with squared errors about the
+prediction and about the training mean, accuracy with the number of errors and of utterances.
 """
 
 from collections.abc import Sequence
@@ -14,21 +17,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jobs.classification import COUNTS, ClassSums
+from jobs.intervals import leave_one_out, widened_interval, widening
 from jobs.metrics import SUMS, FloatArray, SpeakerSums, resample_weights
 
 PARTS = 5
 """The speakers are dealt into so many parts, as nearly equal as can be."""
 
-_COLUMNS = [SUMS.index(name) for name in ("n", "sse", "sst")]
+ERRORS = ("n", "loss", "reference", "nothing")
+"""Columns of ``SpeakerErrors.values``; the last is the loss of a prediction that knows nothing: of
+the training mean, which is the reference of R², or of the training part's most frequent class."""
+
+_COLUMNS = [SUMS.index(name) for name in ("n", "sse", "sst", "sst")]
 
 
 @dataclass(frozen=True)
 class SpeakerErrors:
-    """What a layer's MSE and R² on any set of test speakers need."""
+    """What a layer's mean loss and score on any set of test speakers need."""
 
     speakers: tuple[str, ...]
     values: FloatArray
-    """(S, 3): n, SSE, SST, summed over folds and averaged over seeds."""
+    """(S, 4), columns ``ERRORS``, summed over folds and averaged over seeds."""
+
+    def at(self, speakers: Sequence[str]) -> FloatArray:
+        """(S, 4) of ``speakers``, among which all of its own are; of others 0."""
+        position = {name: i for i, name in enumerate(speakers)}
+        values = np.zeros((len(speakers), len(ERRORS)))
+        values[[position[name] for name in self.speakers]] = self.values
+        return values
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,7 @@ class Estimate:
 
 
 def speaker_errors(runs: Sequence[Sequence[SpeakerSums]]) -> SpeakerErrors:
-    """Errors by speaker of one layer, from the sums of every fold of every seed."""
+    """Squared errors by speaker of one layer, from the sums of every fold of every seed."""
     speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
     position = {name: i for i, name in enumerate(speakers)}
     values = np.zeros((len(speakers), len(_COLUMNS)))
@@ -51,15 +67,37 @@ def speaker_errors(runs: Sequence[Sequence[SpeakerSums]]) -> SpeakerErrors:
     return SpeakerErrors(speakers, values / len(runs))
 
 
-def r2_on_other_speakers(
+def class_errors(
+    runs: Sequence[Sequence[ClassSums]], majority: Sequence[Sequence[float]]
+) -> SpeakerErrors:
+    """Errors by speaker of one layer that tells classes apart, from the sums of every fold of every
+    seed: an utterance's loss is 1 where its class was not found.
+
+    ``majority`` is the code of every such fold's most frequent class.
+    """
+    speakers = tuple(sorted({name for folds in runs for sums in folds for name in sums.speakers}))
+    position = {name: i for i, name in enumerate(speakers)}
+    values = np.zeros((len(speakers), len(ERRORS)))
+    for folds, guesses in zip(runs, majority, strict=True):
+        for sums, guess in zip(folds, guesses, strict=True):
+            hits, n, _ = sums.values.sum(axis=2).T
+            occurs = sums.values[:, COUNTS.index("occurs")]
+            guessed = occurs[:, [code == guess for code in sums.classes]].sum(axis=1)
+            columns = np.stack([n, n - hits, n, n - guessed], axis=1)
+            values[[position[name] for name in sums.speakers]] += columns
+    return SpeakerErrors(speakers, values / len(runs))
+
+
+def score_on_other_speakers(
     layers: Sequence[SpeakerErrors], resamples: int, seed: int, level: float = 0.95
 ) -> Estimate:
-    """R² of the layer with the lowest MSE, on speakers that had no part in choosing it.
+    """Score of the layer with the lowest mean loss, on speakers that had no part in choosing it.
 
     Speakers are dealt into ``PARTS`` at random; each part is scored with the layer that the others
-    chose: R² = 1 − Σ SSE / Σ SST over the parts. The value is the mean over deals of all speakers,
-    the interval the percentiles over resamples of speakers, each dealt anew; whoever is drawn twice
-    is in one part. With one layer this is its R² and its bootstrap interval.
+    chose: 1 − Σ loss / Σ reference over the parts. The value is the mean over deals of all
+    speakers, the interval of resamples of speakers, each dealt anew; whoever is drawn twice is in
+    one part. With one layer this is its score and its bootstrap interval, and with several the
+    interval is widened as that of the layer which is best on all speakers.
 
     Args:
         layers: of one model, at least one.
@@ -73,42 +111,72 @@ def r2_on_other_speakers(
     speakers = tuple(sorted({name for layer in layers for name in layer.speakers}))
     if len(speakers) < 2:
         return Estimate(*[float("nan")] * 3)
-    position = {name: i for i, name in enumerate(speakers)}
-    sums = np.zeros((len(_COLUMNS), len(speakers), len(layers)))
-    for column, layer in enumerate(layers):
-        sums[:, [position[name] for name in layer.speakers], column] = layer.values.T
-    dealing = np.random.default_rng([seed, 1])
-    everyone = np.ones((resamples, len(speakers)))
-    over_deals = _cross_scored(sums, everyone, dealing)
-    drawn = resample_weights(len(speakers), resamples, seed)
-    over_resamples = _cross_scored(sums, drawn, dealing)
-    over_resamples = over_resamples[~np.isnan(over_resamples)]
-    if np.isnan(over_deals).any() or not over_resamples.size:
+    values = np.stack([layer.at(speakers) for layer in layers])
+    dealt, drawn = cross_scores(values, resamples, seed)
+    if np.isnan(dealt).any() or np.isnan(drawn).all():
         return Estimate(*[float("nan")] * 3)
-    low, high = np.quantile(over_resamples, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(over_deals.mean()), float(low), float(high))
+    best = values[best_layer(values)]
+    spread, left_out = (
+        scores_of(best[None], weights)[:, 0]
+        for weights in (
+            resample_weights(len(speakers), resamples, seed),
+            leave_one_out(len(speakers)),
+        )
+    )
+    factor = widening(spread, left_out)
+    return Estimate(float(dealt.mean()), *widened_interval(drawn, factor, best[:, 0], level))
+
+
+def cross_scores(values: FloatArray, resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """(deals,) and (R,) scores of the layer that other speakers chose, NaN where not defined.
+
+    Args:
+        values: (L, S, 4) errors of the layers of one model.
+        resamples: number of deals, and of resamples R.
+        seed: of both. Models with the same speakers have the same deals and resamples: their
+            scores are paired.
+    """
+    sums_CSL = values[:, :, :3].transpose(2, 1, 0)
+    n_speakers = values.shape[1]
+    dealing = np.random.default_rng([seed, 1])
+    dealt = _cross_scored(sums_CSL, np.ones((resamples, n_speakers)), dealing)
+    drawn = _cross_scored(sums_CSL, resample_weights(n_speakers, resamples, seed), dealing)
+    return dealt, drawn
+
+
+def scores_of(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """(R, L) scores 1 − Σ loss / Σ reference of (L, S, 4) ``values`` under ``weights`` (R, S)."""
+    loss, reference = (weights @ values[:, :, column].T for column in (1, 2))
+    return 1 - np.divide(loss, reference, out=np.full_like(loss, np.nan), where=reference > 0)
+
+
+def best_layer(values: FloatArray) -> int:
+    """Position of the layer with the lowest mean loss in (L, S, 4) ``values``, the first of equal
+    ones."""
+    n, loss = values[:, :, 0].sum(axis=1), values[:, :, 1].sum(axis=1)
+    return int(np.argmin(loss / n))
 
 
 def _cross_scored(
     sums_CSL: FloatArray, weights_RS: FloatArray, dealing: np.random.Generator
 ) -> FloatArray:
-    """(R,) R²; NaN where fewer than two speakers were drawn, or Σ SST is 0."""
+    """(R,) scores; NaN where fewer than two speakers were drawn, or the references sum to 0."""
     order = np.where(weights_RS > 0, dealing.random(weights_RS.shape), np.inf)
     part_RS = order.argsort(axis=1).argsort(axis=1) % PARTS
     all_CRL = weights_RS @ sums_CSL
-    sse = sst = np.zeros(len(weights_RS))
+    loss = reference = np.zeros(len(weights_RS))
     for part in range(PARTS):
         scored_CRL = weights_RS * (part_RS == part) @ sums_CSL
-        chosen = _lowest_mse(all_CRL - scored_CRL)[:, None]
-        sse = sse + np.take_along_axis(scored_CRL[1], chosen, axis=1)[:, 0]
-        sst = sst + np.take_along_axis(scored_CRL[2], chosen, axis=1)[:, 0]
-    defined = ((weights_RS > 0).sum(axis=1) >= 2) & (sst > 0)
-    return 1 - np.divide(sse, sst, out=np.full_like(sse, np.nan), where=defined)
+        chosen = _chosen(all_CRL - scored_CRL)[:, None]
+        loss = loss + np.take_along_axis(scored_CRL[1], chosen, axis=1)[:, 0]
+        reference = reference + np.take_along_axis(scored_CRL[2], chosen, axis=1)[:, 0]
+    defined = ((weights_RS > 0).sum(axis=1) >= 2) & (reference > 0)
+    return 1 - np.divide(loss, reference, out=np.full_like(loss, np.nan), where=defined)
 
 
-def _lowest_mse(sums_CRL: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _chosen(sums_CRL: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """(R,) position of the best layer; the first where none of them was tested."""
-    n, sse, _ = sums_CRL
-    mse = np.divide(sse, n, out=np.full_like(sse, np.inf), where=n > 0)
-    chosen: np.ndarray[tuple[int], np.dtype[np.intp]] = mse.argmin(axis=1)
+    n, loss, _ = sums_CRL
+    mean = np.divide(loss, n, out=np.full_like(loss, np.inf), where=n > 0)
+    chosen: np.ndarray[tuple[int], np.dtype[np.intp]] = mean.argmin(axis=1)
     return chosen

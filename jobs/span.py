@@ -1,7 +1,8 @@
 """Pieces of recordings: a path with a time span, ``FILE#t=START,END`` in seconds.
 
 The notation is that of W3C Media Fragments URI 1.0, section 4.2.1; wherever an utterance has an
-audio path, it may name a piece.
+audio path, it may name a piece. A path may also ask for another rate of speaking, which is this
+project's own: ``FILE#tempo=0.8``, ``FILE#t=START,END&tempo=0.8``.
 """
 
 import re
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SPAN = re.compile(r"(?P<file>.+)#t=(?P<start>[0-9.]+),(?P<end>[0-9.]+)")
+_TEMPO = re.compile(r"(?P<rest>.+)[#&]tempo=(?P<factor>[0-9.]+)")
 _SLACK = 0.025
 """Seconds that a span may reach beyond the end of its file: a frame; manifests are rounded."""
 
@@ -47,8 +49,23 @@ class Span:
 
 
 def split_span(path: Path | str) -> tuple[Path, Span | None]:
-    """The file, and the span where ``path`` names one."""
+    """The file, and the span where ``path`` names one; a tempo is left out."""
+    path, _ = split_tempo(path)
     found = _SPAN.fullmatch(str(path))
     if found is None or Path(path).exists():
         return Path(path), None
     return Path(found["file"]), Span(float(found["start"]), float(found["end"]))
+
+
+def at_tempo(path: str, factor: float) -> str:
+    """The path of the audio, or piece, of ``path`` at ``factor`` times its rate."""
+    _, span = split_span(path)
+    return f"{path}{'&' if span else '#'}tempo={factor}"
+
+
+def split_tempo(path: Path | str) -> tuple[Path | str, float | None]:
+    """The path without its tempo, and the factor where it names one."""
+    found = _TEMPO.fullmatch(str(path))
+    if found is None or Path(path).exists():
+        return path, None
+    return found["rest"], float(found["factor"])

@@ -15,14 +15,17 @@ def describe_part(table: pd.DataFrame, targets: Iterable[str]) -> dict[str, floa
     """Counts and statistics of the utterances of one part.
 
     Args:
-        table: the part's rows of an utterance table, with the targets as columns.
-        targets: names of columns; a value that is not finite is none, and left out.
+        table: the part's rows of an utterance table, with the targets as columns: numbers, NaN
+            where there is none, or classes, "" where there is none.
+        targets: names of columns.
 
     Returns:
         Name → value, None where undefined: ``utterances``, ``speakers``, ``hours``, ``mean
-        seconds``, and for every target ``<target> mean``, ``<target> SD`` (n − 1 in the
-        denominator), ``<target> ICC`` (see ``between_speaker_share``), and, where some utterances
-        have no value, ``<target> missing`` (how many).
+        seconds``; for every target of numbers ``<target> mean``, ``<target> SD`` (n − 1 in the
+        denominator), ``<target> ICC`` (see ``between_speaker_share``); for every target of classes
+        ``<target> classes`` (how many) and ``<target> majority`` (share of the largest); and, where
+        some utterances have no value, ``<target> missing`` (how many). All are of those that have
+        one.
     """
     seconds = table["seconds"].to_numpy(dtype=np.float64)
     measures: dict[str, float | None] = {
@@ -33,15 +36,35 @@ def describe_part(table: pd.DataFrame, targets: Iterable[str]) -> dict[str, floa
     }
     speakers = table["speaker_id"].to_numpy(dtype=str)
     for name in targets:
-        values = table[name].to_numpy(dtype=np.float64)
-        known = np.isfinite(values)
-        y = values[known]
-        measures[f"{name} mean"] = float(y.mean()) if len(y) else None
-        measures[f"{name} SD"] = float(y.std(ddof=1)) if len(y) > 1 else None
-        measures[f"{name} ICC"] = between_speaker_share(y, speakers[known])
+        if pd.api.types.is_numeric_dtype(table[name]):
+            values = table[name].to_numpy(dtype=np.float64)
+            known = np.isfinite(values)
+            measures |= _describe_numbers(name, values[known], speakers[known])
+        else:
+            labels = table[name].to_numpy(dtype=str)
+            known = labels != ""
+            measures |= _describe_classes(name, labels[known])
         if not known.all():
             measures[f"{name} missing"] = int((~known).sum())
     return measures
+
+
+def _describe_numbers(
+    name: str, y: FloatArray, speakers: npt.NDArray[np.str_]
+) -> dict[str, float | None]:
+    return {
+        f"{name} mean": float(y.mean()) if len(y) else None,
+        f"{name} SD": float(y.std(ddof=1)) if len(y) > 1 else None,
+        f"{name} ICC": between_speaker_share(y, speakers),
+    }
+
+
+def _describe_classes(name: str, labels: npt.NDArray[np.str_]) -> dict[str, float | None]:
+    _, counts = np.unique(labels, return_counts=True)
+    return {
+        f"{name} classes": len(counts),
+        f"{name} majority": float(counts.max() / counts.sum()) if len(counts) else None,
+    }
 
 
 def between_speaker_share(y: FloatArray, speakers: npt.NDArray[np.str_]) -> float | None:

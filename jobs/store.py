@@ -2,15 +2,16 @@
 
 A shard is two files: ``shard-00003.safetensors``, one tensor a layer, and ``shard-00003.json``, its
 manifest, written last: a shard without a manifest was never finished. Each layer has its own
-checksum, so that reading one layer neither reads nor trusts the others.
+checksum, so that reading one layer neither reads nor trusts the others. A shard of statistics
+(``jobs.gram``) is the same, but that its tensors have rows of their own.
 
 Legend: U utterances, D the pooled width of a layer.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,79 +21,46 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from jobs.corpus.table import Skipped
-from jobs.files import atomic_path, write_text
-from jobs.identity import canonical_json
+from jobs.manifest import (
+    NOT_THERE,
+    CorruptShard,
+    FileState,
+    LayerEntry,
+    ShardManifest,
+    check_tensor,
+    checksum,
+    data_path,
+    entry_of,
+    from_json,
+    manifest_path,
+    to_json,
+)
+from jobs.place import Place
+from jobs.remote_shards import read_ahead, read_remote_tensors
 from jobs.span import split_span
+from jobs.storage import exists, read_bytes, remove, rename, size, write_text, written
+
+__all__ = [
+    "CorruptShard",
+    "FileState",
+    "ShardManifest",
+    "as_dtype",
+    "data_path",
+    "file_state",
+    "has_stale_skips",
+    "look_into",
+    "manifest_path",
+    "read_layer",
+    "read_manifest",
+    "read_names",
+    "read_sums",
+    "save_tensors",
+    "set_aside",
+    "write_shard",
+]
 
 FloatArray = npt.NDArray[np.float32]
 Dtype = Literal["float32", "float16"]
-
-
-class CorruptShard(RuntimeError):  # noqa: N818 (a finding about data, as FileNotFound would be)
-    """A shard that is missing or damaged; extracting it again, from its utterances, mends it."""
-
-    def __init__(self, folder: Path, index: int, reason: str) -> None:
-        super().__init__(folder, index, reason)
-        self.folder = folder
-        self.index = index
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return (
-            f"{data_path(self.folder, self.index)}: {self.reason}; extract this shard again "
-            "(a further run does)"
-        )
-
-
-@dataclass(frozen=True)
-class LayerEntry:
-    """What a manifest says of one layer."""
-
-    width: int
-    dtype: str
-    checksum: str
-    """BLAKE2b of the tensor's bytes."""
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What a file looked like from outside; another state may well be another content."""
-
-    n_bytes: int
-    mtime_ns: int
-    """Time of its last change, as the file system tells it."""
-
-
-NOT_THERE = FileState(-1, -1)
-"""Of a file that cannot be looked at."""
-
-
-@dataclass(frozen=True)
-class ShardManifest:
-    """What a shard holds."""
-
-    index: int
-    utterance_ids: tuple[str, ...]
-    """In the order of the rows."""
-    skipped: tuple[Skipped, ...]
-    n_bytes: int
-    """Size of the tensor file."""
-    layers: dict[str, LayerEntry]
-    """In depth order. Empty if every utterance was skipped: nothing was read to learn widths."""
-    info: dict[str, Any]
-    """Timing and the like; nothing reads it but people."""
-    skipped_files: tuple[FileState, ...] = ()
-    """The audio files of ``skipped``, before they were read."""
-
-
-def data_path(folder: Path, index: int) -> Path:
-    """The tensors of shard ``index``."""
-    return folder / f"shard-{index:05d}.safetensors"
-
-
-def manifest_path(folder: Path, index: int) -> Path:
-    """The manifest of shard ``index``."""
-    return folder / f"shard-{index:05d}.json"
 
 
 def as_dtype(layer: str, values: FloatArray, dtype: Dtype) -> npt.NDArray[np.floating[Any]]:
@@ -117,13 +85,15 @@ def as_dtype(layer: str, values: FloatArray, dtype: Dtype) -> npt.NDArray[np.flo
 
 
 def write_shard(
-    folder: Path,
+    folder: Place,
     index: int,
     activations: Mapping[str, npt.NDArray[np.floating[Any]]],
     utterance_ids: Sequence[str],
     skipped: Sequence[Skipped],
     info: dict[str, Any],
     skipped_files: Sequence[FileState] = (),
+    *,
+    sums: bool = False,
 ) -> ShardManifest:
     """Write a shard; a shard of that index is replaced.
 
@@ -136,46 +106,76 @@ def write_shard(
         info: plain JSON values for people.
         skipped_files: for each of ``skipped``, the state of its file before it was read; without
             them the shard is stale from the start if anything was skipped.
+        sums: ``activations`` are not those but statistics of them, in rows of their own.
     """
     arrays = {layer: np.ascontiguousarray(values) for layer, values in activations.items()}
     for layer, values in arrays.items():
-        assert values.ndim == 2 and len(values) == len(utterance_ids), (layer, values.shape)
+        assert values.ndim == 2, (layer, values.shape)
+        assert sums or len(values) == len(utterance_ids), (layer, values.shape)
     # Never a manifest beside tensors that are not its own.
-    manifest_path(folder, index).unlink(missing_ok=True)
-    with atomic_path(data_path(folder, index)) as temporary:
-        save_file(arrays, temporary)
+    remove(manifest_path(folder, index))
+    with written(data_path(folder, index)) as temporary:
+        save_tensors(arrays, temporary)
+        n_bytes = temporary.stat().st_size
     manifest = ShardManifest(
         index=index,
         utterance_ids=tuple(utterance_ids),
         skipped=tuple(skipped),
-        n_bytes=data_path(folder, index).stat().st_size,
+        n_bytes=n_bytes,
         layers={
-            layer: LayerEntry(values.shape[1], values.dtype.name, _checksum(values))
+            layer: LayerEntry(
+                values.shape[1],
+                values.dtype.name,
+                checksum(values),
+                len(values) if sums else None,
+            )
             for layer, values in arrays.items()
         },
         info=info,
         skipped_files=tuple(skipped_files),
     )
-    write_text(manifest_path(folder, index), _to_json(manifest))
+    write_text(manifest_path(folder, index), to_json(manifest))
     return manifest
 
 
-def read_manifest(folder: Path, index: int) -> ShardManifest | None:
+def save_tensors(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    """Write ``arrays``, contiguous ones, as safetensors.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; safetensors has an error of its own.
+    """
+    try:
+        save_file(dict(arrays), path)
+    except SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def look_into(folder: Place, n_shards: int) -> Place:
+    """``folder``, to read many of its manifests from, as they are now; a remote one is asked once
+    for all of them."""
+    if isinstance(folder, Path):
+        return folder
+    return read_ahead(folder, n_shards)
+
+
+def read_manifest(folder: Place, index: int) -> ShardManifest | None:
     """The manifest of a finished shard; None if the shard was never finished.
 
     Raises:
         CorruptShard: the manifest is damaged, or the tensor file is absent or of another size.
     """
     try:
-        text = manifest_path(folder, index).read_bytes()
+        text = read_bytes(manifest_path(folder, index))
     except FileNotFoundError:
         return None
     try:
-        manifest = _from_json(text)
+        manifest = from_json(text)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptShard(folder, index, f"its manifest is damaged ({error})") from error
     try:
-        found = data_path(folder, index).stat().st_size
+        found = size(data_path(folder, index))
     except FileNotFoundError as error:
         raise CorruptShard(folder, index, "has a manifest but no tensor file") from error
     if found != manifest.n_bytes:
@@ -183,7 +183,7 @@ def read_manifest(folder: Path, index: int) -> ShardManifest | None:
     return manifest
 
 
-def read_layer(folder: Path, n_shards: int, layer: str) -> tuple[list[str], FloatArray]:
+def read_layer(folder: Place, n_shards: int, layer: str) -> tuple[list[str], FloatArray]:
     """One layer of all shards; the rest of the files is not read, and nothing is written.
 
     Returns:
@@ -194,22 +194,41 @@ def read_layer(folder: Path, n_shards: int, layer: str) -> tuple[list[str], Floa
         CorruptShard: a shard is missing, or this layer of it is damaged.
         KeyError: the shards have no such layer.
     """
-    manifests = []
-    for index in range(n_shards):
-        manifest = read_manifest(folder, index)
-        if manifest is None:
-            raise CorruptShard(folder, index, "is missing, or was never finished")
-        if manifest.utterance_ids:
-            manifests.append(manifest)
+    folder = look_into(folder, n_shards)
+    manifests = _finished(folder, n_shards)
     utterance_ids = [name for manifest in manifests for name in manifest.utterance_ids]
-    width = _entry(manifests[0], layer).width if manifests else 0
+    width = entry_of(manifests[0], layer).width if manifests else 0
     values_UD = np.empty((len(utterance_ids), width), dtype=np.float32)
     start = 0
-    for manifest in manifests:
-        stop = start + len(manifest.utterance_ids)
-        values_UD[start:stop] = _read_tensor(folder, manifest, layer, width)
+    for values in _read_tensors(folder, manifests, layer, width):
+        stop = start + len(values)
+        values_UD[start:stop] = values
         start = stop
     return utterance_ids, values_UD
+
+
+def read_names(folder: Place, n_shards: int) -> list[str]:
+    """The utterance ids of all shards, shard after shard.
+
+    Raises:
+        CorruptShard: a shard is missing.
+    """
+    manifests = _finished(look_into(folder, n_shards), n_shards)
+    return [name for manifest in manifests for name in manifest.utterance_ids]
+
+
+def read_sums(folder: Place, n_shards: int, layer: str) -> Iterator[npt.NDArray[np.float64]]:
+    """The statistics of one layer, (rows, length) float64 of a shard at a time.
+
+    Raises:
+        CorruptShard: a shard is missing, or this layer of it is damaged.
+        KeyError: the shards have no such layer.
+    """
+    folder = look_into(folder, n_shards)
+    for manifest in _finished(folder, n_shards):
+        width = entry_of(manifest, layer).width
+        for values in _read_tensors(folder, [manifest], layer, width):
+            yield values.astype(np.float64, copy=False)
 
 
 def file_state(audio_path: str) -> FileState:
@@ -239,78 +258,45 @@ def has_stale_skips(manifest: ShardManifest, audio_paths: Mapping[str, str]) -> 
     )
 
 
-def set_aside(folder: Path, index: int) -> list[Path]:
+def set_aside(folder: Place, index: int) -> list[Place]:
     """Rename what there is of a shard to ``*.corrupt``, so that it counts as never extracted.
 
     Returns:
-        The new paths.
+        The new places.
     """
     moved = []
-    for path in (manifest_path(folder, index), data_path(folder, index)):
-        if path.exists():
-            moved.append(path.replace(path.with_name(f"{path.name}.corrupt")))
+    for place in (manifest_path(folder, index), data_path(folder, index)):
+        if exists(place):
+            moved.append(rename(place, f"{place.name}.corrupt"))
     return moved
 
 
-def _entry(manifest: ShardManifest, layer: str) -> LayerEntry:
-    if layer not in manifest.layers:
-        raise KeyError(f"no layer {layer!r} in the shard: found {', '.join(manifest.layers)}")
-    return manifest.layers[layer]
+def _finished(folder: Place, n_shards: int) -> list[ShardManifest]:
+    """The manifests of the shards that hold any utterance."""
+    manifests = []
+    for index in range(n_shards):
+        manifest = read_manifest(folder, index)
+        if manifest is None:
+            raise CorruptShard(folder, index, "is missing, or was never finished")
+        if manifest.utterance_ids:
+            manifests.append(manifest)
+    return manifests
 
 
-def _read_tensor(
-    folder: Path, manifest: ShardManifest, layer: str, width: int
-) -> npt.NDArray[np.floating[Any]]:
-    entry = _entry(manifest, layer)
-    try:
-        with safe_open(data_path(folder, manifest.index), framework="numpy") as file:
-            values: npt.NDArray[np.floating[Any]] = file.get_tensor(layer)
-    except SafetensorError as error:
-        raise CorruptShard(folder, manifest.index, f"its header is damaged ({error})") from error
-    expected = (len(manifest.utterance_ids), width)
-    if values.shape != expected or values.dtype.name != entry.dtype:
-        reason = (
-            f"layer {layer!r}: expected {expected} {entry.dtype}, "
-            f"found {values.shape} {values.dtype.name}"
-        )
-        raise CorruptShard(folder, manifest.index, reason)
-    if _checksum(values) != entry.checksum:
-        raise CorruptShard(folder, manifest.index, f"layer {layer!r}: its checksum is wrong")
-    return values
-
-
-def _checksum(values: npt.NDArray[np.floating[Any]]) -> str:
-    return hashlib.blake2b(values.reshape(-1).view(np.uint8).data, digest_size=16).hexdigest()
-
-
-def _to_json(manifest: ShardManifest) -> str:
-    body = {
-        "index": manifest.index,
-        "utterance_ids": list(manifest.utterance_ids),
-        "skipped": [[s.utterance_id, s.path, s.reason] for s in manifest.skipped],
-        "n_bytes": manifest.n_bytes,
-        "layers": [[k, v.width, v.dtype, v.checksum] for k, v in manifest.layers.items()],
-        "info": manifest.info,
-        "skipped_files": [[state.n_bytes, state.mtime_ns] for state in manifest.skipped_files],
-    }
-    return json.dumps({"checksum": _body_checksum(body), **body}, indent=1) + "\n"
-
-
-def _from_json(text: bytes) -> ShardManifest:
-    body = json.loads(text)
-    if not isinstance(body, dict) or body.pop("checksum", None) != _body_checksum(body):
-        raise ValueError("its checksum is wrong")
-    return ShardManifest(
-        index=body["index"],
-        utterance_ids=tuple(body["utterance_ids"]),
-        skipped=tuple(Skipped(*fields) for fields in body["skipped"]),
-        n_bytes=body["n_bytes"],
-        layers={layer: LayerEntry(*fields) for layer, *fields in body["layers"]},
-        info=body["info"],
-        # Absent in shards from before it was recorded.
-        skipped_files=tuple(FileState(*fields) for fields in body.get("skipped_files", [])),
-    )
-
-
-def _body_checksum(body: dict[str, Any]) -> str:
-    return hashlib.blake2b(canonical_json(body).encode(), digest_size=16).hexdigest()
+def _read_tensors(
+    folder: Place, manifests: Sequence[ShardManifest], layer: str, width: int
+) -> Iterator[npt.NDArray[np.floating[Any]]]:
+    """A layer of each shard."""
+    if not isinstance(folder, Path):
+        yield from read_remote_tensors(folder, manifests, layer, width)
+        return
+    for manifest in manifests:
+        entry_of(manifest, layer)
+        try:
+            with safe_open(data_path(folder, manifest.index), framework="numpy") as file:
+                values: npt.NDArray[np.floating[Any]] = file.get_tensor(layer)
+        except SafetensorError as error:
+            reason = f"its header is damaged ({error})"
+            raise CorruptShard(folder, manifest.index, reason) from error
+        check_tensor(folder, manifest, layer, width, values)
+        yield values

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jobs.saved_probes import SavedProbe
     from sweep.results import Run
 
-__all__ = ["open_run"]
+__all__ = ["load_probe", "open_run"]
 
 
 def open_run(path: str | Path) -> "Run":
@@ -21,3 +22,14 @@ def open_run(path: str | Path) -> "Run":
     from sweep.results import Run  # here: it brings torch, and ``sweep --help`` needs none of it
 
     return Run.open(path)
+
+
+def load_probe(path: str | Path) -> "SavedProbe":
+    """The fitted probe at ``path``, a card or its weights in a run's folder ``probes``.
+
+    Raises:
+        jobs.saved_probes.SavedProbeError: there is none.
+    """
+    from jobs.saved_probes import load_probe as load
+
+    return load(path)

@@ -1,19 +1,20 @@
 """What is left of a plan: the cells that are not done, and the shards that they need."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
 from jobs.extract import Shard
-from jobs.store import CorruptShard, has_stale_skips, read_manifest
-from sweep.ledger import Record
+from jobs.place import Place
+from jobs.probe import Cell
+from jobs.store import CorruptShard, has_stale_skips, look_into, read_manifest
+from sweep.ledger import Finished, Record
 from sweep.plan import LayerTask, Plan, PlannedModel, layer_tasks, shards
 
-Wanted = Callable[[str, str, str], bool]
-"""Whether to work on (model, layer, probe)."""
+Wanted = Callable[[LayerTask, Cell], bool]
+"""Whether to work on a cell."""
 
 
 @dataclass
@@ -37,34 +38,35 @@ class ModelWork:
 def find_work(
     plan: Plan,
     table: pd.DataFrame,
-    cache: Path,
-    records: dict[str, Record],
+    cache: Place,
+    records: Mapping[str, Finished | Record],
     *,
     wanted: Wanted,
     on_corrupt: Callable[[CorruptShard], object],
+    compared: Collection[str] = (),
 ) -> list[ModelWork]:
     """The models that have cells left, in plan order, with their missing shards.
 
-    Failed cells are left to do; ``on_corrupt`` is told of shards that cannot be used as they are.
+    So have models whose layers are to be ``compared``. Failed cells are left to do; ``on_corrupt``
+    is told of shards that cannot be used as they are.
     """
     tasks: dict[str, deque[LayerTask]] = {model.name: deque() for model in plan.models}
     for task in layer_tasks(plan):
         cells = tuple(
-            cell
-            for cell in task.cells
-            if wanted(task.model.name, task.layer.name, cell.probe)
-            and not is_done(records, cell.cell_id)
+            cell for cell in task.cells if wanted(task, cell) and not is_done(records, cell.cell_id)
         )
         if cells:
             tasks[task.model.name].append(LayerTask(task.model, task.layer, cells))
+    # One string an utterance, for the shards of all models.
+    table = table.astype(dict.fromkeys(("utterance_id", "audio_path"), object))
     return [
         ModelWork(model, tasks[model.name], deque(missing_shards(model, table, cache, on_corrupt)))
         for model in plan.models
-        if tasks[model.name]
+        if tasks[model.name] or model.name in compared
     ]
 
 
-def is_done(records: dict[str, Record], cell_id: str) -> bool:
+def is_done(records: Mapping[str, Finished | Record], cell_id: str) -> bool:
     """Whether a cell has its scores."""
     return cell_id in records and records[cell_id].status == "done"
 
@@ -72,14 +74,15 @@ def is_done(records: dict[str, Record], cell_id: str) -> bool:
 def missing_shards(
     model: PlannedModel,
     table: pd.DataFrame,
-    cache: Path,
+    cache: Place,
     on_corrupt: Callable[[CorruptShard], object],
 ) -> Iterator[Shard]:
     """The model's shards that are not in the cache, not whole, or whose files were mended since."""
-    for planned in model.sets:
+    for planned in model.all_sets:
+        folder = look_into(planned.folder(cache), planned.n_shards)
         for shard in shards(planned, table, cache):
             try:
-                manifest = read_manifest(shard.folder, shard.index)
+                manifest = read_manifest(folder, shard.index)
                 if manifest is None or has_stale_skips(manifest, shard.paths):
                     yield shard
             except CorruptShard as error:

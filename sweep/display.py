@@ -91,12 +91,16 @@ class PlainLines:
                 return [f"{event['run']}: {counted(len(event['models']), 'model')}"]
             case "stage_started":
                 return [f"{event['stage']} started"]
+            case "stage_progress":
+                return self._due(event["stage"], now)
             case "stage_finished":
                 return [stage_line(self._progress.stages[event["stage"]], now)]
             case "shard_done":
                 return self._due("extract", now)
             case "cells_done":
                 return self._due("probe", now)
+            case "compared":
+                return self._due("similarity", now)
             case "warning" | "retry" as kind:
                 return self._message(kind, f"{kind}: ", self._progress.warnings[-1])
             case "failure":

@@ -6,40 +6,47 @@ extracted. Everything that must outlive the driver is in the activation cache an
 
 import logging
 import time
-from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
+from jobs.compare import ComparisonJob, ComparisonReport, SketchJob
+from jobs.counterfactual import Stretched
 from jobs.extract import Shard, ShardReport
 from jobs.files import slug
 from jobs.identity import content_id
+from jobs.place import Place
 from jobs.probe import ProbeJob
+from jobs.saved_probes import Saving
 from jobs.store import CorruptShard, set_aside
+from jobs.targets import TARGETS
 from sweep.backlog import ModelWork, Wanted, find_work
+from sweep.comparing import Comparison
 from sweep.executors import Executor, ExtractJob, Job, Outcome
-from sweep.ledger import Record
-from sweep.plan import LayerTask, Plan, shards
+from sweep.gram import gram_sets
+from sweep.ledger import Finished, Record
+from sweep.pause import DiskPause
+from sweep.plan import LayerTask, Plan, heard_table, shards
+from sweep.preflight import Storage
 from sweep.recorder import Recorder, reason
+from sweep.retries import Attempts, Breaker, cause_of
 from sweep.run_folder import RunFolder
 from sweep.stop import StopSignal
+from sweep.tempo import asked_cells, tempo_file
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3
-"""How often work is tried whose process died, or whose input was found corrupt."""
 DRAIN_SECONDS = 10.0
 """How long work in flight may still finish after Ctrl-C."""
 POLL_SECONDS = 0.5
 """How long to wait for an outcome before looking at signals again."""
+WAIT_SECONDS = 0.1
+"""How long to wait while nothing can be done but wait."""
 
 Status = Literal["done", "failed", "interrupted"]
-
-
-def _may_pass(outcome: Outcome) -> bool:
-    """Whether the job may succeed elsewhere or later: its process died, or its storage failed."""
-    return outcome.died or isinstance(outcome.error, OSError)
 
 
 class Driver:
@@ -54,6 +61,9 @@ class Driver:
         recorder: told of what comes back.
         wanted: what to work on.
         fail_fast: submit nothing more after the first failure.
+        comparison: of layers with layers; None: none.
+        save_probes: keep fitted probes in the run's folder.
+        give_up_after: stop when so much work has failed, all of it alike; None: never.
     """
 
     def __init__(
@@ -61,26 +71,43 @@ class Driver:
         plan: Plan,
         table: pd.DataFrame,
         folder: RunFolder,
-        cache: Path,
-        records: dict[str, Record],
+        cache: Place,
+        records: Mapping[str, Finished | Record],
         recorder: Recorder,
         *,
         wanted: Wanted,
         fail_fast: bool,
+        comparison: Comparison | None = None,
+        save_probes: bool = False,
+        give_up_after: int | None = None,
     ) -> None:
         self._plan = plan
-        self._table = table
+        self._table = heard_table(plan, table)
         self._folder = folder
         self._cache = cache
         self._recorder = recorder
         self._fail_fast = fail_fast
         self._in_flight = 0
-        self._attempts: Counter[str] = Counter()
-        self._probing: dict[Path, LayerTask] = {}
-        """The tasks that an executor has, by their predictions file."""
-        self._work = find_work(
-            plan, table, cache, records, wanted=wanted, on_corrupt=self._set_aside
+        self._stop: StopSignal | None = None
+        self._attempts = Attempts(recorder.retry)
+        self._pause = DiskPause(
+            [place for place in (cache, folder.root) if isinstance(place, Path)], recorder.warning
         )
+        self._gave_up = False
+        self._probing: dict[Place, LayerTask] = {}
+        """The tasks that an executor has, by their predictions file."""
+        self._comparison = comparison
+        self._save_probes = save_probes
+        self._work = find_work(
+            plan,
+            self._table,
+            cache,
+            records,
+            wanted=wanted,
+            on_corrupt=self._set_aside,
+            compared=comparison.models if comparison else (),
+        )
+        self._breaker = Breaker(give_up_after, n_models=len(self._work))
 
     @property
     def n_shards(self) -> int:
@@ -92,8 +119,26 @@ class Driver:
         """Cells that are not done."""
         return sum(len(task.cells) for work in self._work for task in work.tasks)
 
+    @property
+    def n_comparisons(self) -> int:
+        """Jobs of the comparison that are not done."""
+        return self._comparison.n_jobs if self._comparison else 0
+
+    def storage(self) -> Storage:
+        """What the shards that are missing will take."""
+        missing = [(work.planned, shard) for work in self._work for shard in work.shards]
+        summed = [model.gram_memory for model, shard in missing if shard.labels]
+        return Storage(
+            run=self._folder.for_jobs(self._folder.root),
+            cache=self._cache,
+            bytes_to_write=sum(model.shard_bytes(shard) for model, shard in missing),
+            gram_memory=max(summed, default=0),
+            gram_shards=len(summed),
+        )
+
     def run(self, executor: Executor, stop: StopSignal) -> Status:
         """Work until nothing is left, or until stopped."""
+        self._stop = stop
         deadline: float | None = None
         while self._in_flight or (
             deadline is None and self._may_submit() and self._anything_left()
@@ -105,56 +150,115 @@ class Driver:
                 self._submit(executor)
             elif deadline is not None and time.monotonic() > deadline:
                 break
-            for outcome in executor.wait(POLL_SECONDS):
-                self._in_flight -= 1
+            if not self._in_flight:  # a full disk, or the next attempt, is waited for
+                time.sleep(WAIT_SECONDS)
+            outcomes = executor.wait(POLL_SECONDS)
+            self._in_flight -= len(outcomes)
+            self._record_scores(outcomes)
+            for outcome in outcomes:
                 self._handle(executor, outcome)
         if deadline is not None:
             return "interrupted"
         return "failed" if self._recorder.any_failed else "done"
 
     def _may_submit(self) -> bool:
-        return not (self._fail_fast and self._recorder.any_failed)
+        return not (self._gave_up or (self._fail_fast and self._recorder.any_failed))
 
     def _anything_left(self) -> bool:
-        return any(work.tasks or work.shards for work in self._work)
+        return any(work.tasks or work.shards for work in self._work) or self.n_comparisons > 0
 
     def _submit(self, executor: Executor) -> None:
+        if self._pause.holds():
+            return
+        room = True  # all probes ask for the same; a job is not made for every model in vain
         for work in self._work:
-            while work.shards:
-                extract = ExtractJob(work.planned.name, work.planned.extract, work.shards[0])
-                if not self._send(executor, extract):
-                    break
-                work.extracting.add(work.shards.popleft())
-            while work.tasks and work.extracted:
-                probe = self._probe_job(work.tasks[0])
-                if not self._send(executor, probe):
-                    break
-                self._probing[probe.predictions] = work.tasks.popleft()
+            self._submit_shards(executor, work)
+            room = room and (not work.extracted or self._submit_probes(executor, work))
+        self._submit_comparison(executor)
 
-    def _send(self, executor: Executor, job: Job) -> bool:
+    def _submit_shards(self, executor: Executor, work: ModelWork) -> None:
+        while shard := next((s for s in work.shards if self._is_due(work, s)), None):
+            job = ExtractJob(work.planned.name, work.planned.extract, shard)
+            if self._pause.holds_extraction() or not self._send(executor, job):
+                return
+            work.shards.remove(shard)
+            work.extracting.add(shard)
+
+    def _submit_probes(self, executor: Executor, work: ModelWork) -> bool:
+        """Whether there is room for more."""
+        while task := next((t for t in work.tasks if self._is_due(work, t)), None):
+            job = self._probe_job(task)
+            if not self._send(executor, job, alone=self._attempts.is_alone(_place(work, task))):
+                return False
+            work.tasks.remove(task)
+            self._probing[job.predictions] = task
+        return True
+
+    def _submit_comparison(self, executor: Executor) -> None:
+        if self._comparison is None:
+            return
+        extracted = {work.planned.name for work in self._work if work.extracted}
+        while job := self._comparison.next_job(extracted):
+            where = _comparing(job)
+            alone = self._attempts.is_alone(where)
+            if not self._attempts.is_due(where) or not self._send(executor, job, alone=alone):
+                return
+            self._comparison.sent(job)
+
+    def _is_due(self, work: ModelWork, what: Shard | LayerTask) -> bool:
+        return self._attempts.is_due(_place(work, what))
+
+    def _send(self, executor: Executor, job: Job, *, alone: bool = False) -> bool:
         if not executor.room(job):
             return False
-        executor.submit(job)
+        executor.submit(job, alone=alone)
         self._in_flight += 1
         return True
 
     def _probe_job(self, task: LayerTask) -> ProbeJob:
         name = f"{slug(task.model.name)}--{slug(task.layer.name)}"
         digest = content_id([cell.cell_id for cell in task.cells])
+        predictions = f"{name}--{digest}.npz"
         return ProbeJob(
             model=task.model.name,
             layer=task.layer.name,
-            activations=tuple((s.folder(self._cache), s.n_shards) for s in task.model.sets),
-            table=self._folder.utterances,
+            activations=tuple((s.folder(self._cache), s.n_shards) for s in task.model.stored_sets),
+            table=self._folder.for_jobs(self._folder.utterances),
             probes={cell.probe: self._plan.probes[cell.probe] for cell in task.cells},
             protocol=self._plan.protocol,
             cells=task.cells,
-            predictions=self._folder.predictions / f"{name}--{digest}.npz",
+            predictions=self._folder.for_jobs(self._folder.predictions / predictions),
+            classes=self._plan.classes,
+            sums=gram_sets(task.model, self._cache),
+            saving=self._saving(task),
+            stretched=self._stretched(task, predictions),
+        )
+
+    def _stretched(self, task: LayerTask, predictions: str) -> Stretched | None:
+        tempo = self._plan.tempo
+        if tempo is None or not asked_cells(self._plan, task):
+            return None
+        sets = tuple(
+            (factor, planned.folder(self._cache), planned.n_shards)
+            for factor, planned in zip(tempo.factors, task.model.stretched, strict=True)
+        )
+        file = self._folder.predictions / tempo_file(predictions, self._plan, task.model)
+        return Stretched(sets, tempo.targets, self._folder.for_jobs(file))
+
+    def _saving(self, task: LayerTask) -> Saving | None:
+        if not self._save_probes:
+            return None
+        units = {name: TARGETS[name].unit for name in self._plan.targets if name in TARGETS}
+        return Saving(
+            self._folder.for_jobs(self._folder.probes), task.model.extract, task.model.digest, units
         )
 
     def _handle(self, executor: Executor, outcome: Outcome) -> None:
         if isinstance(outcome.job, ProbeJob):
             self._handle_probe(outcome, outcome.job)
+            return
+        if isinstance(outcome.job, ComparisonJob):
+            self._handle_comparison(outcome, outcome.job)
             return
         work = self._of(outcome.job.model)
         work.extracting.remove(outcome.job.shard)
@@ -165,7 +269,6 @@ class Driver:
 
     def _handle_shard(self, work: ModelWork, outcome: Outcome, shard: Shard) -> None:
         model = work.planned.name
-        where = f"{model} / shard {shard.index} of {shard.folder.name}"
         if isinstance(outcome.result, ShardReport):
             report = outcome.result
             number = self._shard_number(work, shard)
@@ -174,45 +277,86 @@ class Driver:
             )
         elif work.dead:
             return
-        elif _may_pass(outcome) and self._try_again(where, outcome.error):
+        elif self._try_again(_place(work, shard), outcome):
             work.shards.append(shard)
         else:
             # A layer without all its shards has no score: every cell fails, with the reason.
             work.dead = True
             work.shards.clear()
-            log.error("%s failed", where, exc_info=outcome.error)
+            log.error("%s failed", _place(work, shard), exc_info=outcome.error)
             self._recorder.failure("extract", model, f"shard {shard.index}", reason(outcome.error))
+            if self._comparison:
+                self._comparison.drop(model)
             while work.tasks:
                 task = work.tasks.popleft()
-                self._recorder.failed_task(task, f"extraction failed: {reason(outcome.error)}")
+                failed = f"extraction failed: {reason(outcome.error)}"
+                self._record(partial(self._recorder.failed_task, task, failed))
+            self._failed(model, reason(outcome.error))
+
+    def _record_scores(self, outcomes: Sequence[Outcome]) -> None:
+        """All that came back at once in one write: on a large cluster a write each is too slow."""
+        scored = [
+            (self._probing[one.job.predictions], one.result, one.job.predictions.name)
+            for one in outcomes
+            if isinstance(one.job, ProbeJob) and isinstance(one.result, list)
+        ]
+        if scored:
+            self._record(partial(self._recorder.layers, scored))
 
     def _handle_probe(self, outcome: Outcome, job: ProbeJob) -> None:
         task = self._probing.pop(job.predictions)
         if isinstance(outcome.result, list):
-            self._recorder.cells(task, outcome.result, job.predictions.name)
+            results = outcome.result
+            if all(result.status == "failed" for result in results):
+                self._failed(job.model, results[0].error or "")
+            else:
+                self._breaker.succeeded()
             return
         error, work = outcome.error, self._of(job.model)
         if isinstance(error, CorruptShard):
             again = self._extract_again(work, error)
         else:
-            again = _may_pass(outcome) and self._try_again(f"{job.model} / {job.layer}", error)
+            again = self._try_again(_place(work, task), outcome)
         if again:
             work.tasks.append(task)
             return
         log.error("%s / %s failed", job.model, job.layer, exc_info=error)
-        self._recorder.failed_task(task, reason(error))
+        self._record(partial(self._recorder.failed_task, task, reason(error)))
+        self._failed(job.model, reason(error))
+
+    def _handle_comparison(self, outcome: Outcome, job: ComparisonJob) -> None:
+        assert self._comparison is not None
+        if isinstance(outcome.result, ComparisonReport):
+            self._comparison.finish(job, outcome.result)
+            self._recorder.compared(outcome.result.seconds)
+            return
+        error = outcome.error
+        if isinstance(error, CorruptShard) and isinstance(job, SketchJob):
+            again = self._extract_again(self._of(job.model), error)
+        else:
+            again = self._try_again(_comparing(job), outcome)
+        if again:
+            self._comparison.again(job)
+            return
+        log.error("comparison of %s failed", job.place, exc_info=error)
+        self._comparison.fail(job)
+        self._recorder.failure("similarity", None, job.place, reason(error))
 
     def _extract_again(self, work: ModelWork, error: CorruptShard) -> bool:
         """Queue the corrupt shard, once, however many layers trip over it; else it is hopeless."""
         place = (error.folder, error.index)
         if any((shard.folder, shard.index) == place for shard in (*work.shards, *work.extracting)):
             return True
-        if not self._try_again(f"{error.folder.name} / shard {error.index}", error):
+        where = f"{error.folder.name} / shard {error.index}"
+        if not self._attempts.again(where, "corrupt", reason(error)):
             return False
-        self._set_aside(error)
+        try:
+            self._set_aside(error)
+        except OSError as failed:  # of an object store; the next to trip over it tries again
+            return self._attempts.again(where, cause_of(failed), reason(failed))
         work.shards.extend(
             shard
-            for planned in work.planned.sets
+            for planned in work.planned.all_sets
             for shard in shards(planned, self._table, self._cache)
             if (shard.folder, shard.index) == place
         )
@@ -224,12 +368,40 @@ class Driver:
         what = f"{error.folder.name}/shard-{error.index:05d}: {error.reason}"
         self._recorder.warning(f"{what}; {fate}, it is extracted again")
 
-    def _try_again(self, where: str, error: BaseException | None) -> bool:
-        self._attempts[where] += 1
-        if self._attempts[where] >= ATTEMPTS:
-            return False
-        self._recorder.retry(where, self._attempts[where] + 1, reason(error))
-        return True
+    def _try_again(self, where: str, outcome: Outcome) -> bool:
+        """Whether work that came back with an error is to be done another time."""
+        cause = outcome.died or cause_of(outcome.error)
+        if cause == "disk":
+            self._pause.disk_is_full(where, reason(outcome.error))
+        return self._attempts.again(where, cause, reason(outcome.error))
+
+    def _record(self, record: Callable[[], None]) -> None:
+        """Call ``record``, which writes to the ledger, again until the disk has room for it."""
+        while True:
+            try:
+                record()
+            except OSError as error:
+                if cause_of(error) != "disk":
+                    raise
+                self._pause.disk_is_full(self._folder.ledger.name, reason(error))
+            else:
+                return
+            while self._pause.holds():
+                time.sleep(WAIT_SECONDS)
+                if self._stop and self._stop.received:
+                    log.warning("stopped on a full disk: what came back last runs again")
+                    return
+
+    def _failed(self, model: str, why: str) -> None:
+        """Some work failed for good: does all of it?"""
+        if self._breaker.failed(model, why) and not self._gave_up:
+            self._gave_up = True
+            message = (
+                f"the first {self._breaker.limit} layers or models failed alike and nothing "
+                f"succeeded: stopped, for the rest would, too ({why}). Mend it and run again, or "
+                "go on regardless with --set compute.give_up_after=null"
+            )
+            self._recorder.failure("probe", None, "the run", message)
 
     def _of(self, model: str) -> ModelWork:
         return next(work for work in self._work if work.planned.name == model)
@@ -237,8 +409,19 @@ class Driver:
     def _shard_number(self, work: ModelWork, shard: Shard) -> int:
         """Number of a shard among all of its model's, its sets one after the other."""
         before = 0
-        for planned in work.planned.sets:
+        for planned in work.planned.all_sets:
             if planned.folder(self._cache) == shard.folder:
                 break
             before += planned.n_shards
         return before + shard.index
+
+
+def _place(work: ModelWork, what: Shard | LayerTask) -> str:
+    """What is tried, for people, and the key of its attempts."""
+    if isinstance(what, Shard):
+        return f"{work.planned.name} / shard {what.index} of {what.folder.name}"
+    return f"{work.planned.name} / {what.layer.name}"
+
+
+def _comparing(job: ComparisonJob) -> str:
+    return f"comparison of {job.place}"

@@ -4,32 +4,41 @@ An event has ``time`` (ISO 8601, UTC) and ``kind``, and the fields of its kind:
 
 ============== ====================================================================================
 stage_started  stage: prepare | extract | probe | report; a run begins with prepare
+stage_progress stage: prepare; what, done, total: units of what takes long in it, such as files
 stage_finished stage, seconds
 planned        run, models: [name], totals: {stage: n}, done: {stage: n} by earlier runs
 shard_done     model, shard, utterances, skipped, seconds
 cells_done     model, layer, layer_index, cells (that came back), failed (of these), seconds,
-               best: {probe, target, r2} or null
+               best: {probe, target, r2} or null, best_accuracy: {probe, target, accuracy} or null
+compared       seconds: of a job of the comparison of layers
 warning        message
 failure        stage, model or null, where, error; for stage probe beside a cells_done
 retry          where, attempt, error
 run_finished   status: done | failed | interrupted, done, failed, seconds
 ============== ====================================================================================
 
-Totals of stage ``extract`` count shards, those of ``probe`` count cells. Several runs into one
+Totals of stage ``extract`` count shards, those of ``probe`` count cells,
+those of ``similarity``, if there is one, jobs. Several runs into one
 folder append to one file, each beginning with its ``prepare``.
 """
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
-from jobs.files import cut_torn_line
+from jobs.files import DISK_FULL, cut_torn_line
+from jobs.telling import Tell
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
+PROGRESS_SECONDS = 1.0
+"""Between two ``stage_progress``, and before the first: what is quick has none."""
 
 
 class EventLog:
@@ -37,13 +46,13 @@ class EventLog:
 
     A run begins before its folder is known: until ``open`` its lines are held back. From then on
     every line is on its way to the disk when ``emit`` returns, so that another process can follow
-    the file. To be used from one thread.
+    the file; while the disk is full they are held back again. To be used from one thread.
     """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self.listeners = list(listeners)
         self._held: list[str] = []
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
 
     def open(self, path: Path) -> None:
         """Append to ``path`` from now on, what was held back first.
@@ -52,9 +61,8 @@ class EventLog:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         cut_torn_line(path)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._file.writelines(self._held)
-        self._held.clear()
+        self._file = path.open("ab", buffering=0)
+        self._write_held()
 
     def emit(self, kind: str, **fields: Any) -> Event:
         """Record an event now and return it, ``time`` and ``kind`` added.
@@ -66,13 +74,26 @@ class EventLog:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         event: Event = {"time": time, "kind": kind, **fields}
         line = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
-        if self._file is None:
-            self._held.append(line)
-        else:
-            self._file.write(line)
+        self._held.append(line)
+        self._write_held()
         for listener in self.listeners:
             listener(event)
         return event
+
+    def _write_held(self) -> None:
+        if self._file is None:
+            return
+        before = os.fstat(self._file.fileno()).st_size
+        data = "".join(self._held).encode()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), before)
+            if error.errno not in DISK_FULL:
+                raise
+        else:
+            self._held.clear()
 
     def close(self) -> None:
         """Close the file, if there is one; listeners are their owner's to stop."""
@@ -91,6 +112,19 @@ class EventLog:
         self.close()
 
 
+def tell_events(events: EventLog, stage: str) -> Tell:
+    """Makes a ``stage_progress`` of what it is told, now and then."""
+    last = time.monotonic()
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
+            events.emit("stage_progress", stage=stage, what=what, done=done, total=total)
+
+    return tell
+
+
 def read_events(path: Path) -> list[Event]:
     """All whole events of a file, oldest first; a last line without its newline is left out.
 
@@ -99,10 +133,11 @@ def read_events(path: Path) -> list[Event]:
         ValueError: a line before that is not an event.
     """
     lines = path.read_bytes().split(b"\n")[:-1]
-    return [_parse(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    return [parse_event(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 
 
-def _parse(line: bytes, where: str) -> Event:
+def parse_event(line: bytes, where: str) -> Event:
+    """The event of a line; ``where`` is for the message of the ValueError when it is none."""
     try:
         event = json.loads(line)
     except ValueError as error:

@@ -5,19 +5,21 @@ a crash is cut off when the ledger is opened; its cell runs again.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, TypeAdapter
 
 from jobs.files import cut_torn_line
 
 
-class Record(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
     """A finished cell: where it stands in the grid, what came out, what it was made from."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     cell_id: str
     status: Literal["done", "failed"]
@@ -37,13 +39,13 @@ class Record(BaseModel):
     """Utterances."""
     n_test: int = 0
     """Utterances."""
-    scores: dict[str, float | None] = {}
-    details: dict[str, float] = {}
+    scores: dict[str, float | None] = field(default_factory=dict)
+    details: dict[str, float] = field(default_factory=dict)
     """What the probe tells of itself: the alpha it chose, the epochs it ran."""
     seconds: float = 0.0
     predictions: str = ""
     """File name below the run's ``predictions/``."""
-    made_from: dict[str, str] = {}
+    made_from: dict[str, str] = field(default_factory=dict)
     """Ids of the ingredients (activations, labels, probe, protocol, version)."""
 
     @property
@@ -55,21 +57,50 @@ class Record(BaseModel):
         )  # fmt: skip
 
 
+_RECORD = TypeAdapter(Record)
+"""Reads and writes JSON. Records themselves are no pydantic models: there can be a million."""
+
+
+def to_line(record: Record) -> bytes:
+    """A record as it stands in the file."""
+    return _RECORD.dump_json(record) + b"\n"
+
+
+class Finished(NamedTuple):
+    """What the driver must know of a finished cell: of a million it can keep no more."""
+
+    status: Literal["done", "failed"]
+    probe: str
+    control: str
+    predictions: str
+
+
+def finished(records: Iterable[Record]) -> dict[str, Finished]:
+    """The last of ``records`` of every cell id, in short."""
+    found: dict[str, Finished] = {}
+    alike: dict[Finished, Finished] = {}
+    for record in records:
+        short = Finished(record.status, record.probe, record.control, record.predictions)
+        found[record.cell_id] = alike.setdefault(short, short)  # a layer's cells share a few
+    return found
+
+
 class Ledger:
-    """The records of one run, on disk and in memory; open it in the driver only.
+    """The records of one run, on disk, and in short in memory; open it in the driver only.
 
     Attributes:
-        records: the last record of every cell id, in order of first appearance.
+        records: in short the last record of every cell id, in order of first appearance.
         damaged: lines that could not be read when the ledger was opened, for the user to know.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         torn = cut_torn_line(path)
-        self.records, self.damaged = read_records(path)
+        self.damaged: list[str] = []
+        self.records = finished(stream_records(path, self.damaged.append))
         if torn:
             self.damaged.append(f"last line: {torn} bytes torn by a crash")
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
 
     def append(self, records: Iterable[Record]) -> None:
         """Write ``records`` and return when they are on the disk.
@@ -78,15 +109,16 @@ class Ledger:
             OSError: the disk is full or broken; the ledger is as it was before the call.
         """
         records = list(records)
-        before = self._file.tell()
+        before = os.fstat(self._file.fileno()).st_size
+        data = b"".join(map(to_line, records))
         try:
-            self._file.write("".join(r.model_dump_json() + "\n" for r in records).encode())
-            self._file.flush()
+            while data:  # a disk that is nearly full takes a part
+                data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
         except OSError:
             os.ftruncate(self._file.fileno(), before)
             raise
-        self.records.update((record.cell_id, record) for record in records)
+        self.records |= finished(records)
 
     def close(self) -> None:
         """Close the file; the records can still be read."""
@@ -101,18 +133,25 @@ class Ledger:
 
 def read_records(path: Path) -> tuple[dict[str, Record], list[str]]:
     """The records by cell id, and what could not be read; another process may be writing."""
-    records: dict[str, Record] = {}
     damaged: list[str] = []
+    records = {record.cell_id: record for record in stream_records(path, damaged.append)}
+    return records, damaged
+
+
+def stream_records(path: Path, on_damage: Callable[[str], object]) -> Iterator[Record]:
+    """The records of a file, line by line; ``on_damage`` is told of lines that are none.
+
+    Of several for one cell the last counts. Another process may be writing.
+    """
     if not path.exists():
-        return records, damaged
+        return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 break  # still being written
             try:
-                record = Record.model_validate_json(line)
+                record = _RECORD.validate_json(line)
             except ValueError as error:
-                damaged.append(f"line {number}: {str(error).splitlines()[0]}")
+                on_damage(f"line {number}: {str(error).splitlines()[0]}")
             else:
-                records[record.cell_id] = record
-    return records, damaged
+                yield record

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.events import Event
-from sweep.progress import ModelProgress, Progress
+from sweep.progress import Best, ModelProgress, Progress
 from sweep.wording import clock, counted, printable, rate_text, stage_state
 
 REFRESHES_PER_SECOND = 4.0
@@ -117,26 +117,34 @@ def _models(progress: Progress, height: int, width: int) -> list[RenderableType]
     table.add_column("model", no_wrap=True, ratio=5)
     table.add_column("shards", justify="right", no_wrap=True)
     table.add_column("layers", justify="right", no_wrap=True)
-    table.add_column("best so far", no_wrap=True, ratio=3)
-    table.add_column("R²", justify="right", no_wrap=True)
-    table.add_column("by probe", no_wrap=True, ratio=2)
+    accurate = any(model.best_accuracy for model in models)
+    scores = {"accuracy": accurate, "R²": not accurate or any(model.best for model in models)}
+    for score in ("R²", "accuracy"):
+        if scores[score]:
+            table.add_column("best so far", no_wrap=True, ratio=3)
+            table.add_column(score, justify="right", no_wrap=True)
+            table.add_column("by probe", no_wrap=True, ratio=2)
     for model in shown:
-        table.add_row(*_model_cells(model))
+        best = _best_cells(model.best) if scores["R²"] else []
+        best += _best_cells(model.best_accuracy) if scores["accuracy"] else []
+        table.add_row(*_model_cells(model), *best)
     hidden = len(models) - len(shown)
     return [table, Text(f"… {hidden} more", style="dim")] if hidden else [table]
 
 
 def _model_cells(model: ModelProgress) -> list[RenderableType]:
-    cells: list[RenderableType] = [
+    return [
         Text(printable(model.name), style="red" if model.failed else ""),
         str(len(model.shards) or "–"),
         str(len(model.layers) or "–"),
     ]
-    best = model.best
+
+
+def _best_cells(best: Best | None) -> list[RenderableType]:
     if best is None:
-        return [*cells, "–", "–", "–"]
+        return ["–", "–", "–"]
     probe = Text(printable(f"{best.probe} → {best.target}"))
-    return [*cells, Text(printable(best.layer)), f"{best.r2:.3f}", probe]
+    return [Text(printable(best.layer)), f"{best.score:.3f}", probe]
 
 
 def _messages(progress: Progress, room: int) -> list[Text]:

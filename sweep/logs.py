@@ -8,10 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from jobs.secrets import without_secrets
+
 
 def terminal_stream() -> TextIO:
     """A stream to what standard error is now, which stays whole when fd 2 is captured."""
     return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+
+
+class _Formatter(logging.Formatter):
+    """A log is shown around: it has no passwords."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
 
 
 @contextmanager
@@ -22,7 +31,7 @@ def driver_log(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)

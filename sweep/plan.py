@@ -10,21 +10,26 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from pydantic import Field
 
-from jobs.corpus.table import audio_digest_of_table, label_digest
+from jobs.corpus.table import audio_digest_of_table, classes_in, is_text, label_digest
+from jobs.counterfactual import draw_utterances, stretched_rows
 from jobs.extract import EXTRACT_VERSION, ExtractSettings, Shard
-from jobs.identity import canonical_json, content_id, lines_digest
-from jobs.models import ModelInfo, ModelSettings, with_absolute_paths
+from jobs.gram import GRAM_VERSION, GramSettings, Labels
+from jobs.gram_labels import label_values, row_sets
+from jobs.identity import canonical_json, content_id, content_id_of, lines_digest
+from jobs.models import ModelInfo, ModelSettings, precision_of, with_absolute_paths
 from jobs.models.baselines import BASELINE_PREFIX, BaselineSettings
 from jobs.models.taps import select_taps
+from jobs.place import Place
 from jobs.probe import Cell
-from jobs.probes import PROBE_VERSION, ProbeSettings, probe_name, seed_count
-from jobs.protocol import KFoldProtocol, ProtocolSettings, group_labels
+from jobs.probes import PROBE_VERSION, ProbeSettings, TargetKind, probe_name, seed_count
+from jobs.protocol import KFoldProtocol, ProtocolSettings, SplitsProtocol, group_labels
 from jobs.settings import Settings
+from sweep.classes import predicts
 from sweep.ledger import Record
 from sweep.spec import Spec
 
@@ -32,6 +37,9 @@ SHARD_UTTERANCES = 64
 """Utterances of a shard at most: what a crash can cost."""
 SHARD_BYTES = 256 * 2**20
 """Activation bytes of a shard at most: what an extractor holds in memory."""
+GRAM_SAVING = 10
+"""How many times more than a shard of statistics its utterances' activations would take. More
+would store less, and lose more to a crash."""
 
 
 class PlannedSet(Settings):
@@ -43,13 +51,15 @@ class PlannedSet(Settings):
     n_utterances: int
     shard_size: int
     """Utterances a shard; the last has the rest."""
+    gram: GramSettings | None = None
+    """What is stored of it in the place of activations; None: they are."""
 
     @property
     def n_shards(self) -> int:
         """Shards of the set."""
         return math.ceil(self.n_utterances / self.shard_size)
 
-    def folder(self, cache: Path) -> Path:
+    def folder(self, cache: Place) -> Place:
         """Where its shards lie."""
         return cache / "activations" / self.activation_id
 
@@ -74,8 +84,38 @@ class PlannedModel(Settings):
     n_parameters: int
     row_bytes: int
     """Stored activation bytes of one utterance, all taps."""
+    gram_bytes: int = 0
+    """Stored bytes of a shard of statistics; 0 where there is none."""
+    gram_memory: int = 0
+    """Memory that an extractor needs for them."""
     sets: tuple[PlannedSet, ...]
+    stretched: tuple[PlannedSet, ...] = ()
+    """Tested utterances at other rates, a set each; no cell's id knows of them."""
     layers: tuple[PlannedLayer, ...]
+
+    @property
+    def all_sets(self) -> tuple[PlannedSet, ...]:
+        """Everything that is extracted."""
+        return (*self.sets, *self.stretched)
+
+    @property
+    def stored_sets(self) -> tuple[PlannedSet, ...]:
+        """The sets that hold activations."""
+        return tuple(planned for planned in self.sets if planned.gram is None)
+
+    def shard_bytes(self, shard: Shard) -> int:
+        """What a shard will take on disk."""
+        if shard.labels is not None:
+            return self.gram_bytes
+        return self.row_bytes * len(shard.utterance_ids)
+
+
+class PlannedTempo(Settings):
+    """What is heard at other rates, see `jobs.counterfactual`."""
+
+    factors: tuple[float, ...]
+    targets: tuple[str, ...]
+    utterances: tuple[str, ...]
 
 
 class Plan(Settings):
@@ -85,6 +125,8 @@ class Plan(Settings):
     models: tuple[PlannedModel, ...]
     targets: dict[str, str]
     """Target name → digest of its labels."""
+    classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Target name → its classes, sorted; targets that are numbers are not in it."""
     probes: dict[str, ProbeSettings]
     protocol: ProtocolSettings
     groups: str | None = None
@@ -93,13 +135,25 @@ class Plan(Settings):
     n_folds: int
     controls: tuple[str, ...]
     """``none`` first."""
+    tempo: PlannedTempo | None = None
 
     @property
     def n_cells(self) -> int:
         """Cells of the whole plan."""
-        seeds = sum(seed_count(probe) for probe in self.probes.values())
+        seeds = sum(seed_count(self.probes[probe]) for _, probe in self.pairs())
         layers = sum(len(model.layers) for model in self.models)
-        return layers * len(self.targets) * seeds * self.n_folds * len(self.controls)
+        return layers * seeds * self.n_folds * len(self.controls)
+
+    def kind(self, target: str) -> TargetKind:
+        """Whether ``target`` is a number or a class."""
+        return "classification" if target in self.classes else "regression"
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """(target, probe) that go together: no probe is asked for what it cannot predict."""
+        for target in self.targets:
+            for name, probe in self.probes.items():
+                if predicts(probe, self.kind(target)):
+                    yield target, name
 
 
 @dataclass(frozen=True)
@@ -124,6 +178,8 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
     audio = {part: audio_digest_of_table(table[table["split"] == part]) for part in parts}
     counts = Counter(table["split"])
     settings = {model.name: model for model in all_models(spec)}
+    tempo = _plan_tempo(spec, table)
+    labels = {target: label_digest(table, target) for target in spec.targets}
     planned = []
     for name, info in models.items():
         extract = ExtractSettings(
@@ -132,24 +188,40 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
             pooling=spec.pooling,
             dtype=spec.dtype,
         )
-        planned.append(_plan_model(extract, info, spec.layers, audio, counts))
+        model = _plan_model(extract, info, spec.layers, audio, counts)
+        model = with_gram(spec, table, labels, model) if spec.store == "gram" else model
+        planned.append(_with_stretched(model, tempo, table) if tempo else model)
     return Plan(
         name=spec.name,
         models=tuple(planned),
-        targets={target: label_digest(table, target) for target in spec.targets},
+        targets=labels,
+        classes={name: classes_in(table[name]) for name in spec.targets if is_text(table[name])},
         probes={probe_name(probe): probe for probe in spec.probes},
         protocol=protocol,
         groups=_groups_digest(protocol, table),
         n_folds=protocol.folds if isinstance(protocol, KFoldProtocol) else 1,
         controls=("none", *spec.controls),
+        tempo=tempo,
+    )
+
+
+def heard_table(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with what is heard at other rates in rows of its own: all that is extracted."""
+    if plan.tempo is None:
+        return table
+    return pd.concat(
+        [table, stretched_rows(plan.tempo.utterances, plan.tempo.factors, table)],
+        ignore_index=True,
     )
 
 
 def layer_tasks(plan: Plan) -> Iterator[LayerTask]:
     """Every (model, layer) with all its cells, model by model, in depth order."""
+    pairs = tuple(plan.pairs())
     for model in plan.models:
+        ingredients = {pair: _ingredients(plan, model, *pair) for pair in pairs}
         for layer in model.layers:
-            yield LayerTask(model, layer, tuple(_cells(plan, model, layer)))
+            yield LayerTask(model, layer, tuple(_cells(plan, layer, ingredients)))
 
 
 def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
@@ -165,38 +237,51 @@ def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[
     }
 
 
-def shards(planned: PlannedSet, table: pd.DataFrame, cache: Path) -> list[Shard]:
-    """The work units of an activation set: ranges of utterances in table order × all taps."""
+def shards(planned: PlannedSet, table: pd.DataFrame, cache: Place) -> list[Shard]:
+    """The work units of an activation set: ranges of utterances in table order × all taps.
+
+    ``table`` has the rows of the set's part; those of stretched ones are in `heard_table` alone.
+    """
     rows = table[table["split"] == planned.split]
     ids, paths = list(rows["utterance_id"]), list(rows["audio_path"])
-    size = planned.shard_size
-    return [
-        Shard(
-            folder=planned.folder(cache),
-            index=index,
-            utterance_ids=tuple(ids[index * size : (index + 1) * size]),
-            audio_paths=tuple(paths[index * size : (index + 1) * size]),
-            model_digest=planned.model_digest,
+    labels = None
+    if planned.gram is not None:
+        values = label_values(planned.gram, table)[(table["split"] == planned.split).to_numpy()]
+        labels = Labels(planned.gram, values)
+    size, folder = planned.shard_size, planned.folder(cache)
+    found = []
+    for index in range(planned.n_shards):
+        chosen = slice(index * size, (index + 1) * size)
+        found.append(
+            Shard(
+                folder=folder,
+                index=index,
+                utterance_ids=tuple(ids[chosen]),
+                audio_paths=tuple(paths[chosen]),
+                model_digest=planned.model_digest,
+                labels=labels[chosen] if labels else None,
+            )
         )
-        for index in range(planned.n_shards)
-    ]
+    return found
 
 
 def why_stale(plan: Plan, records: Iterable[Record]) -> Counter[str]:
     """Why records that stand at a planned place have another id than planned, counted."""
-    current: dict[tuple[str, ...], tuple[str, dict[str, str]]] = {}
-    for task in layer_tasks(plan):
-        for cell in task.cells:
-            ingredients = made_from(plan, task.model, cell.target, cell.probe)
-            current[_place(task, cell)] = (cell.cell_id, ingredients)
-    planned_ids = {cell_id for cell_id, _ in current.values()}
+    planned = {cell.cell_id for task in layer_tasks(plan) for cell in task.cells}
+    others = {record.cell_id: record for record in records if record.cell_id not in planned}
+    places = {record.place for record in others.values()}
+    current = {
+        place: made_from(plan, task.model, cell.target, cell.probe)
+        for task in (layer_tasks(plan) if places else ())
+        for cell in task.cells
+        if (place := _place(task, cell)) in places
+    }
     reasons: Counter[str] = Counter()
-    for record in records:
-        if record.cell_id in planned_ids or record.place not in current:
-            continue
-        _, ingredients = current[record.place]
-        changed = [k for k, v in ingredients.items() if record.made_from.get(k) != v]
-        reasons[" and ".join(changed) + " changed"] += 1
+    for record in others.values():
+        if record.place in current:
+            ingredients = current[record.place]
+            changed = [k for k, v in ingredients.items() if record.made_from.get(k) != v]
+            reasons[" and ".join(changed) + " changed"] += 1
     return reasons
 
 
@@ -260,6 +345,85 @@ def _plan_model(
     )
 
 
+def with_gram(
+    spec: Spec, table: pd.DataFrame, labels: Mapping[str, str], model: PlannedModel
+) -> PlannedModel:
+    """``model`` with statistics in the place of activations, but for the part that is tested.
+
+    Args:
+        spec: what is to be summed up.
+        table: the utterance table, with the spec's targets as columns.
+        labels: target → digest of its labels.
+        model: planned with all of its activations.
+    """
+    protocol = spec.protocol
+    assert isinstance(protocol, SplitsProtocol), protocol
+    gram = GramSettings(
+        targets=spec.targets,
+        row_sets=row_sets(table, spec.targets),
+        controls=("none", *spec.controls),
+        layers=tuple(layer.name for layer in model.layers),
+        protocol=protocol,
+    )
+    n_bytes = sum(gram.stored_bytes(layer.width) for layer in model.layers)
+    saving = model.row_bytes / (GRAM_SAVING * n_bytes)
+    sets = [
+        planned if planned.split == protocol.test else _summed(planned, gram, labels, saving)
+        for planned in model.sets
+    ]
+    change = {
+        "sets": tuple(sets),
+        "gram_bytes": n_bytes,
+        "gram_memory": sum(gram.working_bytes(layer.width) for layer in model.layers),
+    }
+    return model.model_copy(update=change)
+
+
+def _summed(
+    planned: PlannedSet, gram: GramSettings, labels: Mapping[str, str], saving: float
+) -> PlannedSet:
+    """``planned`` as statistics, in ``saving`` shards an utterance, or one for all of them.
+
+    Shards of statistics are all of one size on disk, whatever they cover.
+    """
+    n_shards = max(1, int(planned.n_utterances * saving))
+    size = math.ceil(planned.n_utterances / n_shards)
+    identity = {
+        "of": planned.activation_id,
+        "gram": gram.identity(),
+        "labels": [labels[target] for target in gram.targets],
+        # Shards of two sizes, mixed, would be sums of other utterances.
+        "shard_size": size,
+        "version": GRAM_VERSION,
+    }
+    change = {"activation_id": content_id(identity), "shard_size": size, "gram": gram}
+    return planned.model_copy(update=change)
+
+
+def _plan_tempo(spec: Spec, table: pd.DataFrame) -> PlannedTempo | None:
+    if spec.tempo is None:
+        return None
+    targets = spec.tempo.among(spec.targets)
+    drawn = draw_utterances(spec.tempo, targets, spec.protocol, table)
+    return PlannedTempo(factors=spec.tempo.factors, targets=targets, utterances=drawn)
+
+
+def _with_stretched(model: PlannedModel, tempo: PlannedTempo, table: pd.DataFrame) -> PlannedModel:
+    """``model`` with a set for each rate."""
+    heard = stretched_rows(tempo.utterances, tempo.factors, table)
+    sets = tuple(
+        PlannedSet(
+            split=str(part),
+            activation_id=_activation_id(model.extract, model.digest, audio_digest_of_table(rows)),
+            model_digest=model.digest,
+            n_utterances=len(rows),
+            shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // model.row_bytes)),
+        )
+        for part, rows in heard.groupby("split", sort=False)
+    )
+    return model.model_copy(update={"stretched": sets})
+
+
 def _chosen_layers(
     extract: ExtractSettings, info: ModelInfo, layers: Literal["all"] | tuple[int | str, ...]
 ) -> set[str]:
@@ -274,8 +438,11 @@ def _chosen_layers(
 
 
 def _activation_id(extract: ExtractSettings, model_digest: str, audio_digest: str) -> str:
+    precision = precision_of(extract.model)
     return content_id(
         {
+            # The full precision is no part of ids from before there was a choice.
+            **({} if precision == "fp32" else {"precision": precision}),
             "model": model_digest,
             "audio": audio_digest,
             "features": extract.features.identity(),
@@ -286,18 +453,35 @@ def _activation_id(extract: ExtractSettings, model_digest: str, audio_digest: st
     )
 
 
-def _cells(plan: Plan, model: PlannedModel, layer: PlannedLayer) -> Iterator[Cell]:
-    for target in plan.targets:
-        for name, probe in plan.probes.items():
-            ingredients = made_from(plan, model, target, name)
-            for control in plan.controls:
-                for seed in range(seed_count(probe)):
-                    for fold in range(plan.n_folds):
-                        identity = {
-                            **ingredients, "layer": layer.name, "target": target,
-                            "seed": seed, "fold": fold, "control": control,
-                        }  # fmt: skip
-                        yield Cell(content_id(identity), name, target, seed, fold, control)
+def _ingredients(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
+    """What the ids of cells are made of, as canonical JSON, its keys in order; empty where cells
+    differ."""
+    common = {
+        key: canonical_json(value)
+        for key, value in {**made_from(plan, model, target, probe), "target": target}.items()
+    }
+    differing = dict.fromkeys(("layer", "control", "seed", "fold"), "")
+    return dict(sorted({**common, **differing}.items()))
+
+
+def _cells(
+    plan: Plan, layer: PlannedLayer, ingredients: Mapping[tuple[str, str], dict[str, str]]
+) -> Iterator[Cell]:
+    """The cells of a layer.
+
+    ``ingredients`` are, by target and probe, what ids are made of, as `content_id_of` takes it; what
+    differs from cell to cell is written into them.
+    """
+    layer_name = canonical_json(layer.name)
+    for (target, name), canonical in ingredients.items():
+        canonical["layer"] = layer_name
+        for control in plan.controls:
+            canonical["control"] = canonical_json(control)
+            for seed in range(seed_count(plan.probes[name])):
+                canonical["seed"] = str(seed)
+                for fold in range(plan.n_folds):
+                    canonical["fold"] = str(fold)
+                    yield Cell(content_id_of(canonical), name, target, seed, fold, control)
 
 
 def _place(task: LayerTask, cell: Cell) -> tuple[str, ...]:

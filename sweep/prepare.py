@@ -8,24 +8,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from jobs.corpus import prepare as prepare_corpus
 from jobs.corpus.espeak import EspeakSettings, outline
-from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.corpus.table import Corpus, CorpusError, Skipped, has_value
 from jobs.identity import content_id
-from jobs.models import ModelError, ModelInfo, describe_model
+from jobs.model_table import REFERENCES
+from jobs.models import ModelError, ModelInfo, describe_model, precision_of
 from jobs.models.baselines import BASELINE_PREFIX
+from jobs.models.precision import check_precision
 from jobs.models.taps import select_taps
 from jobs.probes import probe_name
 from jobs.protocol import check_speakers, lost_parts
-from jobs.reduce import MEAN_PREDICTOR
 from jobs.targets import add_targets, find_target
+from jobs.telling import Tell, tell_nobody
+from sweep.classes import class_problems, pair_problems, unknown_classes
+from sweep.gram import gram_problems
 from sweep.plan import Plan, all_models, make_plan, used_parts
+from sweep.similarity import count_problems, part_problems
 from sweep.source import Problem, Source, SpecError
 from sweep.spec import Spec, load_spec, sound_part
+from sweep.tempo import tempo_problems
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,12 @@ class Prepared:
     plan: Plan
 
 
-def load_and_prepare(path: Path, overrides: Sequence[str], cache: Path) -> Prepared:
+def load_and_prepare(
+    path: Path, overrides: Sequence[str], cache: Path, tell: Tell = tell_nobody
+) -> Prepared:
     """Read a spec file and prepare it.
+
+    ``tell`` is told how far reading the corpus and measuring its audio are.
 
     Raises:
         SpecError: with everything that is wrong, in form and in meaning.
@@ -52,28 +60,32 @@ def load_and_prepare(path: Path, overrides: Sequence[str], cache: Path) -> Prepa
         spec, source = load_spec(path, overrides)
     except SpecError as form:
         rest = sound_part(path, overrides)
-        problems = _check(*rest, cache).problems if rest else []
+        problems = _check(*rest, cache, whole=False).problems if rest else []
         raise SpecError([*form.problems, *problems]) from None
-    return prepare(spec, source, cache)
+    return prepare(spec, source, cache, tell)
 
 
-def prepare(spec: Spec, source: Source, cache: Path) -> Prepared:
+def prepare(spec: Spec, source: Source, cache: Path, tell: Tell = tell_nobody) -> Prepared:
     """Read the corpus and the models of ``spec`` and lay out the plan.
 
     Raises:
         SpecError: with everything that does not fit.
     """
-    checked = _check(spec, source, cache)
+    checked = _check(spec, source, cache, tell)
     if checked.problems:
         raise SpecError(checked.problems)
-    corpus = checked.corpus or prepare_corpus(spec.corpus, cache)
+    corpus = checked.corpus or prepare_corpus(spec.corpus, cache, tell)
     table = corpus.utterances
     table = table[table["split"].isin(used_parts(spec, table))].reset_index(drop=True)
-    table = add_targets(table, spec.targets)
-    problems = list(_value_problems(spec, source, table))
+    table = add_targets(table, spec.targets, cache, tell)
+    # Of a synthetic corpus only an outline was checked.
+    problems = list(_protocol_problems(spec, source, table))
+    if not problems:
+        problems += [*_value_problems(spec, source, table), *class_problems(spec, source, table)]
+    problems += count_problems(spec, source, table)
     if problems:
         raise SpecError(problems)
-    notes = (*corpus.notes, *_gaps(spec, table))
+    notes = (*corpus.notes, *_gaps(spec, table), *unknown_classes(spec, table))
     return Prepared(spec, table, corpus.skipped, notes, make_plan(spec, table, checked.models))
 
 
@@ -87,10 +99,15 @@ class _Checked:
     """None while there are problems, and for a synthetic corpus, which is made when all is well."""
 
 
-def _check(spec: Spec, source: Source, cache: Path) -> _Checked:
+def _check(
+    spec: Spec, source: Source, cache: Path, tell: Tell = tell_nobody, *, whole: bool = True
+) -> _Checked:
+    """``whole``: nothing of the spec was left out, so that what is absent is missing."""
     problems = [*_name_problems(spec, source)]
     models, model_problems = _describe_models(spec, source)
     problems += [*model_problems, *_twin_problems(spec, source, models)]
+    problems += _precision_problems(spec, source)
+    problems += gram_problems(spec, source)
     if not model_problems:
         problems += _layer_problems(spec, source, models)
     corpus = None
@@ -98,14 +115,15 @@ def _check(spec: Spec, source: Source, cache: Path) -> _Checked:
         if isinstance(spec.corpus, EspeakSettings):
             table = outline(spec.corpus)
         else:
-            corpus = prepare_corpus(spec.corpus, cache)
+            corpus = prepare_corpus(spec.corpus, cache, tell)
             table = corpus.utterances
-    except (CorpusError, ValueError) as error:
+    except (CorpusError, ValueError, OSError) as error:  # a path may be too long to be one
         return _Checked([*problems, source.problem(("corpus",), str(error))], models, None)
     problems += target_problems(spec, source, table)
-    problems += [
-        source.problem(("protocol",), message) for message in check_speakers(spec.protocol, table)
-    ]
+    problems += pair_problems(spec, source, table) if whole else []
+    problems += _protocol_problems(spec, source, table)
+    problems += part_problems(spec, source, table)
+    problems += tempo_problems(spec, source) if whole else []
     return _Checked(problems, models, corpus)
 
 
@@ -113,7 +131,7 @@ def _name_problems(spec: Spec, source: Source) -> Iterator[Problem]:
     """Names tell rows of the tables apart: they must differ, and not be those of baselines."""
     for position, model in enumerate(spec.models):
         taken = model.name.startswith(BASELINE_PREFIX) and model.kind != "baseline"
-        if taken or model.name == MEAN_PREDICTOR:
+        if taken or model.name in REFERENCES:
             message = f"models: the name {model.name!r} is kept for baselines; choose another"
             yield source.problem(("models", position, "name"), message)
     yield from _repeated(source, "models", [model.name for model in all_models(spec)])
@@ -137,7 +155,9 @@ def _twin_problems(spec: Spec, source: Source, models: dict[str, ModelInfo]) -> 
     first: dict[str, str] = {}
     for position, model in enumerate(all_models(spec)):
         if model.name in models:
-            twin = first.setdefault(models[model.name].digest, model.name)
+            # The same weights in another precision are there to be compared.
+            what = f"{models[model.name].digest} {precision_of(model)}"
+            twin = first.setdefault(what, model.name)
             if twin != model.name:
                 message = f"{model.name}: the same weights as {twin!r}; remove one of them"
                 yield source.problem(("models", position), message)
@@ -149,6 +169,16 @@ def _twin_problems(spec: Spec, source: Source, models: dict[str, ModelInfo]) -> 
             yield source.problem(("probes", position), message)
 
 
+def _precision_problems(spec: Spec, source: Source) -> Iterator[Problem]:
+    """Models that the devices of ``compute`` cannot compute as they are told to."""
+    device = "cuda" if spec.compute.extractor.gpus else "cpu"
+    for position, model in enumerate(spec.models):
+        try:
+            check_precision(precision_of(model), device, model.name)
+        except ModelError as error:
+            yield source.problem(("models", position, "precision"), str(error))
+
+
 def target_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
     """The targets of ``spec`` that ``table`` cannot give, each at its place."""
     for position, name in enumerate(spec.targets):
@@ -158,31 +188,38 @@ def target_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator
             yield source.problem(("targets", position), str(error))
 
 
+def _protocol_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
+    """What makes the protocol impossible or misleading."""
+    for message in check_speakers(spec.protocol, table):
+        yield source.problem(("protocol",), message)
+
+
 def _value_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
     """Targets with too few values to be probed by the protocol."""
     for position, name in enumerate(spec.targets):
-        has_value = _has_value(table, name)
-        if has_value.all():
+        usable = has_value(table[name])
+        if usable.all():
             continue
-        for message in lost_parts(spec.protocol, table, has_value):
-            without = f"{name}: without the {(~has_value).sum()} utterances that have no value"
+        for message in lost_parts(spec.protocol, table, usable):
+            without = f"{name}: without the {(~usable).sum()} utterances that have no value"
             yield source.problem(("targets", position), f"{without}, {message}")
 
 
 def _gaps(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
-    """What the probes of a target go without: it stays in the table for the others."""
+    """What the probes of a target go without, and targets that say nothing."""
     for name in spec.targets:
-        missing = int((~_has_value(table, name)).sum())
+        values = table[name][has_value(table[name])].unique()
+        if len(values) == 1:
+            yield (
+                f"all utterances have the same {name}, {values[0]}: there is nothing to predict, "
+                "and no R² and no correlation of it is defined"
+            )
+        missing = int((~has_value(table[name])).sum())
         if missing:
             yield (
                 f"{missing} of {len(table)} utterances have no value of the target {name}: "
                 "left out of its probes"
             )
-
-
-def _has_value(table: pd.DataFrame, target: str) -> npt.NDArray[np.bool_]:
-    values: npt.NDArray[np.float64] = table[target].to_numpy(dtype=np.float64)
-    return np.isfinite(values)
 
 
 def _describe_models(spec: Spec, source: Source) -> tuple[dict[str, ModelInfo], list[Problem]]:
@@ -191,7 +228,7 @@ def _describe_models(spec: Spec, source: Source) -> tuple[dict[str, ModelInfo], 
     for position, settings in enumerate(all_models(spec)):
         try:
             models[settings.name] = describe_model(settings, spec.pooling)
-        except ModelError as error:
+        except (ModelError, OSError) as error:
             problems.append(source.problem(("models", position), f"{settings.name}: {error}"))
     return models, problems
 

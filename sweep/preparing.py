@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +18,12 @@ from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.protocol import check_speakers
 from jobs.statistics import describe_part
 from jobs.targets import add_targets
+from jobs.telling import Tell
+from sweep.bars import bars_on_stderr
 from sweep.export.tables import write_csv, write_part_tables
 from sweep.prepare import target_problems
-from sweep.source import Source, SpecError
-from sweep.spec import Spec, load_spec
+from sweep.source import Problem, Source, SpecError
+from sweep.spec import Spec, load_spec, sound_part
 from sweep.views import UsageError
 from sweep.wording import counted, printable
 
@@ -77,18 +78,18 @@ def prepare_corpus(
         path: of the spec.
         overrides: ``KEY=VALUE`` assignments to it.
         to: the folder to write to; by default ``results/<name>/corpus``.
-        cache: where a synthetic corpus is made.
+        cache: where a synthetic corpus is made, and what was measured is kept.
 
     Raises:
-        SpecError: the spec, its corpus or a target is wrong, or no utterance can be read.
+        SpecError: with everything that is wrong with the spec, in form and in what concerns the
+            corpus and the targets; or no utterance can be read.
         UsageError: the folder cannot be written to.
     """
-    spec, source = load_spec(path, overrides)
-    with _told(f"reading the corpus of {path}"):
-        corpus = _read(spec, source, cache)
+    with bars_on_stderr() as tell:
+        spec, source, corpus = _read(path, overrides, cache, tell)
+        targets = list(dict.fromkeys(spec.targets))
+        table = add_targets(corpus.utterances, targets, cache, tell)
     folder = to or Path("results") / spec.name / "corpus"
-    targets = list(dict.fromkeys(spec.targets))
-    table = add_targets(corpus.utterances, targets)
     try:
         files = _write(folder, table, targets, corpus.skipped)
     except OSError as error:
@@ -105,15 +106,31 @@ def prepare_corpus(
     return PreparedCorpus(folder, files, parts, corpus.skipped, warnings)
 
 
-def _read(spec: Spec, source: Source, cache: Path) -> Corpus:
+def _read(
+    path: Path, overrides: Sequence[str], cache: Path, tell: Tell
+) -> tuple[Spec, Source, Corpus]:
+    """The spec and its corpus; problems of form do not hide those of meaning."""
     try:
-        corpus = read_corpus(spec.corpus, cache)
-    except (CorpusError, ValueError) as error:
-        raise SpecError([source.problem(("corpus",), str(error))]) from None
-    problems = list(target_problems(spec, source, corpus.utterances))
-    if problems:
+        spec, source = load_spec(path, overrides)
+    except SpecError as form:
+        rest = sound_part(path, overrides)
+        problems = _read_corpus(*rest, cache, tell)[1] if rest else []
+        raise SpecError([*form.problems, *problems]) from None
+    corpus, problems = _read_corpus(spec, source, cache, tell)
+    if corpus is None or problems:
         raise SpecError(problems)
-    return corpus
+    return spec, source, corpus
+
+
+def _read_corpus(
+    spec: Spec, source: Source, cache: Path, tell: Tell
+) -> tuple[Corpus | None, list[Problem]]:
+    """The corpus, None if it cannot be read, and what is wrong with it and with the targets."""
+    try:
+        corpus = read_corpus(spec.corpus, cache, tell)
+    except (CorpusError, ValueError) as error:
+        return None, [source.problem(("corpus",), str(error))]
+    return corpus, list(target_problems(spec, source, corpus.utterances))
 
 
 def _write(
@@ -208,15 +225,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return str(value) if isinstance(value, int) else f"{value:.4g}"
-
-
-@contextmanager
-def _told(action: str) -> Iterator[None]:
-    """What is being done on standard error: a spinner on a terminal, else a line."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status(Text(printable(action))):
-            yield
-    else:
-        print(action, file=sys.stderr, flush=True)
-        yield

@@ -1,8 +1,10 @@
 """Where a run stands: a pure fold over its events, the same live, replayed or elsewhere."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sweep.events import Event
 
@@ -15,7 +17,8 @@ KEPT_MESSAGES = 50
 
 @dataclass
 class Stage:
-    """One stage: ``extract`` counts shards, ``probe`` cells; the others only start and finish."""
+    """One stage: ``extract`` counts shards, ``probe`` cells, ``prepare`` what takes long in it,
+    while it lasts; the others only start and finish."""
 
     name: str
     total: int = 0
@@ -50,12 +53,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Best:
-    """The best layer of a model so far, by R² over all probes and targets."""
+    """The best layer of a model so far, over all probes and all targets of a kind."""
 
     layer: str
     probe: str
     target: str
-    r2: float
+    score: float
+    """R², or the accuracy of a target that is a class."""
 
 
 @dataclass
@@ -69,6 +73,8 @@ class ModelProgress:
     """Utterances that could not be read."""
     failed: int = 0
     best: Best | None = None
+    """By R²."""
+    best_accuracy: Best | None = None
     last_change: int = 0
     """Number of the event that last concerned it: the greatest is the most recent."""
 
@@ -118,12 +124,17 @@ class Progress:
                 self._stage_started(event["stage"], self.now)
             case "planned":
                 self._planned(event, self.now)
+            case "stage_progress":
+                stage = self._stage(event["stage"])
+                stage.total, stage.finished = event["total"], event["done"]
             case "stage_finished":
-                self._stage(event["stage"]).ended = self.now
+                self._stage_finished(event["stage"])
             case "shard_done":
                 self._shard_done(event)
             case "cells_done":
                 self._cells_done(event)
+            case "compared":
+                self._came_back("similarity", 1, event["seconds"])
             case "warning":
                 self._warn(event["message"])
             case "retry":
@@ -141,6 +152,12 @@ class Progress:
             self.failures.clear()
             self.n_warnings = 0
         self._stage(name).started = now
+
+    def _stage_finished(self, name: str) -> None:
+        stage = self._stage(name)
+        stage.ended = self.now
+        if name == STAGES[0]:  # what it counted last was a part of it
+            stage.total = stage.finished = 0
 
     def _planned(self, event: Event, now: datetime) -> None:
         done = event["done"]
@@ -165,9 +182,10 @@ class Progress:
         model = self._model(event["model"])
         model.failed += event["failed"]
         model.layers.add(event["layer"])
-        best = event["best"]
-        if best is not None and (model.best is None or best["r2"] > model.best.r2):
-            model.best = Best(event["layer"], best["probe"], best["target"], best["r2"])
+        layer = event["layer"]
+        model.best = _better(model.best, layer, event["best"], "r2")
+        told = event.get("best_accuracy")  # a run of before classes does not tell
+        model.best_accuracy = _better(model.best_accuracy, layer, told, "accuracy")
 
     def _came_back(self, name: str, count: int, seconds: float) -> None:
         """Count units of a stage; without events of its own it lasts from first work to last."""
@@ -198,3 +216,12 @@ class Progress:
         model = self.models.setdefault(name, ModelProgress(name))
         model.last_change = self.n_events
         return model
+
+
+def _better(
+    best: Best | None, layer: str, found: Mapping[str, Any] | None, score: str
+) -> Best | None:
+    """``best``, or what was ``found`` in ``layer`` where that is better."""
+    if found is None or (best is not None and found[score] <= best.score):
+        return best
+    return Best(layer, found["probe"], found["target"], found[score])

@@ -1,5 +1,6 @@
 """Where a run's numbers come from: code, packages, hardware, arguments, digests."""
 
+import json
 import os
 import platform
 import subprocess
@@ -11,12 +12,17 @@ from pathlib import Path
 
 import torch
 
+from jobs.secrets import without_secrets
 from sweep.plan import Plan
 
 PACKAGES = (
     "probing-sweep", "torch", "ray", "wespeaker-unofficial", "lhotse", "numpy", "scipy",
     "scikit-learn", "pandas", "soundfile", "espeakng-loader",
 )  # fmt: skip
+
+
+REVISION_FILE = "revision.json"
+"""Beside this file, where the code was shipped without its git checkout: what that was."""
 
 
 def describe_plan(plan: Plan) -> dict[str, object]:
@@ -34,7 +40,7 @@ def describe_plan(plan: Plan) -> dict[str, object]:
         "data": {
             "labels": plan.targets,
             "activations": {
-                m.name: {s.split: s.activation_id for s in m.sets} for m in plan.models
+                m.name: {s.split: s.activation_id for s in m.all_sets} for m in plan.models
             },
         },
     }
@@ -44,9 +50,9 @@ def describe_session(arguments: Sequence[str], executor: str) -> dict[str, objec
     """The process that computes: its code, packages and machine, as JSON values."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "arguments": list(arguments),
+        "arguments": [without_secrets(argument) for argument in arguments],
         "executor": executor,
-        "git": git_state(Path(__file__).parent),
+        "git": git_state(Path(__file__).parent) or _shipped_revision(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "hardware": hardware(),
@@ -65,6 +71,11 @@ def git_state(folder: Path) -> dict[str, object] | None:
         return {"revision": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _shipped_revision() -> object:
+    file = Path(__file__).with_name(REVISION_FILE)
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def hardware() -> dict[str, object]:

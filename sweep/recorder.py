@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
-from jobs.probe import CellResult
+from jobs.probe import Cell, CellResult
+from jobs.secrets import without_secrets
 from sweep.events import EventLog
 from sweep.ledger import Ledger, Record
 from sweep.plan import LayerTask, Plan, made_from
@@ -30,18 +31,24 @@ class Recorder:
         self._plan = plan
         self._ledger = ledger
         self._events = events
+        self._made_from: dict[tuple[str, str, str], dict[str, str]] = {}
+        """By model, target and probe, for all layers."""
         self.any_failed = False
         self.shards = 0
         self.scored = 0
 
-    def cells(self, task: LayerTask, results: Sequence[CellResult], predictions: str) -> None:
-        """Record the results of a layer; on return they are on the disk."""
-        by_id = {result.cell_id: result for result in results}
-        records = [
-            self._make(task, position, by_id[cell.cell_id], predictions)
-            for position, cell in enumerate(task.cells)
-        ]
-        self._ledger.append(records)
+    def layers(self, scored: Sequence[tuple[LayerTask, Sequence[CellResult], str]]) -> None:
+        """Record the results of layers, each with its file of predictions; on return all of them
+        are on the disk."""
+        made = []
+        for task, results, predictions in scored:
+            by_id = {result.cell_id: result for result in results}
+            made.append([self._make(task, c, by_id[c.cell_id], predictions) for c in task.cells])
+        self._ledger.append(record for records in made for record in records)
+        for (task, _, _), records in zip(scored, made, strict=True):
+            self._tell(task, records)
+
+    def _tell(self, task: LayerTask, records: Sequence[Record]) -> None:
         self.scored += len(records)
         failed = [record for record in records if record.status == "failed"]
         for error, count in Counter(record.error or "" for record in failed).items():
@@ -54,7 +61,8 @@ class Recorder:
             cells=len(records),
             failed=len(failed),
             seconds=sum(record.seconds for record in records),
-            best=_best(records),
+            best=_best(records, "r2"),
+            best_accuracy=_best(records, "accuracy"),
         )
 
     def failed_task(self, task: LayerTask, reason: str) -> None:
@@ -72,7 +80,7 @@ class Recorder:
             )
             for cell in task.cells
         ]
-        self.cells(task, results, "")
+        self.layers([(task, results, "")])
 
     def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
         """Tell of something that failed for good."""
@@ -98,8 +106,14 @@ class Recorder:
             seconds=seconds,
         )  # fmt: skip
 
-    def _make(self, task: LayerTask, position: int, result: CellResult, predictions: str) -> Record:
-        cell = task.cells[position]
+    def compared(self, seconds: float) -> None:
+        """Tell of a job of the comparison of layers that is done."""
+        self._events.emit("compared", seconds=seconds)
+
+    def _make(self, task: LayerTask, cell: Cell, result: CellResult, predictions: str) -> Record:
+        what = (task.model.name, cell.target, cell.probe)
+        if what not in self._made_from:
+            self._made_from[what] = made_from(self._plan, task.model, cell.target, cell.probe)
         return Record(
             cell_id=cell.cell_id,
             status=result.status,
@@ -118,25 +132,25 @@ class Recorder:
             details=result.details,
             seconds=result.seconds,
             predictions=predictions if result.status == "done" else "",
-            made_from=made_from(self._plan, task.model, cell.target, cell.probe),
+            made_from=self._made_from[what],
         )
 
 
 def reason(error: BaseException | None) -> str:
     """An error in one line, for a table or a log."""
-    text = str(error).strip().splitlines()
+    text = without_secrets(str(error)).strip().splitlines()
     first = textwrap.shorten(text[0], REASON_LENGTH, placeholder=" …") if text else ""
     return f"{type(error).__name__}: {first}".rstrip(": ")
 
 
-def _best(records: Sequence[Record]) -> dict[str, object] | None:
-    """The best real score among ``records``: of each probe and target the mean over its cells."""
+def _best(records: Sequence[Record], score: str) -> dict[str, object] | None:
+    """The best real ``score`` among ``records``: of each probe and target its mean over cells."""
     scores: dict[tuple[str, str], list[float]] = {}
     for record in records:
-        r2 = record.scores.get("r2")
-        if record.control == "none" and r2 is not None:
-            scores.setdefault((record.probe, record.target), []).append(r2)
+        value = record.scores.get(score)
+        if record.control == "none" and value is not None:
+            scores.setdefault((record.probe, record.target), []).append(value)
     if not scores:
         return None
-    (probe, target), r2s = max(scores.items(), key=lambda item: fmean(item[1]))
-    return {"probe": probe, "target": target, "r2": fmean(r2s)}
+    (probe, target), values = max(scores.items(), key=lambda item: fmean(item[1]))
+    return {"probe": probe, "target": target, score: fmean(values)}

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,23 +14,33 @@ import pandas as pd
 import yaml
 
 from jobs.corpus.table import Skipped, read_table
+from jobs.difference_table import difference_table
+from jobs.model_table import model_table
+from jobs.place import PlaceError, as_place
 from jobs.predictions import CellPredictions, read_predictions
 from jobs.probes import seed_count
-from jobs.reduce import POINT_COLUMNS, Bootstrap, Curves, layer_curves, model_table
+from jobs.reduce import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.store import read_layer
 from sweep.ledger import Record, read_records
+from sweep.mirror import fetch, run_folder
 from sweep.plan import Plan, PlannedModel, layer_tasks
 from sweep.run_folder import RunFolder
+from sweep.similarity import model_pairs, similarity_table
 from sweep.spec import Spec
+from sweep.tempo_tables import TempoTables, tempo_tables
+from sweep.twins import twins
 
 Parsed = TypeVar("Parsed")
 
 METRIC_COLUMNS = (
     "model", "layer", "layer_index", "target", "probe", "seed", "fold", "control", "n_train",
     "n_test", "mse", "mae", "rmse", "r2", "pearson", "spearman", "within_speaker", "mean_mse",
-    "mean_mae", "seconds", "cell_id",
+    "mean_mae", "accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy", "seconds",
+    "cell_id",
 )  # fmt: skip
-"""Columns of ``metrics.csv`` that are always there; what probes tell of themselves is beside."""
+"""Columns of ``metrics.csv`` that are always there, empty where a score is not for the target or
+not defined; what probes tell of themselves is beside."""
+SCORES = METRIC_COLUMNS[METRIC_COLUMNS.index("mse") : METRIC_COLUMNS.index("seconds")]
 
 
 class RunError(ValueError):
@@ -44,12 +55,16 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The run in the folder ``path``.
+        """The run in the folder ``path``, or behind a URL: of that a copy is brought up to date.
 
         Raises:
             RunError: there is no run.
         """
-        folder = RunFolder(Path(path))
+        try:
+            place = as_place(path)
+        except PlaceError as error:
+            raise RunError(str(error)) from None
+        folder = RunFolder(place) if isinstance(place, Path) else fetch(run_folder(place))
         if not folder.plan.exists():
             raise RunError(
                 f"{path} is not a run: expected {folder.plan.name} in it; give the folder of a run "
@@ -76,7 +91,7 @@ class Run:
     @cached_property
     def utterances(self) -> pd.DataFrame:
         """The utterance table, with the targets."""
-        return read_table(self.folder.utterances)
+        return read_table(self.folder.utterances, text=tuple(self.plan.classes))
 
     @cached_property
     def records(self) -> dict[str, Record]:
@@ -86,9 +101,7 @@ class Run:
         """
         found, _ = read_records(self.folder.ledger)
         return {
-            cell.cell_id: found[cell.cell_id].model_copy(
-                update={"model": task.model.name, "probe": cell.probe}
-            )
+            cell.cell_id: replace(found[cell.cell_id], model=task.model.name, probe=cell.probe)
             for task in layer_tasks(self.plan)
             for cell in task.cells
             if cell.cell_id in found
@@ -118,8 +131,7 @@ class Run:
         )
         table = self.utterances
         speakers = dict(zip(table["utterance_id"], table["speaker_id"], strict=True))
-        bootstrap = Bootstrap(resamples=self.spec.bootstrap.resamples)
-        return layer_curves(points, metrics, self._cell_predictions, speakers, bootstrap)
+        return layer_curves(points, metrics, self._cell_predictions, speakers, self._bootstrap())
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -131,6 +143,28 @@ class Run:
     def models(self) -> pd.DataFrame:
         """The comparison table: a row per model × target × probe, baselines among them."""
         return model_table(self.curves)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """A row per comparison of two layers or two models; see `jobs.differences`."""
+        return difference_table(self.curves, twins(self.plan), self._bootstrap())
+
+    @cached_property
+    def similarity(self) -> pd.DataFrame:
+        """A row per ordered pair of layers and measure; none where the spec asks for none."""
+        pairs = model_pairs(self.spec, self.plan, self.utterances)
+        return similarity_table(self.spec.similarity, pairs, self.folder.similarity)
+
+    @cached_property
+    def tempo(self) -> TempoTables:
+        """Whether predictions follow a changed rate; empty where the spec asks for no tempo."""
+        return tempo_tables(
+            self.plan,
+            self.records,
+            self.folder.predictions,
+            dict(zip(self.utterances["utterance_id"], self.utterances["speaker_id"], strict=True)),
+            self.spec.bootstrap.resamples,
+        )
 
     @cached_property
     def skipped(self) -> list[Skipped]:
@@ -153,7 +187,7 @@ class Run:
 
         Returns:
             Columns ``utterance_id, speaker_id, probe, target, control, seed, fold, y_true,
-            y_pred``, the values in the target's unit.
+            y_pred``, the values in the target's unit, or names of classes.
 
         Raises:
             RunError: no done cell fits.
@@ -185,8 +219,8 @@ class Run:
                         "control": record.control,
                         "seed": record.seed,
                         "fold": record.fold,
-                        "y_true": cell.y_true,
-                        "y_pred": cell.y_pred,
+                        "y_true": self._named(record.target, cell.y_true),
+                        "y_pred": self._named(record.target, cell.y_pred),
                     }
                 )
             )
@@ -199,14 +233,27 @@ class Run:
             RunError: the run has no such model.
             jobs.store.CorruptShard: activations are missing or damaged.
         """
-        cache = Path(self.provenance["cache"])
+        cache = as_place(self.provenance["cache"])
         ids: list[str] = []
         arrays = []
-        for planned in self._model(model).sets:
+        for planned in self._model(model).stored_sets:
             names, array = read_layer(planned.folder(cache), planned.n_shards, layer)
             ids += names
             arrays.append(array)
         return ids, np.concatenate(arrays)
+
+    def _bootstrap(self) -> Bootstrap:
+        return Bootstrap(resamples=self.spec.bootstrap.resamples)
+
+    def _named(
+        self, target: str, values: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32] | npt.NDArray[np.object_]:
+        """``values`` (n,) as they are, or the names of classes that they are codes of."""
+        if target not in self.plan.classes:
+            return values
+        names = np.array(self.plan.classes[target], dtype=np.object_)
+        named: npt.NDArray[np.object_] = names[values.astype(np.int64)]
+        return named
 
     def _points(self) -> pd.DataFrame:
         """Points of curves that have a finished cell, and how many cells are planned of each."""
@@ -215,8 +262,9 @@ class Run:
             key = (record.model, record.layer, record.layer_index, record.target, record.probe)
             probe = self.plan.probes[record.probe]
             planned = seed_count(probe) * self.plan.n_folds
-            planned_control = planned if "shuffled" in self.plan.controls else 0
-            rows[key] = (*key, probe.kind, planned, planned_control)
+            planned_control = planned * (len(self.plan.controls) - 1)
+            target_kind = self.plan.kind(record.target)
+            rows[key] = (*key, probe.kind, target_kind, planned, planned_control)
         return pd.DataFrame(list(rows.values()), columns=POINT_COLUMNS)
 
     @staticmethod
@@ -266,6 +314,7 @@ def _metric_rows(records: Iterable[Record]) -> Iterator[dict[str, object]]:
                 "control": record.control,
                 "n_train": record.n_train,
                 "n_test": record.n_test,
+                **dict.fromkeys(SCORES),
                 **record.scores,
                 **record.details,
                 "seconds": record.seconds,

@@ -4,8 +4,8 @@ import csv
 import difflib
 import json
 import logging
-import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -16,24 +16,34 @@ from typing import Literal
 
 from jobs.corpus.table import Skipped, write_table
 from jobs.files import atomic_path, write_text
-from jobs.store import CorruptShard, read_manifest
-from sweep.backlog import Wanted, is_done
+from jobs.place import Place
+from jobs.probe import Cell
+from jobs.probes import PROBES
+from jobs.saved_probes import card_path
+from jobs.storage import remove, remove_folder
+from jobs.store import CorruptShard, look_into, read_manifest
+from sweep.backlog import Wanted
+from sweep.comparing import Comparison
 from sweep.driver import Driver, Status
-from sweep.events import EventLog
-from sweep.executors import Executor, InlineExecutor, ray_session
-from sweep.ledger import Ledger, Record
+from sweep.events import EventLog, tell_events
+from sweep.executors import Executor, InlineExecutor, check_answers, ray_session
+from sweep.ledger import Finished, Ledger
 from sweep.lock import run_lock
 from sweep.logs import driver_log
-from sweep.plan import Plan, layer_tasks, shards
+from sweep.mirror import check_store, fetch_results, mirrored, run_folder
+from sweep.plan import LayerTask, Plan, layer_tasks, shards
+from sweep.precision import precision_errors
+from sweep.preflight import Storage, check, disk_problems, memory_problems, this_machine
 from sweep.prepare import Prepared, load_and_prepare
 from sweep.provenance import describe_plan, describe_session
 from sweep.recorder import Recorder
 from sweep.report.build import build_report
 from sweep.results import Run
-from sweep.run_folder import RunFolder
+from sweep.run_folder import DEFAULT_CACHE, RunFolder, local_cache
 from sweep.source import Problem, SpecError
 from sweep.spec import Spec
 from sweep.stop import StopSignal
+from sweep.tempo import without_tempo
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +55,8 @@ class RunOptions:
     where: Literal["local", "inline", "cluster"] = "local"
     address: str | None = None
     """Of the cluster."""
-    out: Path | None = None
-    cache: Path = Path("results/.cache")
+    out: Place | None = None
+    cache: Place = DEFAULT_CACHE
     overrides: Sequence[str] = ()
     """``KEY=VALUE`` assignments to the spec."""
     only: str | None = None
@@ -54,6 +64,10 @@ class RunOptions:
     fail_fast: bool = False
     fresh: bool = False
     """Forget the run's ledger."""
+    only_failed: bool = False
+    """Work on the cells that failed, and on nothing else."""
+    unlock: bool = False
+    """Take the run over from a driver on another machine that shows no sign of life."""
     arguments: Sequence[str] = field(default=())
     """The command line, for provenance."""
 
@@ -88,17 +102,25 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         ClusterError: Ray cannot run it.
         RunIsLocked: another driver works on the run.
     """
+    if options.where == "cluster":
+        check_answers(options.address or "auto")
     with _stage(events, "prepare"):
-        prepared = load_and_prepare(spec_path, options.overrides, options.cache)
+        tell = tell_events(events, "prepare")
+        prepared = load_and_prepare(spec_path, options.overrides, local_cache(options.cache), tell)
     _check_matches(options.only, prepared.plan)
     # Absolute: jobs run in processes that have a working directory of their own.
     options = replace(options, cache=options.cache.absolute())
-    folder = RunFolder((options.out or Path("results") / prepared.spec.name).absolute())
-    with run_lock(folder.lock), driver_log(folder.driver_log):
+    folder = run_folder(options.out or Path("results") / prepared.spec.name)
+    check_store(options.cache)
+    check_store(folder.for_jobs(folder.root))
+    lock = run_lock(folder.lock, folder.stop_request, unlock=options.unlock)
+    mirror = mirrored(folder, unlock=options.unlock)
+    with lock, mirror as push, driver_log(folder.driver_log):
         if options.fresh:
             _forget(folder)
         _remove_leftovers(folder)
         _write_inputs(folder, prepared)
+        push()
         events.open(folder.events)
         with Ledger(folder.ledger) as ledger:
             return _run(folder, prepared, options, ledger, events)
@@ -113,30 +135,38 @@ def _run(
         recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
     for note in prepared.notes:
         recorder.warning(note)
+    if folder.remote is not None:
+        recorder.warning(f"driven from {folder.root}, and brought to {folder.remote} from there")
     driver = Driver(
         prepared.plan,
         prepared.table,
         folder,
         options.cache,
-        _with_predictions(folder, ledger, recorder),
+        _with_files(folder, prepared, ledger, recorder),
         recorder,
-        wanted=_wanted(options.only),
+        wanted=_wanted(options, ledger.records),
         fail_fast=options.fail_fast,
+        comparison=_comparison(prepared, folder, options),
+        save_probes=prepared.spec.save_probes,
+        give_up_after=prepared.spec.compute.give_up_after,
     )
     _announce(prepared.plan, driver, events)
     stop = StopSignal()
     status: Status = "done"
-    if driver.n_cells:
+    if driver.n_cells or driver.n_comparisons:
         _add_provenance(folder, prepared, options)
-        with _executor(prepared.spec, options) as executor, stop:
+        storage = driver.storage()
+        with _executor(prepared.spec, options, storage, recorder) as executor, stop:
             status = driver.run(executor, stop)
     run = None
     if status != "interrupted":
         with _stage(events, "report"):
+            fetch_results(folder)
             _write_skipped(folder, [*prepared.skipped, *_skipped(prepared, folder, options.cache)])
-            run = Run.open(folder.root)
+            _add_precision(folder, prepared.plan, options.cache)
+            run = Run(folder)
             build_report(run)
-    done, failed = _count(prepared.plan, ledger)
+    done, failed = count_cells(prepared.plan, ledger.records)
     status = "failed" if failed and status == "done" else status
     seconds = perf_counter() - start
     events.emit("run_finished", status=status, done=done, failed=failed, seconds=seconds)
@@ -153,42 +183,89 @@ def _run(
     )
 
 
-def _with_predictions(folder: RunFolder, ledger: Ledger, recorder: Recorder) -> dict[str, Record]:
-    """The records but those whose predictions are gone: their cells run again."""
+def _with_files(
+    folder: RunFolder, prepared: Prepared, ledger: Ledger, recorder: Recorder
+) -> dict[str, Finished]:
+    """The records but those whose predictions or saved probes are not there: they run again."""
     present = {path.name for path in folder.predictions.glob("*.npz")}
-    usable = {
+    predicted = {
         cell_id: record
         for cell_id, record in ledger.records.items()
         if record.status == "failed" or record.predictions in present
     }
-    lost = len(ledger.records) - len(usable)
+    lost = len(ledger.records) - len(predicted)
     if lost:
         recorder.warning(f"{lost} cells have lost their predictions; they run again")
+    silent = without_tempo(prepared.plan, predicted, present)
+    if silent:
+        recorder.warning(
+            f"{len(silent)} cells have no predictions of stretched speech yet: their probes are "
+            "fitted again, to the same scores"
+        )
+    predicted = {cell_id: one for cell_id, one in predicted.items() if cell_id not in silent}
+    if not prepared.spec.save_probes:
+        return predicted
+    usable = {
+        cell_id: record
+        for cell_id, record in predicted.items()
+        if record.status == "failed"
+        or not _is_savable(prepared.plan, record)
+        or card_path(folder.probes, cell_id).exists()
+    }
+    if len(usable) < len(predicted):
+        unsaved = len(predicted) - len(usable)
+        recorder.warning(f"{unsaved} cells have no saved probe yet; they run again")
     return usable
 
 
-def _executor(spec: Spec, options: RunOptions) -> AbstractContextManager[Executor]:
+def _is_savable(plan: Plan, record: Finished) -> bool:
+    settings = plan.probes.get(record.probe)
+    savable = settings is not None and PROBES[settings.kind].apply is not None
+    return savable and record.control == "none"
+
+
+def _comparison(prepared: Prepared, folder: RunFolder, options: RunOptions) -> Comparison | None:
+    """What is left to compare; nothing in a run that was asked for certain cells."""
+    if prepared.spec.similarity is None or options.only is not None or options.only_failed:
+        return None
+    return Comparison(prepared.spec, prepared.plan, prepared.table, folder, options.cache)
+
+
+def _executor(
+    spec: Spec, options: RunOptions, storage: Storage, recorder: Recorder
+) -> AbstractContextManager[Executor]:
     if options.where == "inline":
+        here = this_machine(spec.compute)
+        check([*disk_problems(storage), *memory_problems(storage, [here], spec.compute)])
         return nullcontext(InlineExecutor(spec.compute))
-    return ray_session(spec.compute, options.address if options.where == "cluster" else None)
+    address = options.address if options.where == "cluster" else None
+    return ray_session(spec.compute, address, storage, recorder.warning)
 
 
 def _announce(plan: Plan, driver: Driver, events: EventLog) -> None:
-    total_shards = sum(planned.n_shards for model in plan.models for planned in model.sets)
+    total_shards = sum(planned.n_shards for model in plan.models for planned in model.all_sets)
     totals = {"extract": total_shards, "probe": plan.n_cells}
     done = {
         "extract": total_shards - driver.n_shards,
         "probe": plan.n_cells - driver.n_cells,
     }
+    if driver.n_comparisons:
+        totals["similarity"], done["similarity"] = driver.n_comparisons, 0
     models = [model.name for model in plan.models]
     log.info("%s: %d shards and %d cells to do", plan.name, driver.n_shards, driver.n_cells)
     events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
 
 
-def _wanted(only: str | None) -> Wanted:
-    if only is None:
-        return lambda model, layer, probe: True
-    return lambda model, layer, probe: fnmatchcase(f"{model}/{layer}/{probe}", only)
+def _wanted(options: RunOptions, records: Mapping[str, Finished]) -> Wanted:
+    def wanted(task: LayerTask, cell: Cell) -> bool:
+        place = f"{task.model.name}/{task.layer.name}/{cell.probe}"
+        record = records.get(cell.cell_id)
+        failed = record is not None and record.status == "failed"
+        return (options.only is None or fnmatchcase(place, options.only)) and (
+            failed or not options.only_failed
+        )
+
+    return wanted
 
 
 def _check_matches(only: str | None, plan: Plan) -> None:
@@ -224,6 +301,13 @@ def _add_provenance(folder: RunFolder, prepared: Prepared, options: RunOptions) 
     write_text(folder.provenance, json.dumps(provenance, indent=1))
 
 
+def _add_precision(folder: RunFolder, plan: Plan, cache: Place) -> None:
+    errors = precision_errors(plan, cache)
+    if errors and folder.provenance.exists():
+        provenance = json.loads(folder.provenance.read_text())
+        write_text(folder.provenance, json.dumps(provenance | {"precision": errors}, indent=1))
+
+
 def _remove_leftovers(folder: RunFolder) -> None:
     """Temporary files of a driver or worker that was killed; the lock says that none is at work."""
     for path in folder.root.rglob(".*.tmp*"):
@@ -232,11 +316,14 @@ def _remove_leftovers(folder: RunFolder) -> None:
 
 def _forget(folder: RunFolder) -> None:
     for path in (folder.ledger, folder.events, folder.provenance):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(folder.predictions, ignore_errors=True)
+        for place in {path, folder.for_jobs(path)}:
+            remove(place)
+    for path in (folder.predictions, folder.probes, folder.similarity):
+        for place in {path, folder.for_jobs(path)}:
+            remove_folder(place)
 
 
-def _skipped(prepared: Prepared, folder: RunFolder, cache: Path) -> Iterator[Skipped]:
+def _skipped(prepared: Prepared, folder: RunFolder, cache: Place) -> Iterator[Skipped]:
     """Utterances that extraction left out, each once: every model reads the same audio.
 
     Shards of finished cells may be gone from the cache, or damaged: what they told when the tables
@@ -246,9 +333,10 @@ def _skipped(prepared: Prepared, folder: RunFolder, cache: Path) -> Iterator[Ski
     unread: set[str] = set()
     for model in prepared.plan.models:
         for planned in model.sets:
+            seen_folder = look_into(planned.folder(cache), planned.n_shards)
             for shard in shards(planned, prepared.table, cache):
                 try:
-                    manifest = read_manifest(shard.folder, shard.index)
+                    manifest = read_manifest(seen_folder, shard.index)
                 except CorruptShard as error:
                     log.warning("%s", error)
                     manifest = None
@@ -256,7 +344,7 @@ def _skipped(prepared: Prepared, folder: RunFolder, cache: Path) -> Iterator[Ski
                     unread.update(shard.utterance_ids)
                 else:
                     seen.update(dict.fromkeys(manifest.skipped))
-    before = Run.open(folder.root).skipped if unread else []
+    before = Run(folder).skipped if unread else []
     yield from (seen | dict.fromkeys(one for one in before if one.utterance_id in unread))
 
 
@@ -273,11 +361,11 @@ def _write_skipped(folder: RunFolder, skipped: Sequence[Skipped]) -> None:
         writer.writerows(vars(one) for one in skipped)
 
 
-def _count(plan: Plan, ledger: Ledger) -> tuple[int, int]:
-    ids = [cell.cell_id for task in layer_tasks(plan) for cell in task.cells]
-    done = sum(is_done(ledger.records, cell_id) for cell_id in ids)
-    failed = sum(cell_id in ledger.records for cell_id in ids) - done
-    return done, failed
+def count_cells(plan: Plan, records: Mapping[str, Finished]) -> tuple[int, int]:
+    """Planned cells that are done, and that failed."""
+    ids = (cell.cell_id for task in layer_tasks(plan) for cell in task.cells)
+    counts = Counter(records[cell_id].status for cell_id in ids if cell_id in records)
+    return counts["done"], counts["failed"]
 
 
 @contextmanager

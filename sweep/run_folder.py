@@ -3,12 +3,30 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.place import Place, RemotePath
+
+DEFAULT_CACHE = Path("results/.cache")
+
+
+def local_cache(cache: Place) -> Path:
+    """Where corpora are made, and what was measured is kept: with the activations, unless these are
+    behind a URL."""
+    return cache if isinstance(cache, Path) else DEFAULT_CACHE
+
 
 @dataclass(frozen=True)
 class RunFolder:
     """``results/<name>/`` and what stands in it."""
 
     root: Path
+    remote: RemotePath | None = None
+    """What the folder is mirrored to; jobs, on whatever machine, read and write there."""
+
+    def for_jobs(self, path: Path) -> Place:
+        """A path of the run as jobs are to use it."""
+        if self.remote is None:
+            return path
+        return self.remote if path == self.root else self.remote / path.relative_to(self.root)
 
     @property
     def spec(self) -> Path:
@@ -56,9 +74,24 @@ class RunFolder:
         return self.root / ".lock"
 
     @property
+    def stop_request(self) -> Path:
+        """Asks the driver to end."""
+        return self.root / ".stop"
+
+    @property
     def predictions(self) -> Path:
         """Test predictions, one file a probe job."""
         return self.root / "predictions"
+
+    @property
+    def similarity(self) -> Path:
+        """Layers against layers, one file a pair of models."""
+        return self.root / "similarity"
+
+    @property
+    def probes(self) -> Path:
+        """Fitted probes, where the spec asks for them: weights and a card each."""
+        return self.root / "probes"
 
     @property
     def tables(self) -> Path:
@@ -69,6 +102,11 @@ class RunFolder:
     def plots(self) -> Path:
         """The figures."""
         return self.root / "plots"
+
+    @property
+    def methods(self) -> Path:
+        """What was done, as the methods section of a paper states it."""
+        return self.root / "report" / "methods.md"
 
     @property
     def report(self) -> Path:

@@ -8,8 +8,14 @@ from typing import Any, Self
 
 import yaml
 
+from jobs.plain_yaml import PlainYamlError, read_yaml
+
 Location = tuple[str | int, ...]
 """The way to a value: ``("probes", 0, "hidden")``."""
+
+
+_MESSAGE_LENGTH = 1500
+"""Characters; a value that is quoted can be a whole file."""
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +28,12 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        """On one line, whatever the values were that the message quotes."""
+        message = self.message
+        if len(message) > _MESSAGE_LENGTH:
+            message = f"{message[:_MESSAGE_LENGTH]} …"
+        place = f"{self.file}:{self.line}:{self.column}"
+        return "".join(c if c.isprintable() else "�" for c in f"{place}: {message}")
 
 
 class SpecError(ValueError):
@@ -48,14 +59,10 @@ class Source:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise SpecError([Problem(self.file, 1, 1, f"cannot read the spec: {reason}")]) from None
         try:
-            self._node = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SpecError([self._yaml_problem(error)]) from None
-        except (RecursionError, ValueError, TypeError, AttributeError) as error:
-            # PyYAML lets these through for nesting without end and for impossible dates and tags.
-            message = f"not YAML that can be read: {type(error).__name__}: {error}"
-            raise SpecError([Problem(self.file, 1, 1, message)]) from None
+            self._node, values = read_yaml(text)
+        except PlainYamlError as error:
+            problem = Problem(self.file, error.line, error.column, str(error))
+            raise SpecError([problem]) from None
         self._overridden: dict[Location, str] = {}
         self._kept: dict[str | int, list[int]] = {}
         if not isinstance(values, dict):
@@ -79,8 +86,8 @@ class Source:
         if not equals or not key:
             raise SpecError([Problem(place, 1, 1, "expected KEY=VALUE, as in protocol.folds=3")])
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            _, value = read_yaml(text)
+        except PlainYamlError:
             raise SpecError([Problem(place, 1, len(key) + 2, "the value is not YAML")]) from None
         location = tuple(int(p) if p.isdigit() else p for p in key.split("."))
         holder: Any = self.values
@@ -127,7 +134,8 @@ class Source:
         """``message`` at the value of ``location``, or its key, or the nearest place around it."""
         if len(location) > 1 and location[0] in self._kept:
             section, position, *inner = location
-            location = (section, self._kept[section][int(position)], *inner)
+            kept = self._kept[section][int(position) :][:1]  # none: a model that is a baseline
+            location = (section, *kept, *inner)
         real = self._real_steps(location)
         for depth in range(len(real), 0, -1):
             if real[:depth] in self._overridden:
@@ -158,12 +166,6 @@ class Source:
             mark = (key_node if last and at_key and key_node else value_node).start_mark
             node = value_node
         return mark
-
-    def _yaml_problem(self, error: yaml.YAMLError) -> Problem:
-        mark = getattr(error, "problem_mark", None)
-        text = getattr(error, "problem", None) or str(error).splitlines()[0]
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        return Problem(self.file, line, column, f"not YAML: {text}")
 
     def _repeated_keys(self, node: Any, seen_nodes: set[int]) -> Iterator[Problem]:
         if id(node) in seen_nodes:  # an alias: its node was walked where it is defined

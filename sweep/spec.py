@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from jobs.compare import SimilaritySettings
 from jobs.corpus import CorpusSettings
+from jobs.counterfactual import TempoSettings
 from jobs.features import FeatureSettings
 from jobs.models import ModelSettings
 from jobs.models.taps import Pooling
@@ -52,6 +54,12 @@ class Compute(Settings):
 
     extractor: ExtractorResources = ExtractorResources()
     probe: ProbeResources = ProbeResources()
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    """Minutes that one shard, or the probes of one layer, may take on Ray: longer is a hang, its
+    process is ended, and the work tried again. None: any time."""
+    give_up_after: Annotated[int, Field(ge=2)] | None = 10
+    """Stop the run when so much of its work (layers, extractions of models) has failed, all of it
+    alike, and nothing succeeded. None: never."""
 
 
 class Spec(Settings):
@@ -68,12 +76,23 @@ class Spec(Settings):
     pooling: Pooling = "mean"
     dtype: Dtype = "float32"
     """How activations are stored."""
+    store: Literal["activations", "gram"] = "activations"
+    """What extraction leaves of the training and validation parts: activations, or their sufficient
+    statistics for ridge and cca, which take no more room for more utterances."""
     probes: Annotated[tuple[ProbeSettings, ...], Field(min_length=1)]
     protocol: ProtocolSettings = SplitsProtocol()
-    controls: tuple[Literal["shuffled"], ...] = ()
+    controls: tuple[Literal["shuffled", "speaker"], ...] = ()
+    """The same probes on other targets: ``shuffled`` within each part, or a random value per
+    ``speaker``."""
     baselines: tuple[Literal["mean", "duration", "fbank"], ...] = ("mean",)
     """Beside the mean predictor, which is always there: what duration or the input alone tells."""
     bootstrap: Bootstrap = Bootstrap()
+    similarity: SimilaritySettings | None = None
+    """Layers against layers; absent: none."""
+    tempo: TempoSettings | None = None
+    """Tested utterances at other rates, and whether predictions follow; absent: none."""
+    save_probes: bool = False
+    """Keep the fitted probes in the run's folder, for `sweep predict`."""
     compute: Compute = Compute()
 
     @field_validator("layers", mode="before")

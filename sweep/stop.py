@@ -6,6 +6,8 @@ from types import FrameType
 from typing import Self
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+COMMAND_VARIABLE = "SWEEP_COMMAND"
+"""Environment variable that tells a submitted driver the command to go on with."""
 
 
 class StopSignal:

@@ -13,19 +13,29 @@ from rich.text import Text
 
 from jobs.features import FRAME_SHIFT, SAMPLE_RATE
 from jobs.models import ModelError, ModelInfo, ModelSettings, describe_model, forward_flops
+from jobs.models.pretrained import has_config
+from jobs.models.self_supervised import TransformersSettings
 from jobs.models.taps import Pooling
-from jobs.models.wespeaker import ARCHITECTURES, WespeakerSettings, find_checkpoint
+from jobs.models.wespeaker import WespeakerSettings, find_checkpoint
+from jobs.models.wespeaker_families import ARCHITECTURES, why_not
+from jobs.place import Place
 from sweep.backlog import ModelWork, find_work
+from sweep.bars import bars_on_stderr
+from sweep.control import how_to_go_on
 from sweep.events import read_events
-from sweep.ledger import read_records
-from sweep.plan import why_stale
+from sweep.gram import cost_lines
+from sweep.ledger import finished, stream_records
+from sweep.lock import LeaseWatch
+from sweep.mirror import fetch, run_folder
+from sweep.plan import heard_table, why_stale
 from sweep.prepare import Prepared, load_and_prepare
 from sweep.progress import Progress
 from sweep.report import markup
-from sweep.report.tables import models_table
+from sweep.report.findings import findings
+from sweep.report.tables import models_tables
 from sweep.results import Run
 from sweep.run import RunResult
-from sweep.run_folder import RunFolder
+from sweep.run_folder import local_cache
 from sweep.spec import load_spec
 from sweep.wording import printable, status_lines
 
@@ -40,7 +50,11 @@ class UsageError(ValueError):
 def print_result(result: RunResult) -> None:
     """The comparison table of a run, and what the run did."""
     if result.run is not None:
-        _print(_comparison(models_table(result.run.models)))
+        for comparison in models_tables(result.run.models):
+            _print(_comparison(comparison))
+        run = result.run
+        for sentence in findings(run.curves.layers, run.models, run.differences):
+            print(printable(sentence))
         print(f"report: {result.folder.report}")
     if result.done == result.planned and not result.ran_cells:
         print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
@@ -49,32 +63,39 @@ def print_result(result: RunResult) -> None:
         print(f"{result.status}: {result.done} cells done, {result.failed} failed; {ran}")
 
 
-def print_plan(path: Path, overrides: Sequence[str], out: Path | None, cache: Path) -> None:
+def print_plan(path: Path, overrides: Sequence[str], out: Place | None, cache: Place) -> None:
     """What `sweep run` would do."""
-    prepared = load_and_prepare(path, overrides, cache)
-    folder = RunFolder(out or Path("results") / prepared.spec.name)
-    records, _ = read_records(folder.ledger)
+    prepared = _prepare(path, overrides, local_cache(cache))
+    folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
+    records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
     work = find_work(
-        prepared.plan, prepared.table, cache, records,
-        wanted=lambda model, layer, probe: True, on_corrupt=lambda error: None,
+        prepared.plan, heard_table(prepared.plan, prepared.table), cache, records,
+        wanted=lambda task, cell: True, on_corrupt=lambda error: None,
     )  # fmt: skip
     _print(_plan_table(prepared, {left.planned.name: left for left in work}))
     print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
-    stale = why_stale(prepared.plan, records.values())
+    stale = why_stale(prepared.plan, stream_records(folder.ledger, on_damage=lambda line: None))
     for reason, count in stale.items():
         print(f"stale: {count} cells, {reason}")
     cells = sum(len(task.cells) for left in work for task in left.tasks)
     print(
         f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
     )
+    for line in cost_lines(prepared.spec, prepared.table, prepared.plan):
+        print(printable(line))
     print(_corpus_line(prepared))
 
 
 def print_validation(path: Path, overrides: Sequence[str], cache: Path) -> None:
     """Confirm that a spec can be run; problems are raised."""
-    prepared = load_and_prepare(path, overrides, cache)
+    prepared = _prepare(path, overrides, cache)
     print(f"{path}: valid; {len(prepared.plan.models)} models, {prepared.plan.n_cells} cells")
     print(_corpus_line(prepared))
+
+
+def _prepare(path: Path, overrides: Sequence[str], cache: Path) -> Prepared:
+    with bars_on_stderr() as tell:
+        return load_and_prepare(path, overrides, cache, tell)
 
 
 def print_status(run: Run) -> None:
@@ -82,6 +103,11 @@ def print_status(run: Run) -> None:
     counts = Counter(record.status for record in run.records.values())
     left = run.plan.n_cells - counts["done"] - counts["failed"]
     print(f"{run.plan.name}: {counts['done']} cells done, {counts['failed']} failed, {left} to do")
+    holder = LeaseWatch(run.folder.lock).holder()
+    if holder is not None:
+        print(f"driven by {holder} since {holder.since}")
+    elif left:
+        print(f"no driver is at work on it; {how_to_go_on(run.folder)}")
     if run.folder.events.exists():
         progress = Progress()
         for event in read_events(run.folder.events):
@@ -95,15 +121,22 @@ def print_status(run: Run) -> None:
 def print_layers(model: str) -> None:
     """The taps of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
     try:
-        info = describe_model(*_find_model(model))
+        info = describe_model(*find_model(model))
     except ModelError as error:
         raise UsageError(str(error)) from None
     _print(_layers_table(info))
 
 
-def _find_model(model: str) -> tuple[ModelSettings, Pooling]:
+def find_model(model: str) -> tuple[ModelSettings, Pooling]:
+    """A checkpoint folder, an architecture's name, or SPEC:NAME, and how its layers are pooled.
+
+    Raises:
+        UsageError: it is none of these.
+    """
     if model in ARCHITECTURES:
         return WespeakerSettings(name=model, architecture=model, seed=0), "mean"
+    if has_config(Path(model)):
+        return TransformersSettings(name=model, checkpoint=Path(model), seed=None), "mean"
     if find_checkpoint(Path(model)).is_dir():
         return WespeakerSettings(name=model, checkpoint=Path(model), seed=None), "mean"
     path, colon, name = model.partition(":")
@@ -115,8 +148,8 @@ def _find_model(model: str) -> tuple[ModelSettings, Pooling]:
         names = ", ".join(repr(settings.name) for settings in spec.models)
         raise UsageError(f"{path} has no model {name!r}: expected one of {names}")
     raise UsageError(
-        f"no model {model!r}: expected a checkpoint folder, an architecture "
-        f"({', '.join(ARCHITECTURES)}), or SPEC:NAME as in specs/demo.yaml:trained"
+        f"no model {model!r}: expected a checkpoint folder, SPEC:NAME as in "
+        f"specs/demo.yaml:trained, or an architecture; {why_not(model)}"
     )
 
 
@@ -136,8 +169,11 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
     for name in columns:
         table.add_column(name, justify="left" if name == "model" else "right")
     seconds = prepared.table.set_index("utterance_id")["seconds"]
-    if prepared.spec.features.max_frames is not None:
-        seconds = seconds.clip(upper=prepared.spec.features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
+    features = prepared.spec.features
+    if features.max_frames is not None and features.crop != "windows":
+        seconds = seconds.clip(upper=features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
+    if features.pad_to is not None:
+        seconds = seconds.clip(lower=features.pad_to * FRAME_SHIFT / SAMPLE_RATE)
     for model in prepared.plan.models:
         left = work.get(model.name)
         ids = [name for shard in left.shards for name in shard.utterance_ids] if left else []
@@ -148,7 +184,7 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
             str(len(ids)),
             f"{flops / 1e15:.3g}",
             f"{flops / SUSTAINED_FLOPS / 3600:.2g}",
-            f"{len(ids) * model.row_bytes / 2**30:.2g} GiB",
+            f"{sum(map(model.shard_bytes, left.shards if left else ())) / 2**30:.2g} GiB",
             str(sum(len(task.cells) for task in left.tasks) if left else 0),
         )
     return table
@@ -169,7 +205,7 @@ def _comparison(comparison: markup.Table) -> Table:
     shown = [
         position
         for position, name in enumerate(comparison.header)
-        if not name.startswith(("MSE on embedding", "Mean CCA", "R² of best layer"))
+        if not name.endswith((" on embedding", " of best layer", " over layers"))
     ]
     table = Table()
     for position in shown:

@@ -12,10 +12,10 @@ def status_lines(progress: Progress, now: datetime) -> list[str]:
     stages = [stage for stage in progress.stages.values() if stage.started or stage.total]
     lines += [stage_line(stage, now) for stage in stages]
     for model in progress.models.values():
-        best = model.best
-        if best is not None:
-            found = f"best layer {best.layer}, R² {best.r2:.3f} ({best.probe} → {best.target})"
-            lines.append(f"{model.name}: {found}")
+        for score, best in (("R²", model.best), ("accuracy", model.best_accuracy)):
+            if best is not None:
+                value = f"{score} {best.score:.3f} ({best.probe} → {best.target})"
+                lines.append(f"{model.name}: best layer {best.layer}, {value}")
     if progress.skipped:
         lines.append(f"{counted(progress.skipped, 'utterance')} skipped")
     lines += [f"FAILED: {text}" for text in progress.failures]

@@ -7,7 +7,7 @@ import yaml
 
 from jobs.catalogue import MODELS
 from jobs.corpus.espeak import EspeakSettings, make_espeak_corpus
-from jobs.models.wespeaker import build_network, network_args
+from jobs.models.wespeaker import build_network
 
 SPEC_FOLDER = Path(__file__).parents[1] / "specs"
 STUDY_MODELS = {
@@ -28,9 +28,9 @@ def make_corpus(cache: Path) -> Path:
 
 def make_checkpoints(folder: Path) -> Path:
     """Untrained networks, each with other weights, in WeSpeaker's format, by the study's names."""
-    for seed, name in enumerate(MODELS):
+    for seed, name in enumerate(name for name in MODELS if "samresnet" in name):
         architecture = f"SimAM_ResNet{100 if 'resnet100' in name else 34}_ASP"
-        network = build_network(architecture, network_args(SMALL), seed)
+        network = build_network(architecture, SMALL, seed)
         (folder / name).mkdir(parents=True)
         config = {"model": architecture, "model_args": SMALL}
         (folder / name / "config.yaml").write_text(yaml.safe_dump(config))

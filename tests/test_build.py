@@ -16,7 +16,7 @@ from jobs.models.taps import TapShape
 from jobs.predictions import CellPredictions, write_predictions
 from jobs.probe import Cell
 from jobs.targets import add_targets
-from sweep.ledger import Record
+from sweep.ledger import Record, to_line
 from sweep.plan import LayerTask, layer_tasks, make_plan
 from sweep.report.build import build_report, footnotes
 from sweep.results import Run
@@ -94,7 +94,7 @@ def _finish(
             control=cell.control, n_train=12, n_test=len(y), predictions=file,
             scores={} if why else metrics.score(y, y_pred, 1.0, groups),
         )  # fmt: skip
-        lines.append(record.model_dump_json())
+        lines.append(to_line(record).decode().rstrip())
     write_predictions(folder.predictions / file, predictions)
     return lines
 

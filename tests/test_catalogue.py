@@ -1,5 +1,6 @@
 """The table of what can be fetched: whole, well-formed, and where specs look for it."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,16 @@ def test_every_subset_has_an_address_a_size_and_an_md5():
     assert len({archive.md5 for archive in CORPORA.values()}) == len(CORPORA)
 
 
-def test_the_studys_four_checkpoints_are_there():
-    assert list(MODELS) == [
-        f"voxblink2_samresnet{size}{tuned}" for size in (34, 100) for tuned in ("", "_ft")
-    ]
+def test_the_studys_four_checkpoints_and_the_hubs_resnets_are_there():
+    study = [f"voxblink2_samresnet{size}{tuned}" for size in (34, 100) for tuned in ("", "_ft")]
+    assert list(MODELS) == [*study, "voxceleb_resnet221_LM", "cnceleb_resnet34"]
+    hub = (Path(find_spec("wespeaker").submodule_search_locations[0]) / "cli/hub.py").read_text()
     for name, archive in MODELS.items():
-        assert (archive.name, archive.file) == (name, f"{name}.zip")
+        assert (archive.name, archive.file.removesuffix(".tar.gz").removesuffix(".zip")) == (
+            name, name,
+        )  # fmt: skip
+        # The 100-layer ones have no short name there.
+        assert f'"{archive.file}"' in hub or "samresnet100" in name
         assert archive.listing.startswith("https://")
         assert archive.md5 is None
 

@@ -81,3 +81,12 @@ def test_constant_activations_have_no_correlation():
     groups = np.array(["s"] * len(fold.test))
     scores = score(Y[fold.test, 0], result.predictions[:, 0], Y[fold.train, 0].mean(), groups)
     assert scores["pearson"] is None
+
+
+@pytest.mark.parametrize("width", [20, 300])
+def test_weights_alone_predict_the_same(width):
+    X, Y, fold = problem(200, width)
+    result = cca.fit_predict(CcaSettings(), X, Y, fold, np.array(["s"] * 200), [0, 0])
+    for k, weights in enumerate(result.weights):
+        alone = cca.apply(CcaSettings(), weights, X[fold.test])
+        np.testing.assert_array_equal(alone, result.predictions[:, k])

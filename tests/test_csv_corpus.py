@@ -229,13 +229,43 @@ def test_a_column_goes_before_a_computed_target_of_its_name(folder):
     assert added.loc["u3", "cps"] == 3 / 8
 
 
-def test_a_column_of_words_is_no_target_and_says_why(folder):
+def test_a_column_of_numbers_with_a_word_in_it_is_no_target_and_says_why(folder):
     edit(folder, lambda t: t.assign(age=t["age"].replace("25", "unknown")))
     table = read(folder).utterances
     with pytest.raises(ValueError, match=r"'age' does not hold numbers: 1 of 6 .*'unknown'"):
         find_target("age", table)
     with pytest.raises(ValueError, match="did you mean 'valence'"):
         find_target("valance", table)
+
+
+def test_a_column_of_words_is_a_target_of_classes(folder):
+    edit(folder, lambda t: t.assign(dialect=["north", "south ", "", "north", "south", "north"]))
+    table = read(folder).utterances
+    target = find_target("dialect", table)
+    assert target.kind == "classification"
+    added = add_targets(table, ["dialect"]).set_index("utterance_id")["dialect"]
+    assert added.sort_index().tolist() == ["north", "south", "", "north", "south", "north"]
+
+
+def test_a_column_with_nearly_as_many_words_as_rows_is_no_class(folder):
+    table = read(folder).utterances
+    with pytest.raises(
+        ValueError, match=r"'dialect' does not hold classes: 6 different values in 6 utterances"
+    ):
+        find_target("dialect", table)
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [("FMFMFM", ["F", "M"]), ("010101", ["0", "1"]), (["f", "", "f", "m", "m", ""], ["f", "m"])],
+)
+def test_a_column_of_the_sex_is_one_of_classes_however_it_is_coded(folder, cells, classes):
+    edit(folder, lambda t: t.assign(sex=list(cells)))
+    table = read(folder).utterances
+    assert find_target("sex", table).kind == "classification"
+    added = add_targets(table, ["sex"]).set_index("utterance_id")["sex"].sort_index()
+    assert added.tolist() == list(cells)
+    assert sorted(set(added) - {""}) == classes
 
 
 def test_without_transcripts_what_is_made_of_them_has_no_value(folder):

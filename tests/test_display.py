@@ -57,6 +57,26 @@ def shown(kind, events, stream=None):
     return stream.getvalue()
 
 
+def test_a_stage_that_takes_long_has_lines_and_a_bar_while_it_lasts():
+    def told(offset, done):
+        return at(offset, "stage_progress", stage="prepare", what="x", done=done, total=40)
+
+    events = [at(0, "stage_started", stage="prepare"), *(told(n, n) for n in range(1, 14))]
+    assert shown("plain", events).splitlines() == [
+        "[0:00] prepare started",
+        "[0:01] prepare 1/40 · 1.0/s · ETA 0:39",
+        "[0:06] prepare 6/40 · 1.0/s · ETA 0:34",
+        "[0:11] prepare 11/40 · 1.0/s · ETA 0:29",
+    ]
+    progress = Progress()
+    for event in events:
+        progress.update(event)
+    [line] = [line for line in drawn(progress, 80, 12) if line.startswith("prepare")]
+    assert "13/40" in line
+    ended = at(14, "stage_finished", stage="prepare", seconds=14)
+    assert shown("plain", [*events, ended]).splitlines()[-1] == "[0:14] prepare done in 0:14"
+
+
 def drawn(progress, width, height, now=START):
     """The live view as the lines a terminal would show."""
     console = Console(file=io.StringIO(), width=width, height=height + 1, force_terminal=True)
@@ -193,3 +213,28 @@ def test_rates_are_told_in_a_unit_that_reads_well(rate, text):
 
 def test_printable_keeps_letters_of_all_scripts():
     assert printable("é日本\t\x07x") == "é日本  x"
+
+
+def with_accuracy(events):
+    for event in events:
+        if event["kind"] == "cells_done":
+            found = {
+                "probe": "logistic",
+                "target": "sex",
+                "accuracy": 0.5 + event["layer_index"] / 20,
+            }
+            event = event | {"best_accuracy": found}
+        yield event
+
+
+def test_the_best_accuracy_stands_beside_the_best_r2_or_in_its_place():
+    both = progress_after(with_accuracy(a_run(models=1)))
+    lines = status_lines(both, START)
+    assert "model 0: best layer layer1.4.simam, R² 0.400 (ridge → cps)" in lines
+    assert "model 0: best layer layer1.4.simam, accuracy 0.700 (logistic → sex)" in lines
+    text = "\n".join(drawn(both, 120, 12))
+    assert "R²" in text and "accuracy" in text and "0.400" in text and "0.700" in text
+    classes = ({**event, "best": None} if "best" in event else event for event in a_run(models=1))
+    text = "\n".join(drawn(progress_after(with_accuracy(classes)), 100, 12))
+    assert "accuracy" in text and "0.700" in text and "R²" not in text
+    assert "accuracy" not in "\n".join(drawn(progress_after(a_run(models=1)), 120, 12))

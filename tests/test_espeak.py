@@ -3,9 +3,11 @@
 import ctypes
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import espeakng_loader
@@ -15,7 +17,15 @@ import pytest
 
 import jobs
 from jobs.corpus import CorpusSettings, prepare
-from jobs.corpus.espeak import ACCENTS, VARIANTS, EspeakSettings, make_espeak_corpus, make_voices
+from jobs.corpus.espeak import (
+    ACCENTS,
+    FEMALE,
+    VARIANTS,
+    EspeakSettings,
+    make_espeak_corpus,
+    make_voices,
+    outline,
+)
 from jobs.corpus.espeak_library import open_espeak
 from jobs.targets import add_targets
 
@@ -126,6 +136,40 @@ def test_the_tree_says_that_it_is_synthetic(tmp_path):
     assert (root / "SPEAKERS.TXT").read_text().startswith("; Synthetic speakers")
 
 
+def test_the_sex_of_every_voice_is_told_as_librispeech_tells_it(tmp_path):
+    settings = EspeakSettings(**SMALL)
+    table = prepare(settings, tmp_path).utterances
+    voices = make_voices(settings)
+    assert dict(zip(table["speaker_id"], table["sex"], strict=True)) == {
+        voice.speaker_id: voice.sex for voice in voices
+    }
+    root = make_espeak_corpus(settings, tmp_path).root
+    lines = [line for line in (root / "SPEAKERS.TXT").read_text().splitlines() if line[0] != ";"]
+    for line, voice in zip(lines, voices, strict=True):
+        speaker, sex, part, minutes, name = (field.strip() for field in line.split("|"))
+        assert (speaker, sex, part) == (voice.speaker_id, voice.sex, voice.part)
+        spoken = table.loc[table["speaker_id"] == speaker, "seconds"].sum() / 60
+        assert float(minutes) == pytest.approx(spoken, abs=0.005)
+        assert voice.name in name
+
+
+def test_who_is_a_woman_is_what_the_library_says_where_it_says_something():
+    folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
+    for variant in (*VARIANTS["probe"], *VARIANTS["pretrain"]):
+        found = re.search(r"^gender\s+(\w+)", (folder / variant).read_text(), re.MULTILINE)
+        if found:
+            assert (variant in FEMALE) == (found[1].lower() == "female"), variant
+    assert len(FEMALE & {*VARIANTS["probe"]}) > 5 < len(FEMALE & {*VARIANTS["pretrain"]})
+
+
+def test_the_outline_knows_speakers_parts_and_sex_before_a_word_is_spoken(tmp_path):
+    settings = EspeakSettings(**SMALL)
+    columns = ["speaker_id", "split", "sex"]
+    spoken = prepare(settings, tmp_path).utterances[columns].drop_duplicates()
+    outlined = outline(settings)[columns]
+    assert sorted(map(tuple, outlined.to_numpy())) == sorted(map(tuple, spoken.to_numpy()))
+
+
 def test_the_halves_share_no_variant_and_no_speaker_id():
     assert not set(VARIANTS["probe"]) & set(VARIANTS["pretrain"])
     parts = {"train": 40}
@@ -218,18 +262,21 @@ def test_kind_tells_the_corpus():
 LONG = "a long sentence that takes the library a while " * 40
 
 
-def test_a_signal_while_the_library_speaks_stops_it_and_reaches_the_caller():
+@pytest.mark.parametrize("delay", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05])
+def test_a_signal_while_the_library_speaks_stops_it_and_reaches_the_caller(delay):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with open_espeak(0) as espeak:
-            signal.setitimer(signal.ITIMER_REAL, 0.01)
             with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, delay)
                 espeak.say(LONG, "en-us+f3", 50, 150)
             again = espeak.say("a short test", "en-us+f3", 50, 150)
             assert 0.5 < len(again) / espeak.sample_rate < 3
+            # A second thread in the library would end the process.
+            assert sum(one.name.startswith("espeak") for one in threading.enumerate()) == 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

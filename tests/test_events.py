@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from sweep.events import EventLog, read_events
+from sweep.events import EventLog, read_events, tell_events
 
 
 def test_events_are_read_back_as_they_were_emitted(tmp_path):
@@ -25,6 +25,24 @@ def test_time_is_utc_and_does_not_run_backwards():
     assert times == sorted(times)
     assert all(time.tzinfo is not None for time in times)
     assert abs((times[0] - before).total_seconds()) < 60
+
+
+def test_progress_is_told_once_a_second_and_not_at_all_of_what_is_quick(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("sweep.events.time.monotonic", lambda: now)
+    with EventLog() as log:
+        heard = []
+        log.listeners.append(heard.append)
+        tell = tell_events(log, "prepare")
+        for done in range(31):
+            now = 100 + done / 10
+            tell("reading files", done, 30)
+    assert [event["done"] for event in heard] == [10, 20, 30]
+    fields = {key: value for key, value in heard[0].items() if key != "time"}
+    assert fields == {
+        "kind": "stage_progress", "stage": "prepare", "what": "reading files", "done": 10,
+        "total": 30,
+    }  # fmt: skip
 
 
 def test_a_line_can_be_read_by_others_as_soon_as_emit_returns(tmp_path):

@@ -1,16 +1,16 @@
 from unittest import mock
 
 import pytest
+import ray.exceptions
 
 from jobs.probe import ProbeJob
 from sweep.executors import (
-    ClusterError,
     ExtractJob,
     InlineExecutor,
     RayExecutor,
-    _places,
     ray_session,
 )
+from sweep.preflight import ClusterError, Node
 from sweep.spec import Compute
 
 
@@ -59,9 +59,14 @@ class Cluster:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.started = 0
         self.ended: list[object] = []
+        self.reserved: list[object] = []
         monkeypatch.setattr("sweep.executors.remote.extraction_actor", self.start)
-        monkeypatch.setattr("sweep.executors.remote.submit_probe", lambda job, **options: object())
+        monkeypatch.setattr("sweep.executors.remote.submit_task", self.take)
         monkeypatch.setattr("sweep.executors.ray.kill", self.ended.append)
+
+    def take(self, job: object, **options: object) -> object:
+        self.reserved.append(options["reserved"])
+        return object()
 
     def start(self, **options: object) -> mock.Mock:
         self.started += 1
@@ -125,17 +130,66 @@ def test_an_actor_on_a_gpu_ends_with_its_model_and_one_on_a_cpu_goes_on(
     assert len(cluster.ended) == 3
 
 
+def died(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, executor: RayExecutor, error: Exception
+) -> list[str | None]:
+    """Why the work in flight died, when Ray says ``error`` of all of it."""
+    monkeypatch.setattr("sweep.executors.ray.wait", lambda refs, **options: (refs, []))
+    monkeypatch.setattr("sweep.executors.ray.get", mock.Mock(side_effect=error))
+    return [outcome.died for outcome in executor.wait(0)]
+
+
 @pytest.mark.parametrize(
-    ("node", "cpus", "gpus", "places"),
+    ("error", "cause"),
     [
-        ({"CPU": 3}, 2, 0, 1),
-        ({"CPU": 8, "GPU": 8}, 2, 1, 4),
-        ({"CPU": 8, "GPU": 1}, 1, 0.1, 8),
-        ({"CPU": 16, "GPU": 1}, 1, 0.1, 10),
-        ({"CPU": 4}, 1, 1, 0),
+        (ray.exceptions.WorkerCrashedError(), "died"),
+        (ray.exceptions.ActorDiedError(), "died"),
+        (ray.exceptions.OutOfMemoryError("killed"), "memory"),
+        (ray.exceptions.OutOfDiskError("full"), "disk"),
     ],
+    ids=lambda value: type(value).__name__,
 )
-def test_places_are_counted_node_by_node(
-    node: dict[str, float], cpus: int, gpus: float, places: int
+def test_a_death_has_its_cause(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: str
 ) -> None:
-    assert _places(node, cpus=cpus, gpus=gpus) == places
+    executor = pool(slots=2)
+    executor.submit(mock.Mock(spec=ProbeJob))
+    assert died(cluster, monkeypatch, executor, error) == [cause]
+
+
+def test_a_process_that_ended_when_its_time_was_over_took_too_long(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = RayExecutor(Compute(timeout=1e-9), slots=1, probe_window=1, hide_gpus=False)
+    executor.submit(mock.Mock(spec=ProbeJob))
+    error = ray.exceptions.WorkerCrashedError()
+    assert died(cluster, monkeypatch, executor, error) == ["timeout"]
+
+
+def test_after_a_shard_that_ran_out_of_memory_half_as_many_actors_go_on(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = pool(slots=4)
+    for index in range(4):
+        executor.submit(extract_job("a", index))
+    first = next(iter(executor._pending))
+    monkeypatch.setattr("sweep.executors.ray.wait", lambda refs, **options: ([first], []))
+    killed = ray.exceptions.OutOfMemoryError("killed")
+    monkeypatch.setattr("sweep.executors.ray.get", mock.Mock(side_effect=killed))
+    [outcome] = executor.wait(0)
+    assert outcome.died == "memory"
+    assert executor.slots == 2
+    assert len(executor._active()) <= 2
+
+
+def test_a_probe_that_ran_out_of_memory_gets_a_machine_to_itself(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"CPU": 16.0}, {"CPU": 8.0}, {"CPU": 0.0}]  # the last one is a head
+    monkeypatch.setattr(
+        "sweep.executors._nodes", lambda: [Node("", "", resources) for resources in nodes]
+    )
+    executor = pool(slots=2)
+    executor.submit(mock.Mock(spec=ProbeJob))
+    executor.submit(mock.Mock(spec=ProbeJob), alone=True)
+    assert cluster.reserved == [1, 8]

@@ -13,12 +13,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from jobs.files import file_names
 from sweep import open_run
 from sweep.cli import app
 from sweep.events import EventLog
 from sweep.export import activations as activations_module
 from sweep.export.embeddings import read_embeddings
-from sweep.export.names import file_names, part_names
+from sweep.export.names import part_names
 from sweep.export.study import export_run
 from sweep.export.study_embeddings import read_study_embeddings
 from sweep.export.tables import write_part_tables
@@ -196,7 +197,7 @@ def test_models_of_like_names_have_folders_of_their_own(exported):
 
 def test_the_comparison_table_comes_along_with_its_baselines(exported):
     models = set(pd.read_csv(exported.folder / "comparison.csv")["model"])
-    assert models == {"a b", "a+b", "baseline:duration", "mean predictor"}
+    assert models == {"a b", "a+b", "baseline:duration", "speaker mean", "mean predictor"}
     assert "mean predictor" in (exported.folder / "comparison.md").read_text()
 
 
@@ -444,3 +445,30 @@ def test_random_bytes_end_in_an_error_that_is_said(tmp_path):
             read_study_embeddings(npy_of_pickle(tmp_path / "e.npy", bytes(data)))
         except ValueError as error:
             assert "is not a file of the study's embeddings" in str(error)
+
+
+def test_classes_are_exported_by_name_and_with_their_scores(cache, tmp_path):
+    spec = SPEC | {
+        "targets": ["sex", "cps"],
+        "models": SPEC["models"][:1],
+        "layers": ["stem", "embedding"],
+        "probes": [{"kind": "logistic"}, {"kind": "ridge"}],
+    }
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    options = RunOptions(where="inline", cache=cache, out=tmp_path / "run")
+    with EventLog() as events:
+        run_sweep(tmp_path / "spec.yaml", options, events)
+    folder = export_run(open_run(tmp_path / "run"), tmp_path / "to", None).folder
+    part = pd.read_csv(folder / "test_sex.csv")
+    assert set(part["sex"]) == {"F", "M"}
+    model = folder / "a-b"
+    predictions = pd.read_csv(model / "predictions.csv")
+    assert set(predictions[predictions["target"] == "sex"]["true"]) == {"F", "M"}
+    scores = pd.read_csv(model / "layer_metrics.txt", sep="\t").set_index("target")
+    assert scores.loc["sex", "accuracy"].notna().all() and scores.loc["sex", "mse"].isna().all()
+    with np.load(model / "embeddings.npz", allow_pickle=False) as arrays:
+        assert set(arrays["labels"]) == {"F", "M"}
+        assert arrays["labels_cps"].dtype == np.float64
+    names = {path.name for path in model.glob("*.png")}
+    assert {"tsne_sex.png", "layer_metrics_sex.png", "true_vs_predicted_cps.png"} <= names
+    assert not names & {"true_vs_predicted_sex.png", "errors_sex.png", "metrics_sex.png"}

@@ -14,8 +14,11 @@ from jobs.features import (
     FeatureSettings,
     load_audio,
     n_frames,
+    pieces,
     resampled_length,
 )
+from jobs.span import Span, at_tempo
+from jobs.tempo import stretch
 
 EPSILON = float(np.finfo(np.float32).eps)
 
@@ -320,3 +323,81 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
     with pytest.raises(AudioError, match="not finite"):
         load_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("crop", "n", "starts"),
+    [
+        ("start", 10, [0]),
+        ("centre", 10, [7]),
+        ("centre", 24, [0]),
+        ("windows", 12, [0, 12]),
+        ("windows", 10, [0, 10, 14]),
+        ("windows", 23, [0, 1]),
+        ("windows", 24, [0]),
+        ("windows", 400, [0]),
+    ],
+)
+def test_pieces_begin_where_the_crop_says(crop, n, starts):
+    wave = np.arange(400 + 23 * 160 + 77, dtype=np.float32)  # 24 frames and some samples
+    found = pieces(wave, FeatureSettings(max_frames=n, crop=crop))
+    assert [piece[0] / 160 for piece in found] == starts
+    expected = [24] if n >= 24 else [n] * len(starts)
+    assert [n_frames(len(piece)) for piece in found] == expected
+
+
+def test_the_middle_is_cut_out_before_the_mean_is_taken():
+    wave = noise(400 + 23 * 160)
+    found = Fbank(FeatureSettings(max_frames=10, crop="centre"))(wave)
+    torch.testing.assert_close(found, Fbank()(wave[7 * 160 :][: 400 + 9 * 160]))
+    assert found.mean(dim=0).abs().max() < 1e-4
+
+
+def test_a_front_end_leaves_windows_to_who_cuts_them():
+    wave = noise(400 + 23 * 160)
+    settings = FeatureSettings(max_frames=10, crop="windows")
+    assert len(Fbank(settings)(wave)) == 24
+    assert [len(Fbank(settings)(piece)) for piece in pieces(wave, settings)] == [10, 10, 10]
+
+
+def test_features_are_padded_with_zeros_after_the_mean_is_taken():
+    wave = noise(400 + 23 * 160)
+    found = Fbank(FeatureSettings(pad_to=30))(wave)
+    torch.testing.assert_close(found[:24], Fbank()(wave))
+    assert found.shape == (30, 80)
+    assert not found[24:].any()
+    assert len(Fbank(FeatureSettings(pad_to=20))(wave)) == 24
+    assert len(Fbank(FeatureSettings(pad_to=30)).uncentred(wave)) == 24
+
+
+def test_a_crop_without_its_number_of_frames_is_refused():
+    with pytest.raises(ValueError, match="add max_frames"):
+        FeatureSettings(crop="windows")
+
+
+def test_what_is_off_is_in_no_identity_and_what_is_on_is():
+    assert FeatureSettings(max_frames=400).identity() == {"max_frames": 400}
+    study = FeatureSettings(max_frames=400, pad_to=400)
+    assert study.identity() == {"max_frames": 400, "pad_to": 400}
+    windows = FeatureSettings(max_frames=400, crop="windows")
+    assert windows.identity() == {"max_frames": 400, "crop": "windows"}
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_a_path_with_a_tempo_is_the_stretched_piece(tmp_path, factor):
+    pytest.importorskip("python_stretch")
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(24_000) / 32_768, 16_000, subtype="PCM_16")
+    for name in (str(path), Span(0.25, 1.0).of(path)):
+        changed = load_audio(at_tempo(name, factor))
+        np.testing.assert_array_equal(changed, stretch(load_audio(name), factor))
+        assert len(changed) == pytest.approx(len(load_audio(name)) / factor, abs=1)
+
+
+def test_what_is_too_short_at_its_tempo_is_told_so(tmp_path):
+    pytest.importorskip("python_stretch")
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(450) / 32_768, 16_000, subtype="PCM_16")
+    assert len(load_audio(path)) == 450
+    with pytest.raises(AudioError, match=r"too short: .* at 1\.25 times its rate, found 360"):
+        load_audio(at_tempo(str(path), 1.25))

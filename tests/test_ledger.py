@@ -7,12 +7,10 @@ from sweep.ledger import Ledger, Record, read_records
 
 
 def record(cell_id: str, status: str = "done", r2: float | None = 0.5) -> Record:
-    return Record.model_validate(
-        {
-            "cell_id": cell_id, "status": status, "model": "m", "layer": "l", "layer_index": 0,
-            "target": "cps", "probe": "ridge", "seed": 0, "fold": 0, "control": "none",
-            "scores": {"r2": r2, "mse": 1 / 3}, "details": {"alpha": 1e-4},
-        }
+    return Record(
+        cell_id=cell_id, status=status, model="m", layer="l", layer_index=0, target="cps",
+        probe="ridge", seed=0, fold=0, control="none", scores={"r2": r2, "mse": 1 / 3},
+        details={"alpha": 1e-4},
     )  # fmt: skip
 
 

@@ -231,6 +231,13 @@ def test_an_utterance_without_a_transcript_has_no_rate(manifests):
     assert np.isnan(table.loc["mute", "cps"])
 
 
+def test_the_gender_of_supervisions_is_the_sex_of_the_speaker(manifests):
+    assert "sex" not in manifests.read().utterances
+    manifests.add("third", gender="female")
+    table = add_targets(manifests.read().utterances, ["sex"]).set_index("utterance_id")
+    assert table["sex"].to_dict() == {"first": "", "another": "", "third": "female"}
+
+
 @pytest.mark.parametrize("text", ["no json\n", '{"id": "x"}\n', "[1, 2]\n"])
 def test_what_is_no_manifest_is_refused(manifests, tmp_path, text):
     manifests.read("jsonl")

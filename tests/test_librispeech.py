@@ -13,6 +13,7 @@ from jobs.corpus.audio import read_flac_header
 from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import CorpusError
 from jobs.features import load_audio
+from jobs.targets import add_targets, find_target
 
 
 def samples(n_samples=8_000, seed=0):
@@ -294,6 +295,60 @@ def test_windows_line_ends_blank_lines_and_hidden_files_do_no_harm(tree):
     corpus = tree.read()
     assert corpus.skipped == ()
     assert set(corpus.utterances.query("split == 'test'")["text"]) == {"WORD 0", "WORD 1"}
+
+
+SPEAKERS = """\
+; Some pipe(|) separated metadata about all the speakers
+;
+;ID  |SEX| SUBSET           |MINUTES| NAME
+84   | F | dev-clean        |  8.02 | Christie Nowak
+61   | M | test-clean       |  8.08 | |CBW|Simon
+1272 | x | dev-clean        |
+99   | F | train-clean-100  | 25.03 | Nobody Here
+"""
+
+
+def sexes(corpus):
+    table = corpus.utterances
+    return dict(zip(table["speaker_id"], table["sex"], strict=True))
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_speakers_txt_in_the_root_or_above_tells_the_sex(tree, place):
+    (tree.root / place / "SPEAKERS.TXT").write_text(SPEAKERS)
+    corpus = tree.read()
+    assert sexes(corpus) == {"84": "F", "61": "M", "1272": ""}
+    added = add_targets(corpus.utterances, ["sex", "speaker"])
+    assert list(added["speaker"]) == list(added["speaker_id"])
+
+
+def test_speakers_txt_beside_a_subset_deeper_down_tells_the_sex(tree):
+    (tree.root / "SPEAKERS.TXT").write_text(SPEAKERS)
+    settings = LibriSpeechSettings(
+        root=tree.root.parent, splits={"test": f"{tree.root.name}/test-clean"}
+    )
+    assert sexes(read_librispeech(settings)) == {"61": "M"}
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "84 | F\n", "no table at all\n", "; 84 | F | a | 1 | b\n"]
+)
+def test_without_what_it_should_hold_the_sex_is_not_known_and_its_target_says_so(tree, text):
+    if text is not None:
+        (tree.root / "SPEAKERS.TXT").write_text(text)
+    table = tree.read().utterances
+    assert "sex" not in table
+    with pytest.raises(
+        ValueError, match=r"does not tell the speakers' sex: expected SPEAKERS\.TXT"
+    ):
+        find_target("sex", table)
+
+
+def test_progress_counts_chapters(tree):
+    told = []
+    settings = LibriSpeechSettings(root=tree.root, splits={"all": ["dev-clean", "test-clean"]})
+    read_librispeech(settings, lambda *progress: told.append(progress))
+    assert told == [("reading chapters", done, 3) for done in range(4)]
 
 
 def test_a_missing_root_says_what_to_correct(tmp_path):

@@ -6,6 +6,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from jobs.metrics import SUMS, bootstrap_intervals, pearson, score, speaker_sums
+from tests.by_hand import expanded_percentiles
 
 
 def lopsided(seed=0, n_speakers=12):
@@ -109,10 +110,13 @@ def test_intervals_are_those_of_literally_resampled_rows():
     shares = np.full(len(speakers), 1 / len(speakers))
     counts = np.random.default_rng(7).multinomial(len(speakers), shares, size=resamples)
     by_hand = [resampled_by_hand(runs, np.repeat(speakers, count)) for count in counts]
+    left_out = [resampled_by_hand(runs, speakers[speakers != name]) for name in speakers]
+    sizes = [int((groups == name).sum()) for name in speakers]
     sums = [[speaker_sums(*fold) for fold in run] for run in runs]
     found = bootstrap_intervals(sums, resamples, seed=7)
     for name in ("r2", "mse", "mae", "pearson"):
-        expected = np.quantile([scores[name] for scores in by_hand], [0.025, 0.975])
+        values = ([scores[name] for scores in of] for of in (by_hand, left_out))
+        expected = expanded_percentiles(*values, sizes)
         np.testing.assert_allclose(found[name], expected, rtol=1e-9, err_msg=name)
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from jobs.probes import mlp
+from jobs.probes import mlp, training
 from jobs.probes.mlp import MlpSettings
 from jobs.probes.ridge import inner_folds
 from jobs.protocol import Fold
@@ -44,18 +44,20 @@ def plain_loop(settings, X, y, fitted, watched, test, seed):
     torch.manual_seed(seed)
     layers = []
     for n_in, n_out in zip((X.shape[1], *settings.hidden), settings.hidden, strict=False):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(settings.dropout)]
     model = nn.Sequential(*layers, nn.Linear((X.shape[1], *settings.hidden)[-1], 1)).double()
     adam = torch.optim.Adam(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     best_loss, best_epoch, best = float("inf"), 0, None
     for epoch in range(1, settings.epochs + 1):
+        model.train()
         for rows in torch.randperm(len(fitted)).split(settings.batch_size):
             adam.zero_grad()
             output = model(X[fitted][rows]).squeeze(1)
             nn.functional.mse_loss(output, y[fitted][rows]).backward()
             adam.step()
+        model.eval()
         with torch.no_grad():
             now = model(X[test]).squeeze(1) * y_sd + y_mean
             if not settings.early_stopping:
@@ -73,6 +75,7 @@ SETTINGS = {
     "default": MlpSettings(),
     "stops early": MlpSettings(hidden=(16,), learning_rate=0.03, patience=3),
     "two layers, decay": MlpSettings(hidden=(20, 9), weight_decay=0.01, epochs=12, batch_size=7),
+    "dropout": MlpSettings(hidden=(20, 9), dropout=0.3, learning_rate=0.01, patience=4),
     "linear": MlpSettings(hidden=(), epochs=20),
     "study": MlpSettings(preset="study"),
 }
@@ -119,9 +122,29 @@ def test_the_best_weights_are_kept_not_the_last():
 def test_networks_that_exceed_the_cache_are_trained_in_turn_with_the_same_result(monkeypatch):
     X, Y, fold, groups = problem()
     together = mlp.fit_predict(MlpSettings(), X, Y[:, [0, 1, 0]], fold, groups, [0, 1, 2])
-    monkeypatch.setattr(mlp, "CACHE_BYTES", 1)
+    monkeypatch.setattr(training, "CACHE_BYTES", 1)
     in_turn = mlp.fit_predict(MlpSettings(), X, Y[:, [0, 1, 0]], fold, groups, [0, 1, 2])
     np.testing.assert_array_equal(in_turn.predictions, together.predictions)
+
+
+@pytest.mark.parametrize("hidden", [(), (16,), (12, 5)])
+def test_weights_alone_predict_the_same(hidden):
+    X, Y, fold, groups = problem()
+    X[:, 3] = 0.1  # constant: its scale is infinite
+    settings = MlpSettings(hidden=hidden, epochs=4)
+    result = mlp.fit_predict(settings, X, Y, fold, groups, [0, 1])
+    for k, weights in enumerate(result.weights):
+        assert weights["layers.0.weight"].dtype == np.float32
+        alone = mlp.apply(settings, weights, X[fold.test])
+        np.testing.assert_array_equal(alone, result.predictions[:, k])
+
+
+def test_dropout_of_one_network_does_not_depend_on_its_neighbours():
+    X, Y, fold, groups = problem()
+    settings = MlpSettings(hidden=(16, 8), dropout=0.5, learning_rate=0.03, patience=3)
+    together = mlp.fit_predict(settings, X, Y[:, [0, 1, 0]], fold, groups, [0, 1, 2])
+    alone = mlp.fit_predict(settings, X, Y[:, [0]], fold, groups, [2])
+    np.testing.assert_array_equal(together.predictions[:, [2]], alone.predictions)
 
 
 def test_a_network_that_diverges_predicts_nan_and_harms_no_other():

@@ -141,3 +141,12 @@ def test_writing_again_gives_the_same_bytes(tmp_path):
 def test_a_plot_that_is_no_image_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected a \.png or \.svg file"):
         written(tmp_path, plots=[tmp_path / "plot.pdf"])
+
+
+def test_the_page_explains_what_it_shows_of_numbers_and_of_classes(tmp_path):
+    numbers = Page(written(tmp_path)).text
+    assert "Mean predictor" in numbers and "R² on other speakers" in numbers
+    assert "most frequent class" not in numbers
+    both = Page(written(tmp_path, classes=("sex",))).text
+    assert "The accuracy of always guessing the most frequent class" in both
+    assert "R² or accuracy on other speakers" in both and "Macro F1" in both

@@ -286,3 +286,60 @@ def test_a_shard_is_missing_again_when_a_file_that_it_left_out_was_repaired(
     assert missing() == []
     audio.write_bytes(b"mended")
     assert missing() == [s.activation_id for s in model.sets if s.split == "train"]
+
+
+def with_sex(table: pd.DataFrame) -> pd.DataFrame:
+    """Two classes, one of them to be read as a number, and an utterance without."""
+    sex = table["speaker_id"].map(lambda name: "f" if int(name) % 2 else "0084")
+    return table.assign(sex=sex.where(table.index != 3, ""))
+
+
+def mixed(table: pd.DataFrame, **changes: Any) -> dict[str, Any]:
+    probes = [{"kind": "ridge"}, {"kind": "mlp", "seeds": 3}, {"kind": "logistic"}]
+    return {"table": with_sex(table), "targets": ["cps", "sex"], "probes": probes, **changes}
+
+
+def test_pairs_that_do_not_fit_are_not_planned(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    plan = make(**mixed(table))
+    assert plan.classes == {"sex": ("0084", "f")}
+    pairs = {(cell.target, cell.probe) for task in layer_tasks(plan) for cell in task.cells}
+    assert pairs == {("cps", "ridge"), ("cps", "mlp"), ("sex", "logistic")}
+    layers, seeds, controls = 2 + 2 + 1 + 1, 1 + 3 + 1, 2
+    assert plan.n_cells == len(cell_ids(plan)) == layers * seeds * controls
+
+
+def test_a_class_beside_them_leaves_the_cells_of_numbers_as_they_were(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    both = mixed(table)
+    alone = make(probes=both["probes"][:2], targets=["cps"])
+    assert alone.classes == {}
+    assert cell_ids(alone) < cell_ids(make(**both))
+
+
+def test_a_plan_with_classes_survives_being_written_and_one_of_before_is_read(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    plan = make(**mixed(table))
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    old = make().model_dump(mode="json")
+    del old["classes"]
+    assert cell_ids(Plan.model_validate(old)) == cell_ids(make())
+
+
+def test_another_class_of_an_utterance_is_another_cell(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    one = mixed(table, targets=["sex"], probes=[{"kind": "logistic"}])
+    other = {**one, "table": one["table"].assign(sex=one["table"]["sex"].replace("f", "m"))}
+    assert not cell_ids(make(**one)) & cell_ids(make(**other))
+
+
+def test_leave_for_a_speaker_in_two_folds_changes_no_cell(
+    make: Callable[..., Plan], table: pd.DataFrame
+) -> None:
+    protocol = {"kind": "kfold", "folds": 2}
+    allowed = {**protocol, "allow_speaker_overlap": True}
+    assert cell_ids(make(protocol=protocol)) == cell_ids(make(protocol=allowed))

@@ -14,7 +14,7 @@ from sweep.report.curves import MSE, R2, limits, line_styles
 from sweep.report.depth import depth_of
 from sweep.report.plots import write_plots
 from sweep.report.style import WIDTH, figure_style, short
-from tests.report_data import MEAN_MSE, layer_names, make_layers
+from tests.report_data import MAJORITY, MEAN_MSE, layer_names, make_layers
 
 FAMILY = (("SimAMResNet34 vb", 51), ("SimAMResNet34 random", 51))
 UNEQUAL = (("R34 vb", 51), ("R34 vb+vc", 51), ("R100 vb", 150), ("R100 vc", 150))
@@ -288,3 +288,38 @@ def test_long_names_are_cut_in_the_middle():
     assert short("abcdefghij", 10) == "abcdefghij"
     assert short("abcdefghijk", 10) == "abcde…hijk"
     assert short("a\nb", 10) == "a b"
+
+
+def test_classes_are_drawn_by_accuracy_above_the_majority_class(tmp_path, figures):
+    layers = make_layers(models=FAMILY, probes=("ridge",), classes=("sex",))
+    paths = write_plots(tmp_path, layers)
+    assert [path.stem for path in paths if "sex" in path.stem] == [
+        "overview_sex",
+        "accuracy_sex_logistic",
+        "heatmap_sex_logistic",
+    ]
+    for name in ("overview_sex", "accuracy_sex_logistic"):
+        axes = figures[name].axes[0]
+        assert axes.get_ylabel() == "accuracy"
+        dashed = [line for line in axes.lines if line.get_color() == "black"]
+        assert [list(line.get_ydata()) for line in dashed] == [[MAJORITY, MAJORITY]]
+        assert axes.get_ylim()[0] > 0.3
+        labels = [text.get_text() for text in figures[name].legends[0].get_texts()]
+        assert "majority class" in labels and "mean predictor" not in labels
+        assert "shuffled targets" in labels and "95 % interval over speakers" in labels
+    rows = layers[(layers["target"] == "sex") & (layers["model"] == "SimAMResNet34 vb")]
+    best = rows.loc[rows["accuracy"].idxmax()]
+    labels = figures["accuracy_sex_logistic"].legends[0].get_texts()
+    expected = f"SimAMResNet34 vb: best {best['layer']} ({best['accuracy']:.3f})"
+    assert labels[0].get_text() == expected
+    heatmap, numbers = figures["heatmap_sex_logistic"], figures["heatmap_cps_ridge"]
+    assert heatmap.axes[-1].get_title() == "accuracy"
+    assert heatmap.axes[0].collections[0].norm.vmin == MAJORITY
+    assert figures["overview_cps"].axes[0].get_ylabel() == numbers.axes[-1].get_title() == "R²"
+
+
+def test_models_of_a_run_of_classes_alone_get_their_colours_by_accuracy():
+    layers = make_layers(models=MANY, probes=(), classes=("sex",))
+    styles = line_styles(layers)
+    coloured = [model for model, (colour, _) in styles.items() if colour != "#BBBBBB"]
+    assert coloured == [name for name, _ in MANY[:12]]

@@ -28,6 +28,22 @@ def test_cells_of_several_folds_come_back_exactly(tmp_path):
     assert_same(read_predictions(tmp_path / "new" / "layer.npz"), cells)
 
 
+def test_cells_of_one_fold_need_not_have_the_same_utterances(tmp_path):
+    cells = {"all": cell(0, 0), "some": cell(0, 1, ("a-1", "NA")), "none of them": cell(0, 2, ())}
+    write_predictions(tmp_path / "layer.npz", cells)
+    assert_same(read_predictions(tmp_path / "layer.npz"), cells)
+
+
+def test_a_file_of_before_rows_were_numbered_is_read(tmp_path):
+    one = cell(3)
+    np.savez_compressed(
+        tmp_path / "layer.npz",
+        **{"cell_id": ["c0"], "fold": [3], "train_mean": [one.train_mean]},
+        **{"utterance_id/3": one.utterance_id, "y_true/c0": one.y_true, "y_pred/c0": one.y_pred},
+    )
+    assert_same(read_predictions(tmp_path / "layer.npz"), {"c0": one})
+
+
 def test_nothing_to_write_leaves_no_file_and_touches_none(tmp_path):
     write_predictions(tmp_path / "layer.npz", {})
     assert list(tmp_path.iterdir()) == []

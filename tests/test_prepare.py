@@ -3,6 +3,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from sweep.plan import layer_tasks
@@ -145,3 +147,102 @@ def test_problems_of_form_do_not_hide_those_of_meaning(
         ("name: wrong meaning", "wrong meaning: no nowhere/config.yaml"),
     ):
         assert any(a.startswith(at) and m.startswith(message) for a, m in found), (at, found)
+
+
+def test_a_target_and_a_probe_that_go_with_nothing_are_errors_at_their_places(
+    spec_values: Values, write_spec: Callable[[Values], Path], cache: Path
+) -> None:
+    spec_values["targets"] = ["cps", "sex"]
+    path = write_spec(spec_values)
+    with pytest.raises(SpecError) as error:
+        load_and_prepare(path, [], cache)
+    [problem] = error.value.problems
+    assert path.read_text().splitlines()[problem.line - 1].strip() == "- sex"
+    assert problem.message.startswith(
+        "sex is one of the classes, which none of the probes can predict (ridge, mlp, cca): add a "
+        "probe of kind "
+    )
+    assert "logistic" in problem.message
+    spec_values["targets"] = ["cps"]
+    spec_values["probes"] = [{"kind": "ridge"}, {"kind": "logistic", "name": "who"}]
+    path = write_spec(spec_values)
+    with pytest.raises(SpecError) as error:
+        load_and_prepare(path, [], cache)
+    [problem] = error.value.problems
+    assert path.read_text().splitlines()[problem.line - 1].strip() == "- kind: logistic"
+    assert problem.message.startswith("who predicts classes, and none of the targets is such a one")
+
+
+def test_a_probe_that_cannot_be_read_does_not_leave_its_targets_alone(
+    spec_values: Values, write_spec: Callable[[Values], Path], cache: Path
+) -> None:
+    spec_values["targets"] = ["cps", "sex"]
+    spec_values["probes"] = [{"kind": "ridge"}, {"kind": "logistic", "alpha": 1}]
+    with pytest.raises(SpecError) as error:
+        load_and_prepare(write_spec(spec_values), [], cache)
+    [problem] = error.value.problems
+    assert problem.message.startswith("unknown key 'alpha'")
+
+
+def test_speakers_have_to_be_trained_on_to_be_told_apart(
+    prepare_values: Prepare, spec_values: Values
+) -> None:
+    spec_values["targets"], spec_values["probes"] = ["speaker"], [{"kind": "logistic"}]
+    [problem] = problems(prepare_values, spec_values)
+    assert re.match(
+        r"spec\.yaml:\d+:3: speaker: none of the classes in the test part is in", problem
+    )
+    assert problem.endswith(
+        "use protocol: {kind: kfold, group: chapter_id, allow_speaker_overlap: true}"
+    )
+    overlap = {"kind": "kfold", "group": "utterance_id", "allow_speaker_overlap": True}
+    spec_values["protocol"] = overlap
+    prepared = prepare_values(spec_values)
+    assert prepared.plan.classes["speaker"] == tuple(sorted(set(prepared.table["speaker_id"])))
+    assert prepared.plan.n_cells == (7 + 7 + 2) * 5 * 2
+    spec_values["protocol"] = {**overlap, "allow_speaker_overlap": False}
+    [problem] = problems(prepare_values, spec_values)
+    assert "14 speakers are in more than one fold" in problem
+
+
+def csv_corpus(prepared: Prepared, path: Path, **columns: object) -> Values:
+    kept = ["audio_path", "speaker_id", "chapter_id", "split", "text"]
+    prepared.table[kept].assign(**columns).to_csv(path, index=False)
+    return {"kind": "csv", "path": str(path)}
+
+
+def test_classes_that_are_not_trained_on_are_counted_or_refused(
+    prepare_values: Prepare, spec_values: Values, tmp_path: Path
+) -> None:
+    made = prepare_values({**spec_values, "baselines": ["mean"]})
+    split = made.table["split"]
+    spec_values["targets"], spec_values["probes"] = ["accent"], [{"kind": "logistic"}]
+
+    def with_accents(accent: pd.Series) -> Values:
+        corpus = csv_corpus(made, tmp_path / "corpus.csv", accent=accent)
+        return {**spec_values, "corpus": corpus}
+
+    plain = pd.Series(["north", "south"] * 35)
+    prepared = prepare_values(with_accents(plain.where(plain.index % 7 > 0, "")))
+    assert prepared.notes == (
+        "10 of 70 utterances have no value of the target accent: left out of its probes",
+    )
+    rare = plain.copy()
+    rare[np.flatnonzero(split == "test")[:3]] = "west"
+    assert prepare_values(with_accents(rare)).notes == (
+        "3 of 20 test utterances have a class of the target accent that is not in the training "
+        "part: no probe can find it, they count as errors",
+    )
+    [problem] = problems(prepare_values, with_accents(plain.where(split != "train", "north")))
+    assert "accent: the training part has the one class 'north': expected at least two" in problem
+    [problem] = problems(prepare_values, with_accents(plain + split.eq("test").map(str)))
+    assert "give the training part utterances of these classes" in problem
+
+
+def test_a_target_without_spread_is_told(
+    spec_values: Values, write_spec: Callable[[Values], Path], cache: Path
+) -> None:
+    spec_values |= {"targets": ["cps", "pause_ratio"]}
+    prepared = load_and_prepare(write_spec(spec_values), (), cache)
+    (note,) = [note for note in prepared.notes if "the same" in note]
+    assert note.startswith("all utterances have the same pause_ratio, 0.0")

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from jobs.corpus.facts import LIBRISPEECH, Fact
+from jobs.measure import MEASUREMENTS
 from sweep.cli import app
 from sweep.preparing import PreparedPart, prepare_corpus, statistics_table
 from sweep.source import SpecError
@@ -215,6 +217,81 @@ def test_what_is_wrong_with_the_spec_is_told_at_its_place(spec, tmp_path):
         prepare(spec, tmp_path, "targets=[csp]")
     with pytest.raises(SpecError, match="no corpus at /no-such-folder"):
         prepare(spec, tmp_path, "corpus.root=/no-such-folder")
+
+
+def test_problems_of_form_and_of_the_corpus_and_the_targets_come_at_once(spec, tmp_path):
+    overrides = ["poling=mean", "targets=[cps, cpz]"]
+    with pytest.raises(SpecError) as error:
+        prepare(spec, tmp_path, *overrides)
+    assert [problem.message.partition(":")[0] for problem in error.value.problems] == [
+        "unknown key 'poling'; did you mean 'pooling'?",
+        "no target 'cpz'",
+    ]
+    with pytest.raises(SpecError) as error:
+        prepare(spec, tmp_path, "poling=mean", "corpus.splits={train: train-clean}")
+    assert [problem.message.partition(" in ")[0] for problem in error.value.problems] == [
+        "unknown key 'poling'; did you mean 'pooling'?",
+        "no subset 'train-clean'",
+    ]
+
+
+def test_measured_targets_are_measured_once_and_shown_while_it_lasts(
+    spec, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("sweep.bars.PLAIN_SECONDS", 0)
+    prepared = prepare(spec, tmp_path, "targets=[energy, cps]")
+    rows = read(tmp_path / "out" / "train_energy.csv")
+    # Uniform integers from -3000 to 2999 have the power (6000² - 1) / 12 + 1/4.
+    level = 10 * np.log10(6000**2 / 12 / 32768**2)
+    assert [float(row["energy"]) for row in rows] == pytest.approx([level] * 5, abs=0.2)
+    assert prepared.parts[0].measures["energy mean"] == pytest.approx(level, abs=0.2)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("reading chapters 4/4") for line in lines)
+    # Of the eight files five sound different.
+    assert any(line.startswith("measuring level 5/5") for line in lines)
+    prepare(spec, tmp_path, "targets=[energy, cps]")
+    assert "measuring" not in capsys.readouterr().err
+
+
+def test_a_package_that_is_missing_is_told_at_the_target_before_anything_is_written(
+    spec, tmp_path, monkeypatch
+):
+    absent = replace(MEASUREMENTS["pitch"], module="no_such_module")
+    monkeypatch.setitem(MEASUREMENTS, "pitch", absent)
+    with pytest.raises(SpecError, match=r"f0_sd cannot be measured.*pip install praat-parselmouth"):
+        prepare(spec, tmp_path, "targets=[cps, f0_sd]")
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_are_counted_and_have_their_table(spec, tmp_path, root):
+    text = "19 | F | a | 1 | A\n26 | M | a | 1 | B\n61 | F | c | 1 | C\n"
+    (root / "SPEAKERS.TXT").write_text(text)
+    train, validation, test = prepare(spec, tmp_path, "targets=[sex, speaker]").parts
+    assert [row["sex"] for row in read(tmp_path / "out" / "train_sex.csv")].count("M") == 3
+    assert train.measures["sex classes"] == 2
+    assert train.measures["sex majority"] == 3 / 5
+    assert validation.measures["sex missing"] == 2
+    assert validation.measures["sex majority"] is None
+    assert test.measures["speaker classes"] == 1
+    rows = read(tmp_path / "out" / "dev_speaker.csv")
+    assert [row["speaker"] for row in rows] == [row["speaker_id"] for row in rows] == ["0084"] * 2
+
+
+def test_the_target_sex_says_what_is_missing_for_it(spec, tmp_path):
+    with pytest.raises(SpecError, match=r"--set targets=.*expected SPEAKERS\.TXT beside"):
+        prepare(spec, tmp_path, "targets=[sex]")
+
+
+@pytest.mark.parametrize("target", ["duration", "cps"])
+def test_a_duration_that_the_corpus_brings_is_the_one_that_is_written(spec, tmp_path, root, target):
+    rows = ["audio_path,speaker_id,text,duration"]
+    rows += [f"{path},{path.parts[-3]},A,{n + 100}" for n, path in enumerate(root.rglob("*.flac"))]
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    override = f"corpus={{kind: csv, path: {tmp_path / 'table.csv'}}}"
+    prepare(spec, tmp_path, override, f"targets=[{target}]")
+    found = pd.read_csv(tmp_path / "out" / f"all_{target}.csv")
+    assert sorted(found["duration"]) == list(range(100, 108))
+    assert list(found.columns).count("duration") == 1
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(spec, tmp_path):

@@ -1,11 +1,11 @@
 """The probe job on real shards and tables, with activations of known content."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
 from jobs import metrics, probe
@@ -14,9 +14,13 @@ from jobs.predictions import read_predictions
 from jobs.probe import Cell, ProbeJob, control_target, probe_layer
 from jobs.probes import (
     PROBES,
+    REGRESSION,
     CcaSettings,
+    LogisticSettings,
     MlpSettings,
+    Probe,
     ProbeResult,
+    ProbeSettings,
     RidgeSettings,
     probe_name,
     seed_count,
@@ -213,27 +217,49 @@ def test_utterances_that_extraction_skipped_are_left_out_and_move_no_other(tmp_p
     rows = fold.test[keep[fold.test]]
     assert stored.utterance_id.tolist() == corpus["utterance_id"].iloc[rows].tolist()
     cell = Cell("", "ridge", "cps", 0, 0, "shuffled")
-    control = control_target(corpus["cps"].to_numpy(), fold, cell)
+    control = control_target(corpus["cps"].to_numpy(), fold, cell, speakers_of(corpus))
     np.testing.assert_array_equal(stored.y_true, control[rows].astype(np.float32))
 
 
+def speakers_of(corpus):
+    return corpus["speaker_id"].to_numpy(dtype=np.str_)
+
+
+def test_the_speaker_control_is_one_drawn_value_a_speaker_by_seed_and_target(corpus):
+    values, speakers = corpus["cps"].to_numpy(copy=True), speakers_of(corpus)
+    values[np.random.default_rng(0).random(len(values)) < 0.2] = np.nan
+    (fold,) = make_folds(SplitsProtocol(), corpus)
+    cell = Cell("id", "ridge", "cps", 0, 0, "speaker")
+    drawn = control_target(values, fold, cell, speakers)
+    np.testing.assert_array_equal(np.isnan(drawn), np.isnan(values))
+    by_speaker = [np.unique(drawn[(speakers == s) & ~np.isnan(drawn)]) for s in set(speakers)]
+    assert all(len(found) == 1 and found[0] in values for found in by_speaker)
+    assert len({found[0] for found in by_speaker}) > len(by_speaker) / 2
+    same = dataclasses.replace(cell, cell_id="other", probe="mlp", fold=1)
+    np.testing.assert_array_equal(control_target(values, fold, same, speakers), drawn)
+    for change in ({"seed": 1}, {"target": "pitch"}):
+        other = control_target(values, fold, dataclasses.replace(cell, **change), speakers)
+        assert not np.array_equal(other, drawn, equal_nan=True)
+    backwards = control_target(values[::-1], fold, cell, speakers[::-1])
+    np.testing.assert_array_equal(backwards[::-1], drawn)
+
+
 def test_the_shuffled_control_permutes_within_parts_and_by_seed_target_and_fold(corpus):
-    values = corpus["cps"].to_numpy()
+    values, speakers = corpus["cps"].to_numpy(), speakers_of(corpus)
     (fold,) = make_folds(SplitsProtocol(), corpus)
     cell = Cell("id", "ridge", "cps", 0, 0, "shuffled")
-    shuffled = control_target(values, fold, cell)
+    shuffled = control_target(values, fold, cell, speakers)
     for rows in (fold.train, fold.validation, fold.test):
         assert not np.array_equal(shuffled[rows], values[rows])
         np.testing.assert_array_equal(np.sort(shuffled[rows]), np.sort(values[rows]))
     same = dataclasses.replace(cell, cell_id="other", probe="mlp")
-    np.testing.assert_array_equal(control_target(values, fold, same), shuffled)
+    np.testing.assert_array_equal(control_target(values, fold, same, speakers), shuffled)
     for change in ({"seed": 1}, {"target": "pitch"}, {"fold": 1}):
-        other = control_target(values, fold, dataclasses.replace(cell, **change))
+        other = control_target(values, fold, dataclasses.replace(cell, **change), speakers)
         assert not np.array_equal(other, shuffled)
-    digest = hashlib.sha256(shuffled.tobytes()).hexdigest()
-    assert digest == hashlib.sha256(control_target(values, fold, cell).tobytes()).hexdigest()
+    np.testing.assert_array_equal(control_target(values, fold, cell, speakers), shuffled)
     with pytest.raises(ValueError, match="unknown control 'permuted'"):
-        control_target(values, fold, dataclasses.replace(cell, control="permuted"))
+        control_target(values, fold, dataclasses.replace(cell, control="permuted"), speakers)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -256,7 +282,7 @@ def test_a_probe_that_raises_fails_its_own_cells_with_the_reason(tmp_path, corpu
     def broken(*_):
         raise FloatingPointError("no luck\nat all")
 
-    monkeypatch.setitem(probe.PROBES, "cca", broken)
+    monkeypatch.setitem(probe.PROBES, "cca", Probe(broken, predicts=REGRESSION))
     results = probe_layer(job(tmp_path, corpus, activations(corpus, 0.5)))
     for result in results:
         assert result.status == ("failed" if result.cell_id.startswith("cca") else "done")
@@ -272,7 +298,7 @@ def test_a_prediction_that_is_not_finite_fails_its_cell_alone(tmp_path, corpus, 
         predictions[0, 0], predictions[0, 1] = np.nan, 1e39
         return ProbeResult(predictions, [{}] * Y.shape[1])
 
-    monkeypatch.setitem(probe.PROBES, "mlp", half_broken)
+    monkeypatch.setitem(probe.PROBES, "mlp", Probe(half_broken, predicts=REGRESSION))
     results = by_id(probe_layer(job(tmp_path, corpus, activations(corpus, 0.5))))
     for cell_id in ("mlp-cps-none-0-0", "mlp-cps-none-1-0"):
         assert results[cell_id].status == "failed"
@@ -372,19 +398,107 @@ def test_cells_computed_one_by_one_are_those_computed_together(tmp_path, corpus)
         assert read_predictions(given.predictions).keys() == {cell.cell_id}
 
 
-@pytest.mark.parametrize("kind", PROBES)
-def test_a_problem_ends_alike_to_the_last_bit_whoever_shares_its_batch(kind, corpus):
-    settings = {"ridge": RidgeSettings(), "cca": CcaSettings(), "mlp": MlpSettings()}[kind]
+KINDS = [(name, kind) for name, one in PROBES.items() for kind in sorted(one.predicts)]
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_a_problem_ends_alike_to_the_last_bit_whoever_shares_its_batch(name, kind, corpus):
+    settings = TypeAdapter(ProbeSettings).validate_python({"kind": name})
     X, rng = activations(corpus, 0.5), np.random.default_rng(0)
     (fold,) = make_folds(SplitsProtocol(), corpus)
     y = corpus["cps"].to_numpy()
     Y = np.stack([y, y, rng.permutation(y), rng.standard_normal(len(y)), 3 * y], axis=1)
+    if kind == "classification":
+        Y = np.digitize(Y, [0, 12, 13]).astype(float)
     groups, seeds = corpus["speaker_id"].to_numpy(dtype=np.str_), [0, 1, 0, 0, 2]
-    together = PROBES[kind](settings, X, Y, fold, groups, seeds)
+    fit = PROBES[name].fit(kind)
+    together = fit(settings, X, Y, fold, groups, seeds)
     for columns in ([0], [3], [1, 4], [2, 0, 3]):
-        some = PROBES[kind](settings, X, Y[:, columns], fold, groups, [seeds[k] for k in columns])
+        some = fit(settings, X, Y[:, columns], fold, groups, [seeds[k] for k in columns])
         np.testing.assert_array_equal(some.predictions, together.predictions[:, columns])
         assert some.details == [together.details[k] for k in columns]
+
+
+SEX = {"sex": ("f", "m")}
+
+
+def with_classes(corpus):
+    """``corpus`` with two classes that the activations know by way of ``cps``, and a gap."""
+    corpus["sex"] = np.where(corpus["cps"] > corpus["cps"].median(), "m", "f")
+    corpus.loc[5, "sex"] = ""
+    corpus["reader"] = corpus["speaker_id"].str.replace("s", "00")
+    return corpus
+
+
+def class_job(tmp_path, corpus, X, targets=("sex",), **changes):
+    cells = tuple(
+        Cell(f"logistic-{target}-{control}", "logistic", target, 0, 0, control)
+        for target in targets
+        for control in ("none", "shuffled")
+    )
+    given = {"probes": {"logistic": LogisticSettings()}, "cells": cells, "classes": SEX}
+    return job(tmp_path, corpus, X, **(given | changes))
+
+
+def test_classes_are_told_apart_and_shuffled_ones_are_not(tmp_path, corpus):
+    corpus = with_classes(corpus)
+    given = class_job(tmp_path, corpus, activations(corpus, 0.9))
+    real, control = probe_layer(given)
+    assert (real.status, control.status) == ("done", "done")
+    assert real.scores["accuracy"] > 0.85
+    assert control.scores["accuracy"] == pytest.approx(0.5, abs=0.1)
+    assert real.scores["majority_accuracy"] == control.scores["majority_accuracy"]
+    assert {"alpha", "converged"} <= real.details.keys() and "r2" not in real.scores
+    assert real.n_train + real.n_test == 20 * EACH - (corpus["split"][5] != "validation")
+    cell = read_predictions(given.predictions)["logistic-sex-none"]
+    truth = corpus.set_index("utterance_id")["sex"][list(cell.utterance_id)]
+    assert [SEX["sex"][int(code)] for code in cell.y_true] == list(truth)
+    found = [SEX["sex"][int(code)] for code in cell.y_pred]
+    assert np.mean(np.array(found) == truth) == real.scores["accuracy"]
+    train = corpus[(corpus["split"] == "train") & (corpus["sex"] != "")]["sex"]
+    assert SEX["sex"][int(cell.train_mean)] == train.mode()[0]
+
+
+def test_classes_that_look_like_numbers_are_classes(tmp_path, corpus):
+    corpus = with_classes(corpus)
+    names = tuple(sorted(corpus["reader"].unique()))
+    protocol = KFoldProtocol(folds=3, group="utterance_id", allow_speaker_overlap=True)
+    given = class_job(
+        tmp_path, corpus, activations(corpus, 0.9), ("reader",), classes={"reader": names},
+        protocol=protocol,
+    )  # fmt: skip
+    real, _ = probe_layer(given)
+    assert real.status == "done", real.error
+    cell = read_predictions(given.predictions)["logistic-reader-none"]
+    truth = corpus.set_index("utterance_id")["reader"][list(cell.utterance_id)]
+    assert [names[int(code)] for code in cell.y_true] == list(truth)
+
+
+def test_numbers_and_classes_are_never_one_fit(tmp_path, corpus, monkeypatch):
+    corpus, calls = with_classes(corpus), []
+    corpus["sex"] = corpus["sex"].replace("", "f")  # the same rows have values of both
+
+    def told(kind):
+        def fit(settings, X, Y, fold, groups, seeds):
+            calls.append((kind, Y.shape[1]))
+            return ProbeResult(Y[fold.test], [{}] * Y.shape[1])
+
+        return fit
+
+    both = Probe(told("number"), predicts=REGRESSION | {"classification"}, classify=told("class"))
+    monkeypatch.setitem(probe.PROBES, "logistic", both)
+    given = class_job(tmp_path, corpus, activations(corpus, 0.5), ("sex", "cps"))
+    results = by_id(probe_layer(given))
+    assert sorted(calls) == [("class", 2), ("number", 2)]
+    assert results["logistic-sex-none"].scores["accuracy"] == 1
+    assert results["logistic-cps-none"].scores["r2"] == pytest.approx(1)
+
+
+def test_a_class_that_was_not_planned_is_refused(tmp_path, corpus):
+    corpus = with_classes(corpus)
+    given = class_job(tmp_path, corpus, activations(corpus, 0.5), classes={"sex": ("f",)})
+    with pytest.raises(ValueError, match="classes of sex that were not planned \\(first: 'm'\\)"):
+        probe_layer(given)
 
 
 def test_a_probe_is_called_by_its_name_or_kind_and_repeats_by_its_seeds():

@@ -50,6 +50,22 @@ def fold(*events):
     return progress
 
 
+def preparing(seconds, done, total=50, what="reading files"):
+    return at(seconds, "stage_progress", stage="prepare", what=what, done=done, total=total)
+
+
+def test_what_takes_long_in_a_stage_is_counted_while_it_lasts():
+    progress = fold(begin(0), preparing(5, 10), preparing(10, 30))
+    stage = progress.stages["prepare"]
+    assert (stage.done, stage.total) == (30, 50)
+    assert stage.rate(START + timedelta(seconds=10)) == 3
+    assert stage.eta(START + timedelta(seconds=10)) == pytest.approx(20 / 3)
+    progress.update(preparing(12, 1, total=4, what="measuring pitch"))
+    assert (stage.done, stage.total) == (1, 4)
+    progress.update(at(15, "stage_finished", stage="prepare", seconds=15))
+    assert (stage.done, stage.total, stage.ended) == (0, 0, START + timedelta(seconds=15))
+
+
 def test_nothing_is_claimed_before_the_first_event():
     progress = Progress()
     assert progress.status == "waiting"
@@ -138,6 +154,23 @@ def test_best_layer_is_the_highest_r2_so_far_of_each_model():
     assert progress.models["a"].best == Best("layer2", "mlp", "cps", 0.7)
     assert progress.models["b"].best == Best("pooling", "ridge", "cps", -3.0)
     assert progress.models["a"].layers == {"stem", "layer2", "layer3", "layer4"}
+
+
+def test_the_best_accuracy_is_kept_beside_the_best_r2():
+    def classes(seconds, layer, accuracy, **fields):
+        found = {"probe": "logistic", "target": "sex", "accuracy": accuracy}
+        return cells(seconds, layer=layer, **fields) | {"best_accuracy": found}
+
+    progress = fold(
+        started(),
+        cells(1, layer="stem", r2=0.4),  # as before there were classes
+        classes(2, "layer1", 0.9, r2=0.2),
+        classes(3, "layer2", 0.8, r2=None),
+        cells(4, model="b") | {"best_accuracy": None},
+    )
+    assert progress.models["a"].best == Best("stem", "ridge", "cps", 0.4)
+    assert progress.models["a"].best_accuracy == Best("layer1", "logistic", "sex", 0.9)
+    assert progress.models["b"].best_accuracy is None
 
 
 def test_a_resumed_run_counts_anew_and_keeps_what_is_still_true():

@@ -73,7 +73,7 @@ def test_kfold_parts_do_not_depend_on_the_order_of_the_table():
 
 def test_kfold_may_group_by_another_column():
     corpus = table({"any": ["a", "b", "c"]}).assign(chapter_id=lambda t: t["utterance_id"])
-    settings = KFoldProtocol(folds=9, group="chapter_id")
+    settings = KFoldProtocol(folds=9, group="chapter_id", allow_speaker_overlap=True)
     assert [len(fold.test) for fold in make_folds(settings, corpus)] == [1] * 9
     assert group_labels(settings, corpus).tolist() == corpus["chapter_id"].tolist()
 
@@ -103,6 +103,25 @@ def test_more_folds_than_speakers_is_a_problem():
     assert "the corpus has 3: set folds to 3 or fewer" in problem
     (problem,) = check_speakers(KFoldProtocol(folds=5), table({"any": ["a"]}))
     assert "at least 2" in problem
+
+
+def test_a_group_that_lets_a_speaker_into_two_folds_is_a_problem_unless_allowed():
+    corpus = table({"any": ["a", "b", "c"]}).assign(chapter_id=lambda t: t["utterance_id"])
+    settings = KFoldProtocol(folds=3, group="chapter_id")
+    (problem,) = check_speakers(settings, corpus)
+    assert problem.startswith("3 speakers are in more than one fold (first: a), since chapter_id")
+    assert "group by speaker_id, or set allow_speaker_overlap: true" in problem
+    with pytest.raises(ValueError, match="more than one fold"):
+        make_folds(settings, corpus)
+    allowed = settings.model_copy(update={"allow_speaker_overlap": True})
+    assert check_speakers(allowed, corpus) == []
+    assert allowed.identity() == settings.identity()  # a permission moves no number
+
+
+def test_a_group_of_whole_speakers_needs_no_permission():
+    corpus = table({"any": ["a", "b", "c", "d"]})
+    corpus["family"] = corpus["speaker_id"].map({"a": "x", "b": "x", "c": "y", "d": "y"})
+    assert check_speakers(KFoldProtocol(folds=2, group="family"), corpus) == []
 
 
 def test_an_unknown_group_column_is_a_problem():

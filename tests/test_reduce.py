@@ -6,19 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jobs.classification import class_intervals, class_sums, score_classes
 from jobs.metrics import bootstrap_intervals, score, speaker_sums
-from jobs.predictions import CellPredictions
-from jobs.reduce import (
-    CURVE,
-    LAYER_COLUMNS,
+from jobs.model_table import (
+    MAJORITY_CLASS,
     MEAN_PREDICTOR,
     MODEL_COLUMNS,
-    Bootstrap,
-    layer_curves,
+    SPEAKER_MEAN,
     model_table,
 )
+from jobs.predictions import CellPredictions
+from jobs.reduce import CURVE, LAYER_COLUMNS, Bootstrap, layer_curves
+from jobs.speaker_mean import speaker_mean_scores
 
 SPEAKERS = {f"s{i}-{j}": f"s{i}" for i in range(9) for j in range(4 + 3 * i)}
+REFERENCES_OF_CPS = [(SPEAKER_MEAN, ""), (MEAN_PREDICTOR, "")]
 NAMES = np.array(list(SPEAKERS))
 FOLDS = [np.array([int(SPEAKERS[n][1:]) % 3 == fold for n in NAMES]) for fold in range(3)]
 
@@ -53,6 +55,23 @@ class Run:
             | {"cell_id": cell_id}
         )
 
+    def add_classes(self, model, layer, index, right, seeds=2, control="none"):
+        """Cells of a target with two classes, of which a share ``right`` is found."""
+        truth = (self.truth > 12.5).astype(np.float32)
+        for seed in range(seeds):
+            for fold, tested in enumerate(FOLDS):
+                cell_id = f"{model}/{layer}/logistic/{seed}/{fold}/{control}"
+                y = truth[tested]
+                y_pred = np.where(self.rng.random(len(y)) < right, y, 1 - y).astype(np.float32)
+                self.cells[cell_id] = CellPredictions(fold, 0.0, NAMES[tested], y, y_pred)
+                self.rows.append(
+                    {"model": model, "layer": layer, "layer_index": index, "target": "sex"}
+                    | {"probe": "logistic", "seed": seed, "fold": fold, "control": control}
+                    | {"n_test": len(y), "cell_id": cell_id}
+                    | score_classes(y.astype(float), y_pred.astype(float), 0.0)
+                )
+        return self
+
     def read(self, cell_id):
         self.reads.append(cell_id)
         return self.cells[cell_id]
@@ -66,11 +85,17 @@ class Run:
         """Every point with a cell; planned is what is there, or ``planned`` cells of each."""
         cells = pd.DataFrame(self.rows)
         counts = cells.groupby(CURVE, sort=False)["control"].value_counts().unstack(fill_value=0)
-        counts = counts.reindex(columns=["none", "shuffled"], fill_value=0)
-        points = counts.rename(columns={"none": "planned", "shuffled": "planned_control"})
+        counts = counts.reindex(columns=["none", "shuffled", "speaker"], fill_value=0)
+        points = counts.rename(columns={"none": "planned"})
+        points["planned_control"] = points.pop("shuffled") + points.pop("speaker")
         if planned is not None:
             points["planned"] = planned
-        return points.reset_index().assign(probe_kind=lambda frame: frame["probe"])
+        return points.reset_index().assign(
+            probe_kind=lambda frame: frame["probe"],
+            target_kind=lambda frame: frame["target"].map(
+                {"cps": "regression", "sex": "classification"}
+            ),
+        )
 
     def all_curves(self, resamples=200, points=None):
         points = self.points() if points is None else points
@@ -131,6 +156,30 @@ def test_selectivity_is_the_distance_from_a_control_that_found_something():
     assert not any("shuffled" in cell_id for cell_id in run.reads)
 
 
+def test_the_speaker_control_has_a_column_of_its_own_and_no_part_in_selectivity():
+    run = Run().add("m", "stem", 0, "ridge", 0.5)
+    run.add("m", "stem", 0, "ridge", 0.8, control="shuffled")
+    run.add("m", "stem", 0, "ridge", 0.6, control="speaker")
+    run.add_classes("m", "stem", 0, 0.8).add_classes("m", "stem", 0, 0.6, control="speaker")
+    points = run.points()
+    numbers, classes = run.curves(10, points).to_dict("records")
+    assert 0 < numbers["r2_control"] < numbers["r2_speaker_control"] < numbers["r2"]
+    assert numbers["selectivity"] == numbers["r2"] - numbers["r2_control"]
+    assert 0.5 < classes["accuracy_speaker_control"] < classes["accuracy"]
+    assert np.isnan(classes["selectivity"]) and np.isnan(classes["r2_speaker_control"])
+    lost = next(row for row in run.rows if row["control"] == "speaker" and row["target"] == "cps")
+    run.rows.remove(lost)
+    assert run.curves(10, points)["missing_control"].tolist() == [1, 0]
+
+
+def test_the_speaker_mean_is_that_of_what_was_tested():
+    run = Run().add("m", "stem", 0, "ridge", 0.5, seeds=1)
+    row = run.curves(10).iloc[0]
+    parts = [(y, groups, mean) for y, _, mean, groups in run.folds("m/stem/ridge")[0]]
+    for name, value in speaker_mean_scores(parts, of_classes=False).items():
+        assert row[name] == pytest.approx(value, rel=1e-12), name
+
+
 def test_a_control_below_zero_earns_no_selectivity():
     run = Run().add("m", "stem", 0, "ridge", 0.5)
     run.add("m", "stem", 0, "ridge", 2.0, control="shuffled")
@@ -174,7 +223,7 @@ def test_an_ordered_categorical_keeps_the_order_of_its_categories():
     points["probe"] = pd.Categorical(points["probe"], ["ridge", "mlp"], ordered=True)
     curves = run.all_curves(10, points)
     expected = [("b", "ridge"), ("b", "mlp"), ("a", "ridge"), ("a", "mlp")]
-    for table, last in ((curves.layers, []), (model_table(curves), [(MEAN_PREDICTOR, "")])):
+    for table, last in ((curves.layers, []), (model_table(curves), REFERENCES_OF_CPS)):
         rows = list(table[["model", "probe"]].itertuples(index=False, name=None))
         assert rows == expected + last
     assert curves.layers["model"].dtype == points["model"].dtype
@@ -244,7 +293,7 @@ def test_the_model_table_compares_embedding_and_best_layer_beside_the_baselines(
     run.add("m", "embedding", 2, "ridge", 0.8).add("baseline:duration", "duration", 0, "ridge", 1)
     found = run.all_curves(50)
     curves, table = found.layers, model_table(found).set_index("model")
-    assert list(table.index) == ["baseline:duration", "m", MEAN_PREDICTOR]
+    assert list(table.index) == ["baseline:duration", "m", SPEAKER_MEAN, MEAN_PREDICTOR]
     by_layer = curves[curves["model"] == "m"].set_index("layer")
     row = table.loc["m"]
     assert (row["best_layer"], row["best_layer_index"], row["n_layers"]) == ("layer1", 1, 3)
@@ -258,6 +307,9 @@ def test_the_model_table_compares_embedding_and_best_layer_beside_the_baselines(
     assert row["embedding_mse"] == by_layer.loc["embedding", "mse"]
     assert row["mean_pearson"] == pytest.approx(by_layer["pearson"].mean())
     assert np.isnan(table.loc["baseline:duration", "embedding_mse"])
+    of_speaker, point = table.loc[SPEAKER_MEAN], curves.iloc[0]
+    assert of_speaker["best_r2"] == point["speaker_mean_r2"]
+    assert of_speaker["best_mse"] == point["speaker_mean_mse"]
     mean = table.loc[MEAN_PREDICTOR]
     assert (mean["best_mse"], mean["best_r2"], mean["n_layers"]) == (row["mean_mse"], 0, 0)
 
@@ -277,3 +329,49 @@ def test_bootstrap_settings_reach_the_intervals():
         for settings in (base, dataclasses.replace(base, seed=1))
     )
     assert one != two
+
+
+def test_classes_are_pooled_over_folds_with_intervals_and_set_against_control_and_majority():
+    run = Run().add_classes("m", "stem", 0, 0.8)
+    run.add_classes("m", "stem", 0, 0.55, control="shuffled")
+    (row,) = run.curves().to_dict("records")
+    per_seed, sums = [], []
+    for folds in run.folds("m/stem/logistic"):
+        y, y_pred = (np.concatenate([fold[i] for fold in folds]) for i in (0, 1))
+        per_seed.append(score_classes(y, y_pred, 0.0))
+        sums.append([class_sums(y, y_pred, groups) for y, y_pred, _, groups in folds])
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy"):
+        expected = np.mean([scores[name] for scores in per_seed])
+        assert row[name] == pytest.approx(expected, rel=1e-12), name
+    for name, (low, high) in class_intervals(sums, 200).items():
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
+        assert low < row[name] < high
+    assert 0.4 < row["accuracy_control"] < 0.7
+    assert row["selectivity"] == row["accuracy"] - row["accuracy_control"]
+    assert row["gain"] == row["accuracy"] - row["majority_accuracy"]
+    assert np.isnan([row[name] for name in ("r2", "mse", "r2_control", "mean_mse")]).all()
+    counts = [row[name] for name in ("n_test", "n_speakers", "seeds", "folds", "cells", "missing")]
+    assert counts == [len(NAMES), 9, 2, 3, 6, 0]
+
+
+def test_the_best_layer_of_a_class_is_the_most_accurate_and_the_majority_stands_below():
+    run = Run().add("m", "stem", 0, "ridge", 0.5).add("m", "embedding", 1, "ridge", 0.9)
+    run.add_classes("m", "stem", 0, 0.6).add_classes("m", "embedding", 1, 0.9)
+    found = run.all_curves(50)
+    layers, table = found.layers.set_index(["layer", "target"]), model_table(found)
+    assert list(table.columns) == MODEL_COLUMNS
+    best = table[(table["target"] == "sex") & (table["model"] == "m")].iloc[0]
+    top = layers.loc[("embedding", "sex")]
+    assert (best["best_layer"], best["target_kind"]) == ("embedding", "classification")
+    assert best["best_accuracy"] == best["embedding_accuracy"] == top["accuracy"]
+    assert best["best_accuracy_low"] == top["accuracy_low"]
+    honest = [best[f"best_accuracy_honest{end}"] for end in ("_low", "", "_high")]
+    assert honest == sorted(honest) and honest[1] == pytest.approx(top["accuracy"], abs=0.03)
+    assert np.isnan([best["best_r2"], best["best_mse"], best["best_r2_honest"]]).all()
+    numbers = table[(table["target"] == "cps") & (table["model"] == "m")].iloc[0]
+    assert numbers["best_layer"] == "stem" and np.isnan(numbers["best_accuracy"])
+    last = table.set_index("model").loc[[MEAN_PREDICTOR, MAJORITY_CLASS]]
+    assert list(last["target"]) == ["cps", "sex"]
+    majority = last.loc[MAJORITY_CLASS]
+    assert majority["best_accuracy"] == majority["majority_accuracy"] == top["majority_accuracy"]
+    assert np.isnan(majority["best_mse"]) and np.isnan(last.loc[MEAN_PREDICTOR, "best_accuracy"])

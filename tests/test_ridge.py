@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, PredefinedSplit
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    LeaveOneOut,
+    PredefinedSplit,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from jobs.probes import ridge
+from jobs.probes.factorisations import Spectrum
+from jobs.probes.normal import TrainingPart
 from jobs.probes.ridge import RidgeSettings
 from jobs.protocol import Fold
 
@@ -59,24 +67,95 @@ def test_alpha_and_predictions_are_those_of_sklearns_grid_search(n_rows, width):
         np.testing.assert_allclose(result.predictions[:, k], expected, rtol=TOLERANCE)
 
 
-def test_without_a_validation_part_alpha_is_that_of_grouped_cross_validation():
-    X, Y, groups = problem(200, 40)
+@pytest.mark.parametrize("width", [40, 400])  # 400: more features than training rows
+def test_without_a_validation_part_alpha_is_that_of_grouped_cross_validation(width):
+    X, Y, groups = problem(200, width)
     fold = split(groups, with_validation=False)  # 15 speakers of 10: inner folds of equal size
     settings = RidgeSettings()
     result = ridge.fit_predict(settings, X, Y, fold, groups, [0, 0, 0])
     n_inner = len(fold.train) * 4 // 5
+    scaled = StandardScaler().fit_transform(X[fold.train].astype(np.float64))
     for k, y in enumerate(Y.T):
         search = GridSearchCV(
-            make_pipeline(StandardScaler(), Ridge()),
-            {"ridge__alpha": [alpha * n_inner for alpha in settings.alphas]},
+            Ridge(),
+            {"alpha": [alpha * n_inner for alpha in settings.alphas]},
             cv=GroupKFold(5),
             scoring="neg_mean_squared_error",
             refit=False,
-        ).fit(X[fold.train].astype(np.float64), y[fold.train], groups=groups[fold.train])
-        alpha = search.best_params_["ridge__alpha"] / n_inner
+        ).fit(scaled, y[fold.train], groups=groups[fold.train])
+        alpha = search.best_params_["alpha"] / n_inner
         assert result.details[k]["alpha"] == pytest.approx(alpha, rel=1e-12)
         expected = sklearn_ridge(X, y, fold.train, fold.test, alpha)
         np.testing.assert_allclose(result.predictions[:, k], expected, rtol=TOLERANCE)
+
+
+def test_inner_folds_are_taken_though_there_is_a_validation_part_if_they_are_asked_for():
+    X, Y, groups = problem(200, 30)
+    fold = split(groups)
+    without = Fold(fold.train, fold.train[:0], fold.test)
+    inner = RidgeSettings(choose="inner")
+    asked = ridge.fit_predict(inner, X, Y, fold, groups, [0] * 3)
+    needed = ridge.fit_predict(RidgeSettings(), X, Y, without, groups, [0] * 3)
+    assert asked.details == needed.details
+    np.testing.assert_array_equal(asked.predictions, needed.predictions)
+
+
+@pytest.mark.parametrize("width", [1, 40, 400])
+def test_leave_one_out_is_that_of_rows_left_out_one_by_one(width):
+    X, Y, groups = problem(60, width)
+    train = split(groups).train
+    alphas = np.array([1e-3, 0.1, 10.0])
+    scaled = StandardScaler().fit_transform(X[train].astype(np.float64))
+    for k, y in enumerate(Y[train].T):
+        errors = [
+            -cross_val_score(
+                Ridge(alpha=alpha * (len(train) - 1)),
+                scaled,
+                y,
+                cv=LeaveOneOut(),
+                scoring="neg_mean_squared_error",
+            ).sum()
+            for alpha in alphas
+        ]
+        part = TrainingPart(X[train], Y[train][:, [k]])
+        found = ridge.leave_one_out_errors(part, Spectrum(part.equations().matrix), alphas)
+        np.testing.assert_allclose(found[0], errors, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("width", [40, 400])
+def test_leave_one_out_chooses_as_sklearns_ridge_does(width):
+    X, Y, groups = problem(200, width)
+    fold = split(groups)
+    settings = RidgeSettings(choose="loo")
+    result = ridge.fit_predict(settings, X, Y, fold, groups, [0, 0, 0])
+    scaled = StandardScaler().fit_transform(X[fold.train].astype(np.float64))
+    n = len(fold.train)
+    penalties = [alpha * (n - 1) for alpha in settings.alphas]
+    oracle = RidgeCV(penalties, alpha_per_target=True).fit(scaled, Y[fold.train])
+    for k, y in enumerate(Y.T):
+        alpha = oracle.alpha_[k] / (n - 1)
+        assert result.details[k]["alpha"] == pytest.approx(alpha, rel=1e-12)
+        expected = sklearn_ridge(X, y, fold.train, fold.test, alpha)
+        np.testing.assert_allclose(result.predictions[:, k], expected, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("width", [30, 400])
+@pytest.mark.parametrize("choose", ["auto", "inner", "loo"])
+def test_weights_alone_predict_the_same(width, choose):
+    X, Y, groups = problem(200, width)
+    fold, settings = split(groups), RidgeSettings(choose=choose)
+    result = ridge.fit_predict(settings, X, Y, fold, groups, [0] * 3)
+    for k, weights in enumerate(result.weights):
+        assert {name: w.shape for name, w in weights.items()} == {"weight": (width,), "bias": (1,)}
+        alone = ridge.apply(settings, weights, X[fold.test])
+        np.testing.assert_array_equal(alone, result.predictions[:, k])
+
+
+def test_choosing_on_a_validation_part_that_is_not_there_is_refused():
+    X, Y, groups = problem(200, 5)
+    fold = split(groups, with_validation=False)
+    with pytest.raises(ValueError, match="the protocol has no validation part"):
+        ridge.fit_predict(RidgeSettings(choose="validation"), X, Y, fold, groups, [0] * 3)
 
 
 def test_alpha_at_the_end_of_the_grid_is_flagged():

@@ -148,6 +148,57 @@ def test_kfold_tests_every_utterance_once(sweep: Sweep, spec_values: Values) -> 
 
 
 @pytest.mark.usefixtures("no_plots")
+def test_numbers_and_classes_are_swept_side_by_side(sweep: Sweep, spec_values: Values) -> None:
+    spec_values |= {"targets": ["cps", "sex"], "layers": ["stem", "embedding"]}
+    spec_values["models"] = spec_values["models"][:1]
+    spec_values["probes"] = [{"kind": "ridge"}, {"kind": "logistic"}]
+    result = sweep(spec_values)
+    assert (result.status, result.failed, result.done) == ("done", 0, (2 + 1 + 1) * 2 * 2)
+    run = open_run(result.folder.root)
+    assert run.plan.classes == {"sex": ("F", "M")}
+    pairs = {tuple(pair) for pair in run.metrics[["target", "probe"]].to_numpy()}
+    assert pairs == {("cps", "ridge"), ("sex", "logistic")}
+    predicted = run.predictions("a", "stem", target="sex")
+    sex = run.utterances.set_index("utterance_id")["sex"]
+    assert list(predicted["y_true"]) == list(sex[predicted["utterance_id"]])
+    assert set(predicted["y_pred"]) <= {"F", "M"}
+    stem = run.layers[(run.layers["model"] == "a") & (run.layers["layer"] == "stem")]
+    scores = stem.set_index("target")[["r2", "accuracy", "accuracy_control", "selectivity"]]
+    right = float((predicted["y_true"] == predicted["y_pred"]).mean())
+    assert scores.loc["sex", "accuracy"] == pytest.approx(right)
+    assert scores.notna().to_numpy().tolist() == [[True, False, False, True], [False] + [True] * 3]
+    last = run.models.groupby("target")["model"].last()
+    assert last.to_dict() == {"cps": "mean predictor", "sex": "majority class"}
+    told = events(result, "cells_done")[0]
+    assert told["best"]["target"] == "cps" and told["best_accuracy"]["target"] == "sex"
+    again = sweep(spec_values)
+    assert (again.ran_cells, again.ran_shards) == (0, 0)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_speakers_are_told_apart_where_the_protocol_lets_them_into_several_folds(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    spec_values |= {
+        "targets": ["speaker"],
+        "probes": [{"kind": "logistic"}],
+        "baselines": ["fbank"],
+    }
+    spec_values |= {"models": spec_values["models"][:1], "layers": ["stem"]}
+    spec_values["protocol"] = {
+        "kind": "kfold", "folds": 3, "group": "utterance_id", "allow_speaker_overlap": True,
+    }  # fmt: skip
+    run = open_run(sweep(spec_values).folder.root)
+    stem = run.layers.set_index(["model", "layer"]).loc[("a", "stem")]
+    assert stem["accuracy"] > 0.5 > 5 * stem["majority_accuracy"]
+    assert stem["accuracy_control"] < 0.25
+    assert stem["accuracy_low"] < stem["accuracy"] < stem["accuracy_high"]
+    predicted = run.predictions("a", "stem")
+    speakers = dict(zip(run.utterances["utterance_id"], run.utterances["speaker_id"], strict=True))
+    assert list(predicted["y_true"]) == [speakers[name] for name in predicted["utterance_id"]]
+
+
+@pytest.mark.usefixtures("no_plots")
 def test_a_run_is_open_to_python(sweep: Sweep, spec_values: Values) -> None:
     run = open_run(sweep(spec_values).folder.root)
     assert run.spec.name == run.plan.name == "tiny"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.span import Span, split_span
+from jobs.span import Span, at_tempo, split_span, split_tempo
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,19 @@ def test_a_span_may_reach_a_frame_beyond_the_end_and_no_more():
 def test_an_empty_span_is_refused(start, end):
     with pytest.raises(ValueError, match="empty piece"):
         Span(start, end).samples(16_000, 16_000)
+
+
+@pytest.mark.parametrize("path", ["/a/b.flac", "/a/b.flac#t=0.500000,1.250000", "/a/tempo=2"])
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.1, 1.25, 2.0])
+def test_a_tempo_comes_back_from_its_path_and_leaves_the_piece_as_it_is(path, factor):
+    named = at_tempo(path, factor)
+    assert split_tempo(named) == (path, factor)
+    assert split_span(named) == split_span(path)
+    assert split_tempo(path) == (path, None)
+
+
+def test_a_file_that_is_called_so_is_a_file(tmp_path):
+    path = tmp_path / "a#tempo=0.8"
+    path.touch()
+    assert split_tempo(str(path)) == (str(path), None)
+    assert split_span(path) == (path, None)

@@ -77,6 +77,17 @@ def test_a_part_is_counted_and_its_missing_values_are_left_out():
     assert "whole missing" not in measures
 
 
+def test_classes_are_counted_with_the_share_of_the_largest():
+    table = pd.DataFrame(
+        {"speaker_id": list("aabbc"), "seconds": 1.0, "sex": ["F", "F", "M", "", "F"]}
+    )
+    measures = describe_part(table, ["sex"])
+    assert {name: value for name, value in measures.items() if name.startswith("sex")} == {
+        "sex classes": 2, "sex majority": 0.75, "sex missing": 1,
+    }  # fmt: skip
+    assert describe_part(table[table["sex"] == ""], ["sex"])["sex majority"] is None
+
+
 def test_nothing_is_described_without_a_warning():
     table = pd.DataFrame({"speaker_id": [], "seconds": [], "cps": []})
     assert describe_part(table, ["cps"]) == {

@@ -10,6 +10,9 @@ from jobs.corpus.table import (
     CorpusError,
     Utterance,
     audio_digest_of_table,
+    classes_in,
+    has_value,
+    is_text,
     label_digest,
     make_table,
     read_table,
@@ -142,3 +145,30 @@ def test_the_label_digest_takes_a_missing_value_for_one_of_its_own(table):
     digests = {label_digest(one, "cps") for one in (whole, gap, other, gap[gap["cps"].notna()])}
     assert len(digests) == 4
     assert label_digest(gap.assign(cps=-gap["cps"].abs() * -1), "cps") == label_digest(gap, "cps")
+
+
+def test_classes_that_look_like_numbers_are_read_as_they_were_where_they_are_asked_for(tmp_path):
+    written = make_table([utterance("a"), utterance("b"), utterance("c")])
+    written["speaker"], written["sex"] = ["0084", "84", ""], ["", "NA", "F"]
+    write_table(tmp_path / "table.csv", written)
+    read = read_table(tmp_path / "table.csv", text=("speaker", "sex"))
+    pd.testing.assert_frame_equal(read, written, check_exact=True)
+    assert classes_in(read["speaker"]) == ("0084", "84")
+    assert list(has_value(read["speaker"])) == [True, True, False]
+    assert is_text(read["speaker"]) and not is_text(read["seconds"])
+    assert not is_text(read_table(tmp_path / "table.csv")["speaker"])
+
+
+def test_numbers_have_a_value_where_they_are_finite():
+    assert list(has_value(pd.Series([1.0, math.nan, math.inf]))) == [True, False, False]
+
+
+def test_the_label_digest_of_classes_knows_their_names_and_never_is_that_of_numbers(table):
+    classes = table.assign(sex=["F", "M", "", "F"])
+    digest = label_digest(classes, "sex")
+    assert digest == label_digest(classes[::-1].assign(audio_path="/elsewhere"), "sex")
+    assert digest != label_digest(classes.assign(sex=["F", "M", "M", "F"]), "sex")
+    assert digest != label_digest(classes.assign(speaker_id="85"), "sex")
+    numbers = table.assign(sex=[1.0, 2.0, 3.0, 4.0])
+    spelled = table.assign(sex=[value.hex() for value in numbers["sex"]])
+    assert label_digest(numbers, "sex") != label_digest(spelled, "sex")

@@ -7,9 +7,18 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
+from sweep.report.cells import decimals
+from sweep.report.layer_tables import layers_tables
 from sweep.report.markup import escape_latex, escape_markdown, one_line
-from sweep.report.tables import decimals, layers_table, models_table, write_tables
-from tests.report_data import MEAN_MSE, make_layers, make_metrics, make_models
+from sweep.report.tables import models_tables, write_tables
+from tests.report_data import (
+    MAJORITY,
+    MEAN_MSE,
+    SPEAKER_MSE,
+    make_layers,
+    make_metrics,
+    make_models,
+)
 
 HOSTILE = [
     "a|b || c",
@@ -51,6 +60,17 @@ class Cells(HTMLParser):
 def written(tmp_path, layers, notes=()):
     write_tables(tmp_path, make_metrics(layers), layers, make_models(layers), notes)
     return {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+
+def models_table(models):
+    """The comparison table of targets of one kind."""
+    (table,) = models_tables(models)
+    return table
+
+
+def layers_table(layers):
+    (table,) = layers_tables(layers)
+    return table
 
 
 def rows_of(table):
@@ -111,20 +131,94 @@ def test_the_comparison_table_is_the_studys_with_baselines_beside_it():
         "SimAMResNet34 random",
         "baseline:duration",
         "baseline:fbank",
+        "speaker mean",
         "mean predictor",
     ]
+    assert rows[-2][1:] == ["–", "–", f"{SPEAKER_MSE:.2f}", "0.350", "0.350", "–", "4.41"]
     assert rows[-1][1:] == ["–", "–", "4.41", "0.000", "0.000", "–", "4.41"]
 
 
 def test_cca_has_rows_of_its_own_when_it_is_the_only_probe():
     rows = rows_of(models_table(make_models(make_layers(probes=("cca",)))))
-    assert {row[1] for row in rows[:-1]} == {"cca"}
-    assert "–" not in {row[6] for row in rows[:-1]}
+    assert {row[1] for row in rows[:-2]} == {"cca"}
+    assert "–" not in {row[6] for row in rows[:-2]}
 
 
-def test_without_cca_its_column_is_empty():
-    rows = rows_of(models_table(make_models(make_layers(probes=("ridge",)))))
-    assert {row[6] for row in rows} == {"–"}
+def test_a_column_that_is_empty_in_all_rows_is_left_out():
+    layers = make_layers(models=(("m", 4),), probes=("ridge",))
+    layers["selectivity"] = np.nan
+    header = models_table(make_models(layers)).header
+    assert "Mean CCA over layers" not in header and "MSE on embedding" not in header
+    assert "Selectivity" not in layers_table(layers).header
+    assert {len(row) for row in rows_of(layers_table(layers))} == {9}
+
+
+def test_classes_have_a_comparison_table_of_their_own_with_the_majority_class():
+    layers = make_layers(probes=("ridge",), classes=("sex",))
+    numbers, classes = models_tables(make_models(layers))
+    assert numbers.header[0] == classes.header[0] == "Target"
+    assert {row[0] for row in rows_of(numbers)} == {"cps"}
+    assert rows_of(numbers)[-1][1] == "mean predictor"
+    assert classes.header[1:] == (
+        "Model",
+        "Probe",
+        "Accuracy on embedding",
+        "Best layer (accuracy)",
+        "Balanced accuracy of best layer",
+        "Macro F1 of best layer",
+        "Accuracy on other speakers [95 %]",
+        "Accuracy of majority class",
+    )
+    curve = layers[(layers["target"] == "sex") & (layers["model"] == "SimAMResNet34 vb")]
+    best = curve.loc[curve["accuracy"].idxmax()]
+    assert rows_of(classes)[0] == [
+        "sex",
+        "SimAMResNet34 vb",
+        "logistic",
+        f"{curve.iloc[-1]['accuracy']:.3f}",
+        f"{best['layer_index']}: {best['layer']} ({best['accuracy']:.3f})",
+        f"{best['balanced_accuracy']:.3f}",
+        f"{best['macro_f1']:.3f}",
+        f"{best['accuracy'] - 0.05:.3f} [{best['accuracy'] - 0.15:.3f}, "
+        f"{best['accuracy'] + 0.02:.3f}]",
+        f"{MAJORITY:.3f}",
+    ]
+    majority = ["sex", "majority class", "–", "–", "0.550", "–", "–", "0.550", "0.550"]
+    assert rows_of(classes)[-1] == majority
+
+
+def test_layers_of_classes_have_a_table_of_their_own_and_files_hold_both(tmp_path):
+    layers = make_layers(models=(("m", 3),), probes=("ridge",), classes=("sex",), baselines=False)
+    numbers, classes = layers_tables(layers)
+    assert "R² [95 %]" in numbers.header and "Accuracy [95 %]" in classes.header
+    row = layers[(layers["target"] == "sex") & (layers["layer_index"] == 1)].iloc[0]
+    low, high = row["accuracy_low"], row["accuracy_high"]
+    assert rows_of(classes)[1][5:8] == [
+        f"{row['accuracy']:.3f} [{low:.3f}, {high:.3f}]",
+        f"{row['selectivity']:.3f}",
+        f"{row['gain']:.3f}",
+    ]
+    files = written(tmp_path, layers, ["a note"])
+    for name in ("models.md", "layers.md"):
+        assert files[name].count("a note") == 1
+        html = MarkdownIt("commonmark").enable("table").render(files[name])
+        assert html.count("<table>") == 2
+    for name, kind in (("models.tex", "tabular"), ("layers.tex", "longtable")):
+        assert files[name].count(f"\\begin{{{kind}}}") == 2
+        assert files[name].count(f"\\end{{{kind}}}") == 2
+        assert files[name].count("a note") == 1
+    csv = pd.read_csv(tmp_path / "layers.csv")
+    assert csv.groupby("target")["accuracy"].count().to_dict() == {"cps": 0, "sex": 3}
+    assert csv.groupby("target")["r2"].count().to_dict() == {"cps": 3, "sex": 0}
+
+
+def test_classes_alone_have_one_table_and_their_own_notes(tmp_path):
+    layers = make_layers(probes=(), classes=("sex",))
+    assert models_table(make_models(layers)).header[0] == "Model"
+    text = written(tmp_path, layers)["models.md"]
+    assert "Accuracy on other speakers is without that" in text
+    assert "majority class is the one that is most frequent in the training part" in text
+    assert "R²" not in text and "MSE" not in text
 
 
 def test_cca_is_known_by_its_kind_whatever_its_name():
@@ -132,9 +226,9 @@ def test_cca_is_known_by_its_kind_whatever_its_name():
     layers["probe_kind"] = layers["probe"].astype(str).map({"svcca": "cca", "cca": "ridge"})
     models = make_models(layers)
     rows = rows_of(models_table(models))
-    assert [row[1] for row in rows[:-1]] == ["cca", "cca"]
+    assert [row[1] for row in rows[:-2]] == ["cca", "cca"]
     svcca = models.loc[models["probe"] == "svcca", "mean_pearson"]
-    assert [row[6] for row in rows[:-1]] == [f"{mean:.3f}" for mean in svcca]
+    assert [row[6] for row in rows[:-2]] == [f"{mean:.3f}" for mean in svcca]
 
 
 def test_of_several_cca_the_first_is_the_column_and_the_others_have_rows(tmp_path):
@@ -142,9 +236,9 @@ def test_of_several_cca_the_first_is_the_column_and_the_others_have_rows(tmp_pat
     layers["probe_kind"] = layers["probe_kind"].replace("svcca", "cca")
     models = make_models(layers)
     rows = rows_of(models_table(models))
-    assert [row[1] for row in rows[:-1]] == ["ridge", "cca"] * 2
+    assert [row[1] for row in rows[:-2]] == ["ridge", "cca"] * 2
     first = models.loc[models["probe"] == "svcca", "mean_pearson"]
-    assert [row[6] for row in rows[:-1:2]] == [f"{mean:.3f}" for mean in first]
+    assert [row[6] for row in rows[:-2:2]] == [f"{mean:.3f}" for mean in first]
     note = "Mean CCA over layers is that of the probe svcca."
     files = written(tmp_path, layers)
     assert note in files["models.md"] and note in files["models.tex"]
@@ -263,7 +357,7 @@ def latex_cells(line):
 
 def test_hostile_names_stay_within_their_latex_cells(tmp_path):
     layers = make_layers(models=[(name, 2) for name in HOSTILE], probes=("ridge",), baselines=False)
-    for name, columns in (("models.tex", 8), ("layers.tex", 10)):
+    for name, columns in (("models.tex", 6), ("layers.tex", 10)):
         lines = written(tmp_path, layers)[name].splitlines()
         rows = [line for line in lines if re.match(r"(?!\\multicolumn).*\\\\$", line)]
         assert {len(latex_cells(row)) for row in rows} == {columns}

@@ -154,6 +154,84 @@ def test_the_sd_of_one_frame_is_zero():
     assert torch.equal(found[:, 15:], torch.zeros(2, 15))
 
 
+# Time axes, padding, tuples.
+
+
+class Given(nn.Module):
+    """Returns what it is told to; knows the lengths that it was given."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+        self.lengths = None
+
+    def forward(self, batch, lengths=None):
+        self.lengths = lengths
+        return self.value
+
+
+def read_output(value, pooling, lengths=None, n_input=7, **places):
+    network = Given(value)
+    reader = TapReader(network, [Tap("x", "x", "", "output", **places)], POOLINGS[pooling])
+    return reader.read(torch.zeros(2, n_input), lengths)["x"], network
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
+def test_the_time_axis_may_be_any(pooling, axis):
+    BCT = BCFT[:, :, 0]
+    expected = POOLINGS[pooling](BCT)
+    found, _ = read_output(BCT.movedim(-1, axis), pooling, time_axis=axis)
+    # float32 rounding: another order of summation.
+    torch.testing.assert_close(found, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_channel_pooling_without_bins_is_mean_pooling():
+    BCT = BCFT[:, :, 0]
+    assert torch.equal(POOLINGS["channels"](BCT), POOLINGS["mean"](BCT))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_value_without_time_is_flattened(pooling):
+    found, _ = read_output(BCFT, pooling, time_axis=None)
+    assert torch.equal(found, BCFT.flatten(1))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_of_a_padded_batch_each_row_is_pooled_over_its_own_frames(pooling):
+    found, network = read_output(
+        BCFT, pooling, lengths=[14, 6], frames=lambda n: n // 2, n_input=14
+    )
+    assert network.lengths.tolist() == [14, 6]
+    assert torch.equal(found[:1], POOLINGS[pooling](BCFT[:1]))
+    assert torch.equal(found[1:], POOLINGS[pooling](BCFT[1:, ..., :3]))
+
+
+def test_what_a_network_pads_by_itself_is_left_out_of_every_batch():
+    found, network = read_output(BCFT, "mean", frames=lambda n: n // 2, n_input=8)
+    assert network.lengths is None
+    assert torch.equal(found, POOLINGS["mean"](BCFT[..., :4]))
+
+
+def test_a_padded_batch_is_refused_where_the_frames_are_not_known():
+    with pytest.raises(RuntimeError, match="'x' cannot tell its own frames from padding"):
+        read_output(BCFT, "mean", lengths=[7, 3])
+    vectors = BCFT[:, :, 0, 0]
+    assert torch.equal(read_output(vectors, "mean", lengths=[7, 3])[0], vectors)
+
+
+@pytest.mark.parametrize("made", [tuple, list])
+def test_of_a_tuple_the_first_item_is_read(made):
+    found, _ = read_output(made([BCFT, None]), "mean")
+    assert torch.equal(found, POOLINGS["mean"](BCFT))
+
+
+@pytest.mark.parametrize("value", [{"x": BCFT}, (), (None, BCFT), None])
+def test_what_is_no_tensor_is_refused(value):
+    with pytest.raises(TypeError, match="layer 'x': expected a tensor"):
+        read_output(value, "mean")
+
+
 # Selection.
 
 NAMES = ["stem", "layer1.0.relu1", "layer1.0.simam", "layer1.0.relu2", "layer2.0.relu1", "pooling"]

@@ -10,6 +10,7 @@ from jobs.corpus.espeak import EspeakSettings, make_espeak_corpus
 from jobs.corpus.lhotse import LhotseSettings, read_lhotse
 from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import Corpus
+from jobs.telling import Tell, tell_nobody
 
 CorpusSettings = Annotated[
     LibriSpeechSettings | EspeakSettings | CsvSettings | LhotseSettings,
@@ -18,17 +19,19 @@ CorpusSettings = Annotated[
 """Settings of any corpus; ``kind`` tells which."""
 
 
-def prepare(settings: CorpusSettings, cache: Path) -> Corpus:
+def prepare(settings: CorpusSettings, cache: Path, tell: Tell = tell_nobody) -> Corpus:
     """Read a corpus; a synthetic one is made under ``cache`` first, unless it is there.
+
+    ``tell`` is told how many files, chapters or voices are done.
 
     Raises:
         CorpusError: the corpus is not there, or not in the expected layout.
         ValueError: a synthetic corpus wants more voices than there are.
     """
     if isinstance(settings, CsvSettings):
-        return read_csv(settings)
+        return read_csv(settings, tell)
     if isinstance(settings, LhotseSettings):
-        return read_lhotse(settings)
+        return read_lhotse(settings, tell)
     if isinstance(settings, EspeakSettings):
-        settings = make_espeak_corpus(settings, cache)
-    return read_librispeech(settings)
+        settings = make_espeak_corpus(settings, cache, tell)
+    return read_librispeech(settings, tell)

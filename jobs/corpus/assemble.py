@@ -1,18 +1,22 @@
 """From what a reader found to a corpus: the same checks and the same notes for every reader."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from jobs.corpus.audio import AudioFile, describe_audio
 from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_table
 from jobs.features import SAMPLE_RATE, AudioError
 from jobs.span import Span
+from jobs.telling import Tell, tell_nobody
 
 THREADS = 16
 """That read headers at once: the time goes into waiting for the disk."""
+
+
+_Item = TypeVar("_Item")
 
 
 class Line(NamedTuple):
@@ -81,7 +85,7 @@ def _utterance(line: Line, file: AudioFile) -> Found | Skipped:
     return Found(utterance, audio)
 
 
-def look_at_all(lines: Iterable[Line | Skipped]) -> Corpus:
+def look_at_all(lines: Iterable[Line | Skipped], tell: Tell = tell_nobody) -> Corpus:
     """A corpus of ``lines``: headers are read by several threads, each file once."""
     files: dict[Path, list[Line]] = {}
     skipped = []
@@ -96,8 +100,18 @@ def look_at_all(lines: Iterable[Line | Skipped]) -> Corpus:
         return look_at(lines, audio.stat().st_size if audio.is_file() else None)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        found = [item for items in pool.map(look, files.values()) for item in items]
+        looked = told(pool.map(look, files.values()), "reading files", len(files), tell)
+        found = [item for items in looked for item in items]
     return assemble([*skipped, *found])
+
+
+def told(items: Iterable[_Item], what: str, total: int, tell: Tell) -> Iterator[_Item]:
+    """``items`` as they are, ``tell`` told of each."""
+    if total:
+        tell(what, 0, total)
+    for done, item in enumerate(items, start=1):
+        yield item
+        tell(what, done, total)
 
 
 def assemble(items: Iterable[Found | Skipped]) -> Corpus:

@@ -1,7 +1,7 @@
 """Reader of any table: a row an utterance, with its audio, its speaker, and whatever else there is.
 
-Columns that the reader has no use for stay in the utterance table: numeric ones are targets, by
-their names.
+Columns that the reader has no use for stay in the utterance table and are targets, by their names:
+numbers for regression, words for classification.
 """
 
 import csv
@@ -15,6 +15,7 @@ from pydantic import field_validator
 from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
 from jobs.settings import Settings
+from jobs.telling import Tell, tell_nobody
 
 _KEY = ["utterance_id", "audio_path"]
 _EXPECTED = (
@@ -69,7 +70,7 @@ class CsvSettings(Settings):
         return path
 
 
-def read_csv(settings: CsvSettings) -> Corpus:
+def read_csv(settings: CsvSettings, tell: Tell = tell_nobody) -> Corpus:
     """Read the table, or tables; what is wrong with one row is named, never fatal.
 
     Returns:
@@ -90,7 +91,7 @@ def read_csv(settings: CsvSettings) -> Corpus:
         rows = list(_lines(cells, names, root, part))
         lines += rows
         others.append(_other_columns(cells, names, rows))
-    corpus = look_at_all(lines)
+    corpus = look_at_all(lines, tell)
     other = pd.concat(others, ignore_index=True).drop_duplicates(_KEY)
     table = corpus.utterances.merge(other, how="left", on=_KEY)
     for name in other.columns.difference(_KEY):

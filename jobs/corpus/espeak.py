@@ -19,17 +19,19 @@ import soundfile
 from pydantic import Field, StringConstraints
 from scipy.signal import resample_poly
 
+from jobs.corpus.assemble import told
 from jobs.corpus.espeak_library import Espeak, open_espeak
-from jobs.corpus.librispeech import LibriSpeechSettings
+from jobs.corpus.librispeech import SPEAKERS, LibriSpeechSettings
 from jobs.corpus.sentences import count_letters, sentence
 from jobs.corpus.table import Utterance, make_table
 from jobs.features import SAMPLE_RATE
 from jobs.files import write_bytes, write_text
 from jobs.identity import content_id
 from jobs.settings import Settings
+from jobs.telling import Tell, tell_nobody
 
-ESPEAK_VERSION = 1
-"""Raise it when the same settings give other audio: the corpus is then made anew."""
+ESPEAK_VERSION = 2
+"""Raise it when the same settings give another tree: the corpus is then made anew."""
 
 ACCENTS = (
     "en-us", "en-us-nyc", "en", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd",
@@ -52,6 +54,13 @@ VARIANTS = {
         "victor", "grandpa",
     ),
 }  # fmt: skip
+
+FEMALE = {
+    "Alicia", "Andrea", "Annie", "anika", "aunty", "belinda", "f1", "f2", "f3", "f4", "f5",
+    "grandma", "linda", "shelby", "steph", "steph2", "steph3",
+}  # fmt: skip
+"""Variants with ``gender female`` in the library's own files, and shelby, which has no gender there
+and the pitch of a woman; the others are male there, or have men's names and men's pitch."""
 
 _FIRST_SPEAKER = {"probe": 1001, "pretrain": 5001}
 _MEAN_RATE = 130.0  # words per minute
@@ -97,6 +106,11 @@ class Voice:
         """What the library calls it."""
         return f"{self.accent}+{self.variant}"
 
+    @property
+    def sex(self) -> str:
+        """``F`` or ``M``: whose voice it imitates."""
+        return "F" if self.variant in FEMALE else "M"
+
 
 def make_voices(settings: EspeakSettings) -> list[Voice]:
     """The voices of every part, each pair of accent and variant at most once.
@@ -139,7 +153,8 @@ def outline(settings: EspeakSettings) -> pd.DataFrame:
     Raises:
         ValueError: more voices than there are.
     """
-    return make_table(
+    voices = make_voices(settings)
+    table = make_table(
         Utterance(
             utterance_id=voice.speaker_id,
             audio_path="",
@@ -151,11 +166,14 @@ def outline(settings: EspeakSettings) -> pd.DataFrame:
             n_samples=SAMPLE_RATE,
             audio_digest="",
         )
-        for voice in make_voices(settings)
+        for voice in voices
     )
+    return table.assign(sex=table["speaker_id"].map({v.speaker_id: v.sex for v in voices}))
 
 
-def make_espeak_corpus(settings: EspeakSettings, cache: Path) -> LibriSpeechSettings:
+def make_espeak_corpus(
+    settings: EspeakSettings, cache: Path, tell: Tell = tell_nobody
+) -> LibriSpeechSettings:
     """Write the corpus under ``cache/corpora``, unless it is there, and say how to read it.
 
     Every file is whole or absent and always the same, so that an interrupted run, or two at once,
@@ -170,22 +188,24 @@ def make_espeak_corpus(settings: EspeakSettings, cache: Path) -> LibriSpeechSett
     root = cache / "corpora" / f"espeak-{content_id([settings.identity(), made_with])}"
     marker = root / "COMPLETE"
     if not marker.exists():
+        minutes = []
         with open_espeak(settings.seed) as espeak:
-            for voice in voices:
-                _write_chapter(root, espeak, voice, settings)
-        write_text(root / "SPEAKERS.TXT", _speakers_text(voices))
+            for voice in told(voices, "speaking for voices", len(voices), tell):
+                minutes.append(_write_chapter(root, espeak, voice, settings))
+        write_text(root / SPEAKERS, _speakers_text(voices, minutes))
         write_text(root / "README.txt", _README)
         write_text(marker, f"{len(voices) * settings.utterances_per_speaker} utterances\n")
     return LibriSpeechSettings(root=root, splits={part: part for part in settings.speakers})
 
 
-def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSettings) -> None:
-    """All utterances of a voice, in one chapter: FLAC files and their transcripts."""
+def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSettings) -> float:
+    """All utterances of a voice, in one chapter: FLAC files and their transcripts; the minutes."""
     chapter = str(100_000 + int(voice.speaker_id))
     folder = root / voice.part / voice.speaker_id / chapter
     rng = np.random.default_rng([settings.seed, int(voice.speaker_id)])
     spread = _spread(rng, settings.utterances_per_speaker)
     lines = []
+    n_samples = 0
     for number, z in enumerate(spread):
         name = f"{voice.speaker_id}-{chapter}-{number:04d}"
         rate = max(_SLOWEST, voice.words_per_minute * float(np.exp(_RATE_SD_WITHIN * z)))
@@ -194,7 +214,9 @@ def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSet
         soundfile.write(buffer, wave, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
         write_bytes(folder / f"{name}.flac", buffer.getvalue())
         lines.append(f"{name} {text}\n")
+        n_samples += len(wave)
     write_text(folder / f"{voice.speaker_id}-{chapter}.trans.txt", "".join(lines))
+    return n_samples / SAMPLE_RATE / 60
 
 
 def _utterance(
@@ -239,11 +261,13 @@ def _spread(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
     return rng.permutation(quantiles)
 
 
-def _speakers_text(voices: list[Voice]) -> str:
-    head = "; Synthetic speakers: id | part | espeak-ng voice | pitch | mean words per minute\n"
+def _speakers_text(voices: list[Voice], minutes: list[float]) -> str:
+    """In LibriSpeech's format."""
+    head = "; Synthetic speakers\n; ID | SEX | SUBSET | MINUTES | NAME\n"
     return head + "".join(
-        f"{v.speaker_id} | {v.part} | {v.name} | {v.pitch} | {v.words_per_minute:.1f}\n"
-        for v in voices
+        f"{v.speaker_id} | {v.sex} | {v.part} | {spoken:.2f} | espeak-ng {v.name}, pitch {v.pitch},"
+        f" {v.words_per_minute:.1f} words a minute\n"
+        for v, spoken in zip(voices, minutes, strict=True)
     )
 
 

@@ -59,9 +59,8 @@ class Espeak:
         """
         # In a thread of its own: signal handlers run in the main thread, between any two steps, and
         # ctypes drops what they raise inside a callback, together with a chunk of the audio.
-        speaking = self._thread.submit(self._speak, text, voice, pitch, words_per_minute)
         try:
-            return speaking.result()
+            return self._thread.submit(self._speak, text, voice, pitch, words_per_minute).result()
         except BaseException as error:
             self._raised = error
             raise
@@ -130,5 +129,8 @@ def open_espeak(seed: int) -> Iterator[Espeak]:
             )
         library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         with ThreadPoolExecutor(1, "espeak") as thread:
+            # The one thread is started here: a signal while a sentence starts it would make the
+            # next one start another, and the library cannot bear two.
+            thread.submit(int).result()
             yield Espeak(library, sample_rate, thread)
         library.espeak_Terminate()

@@ -12,9 +12,11 @@ from lhotse import RecordingSet, SupervisionSet
 from pydantic import Field
 
 from jobs.corpus.assemble import Line, absolute, look_at_all
+from jobs.corpus.speakers import with_sex
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.settings import Settings
 from jobs.span import Span
+from jobs.telling import Tell, tell_nobody
 
 _SLACK = 0.025
 """Seconds that a supervision of a whole recording may differ from it: a frame."""
@@ -37,18 +39,25 @@ class LhotseSettings(Settings):
     """The folder that relative audio paths start from; by default the current one, as in lhotse."""
 
 
-def read_lhotse(settings: LhotseSettings) -> Corpus:
+def read_lhotse(settings: LhotseSettings, tell: Tell = tell_nobody) -> Corpus:
     """Read the manifests of every part; what is wrong with one utterance is named, never fatal.
+
+    Returns:
+        The corpus; the utterance table has a column ``sex`` where supervisions have a gender.
 
     Raises:
         CorpusError: a manifest is missing or cannot be read.
     """
     root = absolute(settings.root)
     lines: list[Line | Skipped] = []
+    genders: dict[str, str] = {}
     for part, manifests in settings.splits.items():
         recordings = {one.id: one for one in _read(RecordingSet, manifests.recordings)}
-        lines += _lines(part, root, recordings, _read(SupervisionSet, manifests.supervisions))
-    return look_at_all(lines)
+        supervisions = _read(SupervisionSet, manifests.supervisions)
+        lines += _lines(part, root, recordings, supervisions)
+        for one in supervisions:
+            genders.setdefault(one.id, str(one.gender or ""))
+    return with_sex(look_at_all(lines, tell), "utterance_id", genders)
 
 
 def _read(kind: Any, path: Path) -> list[Any]:

@@ -2,6 +2,7 @@
 
 Every chapter folder holds ``SPEAKER-CHAPTER.trans.txt`` (a line an utterance: id, space, text) and
 an ``ID.flac`` for each. Nothing is decoded: length and identity of the audio come from the header.
+``SPEAKERS.TXT``, which the official archives put beside the subset folders, tells the sex.
 """
 
 import os
@@ -12,9 +13,13 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at
+from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at, told
+from jobs.corpus.speakers import read_sexes, with_sex
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.settings import Settings
+from jobs.telling import Tell, tell_nobody
+
+SPEAKERS = "SPEAKERS.TXT"
 
 
 class LibriSpeechSettings(Settings):
@@ -46,8 +51,11 @@ def as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def read_librispeech(settings: LibriSpeechSettings) -> Corpus:
+def read_librispeech(settings: LibriSpeechSettings, tell: Tell = tell_nobody) -> Corpus:
     """Walk the parts of a corpus; what is wrong with one utterance is named, never fatal.
+
+    Returns:
+        The corpus; the utterance table has a column ``sex`` where there is a ``SPEAKERS.TXT``.
 
     Raises:
         CorpusError: the root or a subset folder is missing, or is not in LibriSpeech's layout.
@@ -60,7 +68,17 @@ def read_librispeech(settings: LibriSpeechSettings) -> Corpus:
         for chapter in _chapter_folders(root, subset)
     ]
     with ThreadPoolExecutor(THREADS) as pool:
-        return assemble(item for items in pool.map(_read_chapter, chapters) for item in items)
+        read = told(pool.map(_read_chapter, chapters), "reading chapters", len(chapters), tell)
+        corpus = assemble(item for items in read for item in items)
+    subsets = [subset for value in settings.splits.values() for subset in as_list(value)]
+    return with_sex(corpus, "speaker_id", _sexes(root, subsets))
+
+
+def _sexes(root: Path, subsets: list[str]) -> dict[str, str]:
+    """Speaker → sex, by the nearest ``SPEAKERS.TXT``: beside the subsets, in the root, above it."""
+    folders = [*((root / subset).parent for subset in subsets), root, root.parent]
+    files = [folder / SPEAKERS for folder in folders if (folder / SPEAKERS).is_file()]
+    return read_sexes(files[0]) if files else {}
 
 
 def _chapter_folders(root: Path, subset: str) -> list[Path]:

@@ -2,14 +2,18 @@
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from jobs.files import atomic_path
 from jobs.identity import canonical_json, lines_digest
+from jobs.place import Place
+from jobs.storage import open_file
 
 
 class CorpusError(ValueError):
@@ -80,16 +84,18 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Place, text: Collection[str] = ()) -> pd.DataFrame:
     """Read what ``write_table`` wrote: ids stay strings, floats come back to the last bit.
 
-    A column that is not in ``COLUMNS`` is float if all of its cells are numbers or empty, else str.
+    A column that is neither in ``COLUMNS`` nor among ``text`` is float if all of its cells are
+    numbers or empty, else str. Those of ``text`` are str: a class may be called ``0084``.
 
     Raises:
         CorpusError: a column is missing.
     """
     # Everything is read as text, so that an id like "NA" stays one; Python parses floats exactly.
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    with open_file(path) as file:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise CorpusError(
@@ -97,6 +103,8 @@ def read_table(path: Path) -> pd.DataFrame:
             f"missing are {', '.join(missing)}; delete it, it is written anew"
         )
     for column in table.columns:
+        if column in text:
+            continue
         if column not in _DTYPES:
             table[column] = as_numbers(table[column])
         elif _DTYPES[column] is not str:
@@ -125,6 +133,24 @@ def _number(cell: str) -> float:
     return math.nan if cell.strip().lower() in MISSING else float(cell)
 
 
+def is_text(column: pd.Series) -> bool:
+    """Whether ``column`` holds names of classes and not numbers."""
+    return not pd.api.types.is_numeric_dtype(column)
+
+
+def has_value(column: pd.Series) -> npt.NDArray[np.bool_]:
+    """(U,) which utterances have a value: a finite number, or the name of a class."""
+    if is_text(column):
+        return np.asarray(column != "", dtype=np.bool_)
+    values: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64)
+    return np.isfinite(values)
+
+
+def classes_in(column: pd.Series) -> tuple[str, ...]:
+    """The names of the classes in a column of text, sorted; their positions are their codes."""
+    return tuple(sorted({str(name) for name in column} - {""}))
+
+
 def audio_digest_of_table(table: pd.DataFrame) -> str:
     """The identity of the audio: SHA-256 over (utterance id, audio digest), in any row order.
 
@@ -137,8 +163,8 @@ def audio_digest_of_table(table: pd.DataFrame) -> str:
 def label_digest(table: pd.DataFrame, target: str) -> str:
     """The identity of what a probe is trained and tested on, in any row order.
 
-    SHA-256 over (utterance id, speaker, part, target value), the value to the last bit; that an
-    utterance has none counts like a value, for folds are made of all.
+    SHA-256 over (utterance id, speaker, part, target value), a number to the last bit, a class by
+    its name; that an utterance has none counts like a value, for folds are made of all.
 
     Raises:
         ValueError: the table has no column ``target``.
@@ -148,12 +174,14 @@ def label_digest(table: pd.DataFrame, target: str) -> str:
             f"the table has no target {target!r}: expected one of its columns "
             f"{', '.join(map(str, table.columns))}; add it with jobs.targets.add_targets"
         )
-    rows = zip(
-        table["utterance_id"], table["speaker_id"], table["split"], table[target], strict=True
-    )
+    if is_text(table[target]):
+        values = [["class", str(value)] for value in table[target]]
+    else:
+        values = [[float(value).hex()] for value in table[target]]
+    rows = zip(table["utterance_id"], table["speaker_id"], table["split"], values, strict=True)
     return lines_digest(
         sorted(
-            canonical_json([str(name), str(speaker), str(split), float(value).hex()])
+            canonical_json([str(name), str(speaker), str(split), *value])
             for name, speaker, split, value in rows
         )
     )

@@ -25,11 +25,13 @@ from jobs.corpus import prepare
 from jobs.corpus.espeak import EspeakSettings
 from jobs.features import Fbank, load_audio
 from jobs.files import atomic_path, write_text
-from jobs.models.wespeaker import NetworkArgs, build_network
+from jobs.models.wespeaker import build_network
+from jobs.models.wespeaker_args import network_args
 from jobs.models.wespeaker_checkpoint import CONFIG, WEIGHTS
 
 ARCHITECTURE = "SimAM_ResNet34_ASP"
-ARGS = NetworkArgs(in_planes=8)
+EMBED_DIM = 256
+ARGS = network_args(ARCHITECTURE, {"in_planes": 8, "embed_dim": EMBED_DIM})
 CORPUS = EspeakSettings(
     seed=1, voices="pretrain", speakers={"train": 64}, utterances_per_speaker=24
 )
@@ -57,7 +59,7 @@ def train(cache: Path, folder: Path) -> None:
     train_part, held_out = load_examples(prepare(CORPUS, cache).utterances)
     n_speakers = 1 + max(example.speaker for example in train_part)
     network = build_network(ARCHITECTURE, ARGS, seed=0)
-    centres = nn.Parameter(torch.randn(n_speakers, ARGS.embed_dim))
+    centres = nn.Parameter(torch.randn(n_speakers, EMBED_DIM))
     optimiser = torch.optim.AdamW([*network.parameters(), centres], weight_decay=1e-2)
     steps = EPOCHS * (len(train_part) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, total_steps=steps)
@@ -132,7 +134,7 @@ def write_checkpoint(
     """``config.yaml``, ``avg_model.pt``, and how it was made."""
     config = {
         "model": ARCHITECTURE,
-        "model_args": ARGS.identity(),
+        "model_args": ARGS,
         "dataset_args": {
             "resample_rate": 16000,
             "fbank_args": {

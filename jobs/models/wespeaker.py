@@ -1,41 +1,38 @@
-"""WeSpeaker's SimAM-ResNets with attentive statistics pooling: load one, and where to read it."""
+"""WeSpeaker's networks: settings, and loading one, trained or not.
 
-import difflib
-from collections.abc import Mapping
+Which architectures there are and where each is read is in `jobs.models.wespeaker_families`.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from traceback import extract_tb
 from types import MethodType
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 
 from jobs.catalogue import MODELS, MODELS_FOLDER
-from jobs.features import Fbank
-from jobs.models.model import ModelError, ProbedModel
-from jobs.models.taps import Tap
-from jobs.models.wespeaker_checkpoint import CONFIG, WEIGHTS, load_weights, read_checkpoint
-from jobs.models.wespeaker_package import import_network_module
+from jobs.features import AudioError, Fbank, FeatureSettings
+from jobs.models.model import FrontEnd, ModelError, ProbedModel
+from jobs.models.places import taps_at
+from jobs.models.precision import Precision
+from jobs.models.wespeaker_args import Value, n_bins, network_args, network_builder
+from jobs.models.wespeaker_checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    load_weights,
+    read_description,
+    read_weights,
+)
+from jobs.models.wespeaker_families import find_family
 from jobs.settings import Settings
 
 INCLUDED = Path(__file__).parent / "checkpoints"
 """Checkpoints that come with this package."""
-ARCHITECTURES = ("SimAM_ResNet34_ASP", "SimAM_ResNet100_ASP")
-
-
-class NetworkArgs(Settings):
-    """The arguments of both architectures, with WeSpeaker's defaults."""
-
-    model_config = ConfigDict(strict=True)
-
-    in_planes: int = Field(default=64, ge=1, le=1_024)
-    """Channels of the stem; layer 4 has eight times as many."""
-    embed_dim: int = Field(default=256, ge=1, le=65_536)
-    """Width of the embedding."""
-    acoustic_dim: Literal[80] = 80
-    """Mel bins of the input."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Before the embedding, in training only."""
 
 
 class WespeakerSettings(Settings):
@@ -44,13 +41,17 @@ class WespeakerSettings(Settings):
     name: str = Field(min_length=1)
     """What tables and plots call it."""
     kind: Literal["wespeaker"] = "wespeaker"
+    precision: Precision = "fp32"
+    """Of its arithmetic; anything but fp32 is measured against it on the first batch."""
     checkpoint: Path | None = None
     """Folder with ``config.yaml`` and ``avg_model.pt``, or the name of one that comes along or that
     ``sweep fetch model`` has brought."""
+    untrained: bool = False
+    """Architecture and arguments of the checkpoint, with fresh weights in place of its own."""
     architecture: str | None = None
-    """Of an untrained network: one of `ARCHITECTURES`."""
-    model_args: dict[str, int | float] = Field(default_factory=dict)
-    """Of an untrained network: see `NetworkArgs`."""
+    """Of an untrained network: one of `jobs.models.wespeaker_families.ARCHITECTURES`."""
+    model_args: dict[str, Value] = Field(default_factory=dict)
+    """Of an untrained network: see `jobs.models.wespeaker_args`."""
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     """Of an untrained network's weights; 0 if not given."""
 
@@ -58,13 +59,15 @@ class WespeakerSettings(Settings):
     @classmethod
     def _known(cls, architecture: str | None) -> str | None:
         if architecture is not None:
-            check_architecture(architecture)
+            find_family(architecture)
         return architecture
 
     @field_validator("model_args")
     @classmethod
-    def _valid(cls, model_args: dict[str, int | float]) -> dict[str, int | float]:
-        network_args(model_args)
+    def _valid(cls, model_args: dict[str, Value], info: ValidationInfo) -> dict[str, Value]:
+        architecture = info.data.get("architecture")
+        if architecture is not None:
+            network_args(architecture, model_args)
         return model_args
 
     @model_validator(mode="after")
@@ -72,10 +75,15 @@ class WespeakerSettings(Settings):
         if (self.checkpoint is None) == (self.architecture is None):
             found = "neither" if self.checkpoint is None else "both"
             raise ValueError(f"expected either checkpoint or architecture, found {found}")
-        if self.checkpoint is not None and (self.model_args or self.seed is not None):
+        if self.checkpoint is not None and self.model_args:
             raise ValueError(
-                "model_args and seed are for an untrained network; "
-                "those of a checkpoint are in its config.yaml: remove them here"
+                "model_args are for an architecture; those of a checkpoint are in its "
+                "config.yaml: remove them here"
+            )
+        if self.checkpoint is not None and self.seed is not None and not self.untrained:
+            raise ValueError(
+                "a seed is for an untrained network: remove it, or set untrained: true to read "
+                "the checkpoint's architecture with fresh weights"
             )
         return self
 
@@ -84,30 +92,31 @@ def load_wespeaker(settings: WespeakerSettings) -> ProbedModel:
     """The network, ready to be read at every tap.
 
     Raises:
-        ModelError: the folder is not a checkpoint, or its weights do not fit its ``config.yaml``.
+        ModelError: the folder is not a checkpoint, its weights do not fit its ``config.yaml``, or
+            no network can be built with the arguments.
     """
     if settings.checkpoint is None:
         assert settings.architecture is not None
-        architecture, args = settings.architecture, network_args(settings.model_args)
-        network = build_network(architecture, args, seed=settings.seed or 0)
+        architecture = settings.architecture
+        args = network_args(architecture, settings.model_args)
+        network = build_network(architecture, args, settings.seed or 0)
     else:
         folder = find_checkpoint(settings.checkpoint)
-        checkpoint = read_checkpoint(folder)
-        architecture = checkpoint.architecture
-        try:
-            check_architecture(architecture)
-            args = network_args(checkpoint.model_args)
-        except ModelError as error:
-            raise ModelError(f"{folder / CONFIG}: {error}") from error
-        with torch.device("meta"):
-            network = _network_class(architecture)(**args.model_dump())
-        load_weights(network, checkpoint.weights, folder / WEIGHTS)
+        architecture, args = _read_architecture(folder)
+        if settings.untrained:
+            network = build_network(architecture, args, settings.seed or 0)
+        else:
+            network = _sketch(architecture, args)
+            load_weights(network, read_weights(folder / WEIGHTS), folder / WEIGHTS)
     network.eval().requires_grad_(False)
     for module in network.modules():
         if hasattr(module, "SimAM"):
             # On the instance alone; nn.Module keeps what is no module or tensor in __dict__.
             module.__dict__["SimAM"] = MethodType(_simam, module)
-    return ProbedModel(architecture, args.identity(), network, network_taps(network), Fbank)
+    family = find_family(architecture)
+    front_end = _front_end(n_bins(args), family.min_frames)
+    taps = taps_at(network, family.places)
+    return ProbedModel(architecture, args, network, taps, front_end, masked="convolution")
 
 
 def find_checkpoint(checkpoint: Path) -> Path:
@@ -130,73 +139,85 @@ def find_checkpoint(checkpoint: Path) -> Path:
     return checkpoint
 
 
-def build_network(architecture: str, args: NetworkArgs, seed: int) -> nn.Module:
+def build_network(architecture: str, model_args: Mapping[str, object], seed: int) -> nn.Module:
     """WeSpeaker's own network, untouched, in training mode, with weights drawn from ``seed``.
 
     The weights depend on the arguments and on nothing else, and no global random state changes.
 
+    Args:
+        architecture: one of `jobs.models.wespeaker_families.ARCHITECTURES`.
+        model_args: see `network_args`.
+        seed: of the weights.
+
     Raises:
-        ModelError: unknown architecture.
+        ModelError: unknown architecture, or arguments that do not make a network.
     """
-    check_architecture(architecture)
+    args = network_args(architecture, model_args)
+    _sketch(architecture, args)
     with torch.random.fork_rng(devices=[]):
         # The CPU's generator alone: torch.manual_seed would reseed every GPU as well.
         torch.default_generator.manual_seed(seed)
-        return _network_class(architecture)(**args.model_dump())
-
-
-def check_architecture(architecture: str) -> None:
-    """Raise `ModelError`, with the nearest name, unless ``architecture`` can be loaded."""
-    if architecture not in ARCHITECTURES:
-        near = difflib.get_close_matches(architecture, ARCHITECTURES, n=1, cutoff=0.0)
-        raise ModelError(
-            f"unknown architecture {architecture!r}: expected one of {', '.join(ARCHITECTURES)}; "
-            f"nearest: {near[0]}"
-        )
-
-
-def network_args(given: Mapping[str, object]) -> NetworkArgs:
-    """``given`` with the defaults filled in.
-
-    Raises:
-        ModelError: an unknown argument, or one of the wrong type or range.
-    """
-    try:
-        return NetworkArgs.model_validate(dict(given))
-    except ValidationError as error:
-        problems = "; ".join(
-            f"model_args.{'.'.join(map(str, problem['loc']))}: {problem['msg']}, "
-            f"found {problem['input']!r}"
-            for problem in error.errors()
-        )
-        expected = ", ".join(NetworkArgs.model_fields)
-        raise ModelError(f"{problems}; the arguments are {expected}") from error
-
-
-def _network_class(architecture: str) -> type[nn.Module]:
-    network: type[nn.Module] = getattr(import_network_module("samresnet"), architecture)
+        network: nn.Module = network_builder(architecture)(**args)
     return network
 
 
-def network_taps(network: nn.Module) -> tuple[Tap, ...]:
-    """Every tap of a SimAM-ResNet in depth order: the stem, three a block, pooling, embedding.
+_SKETCH_FRAMES = 64
+"""More than any architecture's fewest."""
 
-    The three of a block are the input of its second convolution (what its first ReLU made), the
-    result of SimAM before the residual is added, and its output (its last ReLU).
+
+def _sketch(architecture: str, args: Mapping[str, object]) -> nn.Module:
+    """The network without storage for its weights, in evaluation mode, once run on such an input.
+
+    Arguments that do not go together (strides that do not divide the mel bins, a pooling of another
+    layout) show here, in no time and memory.
     """
-    taps = [Tap("stem", "first relu", "front.relu", "output")]
-    for layer in ("layer1", "layer2", "layer3", "layer4"):
-        blocks = network.get_submodule(f"front.{layer}")
-        for block in range(len(list(blocks.children()))):
-            name, path = f"{layer}.{block}", f"front.{layer}.{block}"
-            taps += [
-                Tap(f"{name}.relu1", f"{layer} relu {2 * block + 1}", f"{path}.conv2", "input"),
-                Tap(f"{name}.simam", f"{layer} SimAM {block + 1}", path, "SimAM"),
-                Tap(f"{name}.relu2", f"{layer} relu {2 * block + 2}", path, "output"),
-            ]
-    taps.append(Tap("pooling", "pooling", "pooling", "output"))
-    taps.append(Tap("embedding", "embedding", "", "output"))
-    return tuple(taps)
+    try:
+        with torch.device("meta"):
+            network: nn.Module = network_builder(architecture)(**args).eval()
+            with torch.inference_mode():
+                network(torch.empty(1, _SKETCH_FRAMES, n_bins(args)))
+    except Exception as error:  # whatever WeSpeaker's constructors and torch's operators raise
+        raise ModelError(
+            f"{architecture} cannot be built with model_args "
+            f"{', '.join(f'{name}: {value}' for name, value in args.items())}: "
+            f"{type(error).__name__}: {str(error) or extract_tb(error.__traceback__)[-1].line}"
+        ) from error
+    return network
+
+
+def _read_architecture(folder: Path) -> tuple[str, dict[str, object]]:
+    """Of a checkpoint: its architecture, and that one's arguments."""
+    description = read_description(folder)
+    try:
+        args = network_args(description.architecture, description.model_args)
+    except ModelError as error:
+        raise ModelError(f"{folder / CONFIG}: {error}") from error
+    if description.mel_bins not in (None, n_bins(args)):
+        raise ModelError(
+            f"{folder / CONFIG}: dataset_args.fbank_args.num_mel_bins: expected {n_bins(args)} as "
+            f"the network of its model_args takes, found {description.mel_bins}"
+        )
+    return description.architecture, args
+
+
+def _front_end(bins: int, min_frames: int) -> Callable[[FeatureSettings], FrontEnd]:
+    """Mean-normalised fbank of ``bins`` bins, of utterances that the network can take."""
+
+    def for_settings(settings: FeatureSettings) -> FrontEnd:
+        fbank = Fbank(settings, bins)
+
+        def features(wave: npt.NDArray[np.float32]) -> Tensor:
+            features_TF = fbank(wave)
+            if len(features_TF) < min_frames:
+                raise AudioError(
+                    f"too short for this model: expected at least {min_frames} frames, found "
+                    f"{len(features_TF)}"
+                )
+            return features_TF
+
+        return features
+
+    return for_settings
 
 
 def _simam(block: nn.Module, X: Tensor, lambda_p: float = 1e-4) -> Tensor:

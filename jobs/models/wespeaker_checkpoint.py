@@ -5,33 +5,36 @@ executed.
 """
 
 import pickle
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor, nn
 
-from jobs.features import FRAME_LENGTH, FRAME_SHIFT, N_BINS, SAMPLE_RATE
+from jobs.features import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE
 from jobs.models.model import ModelError
+from jobs.plain_yaml import PlainYamlError, read_yaml
 
 CONFIG = "config.yaml"
 WEIGHTS = "avg_model.pt"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """What a folder says, before it is compared with a network."""
+class Description:
+    """What a folder's ``config.yaml`` says, before it is compared with a network."""
 
     architecture: str
     model_args: dict[str, object]
-    weights: dict[str, Tensor]
-    """Without the classifier that the network was trained with (``projection.*``)."""
+    mel_bins: object
+    """Of the features that the network was trained on; None if it does not say."""
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read both files.
+def read_description(folder: Path) -> Description:
+    """Read ``config.yaml`` of a folder that has both files.
 
     Raises:
         ModelError: a file is missing or not what it should be, or the network was trained on other
@@ -51,8 +54,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder / CONFIG}: expected 'model' (a name) and 'model_args' (a mapping), "
             f"found {architecture!r} and {model_args!r}"
         )
-    _check_front_end(config.get("dataset_args"), folder / CONFIG)
-    return Checkpoint(architecture, model_args, _read_weights(folder / WEIGHTS))
+    dataset_args = config.get("dataset_args")
+    _check_front_end(dataset_args, folder / CONFIG)
+    mel_bins = _look_up(dataset_args, ("fbank_args", "num_mel_bins"))
+    return Description(architecture, model_args, mel_bins)
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
@@ -61,13 +66,20 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path
 
     Args:
         network: may be on the meta device; afterwards its state is on the CPU.
-        weights: every key of the network's state dict with its shape, and no other.
+        weights: every key of the network's state dict with its shape, and no other; counters of
+            batch normalisation, which no pass in evaluation mode reads, may be missing.
         source: for messages.
 
     Raises:
         ModelError: a key is missing, unexpected, or of another shape.
     """
     expected = network.state_dict()
+    counters = {
+        key: torch.zeros(tensor.shape, dtype=tensor.dtype)
+        for key, tensor in expected.items()
+        if key.endswith(".num_batches_tracked")
+    }
+    weights = {**counters, **weights}
     problems = [
         f"{key}: expected {_shape(expected.get(key))}, found {_shape(weights.get(key))}"
         for key in [*expected, *(key for key in weights if key not in expected)]
@@ -89,9 +101,8 @@ def _shape(tensor: Tensor | None) -> str:
 
 def _read_config(path: Path) -> dict[str, object]:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # PyYAML lets the latter two through for impossible dates and for nesting without end.
+        _, config = read_yaml(path.read_text(encoding="utf-8"))
+    except (PlainYamlError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not plain YAML: {error}") from error
     if not isinstance(config, dict):
         raise ModelError(f"{path}: expected a mapping, found {type(config).__name__}")
@@ -104,7 +115,6 @@ _FRONT_END: dict[tuple[str, ...], object] = {
     ("cmvn",): True,
     ("cmvn_args", "norm_mean"): True,
     ("cmvn_args", "norm_var"): False,
-    ("fbank_args", "num_mel_bins"): N_BINS,
     ("fbank_args", "frame_length"): 1000 * FRAME_LENGTH // SAMPLE_RATE,
     ("fbank_args", "frame_shift"): 1000 * FRAME_SHIFT // SAMPLE_RATE,
 }
@@ -115,19 +125,54 @@ training: WeSpeaker extracts embeddings without it."""
 def _check_front_end(dataset_args: object, path: Path) -> None:
     problems = []
     for keys, expected in _FRONT_END.items():
-        found = dataset_args
-        for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
+        found = _look_up(dataset_args, keys)
         if found is not None and found != expected:
             problems.append(f"{'.'.join(keys)}: expected {expected}, found {found}")
     if problems:
         raise ModelError(
             f"{path}: dataset_args asks for features that are not made here: "
-            f"{'; '.join(problems)}; only 80-bin, mean-normalised fbank at 16 kHz is supported"
+            f"{'; '.join(problems)}; only mean-normalised fbank at 16 kHz is supported"
         )
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _look_up(value: object, keys: tuple[str, ...]) -> object:
+    """The value below nested ``keys``; None where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the parts of a file of torch.save, a ZIP archive, with their CRC-32: torch.load does
+    not, and a flipped bit would be another weight. Files of PyTorch before 1.6 are no archives.
+
+    Raises:
+        ModelError: a part is damaged.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, LookupError, OSError,
+            NotImplementedError, RuntimeError, OverflowError, struct.error) as error:  # fmt: skip
+        raise ModelError(
+            f"{path} is damaged or not a PyTorch file: {type(error).__name__}: {error}"
+        ) from error
+    if damaged is not None:
+        raise ModelError(
+            f"{path} is damaged: the CRC-32 of {damaged} in it is wrong; fetch or copy it again"
+        )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in ``avg_model.pt``, without the classifier that the network was trained with
+    (``projection.*``).
+
+    Raises:
+        ModelError: the file is damaged, or holds something else than tensors.
+    """
+    _check_sums(path)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

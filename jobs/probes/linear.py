@@ -1,73 +1,75 @@
-"""What the linear probes share: standardised features and one eigendecomposition of them.
+"""A single linear layer trained by gradient descent: what many studies call a linear probe.
 
-N training rows, D features, r = min(N, D) directions, K targets.
+It is ridge with the penalty traded for a number of steps; ``ridge`` has the exact solution. It is
+here to be compared with such studies.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from jobs.metrics import FloatArray
+from jobs.probes.result import ProbeResult, Weights
+from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
+from jobs.probes.training import Network, TrainingSettings, fit_networks
+from jobs.protocol import Fold, StrArray
+
+apply = apply_linear
 
 
-@dataclass(frozen=True)
-class Standardiser:
-    """Mean and SD of every feature on the rows it was fitted on."""
+class LinearSettings(TrainingSettings):
+    """Settings of the linear probe."""
 
-    mean: FloatArray
-    """(D,)"""
-    scale: FloatArray
-    """(D,) SD; infinite where the feature is constant, so that it becomes 0."""
-
-    def __call__(self, X: npt.NDArray[np.float32]) -> FloatArray:
-        """(n, D) in float64, mean 0 and SD 1 on the rows that the standardiser was fitted on."""
-        return np.asarray((X.astype(np.float64) - self.mean) / self.scale)
+    kind: Literal["linear"] = "linear"
+    name: str | None = None
 
 
-def fit_standardiser(X: npt.NDArray[np.float32]) -> Standardiser:
-    """The standardiser of training rows ``X`` (N, D).
+def fit_predict(
+    settings: LinearSettings,
+    X: npt.NDArray[np.float32],
+    Y: FloatArray,
+    fold: Fold,
+    groups: StrArray,
+    seeds: Sequence[int],
+) -> ProbeResult:
+    """A linear layer for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
 
-    A feature whose SD is within rounding of its magnitude (1e-7, float32's) is constant: dividing
-    by such an SD would blow rounding up to a feature.
+    ŷ = w·z + b with w (D,), trained in float32 by mean squared error and Adam (Kingma & Ba 2015,
+    arXiv 1412.6980) as ``fit_networks`` says; ``torch.nn.Linear`` draws the first w and b.
+
+    Returns:
+        Predictions (n_test, K); details ``epochs`` (run) and ``best_epoch`` (whose weights are
+        used, counted from 1); weights for ``apply``. A layer that diverged predicts NaN.
+
+    Raises:
+        ValueError: early stopping, no validation part and fewer than two training speakers.
     """
-    exact = X.astype(np.float64)
-    mean, sd = exact.mean(axis=0), exact.std(axis=0)
-    constant = sd <= 1e-7 * np.abs(exact).max(axis=0)
-    return Standardiser(mean, np.where(constant, np.inf, sd))
+    return fit_predict_as(torch.float32, settings, X, Y, fold, groups, seeds)
 
 
-def no_standardiser(width: int) -> Standardiser:
-    """The standardiser that leaves ``width`` features as they are."""
-    return Standardiser(np.zeros(width), np.ones(width))
+def fit_predict_as(
+    dtype: torch.dtype,
+    settings: LinearSettings,
+    X: npt.NDArray[np.float32],
+    Y: FloatArray,
+    fold: Fold,
+    groups: StrArray,
+    seeds: Sequence[int],
+) -> ProbeResult:
+    """``fit_predict`` computed in ``dtype``."""
+    standardise, networks = fit_networks(dtype, settings, (), 0.0, X, Y, fold, groups, seeds)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a layer that diverged
+        weights = [_weights(standardise, network) for network in networks]
+        predictions = apply_each(weights, X[fold.test])
+    return ProbeResult(predictions, [network.details for network in networks], weights)
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """Standardised training features X (N, D), decomposed: see ``decompose``.
-
-    With it, (XᵀX + λ)⁻¹ Xᵀy = basis · (leftᵀy / (s + λ)) for any λ > 0.
-    """
-
-    basis: FloatArray
-    """(D, r) maps features to directions."""
-    eigenvalues: FloatArray
-    """(r,) ascending, not negative: of XᵀX or, equally but for zeros, of XXᵀ."""
-    left: FloatArray
-    """(N, r) maps a target to directions."""
-
-
-def decompose(X: FloatArray) -> Spectrum:
-    """The ``Spectrum`` of (N, D) standardised features, in O(N D r + r³).
-
-    Primal, D ≤ N: XᵀX = V diag(s) Vᵀ, basis = V, left = X V.
-    Dual, D > N: XXᵀ = U diag(s) Uᵀ, basis = Xᵀ U, left = U; that
-    Xᵀ(XXᵀ + λ)⁻¹ = (XᵀX + λ)⁻¹Xᵀ makes both give the same weights.
-    """
-    if X.shape[1] <= X.shape[0]:
-        eigenvalues, basis = np.linalg.eigh(X.T @ X)
-        left = X @ basis
-    else:
-        eigenvalues, left = np.linalg.eigh(X @ X.T)
-        basis = X.T @ left
-    return Spectrum(basis, np.maximum(eigenvalues, 0), left)
+def _weights(standardise: Standardiser, network: Network) -> Weights:
+    [(weight, bias)] = network.layers
+    return standardise.in_raw_units(
+        weight[0].double().numpy() * network.target_scale,
+        float(bias[0]) * network.target_scale + network.target_mean,
+    )

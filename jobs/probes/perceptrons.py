@@ -13,6 +13,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+Layers = list[tuple[Tensor, Tensor]]
+"""(weight (out, in), bias (out,)) of one network, as ``torch.nn.Linear`` has them."""
+
 ALIGNMENT = 16
 """Parameters start at multiples of this, so that neither vector instructions nor matrix products
 can treat a network differently for its place among others."""
@@ -28,6 +31,7 @@ class Recipe:
     batch_size: int
     epochs: int
     weight_decay: float
+    dropout: float
     patience: int | None
     """None: no early stopping."""
 
@@ -58,18 +62,22 @@ class Trained:
     best_epochs: list[int]
     """(K) epoch, counted from 1, that the parameters are of."""
 
-    def __call__(self, X: Tensor) -> Tensor:
-        """(K, n) outputs for rows ``X`` (n, D), one network at a time."""
-        networks = [_views(flat[None], self.widths) for flat in self.parameters]
-        return torch.cat([_forward(network, X[None])[-1].squeeze(2) for network in networks])
+    def layers(self) -> list[Layers]:
+        """K networks, each with its own memory."""
+        views = _views(self.parameters, self.widths)
+        return [
+            [(weight[k].T.contiguous(), bias[k, 0].clone()) for weight, bias in views]
+            for k in range(len(self.parameters))
+        ]
 
 
 def train(data: Data, recipe: Recipe, seeds: Sequence[int]) -> Trained:
     """Train network k on (X, Y[k]) by mean squared error and Adam, with ``seeds[k]`` alone.
 
     A seed's generator first draws the weights as ``torch.nn.Linear`` does, layer by layer, then a
-    permutation of the rows an epoch. With ``patience``, a network whose validation loss has not
-    fallen for that many epochs leaves the batch.
+    permutation of the rows an epoch and, with ``dropout``, a mask for every hidden layer a step, as
+    ``torch.nn.Dropout`` does. With ``patience``, a network whose validation loss has not fallen for
+    that many epochs leaves the batch.
     """
     run = _Run(data, recipe, seeds)
     for epoch in range(1, recipe.epochs + 1):
@@ -118,7 +126,8 @@ class _Run:
         for start in range(0, n_rows, recipe.batch_size):
             rows = order[:, start : start + recipe.batch_size]
             batch = data.X[rows]  # (K, B, D)
-            self._gradients(batch, targets[:, start : start + recipe.batch_size, None])
+            masks = self._masks(batch)
+            self._gradients(batch, targets[:, start : start + recipe.batch_size, None], masks)
             self._optimizer.step()
 
     def keep_all(self, epoch: int) -> None:
@@ -144,12 +153,29 @@ class _Run:
         self._drop_finished()
         return bool(self.running)
 
-    def _gradients(self, batch: Tensor, targets: Tensor) -> None:
+    def _masks(self, batch: Tensor) -> list[Tensor]:
+        """What every hidden layer's outputs (K, B, width) are multiplied with; none, no dropout."""
+        keep = 1 - self._recipe.dropout
+        if keep == 1:
+            return []
+        return [
+            torch.stack(
+                [
+                    batch.new_empty(batch.shape[1], width).bernoulli_(
+                        keep, generator=self._generators[k]
+                    )
+                    for k in self.active
+                ]
+            ).div_(keep)
+            for width in self._recipe.widths[1:-1]
+        ]
+
+    def _gradients(self, batch: Tensor, targets: Tensor, masks: list[Tensor]) -> None:
         """Gradient of the mean squared error over ``batch`` (K, B, D), into the parameters' own.
 
         By hand: with mini-batches this small, half of autograd's time is its bookkeeping.
         """
-        outputs = _forward(self._weights, batch)
+        outputs = _forward(self._weights, batch, masks)
         gradient = (outputs.pop() - targets).mul_(2 / batch.shape[1])  # (K, B, 1)
         for (weight, _), (d_weight, d_bias) in zip(
             reversed(self._weights), reversed(self._d_weights), strict=True
@@ -159,6 +185,8 @@ class _Run:
             torch.sum(gradient, 1, keepdim=True, out=d_bias)
             if outputs:
                 gradient = torch.bmm(gradient, weight.transpose(1, 2)).mul_(inputs > 0)
+                if masks:
+                    gradient.mul_(masks[len(outputs) - 1])
 
     def _drop_finished(self) -> None:
         """Take finished networks out of the batch, as long as two remain."""
@@ -182,12 +210,19 @@ class _Run:
         self._d_weights = _views(self._parameters.grad, self._recipe.widths)
 
 
-def _forward(weights: list[tuple[Tensor, Tensor]], batch: Tensor) -> list[Tensor]:
-    """Input and every layer's output, (K, B, width) each; ReLU after all layers but the last."""
+def _forward(
+    weights: list[tuple[Tensor, Tensor]], batch: Tensor, masks: Sequence[Tensor] = ()
+) -> list[Tensor]:
+    """Input and every layer's output, (K, B, width) each; ReLU after all layers but the last.
+
+    With ``masks``, one a hidden layer, its outputs are multiplied with them.
+    """
     outputs = [batch]
     for weight, bias in weights:
         if len(outputs) > 1:
             outputs[-1].relu_()
+            if masks:
+                outputs[-1].mul_(masks[len(outputs) - 2])
         outputs.append(torch.baddbmm(bias, outputs[-1], weight))
     return outputs
 

@@ -1,8 +1,15 @@
 """What every probe returns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
 
 from jobs.metrics import FloatArray
+
+Weights = Mapping[str, npt.NDArray[Any]]
+"""What a probe's ``apply`` needs to predict from activations, by name; {} where nothing does."""
 
 
 @dataclass(frozen=True)
@@ -13,3 +20,5 @@ class ProbeResult:
     """(n_test, K), in the targets' own units, rows in the order of ``fold.test``."""
     details: list[dict[str, float]]
     """K entries: what was chosen and found on the way (alpha, epochs, …)."""
+    weights: list[Weights] = field(default_factory=list)
+    """K entries for the probe's ``apply``; none at all where the probe cannot be saved."""

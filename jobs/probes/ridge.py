@@ -1,9 +1,10 @@
-"""Ridge regression in closed form: one eigendecomposition a fold serves all alphas and targets.
+"""Ridge regression in closed form: one factorisation a fold serves all alphas and targets.
 
-N training rows, D features, K targets, A alphas, r = min(N, D).
+N training rows, D features, K targets, A alphas.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,8 +13,10 @@ from pydantic import Field, field_validator
 from sklearn.model_selection import GroupKFold
 
 from jobs.metrics import FloatArray
-from jobs.probes.linear import Spectrum, decompose, fit_standardiser
-from jobs.probes.result import ProbeResult
+from jobs.probes.factorisations import Spectrum, Tridiagonal
+from jobs.probes.normal import NormalEquations, TrainingPart
+from jobs.probes.result import ProbeResult, Weights
+from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.protocol import Fold, IntArray, StrArray
 from jobs.settings import Settings
 
@@ -22,6 +25,8 @@ ALPHAS = tuple(10.0 ** (half / 2) for half in range(-8, 11))
 
 INNER_FOLDS = 5
 """Inner folds, at most, where the protocol has no validation part."""
+
+apply = apply_linear
 
 
 class RidgeSettings(Settings):
@@ -32,6 +37,11 @@ class RidgeSettings(Settings):
     alphas: tuple[float, ...] = Field(default=ALPHAS, min_length=1)
     """Penalties to choose from, relative to the *mean* squared error on standardised features, so
     that a value means the same at any number of utterances; scikit-learn's is N times this.
+    """
+    choose: Literal["auto", "validation", "inner", "loo"] = "auto"
+    """What alpha is chosen on: the ``validation`` part; ``inner`` folds of the training speakers;
+    ``loo``, every training utterance left out once, which ignores speakers. ``auto``: validation
+    where there is such a part, else inner.
     """
 
     @field_validator("alphas")
@@ -52,34 +62,119 @@ def fit_predict(
 ) -> ProbeResult:
     """Ridge regression of every column of ``Y`` (U, K) on ``X`` (U, D).
 
-    Minimises (1/N) ‖y − ȳ − Xw‖² + α ‖w‖² over w (D,), X standardised on the training part and
-    ȳ the training mean: w = (XᵀX + Nα)⁻¹ Xᵀ(y − ȳ). Each column takes the α with the lowest
-    squared error on the validation part or, where there is none, over inner ``GroupKFold`` folds of
-    the training speakers; of equal ones, the largest. The weights are then those of the training
-    part alone: validation rows choose, they never fit.
+    Minimises (1/N) ‖y − ȳ − Zw‖² + α ‖w‖² over w (D,), Z being X standardised on the training part
+    and ȳ the training mean: w = (ZᵀZ + Nα)⁻¹ Zᵀ(y − ȳ) (Hoerl & Kennard 1970). Each column takes
+    the α with the lowest squared error on what ``settings.choose`` names; of equal ones, the
+    largest. The weights are then those of the training part alone: validation rows choose, they
+    never fit.
 
     Returns:
         Predictions (n_test, K); details ``alpha`` and ``alpha_at_edge`` (1 where α is the smallest
-        or largest on offer, so that a better one may lie outside).
+        or largest on offer, so that a better one may lie outside); weights for ``apply``.
 
     Raises:
-        ValueError: no validation part and fewer than two training speakers.
+        ValueError: inner folds of fewer than two training speakers; no validation part to choose
+            on; an α that rounding swallows.
     """
     alphas = np.asarray(settings.alphas)
-    solver = _Solver(X, Y, fold.train)
-    if fold.validation.size:
-        errors = solver.errors(X, Y, fold.validation, alphas)
+    part = TrainingPart(X[fold.train], Y[fold.train])
+    choose = settings.choose
+    if choose == "auto":
+        choose = "validation" if fold.validation.size else "inner"
+    if choose == "inner":
+        fitted = fit_by_inner_folds(part, alphas, groups[fold.train])
+    elif choose == "loo":
+        fitted = fit_by_leave_one_out(part, alphas)
+    elif fold.validation.size:
+        fitted = fit_by_validation(part, alphas, X[fold.validation], Y[fold.validation])
     else:
-        errors = np.zeros((Y.shape[1], len(alphas)))
-        for fitted, held_out in inner_folds(fold.train, groups):
-            errors += _Solver(X, Y, fitted).errors(X, Y, held_out, alphas)
-    best = len(alphas) - 1 - errors[:, ::-1].argmin(axis=1)
-    edge = (best == 0) | (best == len(alphas) - 1)
+        raise ValueError(
+            "alpha is to be chosen on validation, but the protocol has no validation part: name "
+            "one in the protocol, or set choose: inner"
+        )
+    return predicted(fitted, alphas, X[fold.test])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """K ridge regressions."""
+
+    weights: list[Weights]
+    alphas: FloatArray
+    """(K,) that were chosen."""
+
+
+def predicted(fitted: Fitted, alphas: FloatArray, X: npt.NDArray[np.float32]) -> ProbeResult:
+    """What regressions that chose among ``alphas`` say of test rows ``X`` (n, D)."""
     details = [
-        {"alpha": float(alphas[i]), "alpha_at_edge": float(at_edge)}
-        for i, at_edge in zip(best, edge, strict=True)
+        {"alpha": float(alpha), "alpha_at_edge": float(alpha in (alphas[0], alphas[-1]))}
+        for alpha in fitted.alphas
     ]
-    return ProbeResult(solver.predict(X[fold.test], alphas[best]), details)
+    return ProbeResult(apply_each(fitted.weights, X), details, fitted.weights)
+
+
+def fit_by_validation(
+    part: TrainingPart, alphas: FloatArray, X: npt.NDArray[np.float32], Y: FloatArray
+) -> Fitted:
+    """Fit ``part`` with the alphas (of A, ascending) that are best on rows ``X``, ``Y``."""
+    equations = part.equations()
+    solutions = solutions_of(equations, alphas)
+    errors = _squared_errors(equations, solutions, part.standardise(X), Y.T.copy())
+    return best(part.standardise, equations, alphas, solutions, errors)
+
+
+def fit_by_inner_folds(part: TrainingPart, alphas: FloatArray, groups: StrArray) -> Fitted:
+    """Fit ``part`` with the alphas that are best over ``inner_folds`` of its ``groups`` (N,).
+
+    Each fold is fitted on features about its own mean, in the scale of the whole part: so its
+    products are the whole part's without the rows held out, and none is made again.
+    """
+    errors = np.zeros((len(part.targets), len(alphas)))
+    for _, held_out in inner_folds(np.arange(len(groups)), groups):
+        equations = part.equations_without(held_out)
+        rows = part.standardise(part.X[held_out]) - equations.centre
+        values = part.targets.take(held_out, axis=1)
+        errors += _squared_errors(equations, solutions_of(equations, alphas), rows, values)
+    equations = part.equations()
+    return best(part.standardise, equations, alphas, solutions_of(equations, alphas), errors)
+
+
+def fit_by_leave_one_out(part: TrainingPart, alphas: FloatArray) -> Fitted:
+    """Fit ``part`` with the alphas that are best for rows left out one by one.
+
+    It ignores speakers: others of the same speaker stay in, so that it favours an α that is too
+    small for new speakers.
+    """
+    equations = part.equations()
+    factored = Spectrum(equations.matrix)
+    solutions = [factored.solve(side, len(part.X) * alphas) for side in equations.sides]
+    errors = leave_one_out_errors(part, factored, alphas)
+    return best(part.standardise, equations, alphas, solutions, errors)
+
+
+def leave_one_out_errors(part: TrainingPart, factored: Spectrum, alphas: FloatArray) -> FloatArray:
+    """(K, A) squared errors on the rows of ``part``, each left out once, in closed form.
+
+    Row i, left out, is missed by (yᵢ − ŷᵢ) / (1 − hᵢ), where h is the diagonal of
+    11ᵀ/N + Z(ZᵀZ + λ)⁻¹Zᵀ (Allen 1974; Golub, Heath & Wahba 1979, Technometrics 21:215–223), here
+    with λ = (N − 1)α. In the dual form both are lines of (ZZᵀ + λ)⁻¹: y − ŷ = λa with its
+    solution a, and 1 − hᵢ = λ times its diagonal − 1/N. Z keeps the scale of the whole part.
+    """
+    equations, n = part.equations(), len(part.X)
+    penalties = (n - 1) * alphas
+    solutions = [factored.solve(side, penalties) for side in equations.sides]
+    errors = np.zeros((len(part.targets), len(alphas)))
+    if equations.rows is not None:
+        spared = factored.quadratic(None, penalties) - 1 / (n * penalties)
+        for k, solution in enumerate(solutions):
+            errors[k] = _sum_of_squares(solution / spared)
+        return errors
+    for block, rows in part.standardise.blocks(part.X):
+        spared = 1 - 1 / n - factored.quadratic(rows, penalties)
+        for k, solution in enumerate(solutions):
+            values = part.targets[k, block] - equations.means[k]
+            errors[k] += _sum_of_squares((values[:, None] - rows @ solution) / spared)
+    return errors
 
 
 def inner_folds(train: IntArray, groups: StrArray) -> Iterator[tuple[IntArray, IntArray]]:
@@ -99,46 +194,40 @@ def inner_folds(train: IntArray, groups: StrArray) -> Iterator[tuple[IntArray, I
         yield train[fitted], train[held_out]
 
 
-class _Solver:
-    """The training part, decomposed once.
+def solutions_of(equations: NormalEquations, alphas: FloatArray) -> list[FloatArray]:
+    """(m, A) of every target, for A alphas."""
+    factored = Tridiagonal(equations.matrix)
+    return [factored.solve(side, equations.n_rows * alphas) for side in equations.sides]
 
-    Products are made a target at a time, so that no target's rounding depends on its neighbours.
-    """
 
-    def __init__(self, X: npt.NDArray[np.float32], Y: FloatArray, train: IntArray) -> None:
-        self._standardise = fit_standardiser(X[train])
-        self._spectrum: Spectrum = decompose(self._standardise(X[train]))
-        self._means = [float(y.mean()) for y in Y[train].T.copy()]
-        self._coordinates = [
-            self._spectrum.left.T @ (y - mean)
-            for y, mean in zip(Y[train].T.copy(), self._means, strict=True)
+def _squared_errors(
+    equations: NormalEquations, solutions: list[FloatArray], rows: FloatArray, targets: FloatArray
+) -> FloatArray:
+    """(K, A) sums over ``rows`` (n, D), about the equations' centre, with ``targets`` (K, n)."""
+    columns = zip(solutions, targets, equations.means, strict=True)
+    return np.stack(
+        [
+            _sum_of_squares((values - mean)[:, None] - rows @ equations.weights(solution))
+            for solution, values, mean in columns
         ]
-        self._n_train = len(train)
+    )
 
-    def predict(self, X: npt.NDArray[np.float32], alphas: FloatArray) -> FloatArray:
-        """(n, K) predictions for rows ``X`` (n, D), column k with ``alphas[k]``."""
-        directions = self._directions(X)
-        columns = [
-            mean + (directions @ self._shrunk(k, alphas[[k]]))[:, 0]
-            for k, mean in enumerate(self._means)
-        ]
-        return np.stack(columns, axis=1)
 
-    def errors(
-        self, X: npt.NDArray[np.float32], Y: FloatArray, rows: IntArray, alphas: FloatArray
-    ) -> FloatArray:
-        """(K, A) summed squared errors on ``rows``."""
-        directions = self._directions(X[rows])
-        squared = [
-            (Y[rows, k, None] - mean - directions @ self._shrunk(k, alphas)) ** 2
-            for k, mean in enumerate(self._means)
-        ]
-        return np.stack([errors.sum(axis=0) for errors in squared])
+def _sum_of_squares(values: FloatArray) -> FloatArray:
+    return np.asarray(np.einsum("na,na->a", values, values))
 
-    def _directions(self, X: npt.NDArray[np.float32]) -> FloatArray:
-        return self._standardise(X) @ self._spectrum.basis
 
-    def _shrunk(self, k: int, alphas: FloatArray) -> FloatArray:
-        """(r, A) weights of target k in the basis."""
-        penalised = self._spectrum.eigenvalues[:, None] + self._n_train * alphas
-        return np.asarray(self._coordinates[k][:, None] / penalised)
+def best(
+    standardise: Standardiser,
+    equations: NormalEquations,
+    alphas: FloatArray,
+    solutions: list[FloatArray],
+    errors: FloatArray,
+) -> Fitted:
+    """Of every target, the solution (of (m, A)) with the lowest of its ``errors`` (K, A)."""
+    best = len(alphas) - 1 - errors[:, ::-1].argmin(axis=1)
+    weights = []
+    for solution, mean, i in zip(solutions, equations.means, best, strict=True):
+        weight = equations.weights(solution[:, i])
+        weights.append(standardise.in_raw_units(weight, mean))
+    return Fitted(weights, alphas[best])

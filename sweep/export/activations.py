@@ -19,7 +19,9 @@ def check_room(folder: Path, run: Run) -> None:
         RunError: the activations of the run are larger than the free space under ``folder``.
     """
     needed = sum(
-        4 * sum(layer.width for layer in model.layers) * sum(s.n_utterances for s in model.sets)
+        4
+        * sum(layer.width for layer in model.layers)
+        * sum(s.n_utterances for s in model.stored_sets)
         for model in study_models(run)
     )
     there = next(path for path in [folder, *folder.absolute().parents] if path.exists())

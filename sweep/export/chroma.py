@@ -68,7 +68,7 @@ def _add(collection: Any, found: Embeddings, model: str, prefix: str, batch: int
 
 def _metadata(found: Embeddings, model: str, row: int) -> dict[str, str | float]:
     labels = {
-        name.replace("labels", "label", 1): float(values[row])
+        name.replace("labels", "label", 1): values[row].item()
         for name, values in found.labels.items()
     }
     path, part = str(found.paths[row]), str(found.parts[row])

@@ -31,8 +31,9 @@ class Embeddings:
     """(U,) of the audio."""
     embeddings: npt.NDArray[np.float32]
     """(U, D)"""
-    labels: dict[str, npt.NDArray[np.float64]]
-    """``labels`` → (U,) values of the run's first target, ``labels_<target>`` → of the others."""
+    labels: dict[str, npt.NDArray[np.float64] | StrArray]
+    """``labels`` → (U,) values of the run's first target, ``labels_<target>`` → of the others; of
+    classes their names."""
 
 
 def read_embeddings(run: Run, model: str) -> Embeddings:
@@ -51,7 +52,9 @@ def read_embeddings(run: Run, model: str) -> Embeddings:
         paths=rows["audio_path"].to_numpy(dtype=np.str_),
         embeddings=values_UD,
         labels={
-            "labels" if target == first else f"labels_{target}": rows[target].to_numpy(dtype=float)
+            "labels" if target == first else f"labels_{target}": rows[target].to_numpy(
+                dtype=np.str_ if target in run.plan.classes else np.float64
+            )
             for target in run.plan.targets
         },
     )

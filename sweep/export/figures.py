@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.report.curves import (
+    ACCURACY,
     CCA,
     MAE,
     MSE,
@@ -29,6 +30,8 @@ def write_layer_metrics(
 ) -> Path | None:
     """MSE, MAE and held-out CCA over the layers of one model, a panel each, a line a probe.
 
+    Of a target that is a class there is accuracy in their place.
+
     Args:
         folder: where to.
         name: of the file, without its suffix.
@@ -43,7 +46,7 @@ def write_layer_metrics(
     lines = curves.assign(model=curves["probe"].astype(str))
     is_cca = lines["probe"].isin(cca_probes)
     errors = lines if is_cca.all() else lines[~is_cca]
-    panels = [(MSE, errors), (MAE, errors), (CCA, lines[is_cca])]
+    panels = [(MSE, errors), (MAE, errors), (CCA, lines[is_cca]), (ACCURACY, lines)]
     panels = [(score, rows) for score, rows in panels if rows[score.column].notna().any()]
     if not panels:
         return None

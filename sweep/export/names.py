@@ -1,27 +1,13 @@
-"""What the study called its files, and file names for names that anyone may have chosen."""
+"""What the study called its files."""
 
 from collections.abc import Iterable
 
-from jobs.files import slug
+from jobs.files import file_names
 from jobs.protocol import KFoldProtocol
 from sweep.plan import Plan
 
 STUDY_PARTS = {"validation": "dev"}
 """Parts of a corpus that the study called something else."""
-
-
-def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each of ``names``, no two alike, not even where case does not count."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        stem, number = slug(name), 2
-        while stem.lower() in taken:
-            stem = f"{slug(name)}-{number}"
-            number += 1
-        taken.add(stem.lower())
-        found[name] = stem
-    return found
 
 
 def part_names(parts: Iterable[str]) -> dict[str, str]:

@@ -1,22 +1,15 @@
 """``sweep export``: a finished run as the files that the speech-rate study wrote, by its names."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from jobs.files import write_text
+from jobs.files import file_names, write_text
 from jobs.store import CorruptShard
 from sweep.export import chroma
 from sweep.export.activations import check_room, study_models, write_activations
-from sweep.export.embedding_figures import (
-    write_errors,
-    write_metric_bars,
-    write_scatter,
-    write_tsne,
-)
 from sweep.export.embeddings import (
     LAYER,
     NO_PYARROW,
@@ -27,7 +20,7 @@ from sweep.export.embeddings import (
     write_parquet,
 )
 from sweep.export.figures import write_cca_bars, write_layer_metrics
-from sweep.export.names import file_names, tested_name, tested_parts
+from sweep.export.names import tested_name, tested_parts
 from sweep.export.tables import (
     write_cca,
     write_csv,
@@ -38,8 +31,9 @@ from sweep.export.tables import (
 )
 from sweep.plan import PlannedModel
 from sweep.report.build import footnotes
+from sweep.report.embedding_figures import write_prediction_figures, write_tsne
 from sweep.report.markup import to_markdown
-from sweep.report.tables import models_table
+from sweep.report.tables import models_tables
 from sweep.results import Run, RunError
 
 
@@ -78,7 +72,7 @@ def export_run(
         exported.notes.append(NO_PYARROW)
     write_part_tables(exported.folder, run.utterances, run.plan.targets)
     write_csv(exported.folder / "comparison.csv", run.models)
-    comparison = to_markdown(models_table(run.models), list(footnotes(run)))
+    comparison = to_markdown(models_tables(run.models), list(footnotes(run)))
     write_text(exported.folder / "comparison.md", comparison)
     try:
         embeddings = _export_models(run, exported, activations)
@@ -125,6 +119,8 @@ def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
     stems = file_names(run.plan.targets)
     for number, probe in enumerate(cca_probes):
         for target in run.plan.targets:
+            if target in run.plan.classes:
+                continue
             rows = curves[(curves["probe"] == probe) & (curves["target"] == target)]
             # The study had one CCA: a second is told apart by its name.
             name = f"cca_{tested_name(run.plan)}_{stems[target]}"
@@ -157,22 +153,8 @@ def _export_embeddings(
     write_embedding_table(folder / "metrics.txt", curves)
     predictions = run.predictions(model.name, LAYER)
     write_predictions(folder / "predictions.csv", predictions, run.utterances)
-    _embedding_figures(folder, curves, predictions, stems)
-
-
-def _embedding_figures(
-    folder: Path, curves: pd.DataFrame, predictions: pd.DataFrame, stems: Mapping[str, str]
-) -> None:
     for target, stem in stems.items():
-        scores = curves[curves["target"] == target]
-        rows = predictions[predictions["target"] == target]
-        if rows.empty:
-            continue
-        scores = scores[scores["mse"].notna()]  # a probe whose cells all failed has none
-        r2 = dict(zip(scores["probe"].astype(str), scores["r2"].astype(float), strict=True))
-        write_scatter(folder, f"true_vs_predicted{stem}", target, rows, r2)
-        write_errors(folder, f"errors{stem}", target, rows)
-        write_metric_bars(folder, f"metrics{stem}", scores)
+        write_prediction_figures(folder, stem, target, curves, predictions)
 
 
 def _curves(run: Run, model: PlannedModel) -> pd.DataFrame:

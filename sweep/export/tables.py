@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.files import write_text
-from sweep.export.names import file_names, part_names
+from jobs.files import file_names, write_text
+from sweep.export.names import part_names
 
 STUDY_COLUMNS = {
     "audio_path": "audio_path",
@@ -18,6 +18,8 @@ STUDY_COLUMNS = {
 }
 """Columns of the utterance table and what the study called them."""
 _SCORES = ["mse", "mae", "r2", "pearson", "mean_mse", "mean_mae"]
+_CLASS_SCORES = ["accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy"]
+"""Beside the others where a target is a class."""
 
 
 def write_part_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str]) -> list[Path]:
@@ -30,14 +32,16 @@ def write_part_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str])
 
     Returns:
         The files. Their columns: ``audio_path, text, <target>, speaker_id, chapter_id, audio_id,
-        duration`` (seconds), a row an utterance.
+        duration`` (seconds; the corpus' own, where it has one), a row an utterance.
     """
     paths = []
     targets = file_names(targets)
+    own = "duration" if "duration" in table.columns else "seconds"
+    names = {own if column == "seconds" else column: name for column, name in STUDY_COLUMNS.items()}
     for part, stem in part_names(table["split"]).items():
         rows = table[table["split"] == part]
         for target, name in targets.items():
-            columns = rows[list(STUDY_COLUMNS)].rename(columns=STUDY_COLUMNS)
+            columns = rows[list(names)].rename(columns=names)
             if target not in columns:
                 columns.insert(2, target, rows[target])
             paths.append(write_csv(folder / f"{stem}_{name}.csv", columns))
@@ -54,12 +58,17 @@ def write_layer_table(path: Path, curves: pd.DataFrame, study_names: Mapping[str
     """
     names = curves["layer"].map(study_names).rename("layer")
     places = curves[["layer_index", "target", "probe"]]
-    write_csv(path, pd.concat([names, places, curves[_SCORES]], axis=1), separator="\t")
+    write_csv(path, pd.concat([names, places, curves[_scores(curves)]], axis=1), separator="\t")
 
 
 def write_embedding_table(path: Path, curves: pd.DataFrame) -> None:
     """Write ``metrics.txt``: tab-separated, a row per target × probe on the embedding."""
-    write_csv(path, curves[["target", "probe", "n_test", *_SCORES]], separator="\t")
+    write_csv(path, curves[["target", "probe", "n_test", *_scores(curves)]], separator="\t")
+
+
+def _scores(curves: pd.DataFrame) -> list[str]:
+    of_classes = (curves["target_kind"] == "classification").any()
+    return [*_SCORES, *(_CLASS_SCORES if of_classes else [])]
 
 
 def write_cca(path: Path, curves: pd.DataFrame, study_names: Mapping[str, str]) -> None:

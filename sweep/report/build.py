@@ -6,9 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sweep.ledger import Record
+from sweep.precision import precision_notes
+from sweep.report.findings import differences_tables, findings, write_differences
+from sweep.report.methods import write_methods
+from sweep.report.one_layer import write_one_layer_figures
 from sweep.report.page import write_page
 from sweep.report.plots import write_plots
+from sweep.report.residuals import write_residuals
+from sweep.report.similarity import write_similarity
 from sweep.report.tables import write_tables
+from sweep.report.tempo import write_tempo
 from sweep.results import Run
 from sweep.wording import counted
 
@@ -27,17 +34,29 @@ def build_report(run: Run) -> Path:
     notes = list(footnotes(run))
     folder = run.folder
     layers = run.curves.layers
-    write_tables(folder.tables, run.metrics, layers, run.models, notes)
+    said = findings(layers, run.models, run.differences)
+    write_tables(folder.tables, run.metrics, layers, run.models, notes, said)
+    write_differences(folder.tables, run.differences)
+    write_methods(folder.methods, run)
     plots = write_plots(folder.plots, layers)
-    _remove_others(folder.plots, plots)
+    heatmaps = write_similarity(folder.tables, folder.plots, run.similarity)
+    predictions = write_one_layer_figures(folder.plots, run)
+    of_tempo, best = write_tempo(folder.tables, folder.plots, run.tempo, layers)
+    residuals = write_residuals(folder.tables, folder.plots, run)
+    _remove_others(folder.plots, [*residuals, *plots, *heatmaps, *predictions, *of_tempo])
     write_page(
         folder.report,
         name=run.plan.name,
         layers=layers,
         models=run.models,
+        said=(said, differences_tables(run.differences)),
         notes=notes,
         provenance=run.provenance,
+        residuals=[path.with_suffix(".svg") for path in residuals],
         plots=[path.with_suffix(".svg") for path in plots],  # a tenth of the size, and sharp
+        similarity=[path.with_suffix(".svg") for path in heatmaps],
+        tempo=([path.with_suffix(".svg") for path in of_tempo], best),
+        predictions=predictions,  # points without number: as PNG
     )
     return folder.report
 
@@ -66,6 +85,7 @@ def footnotes(run: Run) -> Iterator[str]:
         yield f"{len(names)} utterances skipped, {reason}: {shown} (all in skipped.csv)"
     for note in run.provenance.get("audio", []):
         yield f"{note}."
+    yield from precision_notes(run.provenance.get("precision", {}))
     if run.spec.corpus.kind == "espeak":
         yield "The corpus is synthetic speech (espeak-ng): nothing here is about human speakers."
 

@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from jobs.model_table import MAJORITY_CLASS, MEAN_PREDICTOR, SPEAKER_MEAN
 from jobs.models.baselines import BASELINE_PREFIX
-from jobs.reduce import MEAN_PREDICTOR, complete
+from jobs.reduce import complete
+from sweep.report.cells import CLASSES
 from sweep.report.depth import Depth
 from sweep.report.style import COLOURS, short
 
@@ -24,6 +26,7 @@ LINES: tuple[Literal["-"] | tuple[float, tuple[float, ...]], ...] = ("-", (0, (5
 MOST_LINES = len(COLOURS) * len(LINES)
 """Models that get a colour of their own, the best first; the others are thin grey lines."""
 _GREY = "#BBBBBB"
+_SPEAKER_MEAN = {"color": "#A0522D", "linestyle": (0, (1, 1)), "linewidth": 0.9}
 _BASELINE_LINES = ((0, (4, 1.5, 1, 1.5)), (0, (8, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 2)))
 
 
@@ -34,17 +37,33 @@ class Score:
     column: str
     label: str
     high_is_good: bool
-    mean: str | None
-    """Column of the mean predictor's score; None where that is 0."""
+    nothing: str | None
+    """Column of the score of knowing nothing; None where that is 0."""
     worst: float | None
-    """Where the axis may be cut, in units of the mean predictor's score (for R²: absolute)."""
+    """Where the axis may be cut, in units of the score of knowing nothing (for R²: absolute)."""
+    control: str | None = None
+    """Column of the score of the shuffled control."""
+    knows_nothing: str = MEAN_PREDICTOR
+    """What it is called that knows nothing."""
+    decimals: int | None = None
+    """Of a value in the legend; None: three significant digits."""
+    best_by: str | None = None
+    """Column of the score that tells which layer is the best; None: this one."""
 
 
-R2 = Score("r2", "R²", True, None, -1.0)
+R2 = Score("r2", "R²", True, None, -1.0, "r2_control", decimals=3)
 MSE = Score("mse", "MSE", False, "mean_mse", 2.0)
 MAE = Score("mae", "MAE", False, "mean_mae", 2.0)
-PEARSON = Score("pearson", "Pearson r", True, None, None)
-CCA = Score("pearson", "held-out canonical correlation", True, None, None)
+PEARSON = Score("pearson", "Pearson r", True, None, None, decimals=3)
+CCA = Score("pearson", "held-out canonical correlation", True, None, None, decimals=3)
+ACCURACY = Score(
+    "accuracy", "accuracy", True, "majority_accuracy", None, "accuracy_control", MAJORITY_CLASS, 3
+)
+
+
+def main_score(rows: pd.DataFrame) -> Score:
+    """What the rows of one target are ranked and coloured by."""
+    return ACCURACY if (rows["target_kind"] == CLASSES).any() else R2
 
 
 @dataclass(frozen=True)
@@ -67,8 +86,8 @@ def line_styles(layers: pd.DataFrame) -> dict[str, Line]:
     models = models_in(layers)
     chosen = models
     if len(models) > MOST_LINES:
-        best = layers.groupby("model", sort=False)["r2"].max().fillna(-np.inf)
-        chosen = sorted(models, key=lambda model: -best[model])[:MOST_LINES]
+        best = layers.groupby("model", sort=False)[["r2", "accuracy"]].max().fillna(-np.inf)
+        chosen = sorted(models, key=lambda model: tuple(-best.loc[model]))[:MOST_LINES]
         chosen = [model for model in models if model in chosen]
     styles: dict[str, Line] = dict.fromkeys(models, (_GREY, "-"))
     for number, model in enumerate(chosen):
@@ -76,9 +95,17 @@ def line_styles(layers: pd.DataFrame) -> dict[str, Line]:
     return styles
 
 
-def mean_score(score: Score, rows: pd.DataFrame) -> float:
-    """What predicting the mean of the training targets scores."""
-    return float(rows[score.mean].median()) if score.mean else 0.0
+def score_of_nothing(score: Score, rows: pd.DataFrame) -> float:
+    """What predicting the mean of the training targets, or their most frequent class, scores."""
+    return float(rows[score.nothing].median()) if score.nothing else 0.0
+
+
+def score_of_speaker_mean(score: Score, rows: pd.DataFrame) -> float | None:
+    """What predicting the mean of the same speaker's other utterances scores; None if unknown."""
+    column = f"speaker_mean_{score.column}"
+    if column not in rows or rows[column].isna().all():  # of slopes: it hears no tempo
+        return None
+    return float(rows[column].median())
 
 
 def limits(score: Score, panels: Sequence[pd.DataFrame]) -> Limits:
@@ -88,16 +115,18 @@ def limits(score: Score, panels: Sequence[pd.DataFrame]) -> Limits:
     least a quarter are not, it ends where these end; what lies beyond is told in the note.
     """
     rows = pd.concat(panels)
-    mean = mean_score(score, rows)
+    nothing = score_of_nothing(score, rows)
     points = _finite(rows[score.column])
     ends = [rows[c] for c in (f"{score.column}_low", f"{score.column}_high")]
-    reach = _finite(pd.concat([rows[score.column], *ends, pd.Series([mean])]))
-    if score.column == "r2":
-        reach = np.concatenate([reach, _finite(rows["r2_control"])])
+    speaker_mean = score_of_speaker_mean(score, rows)
+    references = pd.Series([nothing] if speaker_mean is None else [nothing, speaker_mean])
+    reach = _finite(pd.concat([rows[score.column], *ends, references]))
+    if score.control:
+        reach = np.concatenate([reach, _finite(rows[score.control])])
     sign = 1.0 if score.high_is_good else -1.0
     inside = reach
     if score.worst is not None:
-        inside = reach[sign * reach >= sign * score.worst * (mean if score.mean else 1.0)]
+        inside = reach[sign * reach >= sign * score.worst * (nothing if score.nothing else 1.0)]
     cut = inside.size < reach.size and float(np.mean(np.isin(points, inside))) >= 0.25
     shown = inside if cut else reach
     pad = 0.05 * float(np.ptp(shown)) or 0.05 * abs(float(shown[0])) or 0.05
@@ -129,10 +158,14 @@ def draw_panel(
 ) -> None:
     """Draw the rows of one target and probe on ``axes``."""
     axes.set_ylim(limit.low, limit.high)
-    axes.axhline(mean_score(score, rows), color="black", linestyle="--", linewidth=0.9, zorder=2)
+    nothing = score_of_nothing(score, rows)
+    axes.axhline(nothing, color="black", linestyle="--", linewidth=0.9, zorder=2)
+    speaker_mean = score_of_speaker_mean(score, rows)
+    if speaker_mean is not None:
+        axes.axhline(speaker_mean, **_SPEAKER_MEAN, zorder=2)  # type: ignore[arg-type]
     for number, model in enumerate(baselines_in(rows)):
         value = rows.loc[rows["model"] == model, score.column].iloc[0]
-        axes.axhline(value, **_baseline_style(number), zorder=2)  # type: ignore[arg-type]
+        axes.axhline(value, **baseline_style(number), zorder=2)  # type: ignore[arg-type]
     coloured = sorted(models_in(rows), key=lambda model: styles[model][0] != _GREY)
     for number, model in enumerate(coloured):
         group = rows[rows["model"] == model].sort_values("layer_index")
@@ -159,8 +192,8 @@ def _draw_model(
         axes.vlines(x, low, high, color=colour, linewidth=1.0, zorder=3)
     else:
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
-    if score.column == "r2":
-        control = group["r2_control"].to_numpy(dtype=float)
+    if score.control:
+        control = group[score.control].to_numpy(dtype=float)
         dots = {"linestyle": ":", "marker": "." if len(x) == 1 else None, "markersize": 2}
         axes.plot(x, control, color=colour, linewidth=0.8, zorder=2.5, **dots)  # type: ignore
     alone = _alone(y)
@@ -198,7 +231,8 @@ def best_position(score: Score, group: pd.DataFrame) -> int | None:
     A point that lacks cells is no candidate unless there are no others, as in the tables.
     """
     candidate = group.index.isin(complete(group).index)
-    y = np.where(candidate, group[score.column].to_numpy(dtype=float), np.nan)
+    y = group[score.best_by or score.column].to_numpy(dtype=float)
+    y = np.where(candidate, y, np.nan)
     if np.isnan(y).all():
         return None
     return int(np.nanargmax(y) if score.high_is_good else np.nanargmin(y))
@@ -233,18 +267,20 @@ def legend_entries(
         label = short(model, 44)
         if name_best and best is not None:
             row = group.iloc[best]
-            value = (
-                f"{row[score.column]:z.3f}" if score.mean is None else f"{row[score.column]:.3g}"
-            )
-            label += f": best {short(row['layer'], 36)} ({_signed(value)})"
+            form = ".3g" if score.decimals is None else f"z.{score.decimals}f"
+            value = _signed(format(row[score.column], form))
+            label += f": best {short(row['layer'], 36)} ({value})"
         entries.append((Line2D([], [], color=colour, linestyle=line), label))
     if others:
         entries.append((Line2D([], [], color=_GREY, linewidth=0.5), f"{others} other models"))
-    entries.append((Line2D([], [], color="black", linestyle="--", linewidth=0.9), MEAN_PREDICTOR))
+    dashed = Line2D([], [], color="black", linestyle="--", linewidth=0.9)
+    entries.append((dashed, score.knows_nothing))
+    if score_of_speaker_mean(score, rows) is not None:
+        entries.append((Line2D([], [], **_SPEAKER_MEAN), SPEAKER_MEAN))  # type: ignore[arg-type]
     for number, model in enumerate(baselines_in(rows)):
-        handle = Line2D([], [], **_baseline_style(number))  # type: ignore[arg-type]
+        handle = Line2D([], [], **baseline_style(number))  # type: ignore[arg-type]
         entries.append((handle, short(model.removeprefix(BASELINE_PREFIX), 44) + " only"))
-    if score.column == "r2" and rows["r2_control"].notna().any():
+    if score.control and rows[score.control].notna().any():
         dotted = Line2D([], [], color="#555555", linestyle=":", linewidth=0.8)
         entries.append((dotted, "shuffled targets"))
     shown = rows[rows["model"].isin(models_in(rows)) & rows[score.column].notna()]
@@ -256,7 +292,8 @@ def legend_entries(
     return entries
 
 
-def _baseline_style(number: int) -> dict[str, object]:
+def baseline_style(number: int) -> dict[str, object]:
+    """Colour and dashes of a baseline's line, by its position among them."""
     dashes = _BASELINE_LINES[number % len(_BASELINE_LINES)]
     return {"color": "#666666", "linestyle": dashes, "linewidth": 0.9}
 

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
-from sweep.report.curves import R2, best_position, models_in
+from sweep.report.curves import Score, best_position, main_score, models_in, score_of_nothing
 from sweep.report.depth import Depth, axis_height, draw_depth, strips_height
 from sweep.report.style import SMALL, TEXT, WIDTH, new_figure, save, short, text_width
 
@@ -22,9 +22,10 @@ _BELOW = "#6B6B6B"
 def write_heatmap(
     folder: Path, name: str, title: str, rows: pd.DataFrame, depth: Depth
 ) -> Path | None:
-    """R² of one target and probe as ``name.png`` and ``.svg``; None when no layer has one."""
-    models = models_in(rows)
-    values = rows.loc[rows["model"].isin(models), "r2"].to_numpy(dtype=float)
+    """R², or accuracy, of one target and probe as ``name.png`` and ``.svg``; None when no layer has
+    one."""
+    models, score = models_in(rows), main_score(rows)
+    values = rows.loc[rows["model"].isin(models), score.column].to_numpy(dtype=float)
     if not np.isfinite(values).any():
         return None
     labels = [short(model, 34) for model in models]
@@ -40,9 +41,9 @@ def write_heatmap(
     if (rows["model"].isin(models) & (rows["cells"] > 0) & (rows["missing"] > 0)).any():
         title += " · ×: fewer cells than planned"
     figure.text(0.008, 1 - 0.06 / total, title, va="top", fontsize=8)
-    colours, scale = _colours(values)
+    colours, scale = _colours(values, score_of_nothing(score, rows))
     for row, model in enumerate(models):
-        _draw_row(axes, rows[rows["model"] == model], row, depth, colours, scale)
+        _draw_row(axes, rows[rows["model"] == model], score, row, depth, colours, scale)
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.set_yticks(range(len(models)), labels)
     axes.tick_params(axis="y", length=0)
@@ -56,14 +57,14 @@ def write_heatmap(
     mappable = axes.collections[0]
     figure.colorbar(mappable, cax=bar, extend=extend, extendfrac=min(0.1, 0.06 / height))
     bar.tick_params(length=2, labelsize=SMALL, pad=1)
-    bar.set_title("R²", fontsize=TEXT, pad=2)
+    bar.set_title(score.label, fontsize=TEXT, pad=5)  # clear of the uppermost tick
     return save(figure, folder, name)
 
 
-def _colours(values: npt.NDArray[np.float64]) -> tuple[Colormap, Normalize]:
-    """From 0, what the mean predictor reaches, to the best; what is worse has a grey of its own."""
+def _colours(values: npt.NDArray[np.float64], nothing: float) -> tuple[Colormap, Normalize]:
+    """From ``nothing``, what knowing nothing scores, to the best; below it a grey of its own."""
     best = float(np.nanmax(values))
-    low = 0.0 if best > 0 else float(np.nanmin(values))
+    low = nothing if best > nothing else float(np.nanmin(values))
     high = best if best > low else low + 1.0
     colours = colormaps["viridis"].with_extremes(under=_BELOW, bad="white")
     return colours, Normalize(low, high)
@@ -72,6 +73,7 @@ def _colours(values: npt.NDArray[np.float64]) -> tuple[Colormap, Normalize]:
 def _draw_row(
     axes: Axes,
     group: pd.DataFrame,
+    score: Score,
     row: int,
     depth: Depth,
     colours: Colormap,
@@ -83,7 +85,7 @@ def _draw_row(
     last = depth.last[model]
     cells = np.full((1, last + 1), np.nan)
     index = group["layer_index"].to_numpy(dtype=int)
-    cells[0, index] = group["r2"].to_numpy(dtype=float)
+    cells[0, index] = group[score.column].to_numpy(dtype=float)
     edges = np.arange(last + 2, dtype=np.float64) - 0.5
     if depth.relative:
         edges = np.clip(depth.scaled(edges, last), 0, 1) if last else np.array([0.0, 1.0])
@@ -95,7 +97,7 @@ def _draw_row(
     cross = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
     at = depth.x(model, lacking)
     axes.plot(at, np.full(at.size, row), "X", color="black", clip_on=False, **cross)  # type: ignore[arg-type]
-    best = best_position(R2, group)
+    best = best_position(score, group)
     if best is not None:
         x = depth.x(model, index[best : best + 1])
         if depth.relative and last == 0:

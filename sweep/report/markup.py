@@ -81,8 +81,14 @@ def escape_latex(text: str) -> str:
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
 
 
-def to_markdown(table: Table, notes: Sequence[str]) -> str:
-    """A pipe table, its columns aligned in the source as well, and the notes below it."""
+def to_markdown(tables: Sequence[Table], notes: Sequence[str]) -> str:
+    """Pipe tables, their columns aligned in the source as well, and the notes below them."""
+    below = [""] * bool(notes) + [f"- {_escape_item(note)}" for note in notes]
+    lines = "\n\n".join("\n".join(_pipe_table(table)) for table in tables)
+    return "\n".join([lines, *below]) + "\n"
+
+
+def _pipe_table(table: Table) -> list[str]:
     grid = [[escape_markdown(text) for text in table.header]]
     grid += [[escape_markdown(cell.text) for cell in row] for row in table.rows]
     widths = [max(3, *map(cell_len, column)) for column in zip(*grid, strict=True)]
@@ -98,19 +104,24 @@ def to_markdown(table: Table, notes: Sequence[str]) -> str:
         "-" * (width - right) + ":" * right
         for width, right in zip(widths, table.numeric, strict=True)
     ]
-    lines = [line(grid[0]), line(rule), *map(line, grid[1:])]
-    lines += [""] * bool(notes) + [f"- {_escape_item(note)}" for note in notes]
-    return "\n".join(lines) + "\n"
+    return [line(grid[0]), line(rule), *map(line, grid[1:])]
 
 
-def to_latex(table: Table, notes: Sequence[str], *, long: bool = False) -> str:
-    """A booktabs table to ``\\input``; ``long`` ones run over pages (longtable)."""
+def to_latex(tables: Sequence[Table], notes: Sequence[str], *, long: bool = False) -> str:
+    """Booktabs tables to ``\\input``, the notes below the last; ``long`` ones run over pages
+    (longtable)."""
+    packages = "booktabs and longtable" if long else "booktabs"
+    first = f"% Needs the packages {packages}, and UTF-8 input.\n"
+    of_table = [*([()] * (len(tables) - 1)), notes]
+    bodies = [_booktabs(*pair, long=long) for pair in zip(tables, of_table, strict=True)]
+    return first + "\n\\bigskip\n\n".join(bodies)
+
+
+def _booktabs(table: Table, notes: Sequence[str], *, long: bool) -> str:
     environment = "longtable" if long else "tabular"
     columns = "".join("r" if right else "l" for right in table.numeric)
     header = " & ".join(map(escape_latex, table.header)) + r" \\"
-    packages = "booktabs and longtable" if long else "booktabs"
     lines = [
-        f"% Needs the packages {packages}, and UTF-8 input.",
         f"\\begin{{{environment}}}{{@{{}}{columns}@{{}}}}",
         r"\toprule",
         header,

@@ -10,68 +10,17 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.files import write_text
+from sweep.report.cells import by_kind
+from sweep.report.findings import READING as FINDINGS
+from sweep.report.layer_tables import layers_notes, layers_tables
 from sweep.report.markup import Cell, Table
-from sweep.report.tables import layers_notes, layers_table, models_notes, models_table
+from sweep.report.reading import explanations
+from sweep.report.residuals import READING as RESIDUALS
+from sweep.report.similarity import READING as SIMILARITY
+from sweep.report.tables import models_notes, models_tables
+from sweep.report.tempo import READING as TEMPO
 
 _MIME = {".png": "image/png", ".svg": "image/svg+xml"}
-
-_READING = (
-    (
-        "R²",
-        "The share of the target's variance in the test part that a probe explains, measured "
-        "against the mean of the <em>training</em> targets: 1 is perfect, 0 is what knowing "
-        "nothing but that mean reaches, below 0 is worse than that.",
-    ),
-    (
-        "Interval",
-        "95 %, from a bootstrap over <em>speakers</em>: utterances of one speaker are alike, so "
-        "resampling utterances would promise too much. Two intervals that overlap do not show "
-        "that two layers are equal.",
-    ),
-    (
-        "R² on other speakers",
-        "The best layer of many has, on the speakers that it was chosen on, a score that is too "
-        "good: among many that know nothing, some are above 0 by luck. So the test "
-        "speakers are dealt into parts, and each part is scored with the layer that the others "
-        "chose; the value is the mean over many deals. The interval repeats both, the choice and "
-        "the score, in every resample of speakers, after Tsamardinos, Greasidou &amp; Borboudakis "
-        "(2018), doi 10.1007/s10994-018-5714-4. It is wide where speakers disagree about the best "
-        "layer. With one layer it is that layer's R² and interval.",
-    ),
-    (
-        "Mean predictor",
-        "The error of always answering with the mean of the training targets. Every MSE and MAE "
-        "has to be read beside it.",
-    ),
-    (
-        "Baselines",
-        "The same probe on the utterance's duration alone, and on the mean and deviation of its "
-        "filter bank, the model's own input. A layer that does not beat them has added nothing.",
-    ),
-    (
-        "Selectivity",
-        "R² minus the R² of the same probe on shuffled targets, trained and tested on them, where "
-        "that is above 0. Shuffled targets cannot be predicted, so a control above 0 is what the "
-        "protocol itself gives away, or luck; one below 0 only says how badly the probe overfits, "
-        "and is not counted in a layer's favour.",
-    ),
-    (
-        "CCA",
-        "The canonical correlation with the target, fitted on the training part and measured on "
-        "the test part. On the data it was fitted on it would be high for pure noise.",
-    ),
-    (
-        "† and open circles",
-        "A point that lacks planned cells: a seed diverged, or a fold failed. Its scores are "
-        "means over the rest. Where all cells of a layer failed, its curve has a gap. The notes "
-        "under the first table say which, and why.",
-    ),
-    (
-        "r within speakers",
-        "The correlation after each speaker's own mean is taken out: what a layer knows of the "
-        "utterance, not only of who speaks.",
-    ),
-)
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d0d0; --soft: #f5f5f5; --text: #1b1b1b; --dim: #5c5c5c;
@@ -128,21 +77,33 @@ def write_page(
     notes: Sequence[str],
     provenance: Mapping[str, object],
     plots: Sequence[Path],
+    similarity: Sequence[Path] = (),
+    predictions: Sequence[Path] = (),
+    tempo: tuple[Sequence[Path], Sequence[Table]] = ((), ()),
+    said: tuple[Sequence[str], Sequence[Table]] = ((), ()),
+    residuals: Sequence[Path] = (),
 ) -> None:
     """Write the report of the run ``name`` to ``path``.
 
-    ``plots`` are SVG or PNG files and are embedded in the order given; ``notes`` are shown under
-    the comparison table; ``provenance`` holds whatever JSON can hold.
+    ``plots``, and ``similarity``, ``predictions`` and ``residuals`` in sections of their own, are
+    SVG or PNG files and are embedded in the order given; so are those of ``tempo``, below its
+    tables; ``said`` are sentences and the tables that they rest on; ``notes`` are shown under the
+    comparison table; ``provenance`` holds whatever JSON can hold.
 
     Raises:
         ValueError: a plot is neither PNG nor SVG.
     """
-    all_layers = _table(layers_table(layers)) + _notes(list(layers_notes(layers)))
-    comparison = _table(models_table(models)) + _notes([*models_notes(models), *notes])
+    all_layers = _tables(layers_tables(layers)) + _notes(list(layers_notes(layers)))
+    comparison = _tables(models_tables(models)) + _notes([*models_notes(models), *notes])
     sections = (
         ("models", "Models", comparison),
-        ("reading", "How to read this", _reading()),
+        *([("findings", "What the numbers allow", _findings(*said))] if said[0] else []),
+        ("reading", "How to read this", _reading(layers)),
         ("plots", "Curves over layers", _plots(plots)),
+        *([("predictions", "Predictions", _plots(predictions))] if predictions else []),
+        *([("residuals", "Errors", _residuals(residuals))] if residuals else []),
+        *([("tempo", "At another tempo", _tempo(*tempo))] if tempo[0] else []),
+        *([("similarity", "Layers against layers", _similarity(similarity))] if similarity else []),
         ("layers", "All layers", _folded("Table of all layers", all_layers)),
         ("provenance", "Provenance", _provenance(provenance)),
     )
@@ -171,6 +132,15 @@ def write_page(
     )
 
 
+def _findings(sentences: Sequence[str], tables: Sequence[Table]) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<ul>{items}</ul><p class="dim">{FINDINGS}</p>{_tables(tables)}'
+
+
+def _residuals(plots: Sequence[Path]) -> str:
+    return f'<p class="dim">{RESIDUALS}</p>{_plots(plots)}'
+
+
 def _policy() -> str:
     """Nothing is loaded from anywhere, and no script runs but the page's own."""
     digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
@@ -178,6 +148,10 @@ def _policy() -> str:
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'"
     )
+
+
+def _tables(tables: Sequence[Table]) -> str:
+    return "\n".join(map(_table, tables))
 
 
 def _table(table: Table) -> str:
@@ -204,12 +178,21 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<ul class="dim">{items}</ul>' if items else ""
 
 
-def _reading() -> str:
-    return "<dl>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in _READING) + "</dl>"
+def _reading(layers: pd.DataFrame) -> str:
+    items = explanations({kind for kind, _ in by_kind(layers)})
+    return "<dl>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in items) + "</dl>"
 
 
 def _plots(plots: Sequence[Path]) -> str:
     return "".join(map(_figure, plots))
+
+
+def _similarity(plots: Sequence[Path]) -> str:
+    return f"<p>{SIMILARITY}</p>{_plots(plots)}"
+
+
+def _tempo(plots: Sequence[Path], tables: Sequence[Table]) -> str:
+    return f"<p>{TEMPO}</p>{_tables(tables)}{_plots(plots)}"
 
 
 def _figure(path: Path) -> str:

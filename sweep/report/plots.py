@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from jobs.files import slug
 from sweep.report.curves import (
+    ACCURACY,
     CCA,
     MAE,
     MSE,
@@ -22,6 +23,7 @@ from sweep.report.curves import (
     legend_entries,
     limits,
     line_styles,
+    main_score,
     models_in,
 )
 from sweep.report.depth import Depth, axis_height, depth_of, draw_depth, strips_height
@@ -38,10 +40,11 @@ _LEGEND_ROW = 0.122
 def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
     """Write every figure as ``.png`` (300 dpi) and ``.svg``; equal numbers give equal bytes.
 
-    For each target ``overview_<target>`` (R² of all probes), then for each of its probes
-    ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA: ``cca_<target>``, of
-    several ``cca_<target>_<probe>``) and ``heatmap_<target>_<probe>``. A score that no layer has
-    gets no figure. Rows without scores are gaps in their curves.
+    For each target ``overview_<target>`` (R² of all probes, of classes accuracy), then for each of
+    its probes ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA:
+    ``cca_<target>``, of several ``cca_<target>_<probe>``), of classes ``accuracy_…`` instead, and
+    ``heatmap_<target>_<probe>``. A score that no layer has gets no figure. Rows without scores are
+    gaps in their curves.
 
     Returns:
         The PNG files in reading order; the SVG beside each has the same stem.
@@ -67,6 +70,9 @@ def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
 
 
 def _scores(target: str, probe: str, rows: pd.DataFrame) -> Iterator[tuple[Score, str]]:
+    if main_score(rows) is ACCURACY:
+        yield ACCURACY, f"accuracy_{target}_{probe}"
+        return
     for score in (R2, MSE, MAE):
         yield score, f"{score.column}_{target}_{probe}"
     canonical = rows.loc[rows["probe_kind"] == CCA_KIND, "probe"].unique()
@@ -113,11 +119,12 @@ def _write_overview(
     panels = [
         (one_line(f"{target} · {probe}"), cell) for probe, cell in rows.groupby("probe", sort=False)
     ]
-    if rows.loc[rows["model"].isin(models_in(rows)), "r2"].isna().all():
+    score = main_score(rows)
+    if rows.loc[rows["model"].isin(models_in(rows)), score.column].isna().all():
         return None
-    limit = limits(R2, [cell for _, cell in panels])
-    entries = legend_entries(rows, R2, styles, name_best=False)
-    return _write_panels(folder, name, panels, R2, depth, styles, limit, entries)
+    limit = limits(score, [cell for _, cell in panels])
+    entries = legend_entries(rows, score, styles, name_best=False)
+    return _write_panels(folder, name, panels, score, depth, styles, limit, entries)
 
 
 def _write_panels(
@@ -136,13 +143,13 @@ def _write_panels(
     """
     across = min(len(panels), PANELS_A_ROW)
     down = math.ceil(len(panels) / across)
-    columns = _legend_columns(entries)
+    columns = legend_columns(entries)
     height = 2.5 if len(panels) == 1 else 1.9
     left, gap = 0.6, 0.16
     right = 0.55 if len(depth.strips) > 1 else 0.12
     width = (WIDTH - left - right - gap * (across - 1)) / across
     top, axis = 0.26 + strips_height(depth), axis_height(depth, width)
-    below = 0.16 * bool(limit.note) + _LEGEND_ROW * math.ceil(len(entries) / columns) + 0.1
+    below = legend_height(entries, limit.note)
     total = down * (top + height + axis) + below
     figure = new_figure(total)
     for number, (title, rows) in enumerate(panels):
@@ -161,11 +168,11 @@ def _write_panels(
             axes.yaxis.set_label_coords(-0.44 / width, 0.5)
         else:
             axes.tick_params(labelleft=False)
-    _write_below(figure, entries, columns, limit.note, left / WIDTH, below, total)
+    write_below(figure, entries, columns, limit.note, left / WIDTH, below, total)
     return save(figure, folder, name)
 
 
-def _write_below(
+def write_below(
     figure: Figure,
     entries: Sequence[tuple[Artist, str]],
     columns: int,
@@ -190,7 +197,13 @@ def _write_below(
     )
 
 
-def _legend_columns(entries: Sequence[tuple[Artist, str]]) -> int:
+def legend_height(entries: Sequence[tuple[Artist, str]], note: str) -> float:
+    """Inches below the panels that the legend takes, and the note."""
+    rows = math.ceil(len(entries) / legend_columns(entries))
+    return 0.16 * bool(note) + _LEGEND_ROW * rows + 0.1
+
+
+def legend_columns(entries: Sequence[tuple[Artist, str]]) -> int:
     """As many columns as the longest label leaves room for."""
     widest = max(text_width(label, SMALL) for _, label in entries) + 0.5
     return max(1, min(len(entries), 4, int((WIDTH - 0.6) / widest)))

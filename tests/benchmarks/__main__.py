@@ -13,16 +13,40 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jobs.process import keep_freed_memory, limit_threads
-from tests.benchmarks import capture, front_end, machine, passes, traffic
+from tests.benchmarks import (
+    capture,
+    devices,
+    front_end,
+    gram,
+    linear_probes,
+    machine,
+    masked,
+    passes,
+    perceptrons,
+    scale,
+    traffic,
+)
 from tests.benchmarks.result import Result, render
 from tests.benchmarks.workbench import Workbench
 
 BENCHMARKS: dict[int, Callable[[Workbench], list[Result]]] = {
     1: capture.run,
     2: passes.forward_passes,
+    3: masked.errors,
+    4: masked.seconds,
     5: passes.frames,
+    6: devices.precision,
+    7: perceptrons.speed,
+    8: perceptrons.parity,
+    9: linear_probes.ridge_folds,
+    10: linear_probes.ridge_leave_one_out,
+    11: linear_probes.canonical,
+    12: gram.run,
     13: front_end.run,
     15: traffic.run,
+    17: scale.million_cells,
+    18: scale.cluster_use,
+    16: devices.end_to_end,
 }
 """By the number of their row; run in this order, the timed ones on one thread."""
 

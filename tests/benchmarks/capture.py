@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from jobs.models import load_model
 from jobs.models.taps import POOLINGS, TapReader
-from jobs.models.wespeaker import build_network, network_args
+from jobs.models.wespeaker import build_network
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import FRAMES, Workbench, untrained
@@ -55,7 +55,7 @@ def _variants(
         One forward pass of each, and the number of taps.
     """
     settings = untrained(architecture, in_planes)
-    bare = build_network(architecture, network_args(settings.model_args), seed=0)
+    bare = build_network(architecture, settings.model_args, seed=0)
     bare.eval().requires_grad_(False)
     ours, tapped = load_model(settings), load_model(settings)
     reader = TapReader(tapped.module, tapped.taps, POOLINGS["mean"])

@@ -89,7 +89,8 @@ def _watch(network_class: type[nn.Module]) -> Iterator[Seen]:
     seen = Seen()
 
     def count(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        if isinstance(module, network_class):
+        # On the meta device nothing is computed: a network's arguments are checked there.
+        if isinstance(module, network_class) and not arguments[0].is_meta:
             n_utterances, n_frames, _ = arguments[0].shape
             seen.utterances += n_utterances
             seen.frames += n_utterances * n_frames

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
+from jobs.model_table import MEAN_PREDICTOR
+from jobs.protocol import StrArray
 from sweep.report.markup import one_line
 from sweep.report.style import COLOURS, WIDTH, figure_style, new_figure, save, short
 
@@ -29,9 +31,11 @@ def write_tsne(
     name: str,
     label: str,
     embeddings_UD: npt.NDArray[np.float32],
-    values: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64] | StrArray,
 ) -> Path | None:
     """t-SNE of embeddings, coloured by ``values`` (U,), what ``label`` calls them.
+
+    Classes have a legend, but where they are more than there are colours.
 
     The perplexity is 30, or a third of the utterances where they are few.
 
@@ -47,14 +51,55 @@ def write_tsne(
     with figure_style():
         figure = new_figure(4.4)
         axes = figure.add_axes((0.06, 0.08, 0.78, 0.84))
-        drawn = axes.scatter(
-            points[:, 0], points[:, 1], c=values, cmap="viridis", s=6, linewidths=0
-        )
-        bar = figure.colorbar(drawn, cax=figure.add_axes((0.87, 0.08, 0.025, 0.84)))
-        bar.set_label(one_line(label))
+        if np.issubdtype(values.dtype, np.str_):
+            _draw_classes(axes, points, np.asarray(values, dtype=np.str_), label)
+        else:
+            drawn = axes.scatter(
+                points[:, 0], points[:, 1], c=values, cmap="viridis", s=6, linewidths=0
+            )
+            bar = figure.colorbar(drawn, cax=figure.add_axes((0.87, 0.08, 0.025, 0.84)))
+            bar.set_label(one_line(label))
         axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
         axes.set_title(f"t-SNE of {n} test embeddings, perplexity {perplexity:.3g}", loc="left")
         return save(figure, folder, name)
+
+
+def _draw_classes(axes: Axes, points: npt.NDArray[np.float32], names: StrArray, label: str) -> None:
+    classes, codes = np.unique(names, return_inverse=True)
+    if len(classes) > len(COLOURS):
+        axes.scatter(points[:, 0], points[:, 1], c=codes, cmap="viridis", s=6, linewidths=0)
+        return
+    for code, name in enumerate(classes):
+        rows = codes == code
+        shown = short(name, 20) if name else "none"
+        axes.scatter(
+            points[rows, 0], points[rows, 1], color=COLOURS[code], s=6, linewidths=0, label=shown
+        )
+    axes.legend(title=one_line(label), loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
+
+
+def write_prediction_figures(
+    folder: Path, stem: str, target: str, curves: pd.DataFrame, predictions: pd.DataFrame
+) -> list[Path]:
+    """True against predicted values, errors and scores of one layer; nothing for classes.
+
+    Args:
+        folder: where to.
+        stem: the end of the files' names.
+        target: the one that is drawn.
+        curves: the rows of ``layers.csv`` of the layer, all targets.
+        predictions: what ``Run.predictions`` returned of it.
+    """
+    scores = curves[(curves["target"] == target) & curves["mse"].notna()]
+    rows = predictions[predictions["target"] == target]
+    if rows.empty or scores.empty:
+        return []
+    r2 = dict(zip(scores["probe"].astype(str), scores["r2"].astype(float), strict=True))
+    return [
+        write_scatter(folder, f"true_vs_predicted{stem}", target, rows, r2),
+        write_errors(folder, f"errors{stem}", target, rows),
+        write_metric_bars(folder, f"metrics{stem}", scores),
+    ]
 
 
 def write_scatter(
@@ -80,7 +125,8 @@ def write_scatter(
                 rows["y_true"], rows["y_pred"], s=3, alpha=0.4, linewidths=0, color=COLOURS[0]
             )
             axes.set(xlim=ends, ylim=ends, xlabel=f"true {one_line(label)}", ylabel="predicted")
-            axes.set_title(f"{short(probe, 24)}: R² {r2[probe]:z.3f}".replace("-", "−"), loc="left")
+            score = f"{r2[probe]:z.3f}".replace("-", "−")
+            axes.set_title(f"{short(probe, 24)}: R² {score}", loc="left")
         return save(figure, folder, name)
 
 
@@ -113,7 +159,7 @@ def write_metric_bars(folder: Path, name: str, curves: pd.DataFrame) -> Path:
             colours = [*[COLOURS[0]] * len(names), "#999999"]
             bars = axes.bar(range(len(values)), values, color=colours)
             axes.bar_label(bars, fmt="{:.3g}", fontsize=6)
-            axes.set_xticks(range(len(values)), [*names, "mean predictor"])
+            axes.set_xticks(range(len(values)), [*names, MEAN_PREDICTOR])
             if len(names) > 3:
                 axes.tick_params(axis="x", rotation=20)
             axes.set_title(title, loc="left")

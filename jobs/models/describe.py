@@ -1,0 +1,136 @@
+"""What can be learned of a loaded model: its layers' shapes, its cost, its identity."""
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from jobs.features import FRAME_SHIFT, SAMPLE_RATE, AudioError, FeatureSettings
+from jobs.identity import canonical_json
+from jobs.models.model import ModelError, ProbedModel, dummy_input
+from jobs.models.taps import POOLINGS, Pooling, Tap, TapReader, TapShape
+
+Result = TypeVar("Result")
+
+_SHAPE_FRAMES = (64, 80)
+"""Enough for every network here; their difference is divisible by most time strides, so that these
+can be told exactly."""
+_FLOP_FRAMES = 998
+"""Ten seconds, a usual utterance: what attention costs a second grows with the length."""
+
+
+def tap_shapes(model: ProbedModel, pooling: Pooling) -> tuple[TapShape, ...]:
+    """Every tap's value, from reading two short dummy inputs.
+
+    Raises:
+        ModelError: a width depends on the length of the input.
+    """
+    front_end = model.front_end(FeatureSettings())
+    short, long = (dummy_input(front_end, n_frames) for n_frames in _SHAPE_FRAMES)
+
+    def read(module: nn.Module, *inputs: Tensor) -> list[dict[str, Tensor]]:
+        reader = TapReader(module, model.taps, pool=lambda value: value)
+        return [reader.read(one[None]) for one in inputs]
+
+    raw_short, raw_long = _without_data(read, model.module, short, long)
+    pool = POOLINGS[pooling]
+    shapes = []
+    for index, tap in enumerate(model.taps):
+        values = raw_short[tap.name], raw_long[tap.name]
+        width, width_long = (pool(value).shape[1] for value in values)
+        if width != width_long:
+            raise ModelError(
+                f"layer {tap.name}: expected one width, found {width} values for "
+                f"{_SHAPE_FRAMES[0]} frames and {width_long} for {_SHAPE_FRAMES[1]}; check its "
+                "time axis"
+            )
+        shape = _symbolic(tap, values, (len(short), len(long)), "N" if model.step == 1 else "T")
+        shapes.append(TapShape(index, tap.name, tap.study_name, shape, width))
+    return tuple(shapes)
+
+
+def flops_per_second(model: ProbedModel) -> float:
+    """Floating-point operations of a forward pass, per second of audio; all taps take no more.
+
+    Counted by torch on ten seconds (convolutions and matrix products, two operations a
+    multiply-add).
+    """
+    front_end = model.front_end(FeatureSettings())
+    n_frames = _FLOP_FRAMES
+    try:
+        one = dummy_input(front_end, n_frames)
+    except AudioError:
+        # More than it takes: a Whisper made for short pieces.
+        n_frames = _SHAPE_FRAMES[1]
+        one = dummy_input(front_end, n_frames)
+    return _without_data(_count, model.module, one) / n_frames * SAMPLE_RATE / FRAME_SHIFT
+
+
+def weights_digest(model: ProbedModel) -> str:
+    """SHA-256 over the architecture, its arguments, and every tensor of the state dict.
+
+    Tensors come in the order of their names, each as its name, dtype, shape and bytes: the file
+    that they were read from, and how it was packed, does not matter.
+    """
+    digest = hashlib.sha256(canonical_json([model.architecture, model.args]).encode())
+    for name, tensor in sorted(model.module.state_dict().items()):
+        array = tensor.numpy(force=True)
+        digest.update(canonical_json([name, str(array.dtype), list(array.shape)]).encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _symbolic(
+    tap: Tap, values: tuple[Tensor, Tensor], lengths: tuple[int, int], letter: str
+) -> tuple[int | str, ...]:
+    """The shape of one utterance's value, its time axis, if it has one, as ``T/2`` or ``T - 4``.
+
+    Args:
+        tap: whose value it is.
+        values: for a short and a long input, time last.
+        lengths: of both inputs.
+        letter: for the input's length.
+    """
+    sizes: list[int | str] = list(values[0].shape[1:])
+    if tap.time_axis is None or values[0].ndim == 2:
+        return tuple(sizes)
+    sizes.pop()
+    short, long = (value.shape[-1] for value in values)
+    stride = (lengths[1] - lengths[0]) / (long - short) if long > short else math.inf
+    lost = lengths[0] - short
+    time = letter if stride == 1 else f"{letter}/{stride:.4g}"
+    if stride == 1 and lost:
+        time = f"{letter} - {lost}"
+    # (B, T, D) and (T, B, D) are both (T, D) for one utterance.
+    sizes.insert(max(0, tap.time_axis % values[0].ndim - 1), time)
+    return tuple(sizes)
+
+
+def _without_data(read: Callable[..., Result], module: nn.Module, *inputs: Tensor) -> Result:
+    """``read(module, *inputs)`` on tensors without data, which costs nothing, if the network can.
+
+    It cannot where what it does depends on the data, where it holds tensors that are neither
+    parameters nor buffers, or what cannot be copied; then it is computed.
+    """
+    empty = {id(tensor): tensor.to("meta") for tensor in module.buffers()} | {
+        id(tensor): nn.Parameter(tensor.to("meta"), tensor.requires_grad)
+        for tensor in module.parameters()
+    }
+    try:
+        # The copy takes what ``empty`` has in place of the network's own tensors.
+        return read(copy.deepcopy(module, empty), *(one.to("meta") for one in inputs))
+    except (NotImplementedError, RuntimeError, TypeError):
+        return read(module, *inputs)
+
+
+def _count(module: nn.Module, one: Tensor) -> int:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(one[None])
+    flops: int = counter.get_total_flops()
+    return flops

@@ -1,0 +1,168 @@
+"""Lengths of the utterances of a padded batch, and sizes that know them.
+
+A network reads its input's size and calculates with it: SimAM divides by F·T − 1, other networks
+cut T down to a multiple of a stride. In a padded batch one number would be wrong for all but the
+longest utterance. So the size of a time axis is a `FrameCount`: an integer, that of the padded
+axis, which carries the size that each utterance would have alone through every calculation.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Never, NoReturn
+
+import torch
+from torch import Tensor
+
+
+class CannotMask(RuntimeError):  # noqa: N818 (a finding about a network, not a mistake)
+    """A network that does something whose exact result for a padded batch is not known here.
+
+    Its utterances can still be run one at a time, or in batches of equal length.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; run this network on batches of equal length")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How much of a padded axis is each utterance's own: always a piece from its start."""
+
+    valid: tuple[int, ...]
+    """Of each row of the batch axis."""
+    padded: int
+    """The axis' size; at least the largest of ``valid``."""
+
+    def map(self, change: Callable[[int], int]) -> "Lengths":
+        """The lengths after an operation that makes ``change(n)`` frames of n."""
+        return Lengths(tuple(change(n) for n in self.valid), change(self.padded))
+
+    @property
+    def shortest(self) -> int:
+        """Frames from the start that are valid in every row."""
+        return min(self.valid)
+
+
+@lru_cache(maxsize=256)
+def own_frames(lengths: Lengths, device: torch.device) -> Tensor:
+    """(rows, padded): which frames are an utterance's own."""
+    return (torch.arange(lengths.padded) < torch.tensor(lengths.valid)[:, None]).to(device)
+
+
+@lru_cache(maxsize=256)
+def invalid_tail(lengths: Lengths, device: torch.device) -> Tensor:
+    """(rows, padded − shortest): which of the frames from the shortest utterance's end on are not
+    an utterance's own."""
+    return ~own_frames(lengths, device)[:, lengths.shortest :]
+
+
+@lru_cache(maxsize=256)
+def per_row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(rows,): a number an utterance."""
+    return torch.tensor(values, dtype=dtype).to(device)
+
+
+def same_lengths(given: Iterable[Lengths]) -> Lengths | None:
+    """The lengths that all of ``given`` are; None if there are none.
+
+    Raises:
+        CannotMask: they differ.
+    """
+    distinct = set(given)
+    if len(distinct) > 1:
+        raise CannotMask("it joins sequences of different lengths")
+    return distinct.pop() if distinct else None
+
+
+def _calculates(operation: Callable[[int, int], int]) -> Callable[..., Any]:
+    def method(self: "FrameCount", other: object) -> Any:
+        if not isinstance(other, int):
+            return NotImplemented
+        padded, *valid = (operation(mine, its) for mine, its in self.beside(other))
+        return FrameCount(Lengths(tuple(valid), padded))
+
+    return method
+
+
+def _reflected(operation: Callable[[int, int], int]) -> Callable[..., Any]:
+    return _calculates(lambda mine, its: operation(its, mine))
+
+
+def _compares(operation: Callable[[int, int], bool]) -> Callable[..., Any]:
+    def method(self: "FrameCount", other: object) -> Any:
+        if not isinstance(other, int):
+            return NotImplemented
+        _, *pairs = self.beside(other)
+        answers = {operation(mine, its) for mine, its in pairs}
+        if len(answers) != 1:
+            raise CannotMask("it decides by the number of frames, otherwise for each utterance")
+        return answers.pop()
+
+    return method
+
+
+def _refuses(what: str) -> Callable[..., Never]:
+    def method(self: "FrameCount", *_: object) -> NoReturn:
+        raise CannotMask(f"it takes {what} of a number of frames")
+
+    return method
+
+
+class FrameCount(int):
+    """The size of a time axis: the padded axis' as an integer, each utterance's own in ``lengths``.
+
+    +, −, ·, // and % give another one; comparisons answer if all utterances agree. What would lose
+    the utterances' own sizes raises `CannotMask`.
+    """
+
+    lengths: Lengths
+
+    def __new__(cls, lengths: Lengths) -> "FrameCount":
+        """The integer is ``lengths.padded``."""
+        count = super().__new__(cls, lengths.padded)
+        count.lengths = lengths
+        return count
+
+    def beside(self, other: int) -> Iterator[tuple[int, int]]:
+        """This number and the other: of the padded axis, then of every row."""
+        mine = self.lengths
+        its = other.lengths if isinstance(other, FrameCount) else None
+        if its is None:
+            its = Lengths((other,) * len(mine.valid), other)
+        if len(its.valid) != len(mine.valid):
+            raise CannotMask("it calculates with sizes of batches of different size")
+        return zip((mine.padded, *mine.valid), (its.padded, *its.valid), strict=True)
+
+    __add__ = __radd__ = _calculates(operator.add)
+    __mul__ = __rmul__ = _calculates(operator.mul)
+    __sub__, __rsub__ = _calculates(operator.sub), _reflected(operator.sub)
+    __floordiv__, __rfloordiv__ = _calculates(operator.floordiv), _reflected(operator.floordiv)
+    __mod__, __rmod__ = _calculates(operator.mod), _reflected(operator.mod)
+    __eq__, __ne__ = _compares(operator.eq), _compares(operator.ne)
+    __lt__, __le__ = _compares(operator.lt), _compares(operator.le)
+    __gt__, __ge__ = _compares(operator.gt), _compares(operator.ge)
+    __hash__ = int.__hash__
+    __truediv__ = __rtruediv__ = _refuses("a quotient that is no integer")
+    __pow__ = __rpow__ = _refuses("a power")
+    __divmod__ = __rdivmod__ = _refuses("quotient and rest")
+    __neg__ = __abs__ = __invert__ = _refuses("the negative")
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _refuses("a shift")
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refuses("bits")
+    __int__ = __float__ = _refuses("the value")
+    __round__ = __trunc__ = __floor__ = __ceil__ = _refuses("the value")
+
+    def __bool__(self) -> bool:
+        """Whether it is not 0, if all utterances agree."""
+        return bool(self != 0)
+
+
+class MaskedShape(tuple[int, ...]):
+    """A tensor's shape in which the sizes of time axes are `FrameCount`."""
+
+    __slots__ = ()
+
+    def numel(self) -> NoReturn:
+        """Of every utterance another number."""
+        raise CannotMask("it counts the elements of a padded batch")

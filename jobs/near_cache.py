@@ -1,0 +1,116 @@
+"""What this machine keeps of an object store: bounded, the least recently used goes first.
+
+Entries are named by what they are a version of, so that none is ever out of date; several processes
+share the folder. Nothing here is needed: what cannot be kept is fetched again.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+FOLDER_VARIABLE = "SWEEP_NODE_CACHE"
+GIB_VARIABLE = "SWEEP_NODE_CACHE_GIB"
+DEFAULT_GIB = 20.0
+"""Where a quarter of what is free on the disk is not less."""
+
+
+@dataclass(frozen=True)
+class NearCache:
+    """A folder on this machine.
+
+    Attributes:
+        folder: of this user alone: what lies in it is believed.
+        limit: bytes of all entries; processes that add at one moment may exceed it for that moment.
+    """
+
+    folder: Path
+    limit: int
+
+    @classmethod
+    def of_this_machine(cls) -> "NearCache":
+        """The one that ``$SWEEP_NODE_CACHE`` and ``$SWEEP_NODE_CACHE_GIB`` name, or the default.
+
+        Raises:
+            PermissionError: the folder belongs to another user.
+        """
+        default = Path(tempfile.gettempdir()) / f"sweep-node-cache-{os.getuid()}"
+        folder = os.environ.get(FOLDER_VARIABLE) or str(default)
+        return _open(Path(folder), os.environ.get(GIB_VARIABLE, ""))
+
+    def read(self, *key: str) -> bytes | None:
+        """The entry, or None where there is none."""
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except FileNotFoundError:  # never kept, or just thrown out
+            return None
+        return data
+
+    def keep(self, data: bytes, *key: str) -> None:
+        """Add an entry, when it can be; others go for it."""
+        path = self._path(key)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except OSError as error:
+            log.warning("%s cannot keep %d bytes: %s", self.folder, len(data), error)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def forget(self, *key: str) -> None:
+        """Drop an entry that turned out to be damaged."""
+        self._path(key).unlink(missing_ok=True)
+
+    def make_room(self, n_bytes: int) -> bool:
+        """Throw entries out until ``n_bytes`` fit; whether they do."""
+        if n_bytes > self.limit:
+            return False
+        entries = sorted(_entries(self.folder))
+        used = sum(size for _, size, _ in entries)
+        for _, size, path in entries:
+            if used + n_bytes <= self.limit:
+                break
+            path.unlink(missing_ok=True)
+            used -= size
+        return True
+
+    def _path(self, key: tuple[str, ...]) -> Path:
+        return self.folder / hashlib.sha256("\0".join(key).encode()).hexdigest()
+
+
+@lru_cache
+def _open(folder: Path, gib: str) -> NearCache:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(
+            f"{folder} belongs to another user, who could change what is read from it: "
+            f"choose another folder with {FOLDER_VARIABLE}"
+        )
+    if gib:
+        return NearCache(folder, int(float(gib) * 2**30))
+    kept = sum(size for _, size, _ in _entries(folder))
+    room = kept + shutil.disk_usage(folder).free // 4
+    return NearCache(folder, min(int(DEFAULT_GIB * 2**30), room))
+
+
+def _entries(folder: Path) -> list[tuple[int, int, Path]]:
+    """(time of the last use, bytes, path); temporary files, of killed processes too, among them."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat()
+            except FileNotFoundError:
+                continue
+            found.append((status.st_mtime_ns, status.st_size, Path(entry.path)))
+    return found

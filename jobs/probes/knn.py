@@ -1,0 +1,181 @@
+"""k nearest neighbours: what a layer knows without anything being learned.
+
+N training rows, n rows asked about, D features, C classes, k neighbours.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator
+
+from jobs.metrics import FloatArray
+from jobs.probes.result import ProbeResult
+from jobs.probes.ridge import inner_folds
+from jobs.probes.standardiser import fit_standardiser
+from jobs.protocol import Fold, IntArray, StrArray
+from jobs.settings import Settings
+
+ROWS = 256
+"""Rows whose neighbours are looked for at a time, so that distances fit in memory."""
+
+Read = Callable[[FloatArray, Sequence[int]], FloatArray]
+"""(n, k_max) values of neighbours, nearest first, and every k → (n, number of k) predictions."""
+
+
+class KnnSettings(Settings):
+    """Settings of the nearest-neighbour probe."""
+
+    kind: Literal["knn"] = "knn"
+    name: str | None = None
+    k: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
+        default=(1, 3, 5, 10, 20, 50), min_length=1
+    )
+    """Numbers of neighbours to choose from."""
+    metric: Literal["euclidean", "cosine"] = "euclidean"
+    """Distance between standardised activations."""
+
+    @field_validator("k")
+    @classmethod
+    def _ascending(cls, k: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(k)))
+
+
+def fit_predict(
+    settings: KnnSettings,
+    X: npt.NDArray[np.float32],
+    Y: FloatArray,
+    fold: Fold,
+    groups: StrArray,
+    seeds: Sequence[int],
+) -> ProbeResult:
+    """The mean of the k nearest training rows, for every column of ``Y`` (U, K) on ``X`` (U, D).
+
+    ŷ(x) = (1/k) Σ over the k training rows nearest to x (Fix & Hodges 1951; Cover & Hart 1967, IEEE
+    Trans. Inf. Theory 13:21–27). Distances are Euclidean or cosine, in float64, between activations
+    standardised on the training part. Each column takes the k with the lowest squared error on the
+    validation part or, where there is none, over inner ``GroupKFold`` folds of the training
+    speakers; of equal ones, the smallest. Numbers of neighbours that a fit does not have are not
+    tried there. All columns share one search.
+
+    Returns:
+        Predictions (n_test, K); details ``k``.
+
+    Raises:
+        ValueError: no validation part and fewer than two training speakers; fewer training rows
+            than the smallest k.
+    """
+    return _fit_predict(settings, X, Y, fold, groups, _means, _squared_error)
+
+
+def classify(
+    settings: KnnSettings,
+    X: npt.NDArray[np.float32],
+    Y: FloatArray,
+    fold: Fold,
+    groups: StrArray,
+    seeds: Sequence[int],
+) -> ProbeResult:
+    """The most frequent code among the k nearest training rows; else as ``fit_predict``.
+
+    Of classes that are equally frequent, the smallest code. k is chosen by the number of errors.
+    """
+    return _fit_predict(settings, X, Y, fold, groups, _majorities, _misses)
+
+
+def _fit_predict(
+    settings: KnnSettings,
+    X: npt.NDArray[np.float32],
+    Y: FloatArray,
+    fold: Fold,
+    groups: StrArray,
+    read: Read,
+    loss: Callable[[FloatArray, FloatArray], FloatArray],
+) -> ProbeResult:
+    if fold.validation.size:
+        asked = [(fold.train, fold.validation)]
+    else:
+        asked = list(inner_folds(fold.train, groups))
+    ks = _possible(settings.k, min(len(fitted) for fitted, _ in asked))
+    losses = np.zeros((Y.shape[1], len(ks)))
+    for fitted, held_out in asked:
+        for rows, nearest in _neighbours(settings, X, fitted, held_out, ks[-1]):
+            for k, y in enumerate(Y.T):
+                losses[k] += loss(y[rows], read(y[nearest], ks))
+    best = losses.argmin(axis=1)
+    predictions = np.concatenate(
+        [
+            np.stack(
+                [read(y[nearest], [ks[i]])[:, 0] for y, i in zip(Y.T, best, strict=True)], axis=1
+            )
+            for _, nearest in _neighbours(settings, X, fold.train, fold.test, ks[-1])
+        ]
+    )
+    return ProbeResult(predictions, [{"k": float(ks[i])} for i in best])
+
+
+def _possible(ks: tuple[int, ...], n_rows: int) -> tuple[int, ...]:
+    possible = tuple(k for k in ks if k <= n_rows)
+    if not possible:
+        raise ValueError(
+            f"{n_rows} training utterances have no {ks[0]} neighbours: set a smaller k"
+        )
+    return possible
+
+
+def _neighbours(
+    settings: KnnSettings,
+    X: npt.NDArray[np.float32],
+    fitted: IntArray,
+    asked: IntArray,
+    k_max: int,
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """(rows of ``asked``, (n, k_max) their nearest rows of ``fitted``, nearest first), in blocks.
+
+    ‖a − b‖² = ‖a‖² + ‖b‖² − 2a·b: one matrix product, the first term the same for every b. Of rows
+    of length 1, it orders as the cosine distance does.
+    """
+    standardise = fit_standardiser(X[fitted])
+    known = _scaled(settings, standardise(X[fitted]))
+    lengths = np.einsum("nd,nd->n", known, known)
+    for start in range(0, len(asked), ROWS):
+        rows = asked[start : start + ROWS]
+        distances = lengths - 2 * (_scaled(settings, standardise(X[rows])) @ known.T)
+        nearest = np.argpartition(distances, k_max - 1, axis=1)[:, :k_max]
+        near_to_far = np.take_along_axis(distances, nearest, axis=1).argsort(axis=1, kind="stable")
+        yield rows, fitted[np.take_along_axis(nearest, near_to_far, axis=1)]
+
+
+def _scaled(settings: KnnSettings, rows: FloatArray) -> FloatArray:
+    if settings.metric == "euclidean":
+        return rows
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0))
+
+
+def _means(values: FloatArray, ks: Sequence[int]) -> FloatArray:
+    sums = values.cumsum(axis=1)
+    return np.stack([sums[:, k - 1] / k for k in ks], axis=1)
+
+
+def _majorities(values: FloatArray, ks: Sequence[int]) -> FloatArray:
+    classes, codes = np.unique(values, return_inverse=True)
+    codes = codes.reshape(values.shape)
+    counts = np.zeros((len(values), len(classes)), dtype=np.int64)
+    rows = np.arange(len(values))
+    majorities, counted = [], 0
+    for k in ks:
+        for neighbour in range(counted, k):
+            counts[rows, codes[:, neighbour]] += 1
+        counted = k
+        majorities.append(classes[counts.argmax(axis=1)])
+    return np.stack(majorities, axis=1)
+
+
+def _squared_error(y: FloatArray, predicted: FloatArray) -> FloatArray:
+    return np.asarray(((y[:, None] - predicted) ** 2).sum(axis=0))
+
+
+def _misses(y: FloatArray, predicted: FloatArray) -> FloatArray:
+    return np.asarray((y[:, None] != predicted).sum(axis=0).astype(np.float64))

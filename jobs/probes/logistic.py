@@ -1,0 +1,311 @@
+"""Multinomial logistic regression with an L2 penalty, for targets that are classes.
+
+N training rows, D features, r = min(N, D) coordinates, C classes, A alphas, K targets.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator
+from scipy.linalg import blas, cholesky, qr, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+
+from jobs.metrics import FloatArray
+from jobs.probes.result import ProbeResult, Weights
+from jobs.probes.ridge import inner_folds
+from jobs.probes.standardiser import Standardiser, fit_standardiser
+from jobs.protocol import Fold, IntArray, StrArray
+from jobs.settings import Settings
+
+ALPHAS = tuple(10.0 ** (half / 2) for half in range(-10, 5))
+"""1e-5 … 1e2 in half decades."""
+
+PATIENCE = 2
+"""So many smaller alphas in a row that do no better end the search: they are the costly ones."""
+
+TOLERANCE = 1e-5
+"""Of the largest slope, in coordinates in which the curvature is about 1, relative to the loss.
+Weights were then within 1e-4 of their norm, log-losses within 1e-4 of themselves, of solutions a
+million times more exact (made-up data, separable and not)."""
+LEAST_TOLERANCE = 1e-8
+"""Below it losses differ by rounding alone: classes that can be separated have losses near 0."""
+MAX_ITERATIONS = 1000
+"""Of one solve; one that ends here is told in the details."""
+
+
+_NOTHING_TO_CHOOSE_BY = (
+    "no held-out utterance has a class that was fitted, so that none can choose alpha: give the "
+    "validation part utterances of the training part's classes, or group the folds by another "
+    "column than that of the classes"
+)
+
+
+class LogisticSettings(Settings):
+    """Settings of the logistic probe."""
+
+    kind: Literal["logistic"] = "logistic"
+    name: str | None = None
+    alphas: tuple[float, ...] = Field(default=ALPHAS, min_length=1)
+    """Penalties to choose from, relative to the *mean* log-loss on standardised features."""
+
+    @field_validator("alphas")
+    @classmethod
+    def _positive_and_ascending(cls, alphas: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < alpha < float("inf") for alpha in alphas):
+            raise ValueError(f"every alpha must be finite and above 0, found {list(alphas)}")
+        return tuple(sorted(set(alphas)))
+
+
+def fit_predict(
+    settings: LogisticSettings,
+    X: npt.NDArray[np.float32],
+    Y: FloatArray,
+    fold: Fold,
+    groups: StrArray,
+    seeds: Sequence[int],
+) -> ProbeResult:
+    """Logistic regression of every column of codes ``Y`` (U, K) on ``X`` (U, D).
+
+    Minimises −(1/N) Σ log p(y | x) + (α/2) ‖W‖² over W (C, D) and b (C,) with p = softmax(Wx + b),
+    x standardised on the training part and b free of the penalty (Hastie, Tibshirani & Friedman
+    2009, The Elements of Statistical Learning, section 4.4). All classes of the training part have
+    a row of W, two classes too: scikit-learn's ``C`` is 1/(αN), and 2/(αN) for its one row of two
+    classes. Each column takes the α with the lowest log-loss on the validation part or, where there
+    is none, over inner ``GroupKFold`` folds of the training part's ``groups``; of equal ones, the
+    largest. Rows whose class the training part lacks do not choose. The weights are those of the
+    training part alone.
+
+    The solves go from the largest α to the smallest, each from the solution before, by L-BFGS in
+    float64, until ``PATIENCE`` in a row are no better than the best. Where D > N, X = RᵀQᵀ (QR of
+    Xᵀ) turns them into problems of N coordinates, exactly, since the best W lies in the span of the
+    rows. A step costs 4 N r C operations, all else N D r + A r³/3.
+
+    Returns:
+        Predicted codes (n_test, K); details ``alpha``, ``alpha_at_edge`` (1 where it is the
+        smallest or largest on offer), ``iterations`` (of its solve), ``converged`` (0 where that
+        ended at ``MAX_ITERATIONS``) and ``unconverged`` (how many of all the solves did that the
+        choice rests on); weights for ``apply``.
+
+    Raises:
+        ValueError: no row to choose by has a class that was fitted; or no validation part and
+            fewer than two training groups.
+    """
+    part = _reduce(X, fold.train)
+    trials = [_Trial(part, part.coordinates(X[fold.validation]), fold.validation)]
+    if not fold.validation.size:
+        trials = [
+            _Trial(inner := _reduce(X, fitted), inner.coordinates(X[held_out]), held_out)
+            for fitted, held_out in inner_folds(fold.train, groups)
+        ]
+    fits = [_fit(settings, part, trials, y) for y in Y.T.copy()]
+    weights = [part.in_raw_units(fit.solution) for fit in fits]
+    predictions = [apply(settings, one, X[fold.test]) for one in weights]
+    details = [fit.details(settings.alphas) for fit in fits]
+    return ProbeResult(np.stack(predictions, axis=1), details, weights)
+
+
+def apply(settings: LogisticSettings, weights: Weights, X: npt.NDArray[np.float32]) -> FloatArray:
+    """(n,) codes of the most probable classes for activations ``X`` (n, D).
+
+    Args:
+        settings: of the probe; its weights say all.
+        weights: ``weight`` (C, D) and ``bias`` (C,) of raw activations, ``classes`` (C,) codes.
+        X: as they were read, not standardised.
+    """
+    logits = X.astype(np.float64) @ weights["weight"].T + weights["bias"]
+    codes: FloatArray = weights["classes"][logits.argmax(axis=1)]
+    return codes
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """Of one α."""
+
+    alpha: float
+    classes: FloatArray
+    """(C,) codes, ascending."""
+    weight: FloatArray
+    """(r, C)"""
+    bias: FloatArray
+    """(C,)"""
+    iterations: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The solution that was chosen."""
+
+    solution: _Solution
+    unconverged: int
+
+    def details(self, alphas: Sequence[float]) -> dict[str, float]:
+        alpha = self.solution.alpha
+        return {
+            "alpha": alpha,
+            "alpha_at_edge": float(alpha in (alphas[0], alphas[-1])),
+            "iterations": float(self.solution.iterations),
+            "converged": float(self.solution.converged),
+            "unconverged": float(self.unconverged),
+        }
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Training rows in coordinates in which nothing of them is lost."""
+
+    rows: IntArray
+    """(N,) their positions in the table."""
+    standardise: Standardiser
+    basis: FloatArray | None
+    """(D, r) orthonormal; None where the coordinates are the features."""
+    Z: FloatArray
+    """(N, r)"""
+    moments: FloatArray
+    """(r, r) lower triangle of ZᵀZ / N."""
+
+    def coordinates(self, X: npt.NDArray[np.float32]) -> FloatArray:
+        """(n, D) → (n, r)."""
+        standardised = self.standardise(X)
+        return standardised if self.basis is None else standardised @ self.basis
+
+    def in_raw_units(self, solution: _Solution) -> Weights:
+        """The weights that ``apply`` takes."""
+        weight = solution.weight if self.basis is None else self.basis @ solution.weight
+        raw = weight / self.standardise.scale[:, None]
+        bias = solution.bias - self.standardise.mean @ raw
+        return {"weight": raw.T.copy(), "bias": bias, "classes": solution.classes}
+
+
+def _reduce(X: npt.NDArray[np.float32], rows: IntArray) -> _Part:
+    standardise = fit_standardiser(X[rows])
+    Z, basis = standardise(X[rows]), None
+    if Z.shape[1] > Z.shape[0]:
+        basis, triangle = qr(Z.T, mode="economic", overwrite_a=True, check_finite=False)
+        Z = np.ascontiguousarray(triangle.T)
+    moments = blas.dsyrk(1 / len(Z), Z.T, lower=1)
+    return _Part(rows, standardise, basis, Z, moments)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a penalty is judged by: rows to fit, and rows that are held out."""
+
+    part: _Part
+    Z: FloatArray
+    """(n, r) the held-out rows, in the coordinates of ``part``."""
+    rows: IntArray
+    """(n,) their positions in the table."""
+
+
+def _fit(settings: LogisticSettings, part: _Part, trials: Sequence[_Trial], y: FloatArray) -> _Fit:
+    """The solution for ``part`` at the α that has the lowest log-loss in all ``trials``."""
+    paths = [_path(trial.part, y, settings.alphas[::-1]) for trial in trials]
+    best, lowest, since, unconverged = None, np.inf, 0, 0
+    for solutions in zip(*paths, strict=True):
+        unconverged += sum(not solution.converged for solution in solutions)
+        losses = [_log_loss(*pair, y) for pair in zip(solutions, trials, strict=True)]
+        informed = [loss for loss in losses if loss is not None]
+        if not informed:
+            raise ValueError(_NOTHING_TO_CHOOSE_BY)
+        since += 1
+        if sum(informed) < lowest:
+            best, lowest, since = solutions[0], sum(informed), 0
+        if since == PATIENCE:
+            break
+    assert best is not None, lowest
+    if trials[0].part is not part:
+        *_, best = _path(part, y, [a for a in settings.alphas[::-1] if a >= best.alpha])
+        unconverged += not best.converged
+    return _Fit(best, unconverged)
+
+
+def _log_loss(solution: _Solution, trial: _Trial, y: FloatArray) -> float | None:
+    """Summed over the held-out rows whose class was fitted; None where there is none."""
+    truth = y[trial.rows]
+    known = np.isin(truth, solution.classes)
+    if not known.any():
+        return None
+    log_p = log_softmax(trial.Z[known] @ solution.weight + solution.bias, axis=1)
+    codes = np.searchsorted(solution.classes, truth[known])
+    return -float(log_p[np.arange(len(codes)), codes].sum())
+
+
+def _path(part: _Part, y: FloatArray, alphas: Sequence[float]) -> Iterator[_Solution]:
+    """The solutions from the largest α to the smallest, each begun at the one before.
+
+    L-BFGS works on U = LᵀW with LLᵀ = ZᵀZ/(NC) + α: 1/C is the curvature of the log-loss at W = 0,
+    so that the Hessian is 1 there in every direction, whatever the spectrum of the features.
+    """
+    classes, codes = np.unique(y[part.rows], return_inverse=True)
+    n_classes, r = len(classes), part.Z.shape[1]
+    weight = np.zeros((r, n_classes))
+    bias = np.log(np.bincount(codes) / len(codes))
+    for alpha in alphas:
+        curvature = part.moments / n_classes
+        curvature[np.diag_indices(r)] += alpha
+        factor = cholesky(curvature, lower=True, overwrite_a=True, check_finite=False)
+        objective = _Objective(part.Z, codes, alpha, factor)
+        variables, iterations, converged = _minimise(objective, objective.packed(weight, bias))
+        weight, bias = objective.unpacked(variables)
+        bias -= bias.mean()
+        yield _Solution(alpha, classes, weight, bias, iterations, converged)
+
+
+def _minimise(objective: "_Objective", variables: FloatArray) -> tuple[FloatArray, int, bool]:
+    """(variables, iterations, converged) of the lowest loss, as near as ``TOLERANCE`` asks.
+
+    The loss in the end, which says how near that is, is only known then: a few rounds are needed
+    where it falls far.
+    """
+    loss, slope = objective(variables)
+    iterations = 0
+    while iterations < MAX_ITERATIONS:
+        limits = {"maxiter": MAX_ITERATIONS - iterations, "maxfun": 10**6, "ftol": 0.0}
+        limits["gtol"] = max(TOLERANCE * loss, LEAST_TOLERANCE)
+        found = minimize(objective, variables, jac=True, method="L-BFGS-B", options=limits)
+        variables, loss, slope = found.x, found.fun, found.jac
+        iterations += int(found.nit)
+        stuck = found.nit == 0  # a line search that finds no lower loss is at the limit of rounding
+        if stuck or np.abs(slope).max() <= max(TOLERANCE * loss, LEAST_TOLERANCE):
+            break
+    converged = np.abs(slope).max() <= max(TOLERANCE * loss, LEAST_TOLERANCE)
+    return variables, iterations, bool(converged)
+
+
+class _Objective:
+    """The penalised log-loss of one α and its slope, as a function of U and b / √C."""
+
+    def __init__(self, Z: FloatArray, codes: IntArray, alpha: float, factor: FloatArray) -> None:
+        self._Z = Z
+        self._codes = codes
+        self._alpha = alpha
+        self._factor = factor
+        self._n_classes = int(codes.max()) + 1
+
+    def packed(self, weight: FloatArray, bias: FloatArray) -> FloatArray:
+        """Variables of the search from W (r, C) and b (C,)."""
+        return np.concatenate([(self._factor.T @ weight).ravel(), bias / self._n_classes**0.5])
+
+    def unpacked(self, variables: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """W (r, C) and b (C,) from the variables of the search."""
+        U = variables[: -self._n_classes].reshape(-1, self._n_classes)
+        weight = solve_triangular(self._factor, U, lower=True, trans="T", check_finite=False)
+        return weight, variables[-self._n_classes :] * self._n_classes**0.5
+
+    def __call__(self, variables: FloatArray) -> tuple[float, FloatArray]:
+        weight, bias = self.unpacked(variables)
+        residual = log_softmax(self._Z @ weight + bias, axis=1)
+        at = np.arange(len(residual)), self._codes
+        loss = -float(residual[at].mean()) + self._alpha / 2 * float(np.vdot(weight, weight))
+        np.exp(residual, out=residual)
+        residual[at] -= 1
+        residual /= len(residual)
+        slope = self._Z.T @ residual + self._alpha * weight
+        slope = solve_triangular(self._factor, slope, lower=True, check_finite=False)
+        bias_slope = residual.sum(axis=0) * self._n_classes**0.5
+        return loss, np.concatenate([slope.ravel(), bias_slope])

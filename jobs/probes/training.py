@@ -1,0 +1,148 @@
+"""How probes that learn by gradient descent are trained: shared by ``mlp`` and ``linear``."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+
+from jobs.metrics import FloatArray
+from jobs.probes.perceptrons import Data, Layers, Recipe, n_parameters, train
+from jobs.probes.ridge import inner_folds
+from jobs.probes.standardiser import Standardiser, fit_standardiser, no_standardiser
+from jobs.protocol import Fold, StrArray
+from jobs.settings import Settings
+
+STUDY: dict[str, object] = {
+    "learning_rate": 3e-4,
+    "batch_size": 32,
+    "epochs": 3,
+    "weight_decay": 0.0,
+    "standardise": False,
+    "early_stopping": False,
+}
+"""What ``preset: study`` stands for: the speech-rate study's probe, under-trained as it was."""
+
+CACHE_BYTES = 32 * 2**20
+"""Networks are trained together as long as their parameters, gradients and Adam's two moments fit
+in this much; beyond it, batching costs more memory traffic than it saves."""
+
+
+class TrainingSettings(Settings):
+    """Adam, early stopping, seeds."""
+
+    preset: Literal["study"] | None = None
+    """Take the values of a preset for every field that is not given beside it."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Adam's step size."""
+    batch_size: int = Field(default=32, ge=1)
+    """Utterances a step."""
+    epochs: int = Field(default=100, ge=1)
+    """Passes over the training part at most."""
+    patience: int = Field(default=10, ge=1)
+    """Epochs without a lower validation loss after which training stops."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """L2 penalty, as Adam takes it (added to the gradient)."""
+    standardise: bool = True
+    """Standardise activations and target on the training part."""
+    early_stopping: bool = True
+    """Stop by the validation loss and keep the best weights; False: all epochs, last weights."""
+    seeds: int = Field(default=3, ge=1, le=1_000)
+    """Repetitions, each with its own initial weights and order of utterances."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("preset") == "study":
+            return {**STUDY, **given}
+        return given
+
+    def identity(self) -> dict[str, object]:
+        """What changes one seed's numbers: a preset is its values, more seeds change none."""
+        return self.model_dump(mode="json", exclude={"name", "preset", "seeds"})
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network of standardised features, for a standardised target."""
+
+    layers: Layers
+    target_mean: float
+    target_scale: float
+    details: dict[str, float]
+    """``epochs`` (run) and ``best_epoch`` (whose weights are kept, counted from 1)."""
+
+
+def fit_networks(
+    dtype: torch.dtype,
+    settings: TrainingSettings,
+    hidden: Sequence[int],
+    dropout: float,
+    X: npt.NDArray[np.float32],
+    Y: FloatArray,
+    fold: Fold,
+    groups: StrArray,
+    seeds: Sequence[int],
+) -> tuple[Standardiser, list[Network]]:
+    """A network for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
+
+    Trained by mean squared error in ``dtype``, on activations and a target standardised on the rows
+    that are trained on. Early stopping watches the validation part or, where there is none, one
+    inner ``GroupKFold`` fold of the training speakers, which are then not trained on.
+
+    Raises:
+        ValueError: early stopping, no validation part and fewer than two training speakers.
+    """
+    fitted, watched = fold.train, fold.validation
+    if settings.early_stopping and not watched.size:
+        fitted, watched = next(inner_folds(fold.train, groups))
+    mean, scale = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
+    standardise = no_standardiser(X.shape[1])
+    if settings.standardise:
+        standardise = fit_standardiser(X[fitted])
+        columns = Y[fitted].T.copy()  # contiguous: rounding of a sum depends on nothing else
+        mean, scale = columns.mean(axis=1), columns.std(axis=1)
+        scale[scale == 0] = 1
+    scaled = (Y - mean) / scale
+    data = Data(
+        X=torch.from_numpy(standardise(X[fitted])).to(dtype),
+        Y=torch.from_numpy(scaled[fitted].T.copy()).to(dtype),
+        X_validation=torch.from_numpy(standardise(X[watched])).to(dtype),
+        Y_validation=torch.from_numpy(scaled[watched].T.copy()).to(dtype),
+    )
+    recipe = Recipe(
+        widths=(X.shape[1], *hidden, 1),
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        weight_decay=settings.weight_decay,
+        dropout=dropout,
+        patience=settings.patience if settings.early_stopping else None,
+    )
+    layers, details = _train_in_chunks(recipe, data, seeds)
+    networks = zip(layers, mean.tolist(), scale.tolist(), details, strict=True)
+    return standardise, [Network(*network) for network in networks]
+
+
+def _train_in_chunks(
+    recipe: Recipe, data: Data, seeds: Sequence[int]
+) -> tuple[list[Layers], list[dict[str, float]]]:
+    network_bytes = 4 * n_parameters(recipe.widths) * data.X.element_size()
+    together = max(2, CACHE_BYTES // network_bytes)  # one alone would be given a companion
+    n_chunks = math.ceil(len(seeds) / together)
+    layers: list[Layers] = []
+    details: list[dict[str, float]] = []
+    for i in range(n_chunks):  # of even sizes
+        part = slice(len(seeds) * i // n_chunks, len(seeds) * (i + 1) // n_chunks)
+        chunk = Data(data.X, data.Y[part], data.X_validation, data.Y_validation[part])
+        trained = train(chunk, recipe, seeds[part])
+        layers += trained.layers()
+        details += [
+            {"epochs": float(epochs), "best_epoch": float(best)}
+            for epochs, best in zip(trained.epochs, trained.best_epochs, strict=True)
+        ]
+    return layers, details

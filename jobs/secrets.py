@@ -1,0 +1,33 @@
+"""Secrets in text: passwords and tokens that came in by an address or an option.
+
+What is written down about a run (provenance, ledger, events, logs, messages) may be shown around;
+what was typed to start it may hold a secret.
+"""
+
+import re
+
+HIDDEN = "***"
+"""What stands in the place of a secret."""
+
+_USER = re.compile(r"(?<=://)[^/\s'\"@]+(?:@[^/\s'\"@]+)*(?=@)")
+"""User and password of a URL: RFC 3986, section 3.2.1."""
+_VALUE = re.compile(
+    r"""(?ix)
+    (?P<name> (?<![\w/-]) (?:[\w.-]*[_.-])?
+        (?: token | secret | password | passwd | passphrase | authorization | signature | sig
+          | credentials? | (?:api|access|private|secret)[_-]?key ) )
+    (?P<between> ["']? \s* [=:] \s* (?:(?:bearer|basic)\s+)? )
+    (?P<value> "[^"]*" | '[^']*' | [^\s&;,"'})\]]+ )
+    """
+)
+"""``token=…``, ``--set models.0.api_key=…``, ``X-Amz-Signature=…``, ``Authorization: Bearer …``."""
+_SHAPE = re.compile(r"\b(?:hf_|ghp_|github_pat_|glpat-)\w{16,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
+"""Tokens of Hugging Face, GitHub and GitLab, and Amazon's key ids, by how they begin."""
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with `HIDDEN` where a secret stood, as far as its place or its shape gives it away:
+    in a URL, after a name such as ``token`` or ``password``, or by the prefix of its issuer."""
+    text = _USER.sub(HIDDEN, text)
+    text = _VALUE.sub(rf"\g<name>\g<between>{HIDDEN}", text)
+    return _SHAPE.sub(HIDDEN, text)

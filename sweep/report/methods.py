@@ -1,0 +1,307 @@
+"""``report/methods.md``: what was done, as the methods section of a paper states it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.files import write_text
+from jobs.models import precision_of
+from jobs.probes import PROBES
+from jobs.protocol import SplitsProtocol
+from jobs.statistics import SECONDS_PER_HOUR, describe_part
+from jobs.targets import TARGETS
+from sweep.plan import PlannedModel
+from sweep.report.markup import escape_markdown
+from sweep.report.probe_words import probe_sentence
+from sweep.results import Run
+from sweep.twins import is_untrained
+from sweep.wording import counted
+
+DIGEST = 12
+"""Digits of a digest of weights that are shown."""
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+REFERENCES = {
+    "Kingma": "D. P. Kingma & J. Ba (2015). Adam: a method for stochastic optimization. ICLR. "
+    "arXiv:1412.6980.",
+    "Hesterberg": "T. C. Hesterberg (2015). What teachers should know about the bootstrap. The "
+    "American Statistician 69, 371–386.",
+    "Hewitt": "J. Hewitt & P. Liang (2019). Designing and interpreting probes with control tasks. "
+    "EMNLP. arXiv:1909.03368.",
+    "Hoerl": "A. E. Hoerl & R. W. Kennard (1970). Ridge regression: biased estimation for "
+    "nonorthogonal problems. Technometrics 12, 55–67.",
+    "Holm": "S. Holm (1979). A simple sequentially rejective multiple test procedure. "
+    "Scandinavian Journal of Statistics 6, 65–70.",
+    "Hsu": "J. C. Hsu (1984). Constrained simultaneous confidence intervals for multiple "
+    "comparisons with the best. The Annals of Statistics 12, 1136–1144.",
+    "Kornblith": "S. Kornblith, M. Norouzi, H. Lee & G. Hinton (2019). Similarity of neural "
+    "network representations revisited. ICML. arXiv:1905.00414.",
+    "MacKinnon": "J. G. MacKinnon, M. Ø. Nielsen & M. D. Webb (2023). Fast and reliable jackknife "
+    "and bootstrap methods for cluster-robust inference. Journal of Applied Econometrics 38, "
+    "671–694.",
+    "Morcos": "A. S. Morcos, M. Raghu & S. Bengio (2018). Insights on representational similarity "
+    "in neural networks with canonical correlation. NeurIPS. arXiv:1806.05759.",
+    "Panayotov": "V. Panayotov, G. Chen, D. Povey & S. Khudanpur (2015). LibriSpeech: an ASR "
+    "corpus based on public domain audio books. ICASSP.",
+    "Raghu": "M. Raghu, J. Gilmer, J. Yosinski & J. Sohl-Dickstein (2017). SVCCA: singular vector "
+    "canonical correlation analysis for deep learning dynamics and interpretability. NeurIPS. "
+    "arXiv:1706.05806.",
+    "Tsamardinos": "I. Tsamardinos, E. Greasidou & G. Borboudakis (2018). Bootstrapping the "
+    "out-of-sample predictions for efficient and accurate cross-validation. Machine Learning 107, "
+    "1895–1922.",
+    "Voita": "E. Voita & I. Titov (2020). Information-theoretic probing with minimum description "
+    "length. EMNLP. arXiv:2003.12298.",
+    "White": "H. White (2000). A reality check for data snooping. Econometrica 68, 1097–1126.",
+}
+"""What a text can cite, by the first author's name."""
+
+
+def write_methods(path: Path, run: Run) -> None:
+    """Write the methods of ``run`` as Markdown, with the references that they cite."""
+    write_text(path, methods(run))
+
+
+def methods(run: Run) -> str:
+    """The methods section: corpus, models, probes, protocol, statistics, software, references."""
+    sections = {
+        "Data": _data(run),
+        "Representations": _representations(run),
+        "Probes": _probes(run),
+        "Evaluation": _evaluation(run),
+        "Statistics": _statistics(run),
+        "Software": _software(run),
+    }
+    texts = {title: " ".join(sentences) for title, sentences in sections.items()}
+    cited = [
+        reference
+        for name, reference in REFERENCES.items()
+        if any(f"{name}" in text for text in texts.values())
+    ]
+    parts = [f"# Methods\n\nGenerated from the plan and the provenance of {_text(run.plan.name)}."]
+    parts += [f"## {title}\n\n{text}" for title, text in texts.items() if text]
+    parts += ["## References\n\n" + "\n".join(f"- {reference}" for reference in cited)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(run: Run) -> Iterator[str]:
+    kind = run.spec.corpus.kind
+    table = run.utterances
+    source = {
+        "librispeech": "The speech was taken from LibriSpeech (Panayotov et al. 2015).",
+        "espeak": "The speech was synthetic (espeak-ng): nothing here is about human speakers.",
+    }.get(kind, "")
+    if source:
+        yield source
+    parts = [
+        _part(part, table[table["split"] == part])
+        for part in dict.fromkeys(planned.split for model in run.plan.models
+                                  for planned in model.sets)
+    ]  # fmt: skip
+    yield f"The corpus consisted of {_listed(parts)}."
+    if run.skipped:
+        yield f"{_sentence(counted(len(run.skipped), 'utterance'))} could not be used."
+    for target in run.plan.targets:
+        yield _target(run, target)
+
+
+def _part(name: str, rows: pd.DataFrame) -> str:
+    hours = float(rows["seconds"].sum()) / SECONDS_PER_HOUR
+    length = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+    speakers = rows["speaker_id"].nunique()
+    utterances = f"{counted(len(rows), 'utterance')} of {counted(speakers, 'speaker')}"
+    return f"the part {_text(name)} ({utterances}, {length})"
+
+
+def _target(run: Run, name: str) -> str:
+    known = TARGETS.get(name)
+    what = known.description if known else "a column of the corpus"
+    what = what.partition(":")[0].partition("; none")[0]
+    measures = describe_part(run.utterances, [name])
+    missing = measures.get(f"{name} missing")
+    lacking = f"; {counted(int(missing), 'utterance')} had none" if missing else ""
+    if name in run.plan.classes:
+        classes = counted(len(run.plan.classes[name]), "class").replace("classs", "classes")
+        return f"The target {_text(name)} stands for {_text(what)} ({classes}{lacking})."
+    mean, spread, share = (measures[f"{name} {key}"] for key in ("mean", "SD", "ICC"))
+    unit = f" {known.unit}" if known and known.unit else ""
+    numbers = [f"mean {mean:.3g}{unit}"] if mean is not None else []
+    numbers += [f"SD {spread:.3g}{unit}"] if spread is not None else []
+    numbers += [f"{100 * max(share, 0):.0f} % of its variance between speakers"] if share else []
+    return f"The target {_text(name)} stands for {_text(what)} ({', '.join(numbers)}{lacking})."
+
+
+def _representations(run: Run) -> Iterator[str]:
+    models = [m for m in run.plan.models if m.extract.model.kind != "baseline"]
+    subject = "model was" if len(models) == 1 else "models were"
+    yield f"{_sentence(_count(len(models)))} {subject} probed: {_listed(map(_model, models), ';')}."
+    features, extract = run.spec.features, models[0].extract
+    pooled = {
+        "mean": "averaged over time",
+        "mean+std": "reduced to their mean and standard deviation over time",
+        "channels": "averaged over time and frequency",
+    }[extract.pooling]
+    yield (
+        "Every layer was read in one forward pass with frozen weights, and its activations were "
+        f"{pooled}, which gave one vector an utterance (stored as {extract.dtype})."
+    )
+    precisions = {m.name: precision_of(m.extract.model) for m in models}
+    for precision in sorted({*precisions.values()} - {"fp32"}):
+        who = [_text(name) for name, used in precisions.items() if used == precision]
+        yield f"{_listed(who)} computed in {precision}."
+    if features.max_frames is not None:
+        crop = {"start": "the first", "centre": "the middle", "windows": "windows of"}
+        yield f"Networks were given {crop[features.crop]} {features.max_frames} frames of 10 ms."
+    if features.pad_to is not None:
+        yield f"Shorter input was padded with zeros to {features.pad_to} frames."
+
+
+def _model(model: PlannedModel) -> str:
+    settings = model.extract.model
+    seed = getattr(settings, "seed", None) or 0
+    weights = f"untrained, seed {seed}" if is_untrained(settings) else "trained"
+    size = f"{model.n_parameters / 1e6:.3g} M parameters"
+    layers = counted(len(model.layers), "layer")
+    digest = f"weights {model.digest[:DIGEST]}"
+    architecture = _text(model.architecture)
+    return f"{_text(model.name)} ({architecture}, {weights}, {size}, {layers}, {digest})"
+
+
+def _probes(run: Run) -> Iterator[str]:
+    validation = _has_validation(run)
+    for name, settings in run.plan.probes.items():
+        targets = [t for t, probe in run.plan.pairs() if probe == name]
+        named = "" if name == settings.kind else f", here called {_text(name)}"
+        sentence = probe_sentence(settings, validation)[:-1]
+        if run.plan.classes and len(PROBES[settings.kind].predicts) < 2:
+            sentence = f"For {_listed(map(_text, targets))}, {sentence[:1].lower()}{sentence[1:]}"
+        yield f"{sentence}{named}."
+    yield "Activations were standardised on the training part alone."
+
+
+def _has_validation(run: Run) -> bool:
+    protocol = run.plan.protocol
+    if isinstance(protocol, SplitsProtocol):
+        return protocol.validation is not None
+    return run.plan.n_folds > 2
+
+
+def _evaluation(run: Run) -> Iterator[str]:
+    protocol = run.plan.protocol
+    if isinstance(protocol, SplitsProtocol):
+        chosen = protocol.validation
+        choice = f", hyperparameters chosen on {_text(chosen)}" if chosen else ""
+        yield (
+            f"Probes were trained on {_text(protocol.train)}{choice} and scored on "
+            f"{_text(protocol.test)}."
+        )
+    else:
+        yield (
+            f"All parts were pooled and scored by {_count(protocol.folds)}-fold cross-validation"
+            f", with whatever shared a value of {_text(protocol.group)} kept in one fold."
+        )
+    if protocol.allow_speaker_overlap:
+        yield "A speaker could be in more than one part."
+    else:
+        yield "No speaker was in more than one part."
+    if any(run.plan.kind(target) == "regression" for target in run.plan.targets):
+        yield (
+            "R² was measured against the mean of the training targets, so that 0 is the score of "
+            "predicting that mean."
+        )
+    if run.plan.classes:
+        yield "Classes were scored by accuracy, beside that of the training part's largest class."
+    yield from _controls(run)
+
+
+def _controls(run: Run) -> Iterator[str]:
+    if "shuffled" in run.plan.controls:
+        yield (
+            "As a control, the same probes were trained and scored on targets shuffled within each "
+            "part; selectivity is the difference (after Hewitt & Liang 2019)."
+        )
+    if "speaker" in run.plan.controls:
+        yield (
+            "As another control, they were trained and scored on a random value for every speaker."
+        )
+    others = [name for name in run.spec.baselines if name != "mean"]
+    known = {
+        "duration": "the duration of the utterance",
+        "fbank": "mean and standard deviation of the log-mel filter bank, the models' input",
+    }
+    if others:
+        shown = _listed(known[name] for name in others)
+        yield f"As baselines, the same probes were given {shown}."
+    yield (
+        "Scores are set beside those of the speaker mean, which predicts a tested utterance by the "
+        "mean (of classes, the most frequent one) of the speaker's other tested utterances."
+    )
+
+
+def _statistics(run: Run) -> Iterator[str]:
+    resamples = run.spec.bootstrap.resamples
+    yield (
+        f"Intervals hold 95 % and come from {resamples} bootstrap resamples of speakers, each with "
+        "all its utterances (seed 0), the same for all layers and models; percentiles were moved "
+        "outward by Student's t and the ratio of jackknife to bootstrap standard error, for few "
+        "and unequal speakers (Hesterberg 2015; MacKinnon et al. 2023)."
+    )
+    yield (
+        "The score of a model at its best layer is that on speakers who had no part in choosing "
+        "the layer, and its interval repeats the choice in every resample (after Tsamardinos et "
+        "al. 2018)."
+    )
+    yield (
+        "Layers were compared with the best of their model by multiple comparisons with the best "
+        "(Hsu 1984), with the bootstrap's reference (White 2000). Other differences were paired "
+        "over the same speakers, tested two-sided with standard errors over speakers, and "
+        "corrected by Holm's method (Holm 1979) within each kind of comparison, target and probe."
+    )
+    if run.spec.similarity is not None:
+        words = {"cka": "unbiased linear CKA (Kornblith et al. 2019)",
+                 "pwcca": "projection-weighted CCA (Morcos et al. 2018)"}  # fmt: skip
+        shown = _listed(words[measure] for measure in run.spec.similarity.measures)
+        yield f"Layers were compared with each other by {shown}."
+    if run.spec.tempo is not None:
+        factors = _listed(f"{factor:g}" for factor in run.spec.tempo.factors)
+        yield (
+            f"Tested utterances were played at {factors} times their rate with their pitch kept "
+            "(Signalsmith Stretch), and the fitted probes asked again."
+        )
+
+
+def _software(run: Run) -> Iterator[str]:
+    sessions = run.provenance.get("runs", [])
+    if not sessions:
+        return
+    last = sessions[-1]
+    packages = [f"{name} {version}" for name, version in last["packages"].items() if version]
+    yield f"Computed with Python {last['python']}, {_listed(packages)}."
+    git = last.get("git")
+    if git:
+        changed = " with changes that were not committed" if git["dirty"] else ""
+        yield f"The code was at revision {git['revision'][:DIGEST]}{changed}."
+    hardware = last["hardware"]
+    gpus = hardware.get("gpus")
+    machine = _listed(gpus) if gpus else f"{hardware['processor']}, {hardware['cores']} cores"
+    yield f"It ran on {_text(machine)}."
+
+
+def _count(number: int) -> str:
+    return _WORDS[number] if number < len(_WORDS) else str(number)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _listed(items: "Iterator[str] | Sequence[str] | map[str]", mark: str = ",") -> str:
+    """``a, b and c``."""
+    words = list(items)
+    if len(words) < 2:
+        return "".join(words)
+    return f"{f'{mark} '.join(words[:-1])}{';' if mark == ';' else ''} and {words[-1]}"
+
+
+def _text(name: str) -> str:
+    return escape_markdown(str(name))

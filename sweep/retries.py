@@ -1,0 +1,155 @@
+"""What becomes of work that did not succeed: tried again, how often, and after how long.
+
+============ ===================================================== =================================
+cause        what it means                                         what is done
+============ ===================================================== =================================
+died         its process, its actor or its node is gone            tried again elsewhere
+timeout      it died when ``compute.timeout`` was over             the same
+memory       its machine, or the process, ran out of memory        tried again beside less work
+io           a disk or an object store answered with an error      tried again after some waiting
+disk         a disk is full                                        the run waits; no attempt counts
+corrupt      an activation shard is damaged                        extracted again
+code         anything else: the same would happen again            fails at once
+============ ===================================================== =================================
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jobs.files import DISK_FULL
+from jobs.store import CorruptShard
+
+Cause = Literal["died", "timeout", "memory", "io", "disk", "corrupt", "code"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How often, and how soon."""
+
+    attempts: int
+    """In all; work may fail for several causes, and all of its attempts count."""
+    first_wait: float = 0.0
+    """Seconds before the second."""
+    factor: float = 4.0
+    """Of each wait to the one before."""
+
+
+POLICIES: dict[Cause, Policy] = {
+    "died": Policy(3, 1.0),
+    "timeout": Policy(3, 1.0),
+    "memory": Policy(3, 1.0),
+    "io": Policy(5, 1.0),
+    "corrupt": Policy(3),
+    "code": Policy(1),
+}
+"""No word of a full disk: it is waited for, however long it takes."""
+LONGEST_WAIT = 60.0
+"""Seconds."""
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d(?:[eE][-+](?=\d)|[\w.])*")
+
+
+def cause_of(error: BaseException | None) -> Cause:
+    """The cause, as far as an error tells it that a job raised."""
+    if isinstance(error, CorruptShard):
+        return "corrupt"
+    if isinstance(error, OSError):
+        return "disk" if error.errno in DISK_FULL else "io"
+    return "memory" if isinstance(error, MemoryError) else "code"
+
+
+def may_try_again(cause: Cause, attempts: int) -> bool:
+    """Whether work that was tried ``attempts`` times, at last failing for ``cause``, is again."""
+    return cause == "disk" or attempts < POLICIES[cause].attempts
+
+
+def wait_seconds(cause: Cause, attempts: int) -> float:
+    """How long to wait after ``attempts`` of them: a storage may need a minute to recover."""
+    if cause == "disk":
+        return 0.0
+    policy = POLICIES[cause]
+    return float(min(policy.first_wait * policy.factor ** (attempts - 1), LONGEST_WAIT))
+
+
+def pattern(reason: str) -> str:
+    """What reasons that tell of one mistake have in common: no quoted names, and no numbers."""
+    return _VALUES.sub("…", reason)
+
+
+class Attempts:
+    """Counts how often work was tried, and knows when it may be tried again.
+
+    Args:
+        tell: told of another attempt: what, the number of the attempt, why.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, tell: Callable[[str, int, str], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._count: Counter[str] = Counter()
+        self._due: dict[str, float] = {}
+        self._alone: set[str] = set()
+
+    def again(self, where: str, cause: Cause, reason: str) -> bool:
+        """An attempt failed; whether there is to be another."""
+        if cause == "disk":
+            return True
+        self._count[where] += 1
+        attempts = self._count[where]
+        if not may_try_again(cause, attempts):
+            return False
+        self._due[where] = self._clock() + wait_seconds(cause, attempts)
+        if cause == "memory":
+            self._alone.add(where)
+        self._tell(where, attempts + 1, reason)
+        return True
+
+    def is_due(self, where: str) -> bool:
+        """Whether it may be tried now."""
+        return where not in self._due or self._clock() >= self._due[where]
+
+    def is_alone(self, where: str) -> bool:
+        """Whether it ran out of memory before, and had better have a machine to itself."""
+        return where in self._alone
+
+
+@dataclass
+class Breaker:
+    """Stops a run whose first work fails all alike: the rest would, too.
+
+    One success, or one failure that is unlike, and it never stops the run any more. Where there are
+    several models, those that failed must be of two at least: one may be broken, and the others
+    well.
+
+    Attributes:
+        limit: pieces of work (a layer's probes, or a model's extraction); None: never stops.
+        n_models: that have work.
+    """
+
+    limit: int | None
+    n_models: int
+    _failures: int = 0
+    _models: set[str] = field(default_factory=set)
+    _pattern: str | None = None
+    _off: bool = False
+
+    def succeeded(self) -> None:
+        """Some work is done."""
+        self._off = True
+
+    def failed(self, model: str, reason: str) -> bool:
+        """Some work of ``model`` failed for good; whether to stop now."""
+        if self._pattern is not None and pattern(reason) != self._pattern:
+            self._off = True
+        self._pattern = pattern(reason)
+        self._failures += 1
+        self._models.add(model)
+        if self._off or self.limit is None:
+            return False
+        return self._failures >= self.limit and len(self._models) >= min(2, self.n_models)

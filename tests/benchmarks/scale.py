@@ -1,0 +1,259 @@
+"""Rows 17 and 18: a plan of a million cells, and a cluster of 64 nodes.
+
+Row 17, 100 models × 150 layers × 70 cells: laid out and saved, and gone on with when most of it is
+done. Nothing is computed: models are what a plan knows of them, and the ledger is written as a run
+would have left it. Each phase is a process of its own, so that its peak of memory is its own.
+
+Row 18: the share of the time of 64 nodes that the driver keeps them at work on jobs of 100 ms
+(`tests.simulated_cluster`), by the driver's CPU time; beside it, how often the ledger waits for the
+disk, and what Ray itself takes for a task.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+import ray
+
+from jobs import remote
+from jobs.corpus.table import Utterance, make_table, write_table
+from jobs.files import write_text
+from jobs.models import ModelInfo, TapShape
+from jobs.targets import add_targets
+from sweep.backlog import find_work
+from sweep.driver import Driver
+from sweep.events import EventLog
+from sweep.executors import RayExecutor, ray_session
+from sweep.ledger import Ledger, Record, to_line
+from sweep.plan import LayerTask, Plan, all_models, layer_tasks, made_from, make_plan
+from sweep.recorder import Recorder
+from sweep.run import count_cells
+from sweep.run_folder import RunFolder
+from sweep.spec import Compute, Spec
+from sweep.stop import StopSignal
+from tests.benchmarks.result import Result, Target
+from tests.benchmarks.workbench import Workbench
+from tests.simulated_cluster import SimulatedCluster
+
+MODELS, LAYERS = 100, 150
+"""A ResNet100 has 150 layers."""
+WIDTH = 5120
+"""Of a layer: channels × bins of the widest."""
+DONE = 0.9
+"""Share of the cells that are done when the run is gone on with."""
+UTTERANCES = 33_862
+"""Of train-clean-100, dev-clean and test-clean: 531 shards a model."""
+SECONDS, BYTES = 60.0, 2 * 2**30
+"""CPU time of a phase, and the driver's memory."""
+NODES, JOB_SECONDS = 64, 0.1
+
+
+def big_spec(n_models: int = MODELS) -> Spec:
+    """7 fits a layer, on 5 folds, with and without control: 70 cells a layer."""
+    model = {"kind": "wespeaker", "architecture": "SimAM_ResNet100_ASP"}
+    values = {
+        "name": "scale",
+        "corpus": {"kind": "librispeech", "root": "x", "splits": {"all": "x"}},
+        "models": [{"name": f"model {n}", "seed": n, **model} for n in range(n_models)],
+        "probes": [{"kind": "ridge"}, {"kind": "mlp", "seeds": 5}, {"kind": "cca"}],
+        "protocol": {"kind": "kfold", "folds": 5},
+        "controls": ["shuffled"],
+    }
+    return Spec.model_validate(values)
+
+
+def big_table(n_utterances: int) -> pd.DataFrame:
+    """Utterances of 250 speakers, which nobody ever hears."""
+    table = make_table(
+        Utterance(
+            utterance_id=f"{number:06d}", audio_path=f"/corpus/{number:06d}.flac", text="A WORD",
+            speaker_id=str(number % 250), chapter_id="1", split="all", seconds=12.0,
+            n_samples=192_000, audio_digest=f"{number:032x}",
+        )
+        for number in range(n_utterances)
+    )  # fmt: skip
+    return add_targets(table, ["cps"])
+
+
+def big_plan(spec: Spec, table: pd.DataFrame, n_layers: int = LAYERS) -> Plan:
+    """Models as they are described, each with a digest of its own."""
+    taps = tuple(
+        TapShape(i, f"layer{i // 50}.{i % 50}.relu", f"layer {i}", (64, 80, "T"), WIDTH)
+        for i in range(n_layers)
+    )
+    infos = {
+        model.name: ModelInfo("network", f"{number:064x}", 50_000_000, taps)
+        for number, model in enumerate(all_models(spec))
+    }
+    return make_plan(spec, table, infos)
+
+
+def record_of(plan: Plan, task: LayerTask, position: int) -> Record:
+    """A finished cell, as long on disk as real ones are."""
+    cell = task.cells[position]
+    scores = dict.fromkeys(
+        ("mse", "mae", "rmse", "r2", "pearson", "spearman", "within_speaker", "mean_mse",
+         "mean_mae"), 0.12345678901234567)  # fmt: skip
+    return Record(
+        cell_id=cell.cell_id, status="done", model=task.model.name, layer=task.layer.name,
+        layer_index=task.layer.index, target=cell.target, probe=cell.probe, seed=cell.seed,
+        fold=cell.fold, control=cell.control, n_train=20_000, n_test=5_000, scores=dict(scores),
+        details={"alpha": 0.1, "train_mean": 12.34567890123}, seconds=0.123456789,
+        predictions=f"model--{task.model.digest[-4:]}--{task.layer.name}.npz",
+        made_from=made_from(plan, task.model, cell.target, cell.probe),
+    )  # fmt: skip
+
+
+def finished_cells(plan: Plan, share: float = DONE) -> Iterator[Record]:
+    """Records of the first cells of every layer."""
+    for task in layer_tasks(plan):
+        for position in range(int(share * len(task.cells))):
+            yield record_of(plan, task, position)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a phase took."""
+
+    seconds: float
+    """CPU time: other processes do not count."""
+    n_bytes: int
+    """Its process' peak of memory."""
+    cells: int
+    """Left to do, for a check."""
+
+
+def begin(root: Path, n_models: int, n_utterances: int) -> Phase:
+    """Plan, save, and find what is left: what `sweep run` does before its first job, and the count
+    of cells with which it ends."""
+    spec, table, folder = big_spec(n_models), big_table(n_utterances), RunFolder(root)
+    start = time.process_time()
+    plan = big_plan(spec, table)
+    write_text(folder.plan, plan.model_dump_json(indent=1))
+    write_table(folder.utterances, table)
+    with Ledger(folder.ledger) as ledger:
+        work = find_work(
+            plan, table, folder.root / "cache", ledger.records,
+            wanted=lambda task, cell: True, on_corrupt=print,
+        )  # fmt: skip
+        cells = sum(len(task.cells) for left in work for task in left.tasks)
+        done, failed = count_cells(plan, ledger.records)
+    assert cells + done == plan.n_cells and not failed, (cells, done, failed)
+    return Phase(time.process_time() - start, peak_bytes(), cells)
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has had (VmHWM in proc(5); unlike getrusage's, not its
+    parent's)."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def write_ledger(folder: Path, n_models: int, n_utterances: int) -> None:
+    """The ledger that a run was left with."""
+    plan = big_plan(big_spec(n_models), big_table(n_utterances))
+    with RunFolder(folder).ledger.open("wb") as file:
+        file.writelines(map(to_line, finished_cells(plan)))
+
+
+def apart(function: Callable[..., Phase | None], *arguments: object) -> Phase:
+    """Call it in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        phase = pool.submit(function, *arguments).result()
+    return phase or Phase(0.0, 0, 0)
+
+
+def million_cells(bench: Workbench) -> list[Result]:
+    """Seconds and peak memory of both phases, as shares of what they may take."""
+    folder = bench.scratch / "scale"
+    folder.mkdir()
+    size = (5, 2_000) if bench.quick else (MODELS, UTTERANCES)
+    results: list[Result] = []
+    for name in ("lay out and save", "go on when 90 % are done"):
+        if results:
+            apart(write_ledger, folder, *size)
+        phases = [apart(begin, folder, *size) for _ in range(1 if bench.quick else 2)]
+        what = f"{name}, {size[0] * LAYERS * 70} cells"
+        results += [
+            Result(17, f"{what}, CPU time of {SECONDS:g} s", tuple(p.seconds / SECONDS for p in phases),
+                   Target(1.0, 0.5)),
+            Result(17, f"{what}, peak memory, of 2 GiB", tuple(p.n_bytes / BYTES for p in phases),
+                   Target(1.0, 0.5)),
+        ]  # fmt: skip
+    return results
+
+
+def simulate(folder: Path, cluster: SimulatedCluster, n_models: int, n_layers: int,
+             n_utterances: int) -> int:  # fmt: skip
+    """Have the real driver, recorder and ledger sweep a cluster; the number of its cells."""
+    table = big_table(n_utterances)
+    plan = big_plan(big_spec(n_models), table, n_layers)
+    run = RunFolder(folder)
+    with EventLog() as events, Ledger(run.ledger) as ledger:
+        events.open(run.events)
+        driver = Driver(
+            plan, table, run, folder / "cache", ledger.records, Recorder(plan, ledger, events),
+            wanted=lambda task, cell: True, fail_fast=False,
+        )  # fmt: skip
+        assert driver.run(cluster, StopSignal()) == "done"
+        assert count_cells(plan, ledger.records) == (plan.n_cells, 0)
+    return plan.n_cells
+
+
+def cluster_use(bench: Workbench) -> list[Result]:
+    """Utilisation in probing and in extraction, and Ray's own share of a task."""
+    rounds = 10 if bench.quick else 100
+    results = []
+    for what, models, layers, utterances in (
+        ("probes: a job a layer, 70 cells each", 64, rounds, 64),
+        ("extraction: a job a shard", 64, 1, 64 * rounds),
+    ):
+        values, waits = [], []
+        for repetition in range(1 if bench.quick else 3):
+            cluster = SimulatedCluster(NODES, JOB_SECONDS, clock=time.process_time)
+            folder = bench.scratch / f"cluster {what[:6]} {repetition}"
+            simulate(folder, cluster, models, layers, utterances)
+            values.append(cluster.utilisation)
+            waits.append(cluster.waits / cluster.jobs)
+        text = f"{NODES} nodes at work on jobs of 100 ms, {what}"
+        results.append(Result(18, text, tuple(values), Target(0.95, 0.99)))
+        results.append(Result(18, "  times that results came ÷ jobs", tuple(waits), None))
+    return [*results, *_ray_tasks(100 if bench.quick else 5_000)]
+
+
+def _ray_tasks(count: int) -> list[Result]:
+    """Wall time of an empty task through the real executor on this machine's Ray, ÷ 100 ms."""
+    results = []
+    with ray_session(Compute(), None) as executor:
+        task = ray.remote(num_cpus=1)(_nothing)
+        ray.get([task.remote() for _ in range(2 * executor.slots)])  # its processes start
+        with patch.object(remote, "submit_task", lambda job, **_: task.remote()):
+            for window in (2 * NODES, 2 * NODES * 16):
+                executor.probe_window = window
+                share = _drain(executor, max(count, 2 * window)) / JOB_SECONDS
+                text = f"  submit, wait and collect an empty Ray task ÷ 100 ms, {window} in flight"
+                results.append(Result(18, text, (share,), None, percent=True))
+    return results
+
+
+def _nothing() -> None:
+    """The work of an empty task."""
+
+
+def _drain(executor: RayExecutor, count: int) -> float:
+    """Seconds a task."""
+    job: Any = None  # what it is matters to nobody here
+    start = time.perf_counter()
+    submitted = collected = 0
+    while collected < count:
+        while submitted < count and executor.room(job):
+            executor.submit(job)
+            submitted += 1
+        collected += len(executor.wait(1.0))
+    return (time.perf_counter() - start) / count

@@ -1,0 +1,92 @@
+"""A place for damaged specs: everything that reads a spec is real, nothing is spoken or loaded."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+import sweep.plan
+import sweep.prepare
+from jobs import targets
+from jobs.corpus import prepare as prepare_corpus
+from jobs.corpus.espeak import EspeakSettings, outline
+from jobs.corpus.librispeech import LibriSpeechSettings
+from jobs.corpus.table import Corpus, Utterance, make_table
+from jobs.identity import content_id
+from jobs.measure import MEASUREMENTS
+from jobs.models import ModelInfo, ModelSettings, TapShape, describe_model
+from jobs.models.taps import Pooling
+from jobs.models.wespeaker import WespeakerSettings, find_checkpoint
+from jobs.models.wespeaker_args import network_args
+from jobs.telling import Tell
+
+FETCHED = Path("data/raw/LibriSpeech")
+"""Taken for there, and the study's checkpoints with it."""
+LAYERS = ("stem", "layer1.0.relu1", "layer2.0.relu2", "layer3.0.relu2", "pooling", "embedding")
+
+
+def patches() -> Iterator[Any]:
+    """What stands in for speech, networks and measurements."""
+    yield patch.object(sweep.prepare, "prepare_corpus", _corpus)
+    yield patch.object(sweep.prepare, "describe_model", _describe)
+    yield patch.object(sweep.plan, "with_absolute_paths", lambda settings: settings)
+    yield patch.object(targets, "measure", _measured)
+
+
+def _corpus(settings: Any, cache: Path, tell: Tell) -> Corpus:
+    if isinstance(settings, EspeakSettings):
+        voices = outline(settings)
+        return Corpus(_repeated(voices, 3), ())
+    if isinstance(settings, LibriSpeechSettings) and settings.root == FETCHED:
+        return Corpus(_repeated(_speakers(settings.splits), 3), ())
+    return prepare_corpus(settings, cache, tell)
+
+
+def _speakers(parts: Iterable[str]) -> pd.DataFrame:
+    table = make_table(
+        Utterance(
+            utterance_id=f"{part}-{number}", speaker_id=f"{part}{number}", split=part, text="A B",
+            chapter_id=f"{part}{number}", audio_path="", audio_digest="", seconds=2.0,
+            n_samples=32_000,
+        )
+        for part in parts
+        for number in range(6)
+    )  # fmt: skip
+    return table.assign(sex=["F", "M"] * (len(table) // 2))
+
+
+def _repeated(table: pd.DataFrame, times: int) -> pd.DataFrame:
+    """Every row as so many utterances."""
+    copies = [table.assign(utterance_id=table["utterance_id"] + f"-{n}") for n in range(times)]
+    return pd.concat(copies, ignore_index=True).assign(
+        audio_digest=lambda whole: whole["utterance_id"]
+    )
+
+
+def _describe(settings: ModelSettings, pooling: Pooling) -> ModelInfo:
+    """What would be loaded is described by its settings; what is refused is refused by the real."""
+    if isinstance(settings, WespeakerSettings) and _is_known(settings):
+        if settings.architecture is not None:
+            network_args(settings.architecture, settings.model_args)
+        taps = tuple(
+            TapShape(index=i, name=name, study_name=name, shape=(8,), width=8)
+            for i, name in enumerate(LAYERS)
+        )
+        return ModelInfo("network", content_id(settings.identity()), 1, taps)
+    return describe_model(settings, pooling)
+
+
+def _is_known(settings: WespeakerSettings) -> bool:
+    if settings.checkpoint is None:
+        return True
+    known = str(settings.checkpoint).startswith("voxblink2_samresnet")
+    return known or find_checkpoint(settings.checkpoint).is_dir()
+
+
+def _measured(table: pd.DataFrame, names: Iterable[str], cache: Path, tell: Tell) -> pd.DataFrame:
+    columns = [column for name in names for column in MEASUREMENTS[name].columns]
+    values = np.random.default_rng(0).uniform(1, 2, (len(table), len(columns)))
+    return pd.DataFrame(values, columns=columns, index=table.index)

@@ -1,0 +1,93 @@
+"""A cluster without machines: how well a driver keeps it busy, told by a clock."""
+
+import heapq
+import time
+from collections.abc import Callable
+
+from jobs.extract import ShardReport
+from jobs.probe import CellResult, ProbeJob
+from sweep.executors import ExtractJob, Job, Outcome, Result
+from sweep.results import METRIC_COLUMNS
+
+SCORES = METRIC_COLUMNS[METRIC_COLUMNS.index("mse") : METRIC_COLUMNS.index("mean_mae") + 1]
+
+
+class SimulatedCluster:
+    """An executor of ``nodes`` that hold every job for ``seconds``, and compute nothing.
+
+    Time passes as ``clock`` says while the driver works; while it waits, time is skipped up to the
+    next result. What the driver takes is so measured, and what nodes take is not waited for. Jobs
+    are queued as on Ray: twice as many as there are nodes at most, first come, first served.
+    """
+
+    def __init__(
+        self, nodes: int, seconds: float, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.nodes = nodes
+        self.seconds = seconds
+        self.jobs = 0
+        self.waits = 0
+        """Calls of `wait` that gave something."""
+        self._clock = clock
+        self._start: float | None = None
+        """When the first job came."""
+        self._skipped = 0.0
+        self._free = [0.0] * nodes
+        self._running: list[tuple[float, int, Job]] = []
+        self._end = 0.0
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the nodes' time, from the first job to the last result, that jobs had."""
+        return self.jobs * self.seconds / (self.nodes * self._end)
+
+    def room(self, job: Job) -> bool:
+        """Room for as many jobs again as there are nodes."""
+        return len(self._running) < 2 * self.nodes
+
+    def submit(self, job: Job, *, alone: bool = False) -> None:
+        """The node that is free first takes the job."""
+        start = max(self._now(), heapq.heappop(self._free))
+        heapq.heappush(self._free, start + self.seconds)
+        self.jobs += 1
+        self._end = start + self.seconds
+        heapq.heappush(self._running, (self._end, self.jobs, job))
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """The results up to now, or up to the first."""
+        now = self._now()
+        if self._running and self._running[0][0] > now:
+            self._skipped += min(seconds, self._running[0][0] - now)
+            now = max(self._now(), self._running[0][0])
+        outcomes = []
+        while self._running and self._running[0][0] <= now:
+            job = heapq.heappop(self._running)[2]
+            outcomes.append(Outcome(job, result=_result(job, self.seconds)))
+        self.waits += bool(outcomes)
+        return outcomes
+
+    def release(self, model: str, *, last: bool) -> None:
+        """There is nothing to let go of."""
+
+    def _now(self) -> float:
+        if self._start is None:
+            self._start = self._clock()
+        return self._clock() - self._start + self._skipped
+
+
+def _result(job: Job, seconds: float) -> Result:
+    if isinstance(job, ExtractJob):
+        n = len(job.shard.utterance_ids)
+        return ShardReport(
+            index=job.shard.index, n_utterances=n, skipped=(), seconds=seconds,
+            frames_computed=n, frames_useful=n, bytes_written=0,
+        )  # fmt: skip
+    assert isinstance(job, ProbeJob)
+    return [
+        CellResult(
+            cell_id=cell.cell_id, status="done", error=None, n_train=20_000, n_test=5_000,
+            scores=dict.fromkeys(SCORES, 0.12345678901234567), details={"alpha": 0.1},
+            seconds=seconds / len(job.cells),
+        )
+        for cell in job.cells
+    ]  # fmt: skip

@@ -1,0 +1,203 @@
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jobs
+from jobs.node import NodeReport, describe_node
+from jobs.place import as_place
+from sweep import preflight
+from sweep.preflight import ClusterError, Node, Storage, disk_problems, node_problems
+from sweep.spec import Compute
+from tests import ray_nodes
+
+HERE = NodeReport(python="3.11.7", ray="2.60.0", code="abc", token_auth=True)
+
+
+def compute(**parts: dict[str, float]) -> Compute:
+    return Compute.model_validate(parts)
+
+
+@pytest.mark.parametrize(
+    ("resources", "cpus", "gpus", "expected"),
+    [
+        ({"CPU": 3}, 2, 0, 1),
+        ({"CPU": 8, "GPU": 8}, 2, 1, 4),
+        ({"CPU": 8, "GPU": 1}, 1, 0.1, 8),
+        ({"CPU": 16, "GPU": 1}, 1, 0.1, 10),
+        ({"CPU": 4}, 1, 1, 0),
+    ],
+)
+def test_places_are_counted_node_by_node(
+    resources: dict[str, float], cpus: int, gpus: float, expected: int
+) -> None:
+    assert preflight.places(resources, cpus=cpus, gpus=gpus) == expected
+
+
+def test_what_all_nodes_have_together_but_none_alone_is_refused() -> None:
+    nodes = [Node(name, name, {"CPU": 4, "GPU": 1}) for name in "ab"]
+    asked = compute(extractor={"gpus": 2, "cpus": 1}, probe={"cpus": 8})
+    extractor, probe = preflight.resource_problems(nodes, asked)
+    assert "compute.extractor asks for 1 CPUs and 2 GPUs on one node" in extractor
+    assert "the nodes have: 4 CPUs, 1 GPUs; 4 CPUs, 1 GPUs" in extractor
+    assert "--set compute.probe.cpus=1" in probe
+
+
+def test_a_head_without_cpus_is_not_asked() -> None:
+    nodes = [Node("h", "h", {}), Node("w", "w", {"CPU": 1})]
+    assert [node.id for node in preflight.workers(nodes, compute())] == ["w"]
+
+
+def test_a_cache_without_room_for_the_activations_is_refused(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    cache = tmp_path / "not" / "there"
+    assert list(disk_problems(Storage(tmp_path, cache, free // 2))) == []
+    [problem] = disk_problems(Storage(tmp_path, cache, 2 * free))
+    assert "--set dtype=float16" in problem
+    [tight] = disk_problems(Storage(tmp_path, cache, free - preflight.SPARE_BYTES // 2))
+    assert "1.0 GiB must be left" in tight
+
+
+def test_a_full_disk_does_not_hold_a_run_that_has_nothing_to_extract(tmp_path: Path) -> None:
+    assert list(disk_problems(Storage(tmp_path, tmp_path, 0))) == []
+
+
+def test_every_difference_is_told_once_with_the_nodes_that_have_it() -> None:
+    nodes = [Node(name, f"node-{name}", {"CPU": 1}) for name in "abc"]
+    answers = {
+        "a": replace(HERE, ray="2.59.0", code="xyz"),
+        "b": replace(HERE, ray="2.59.0"),
+        "c": "does not answer within 30 s",
+    }
+    assert list(node_problems(HERE, nodes, answers, ())) == [
+        "node-a, node-b: has Ray 2.59.0, the driver 2.60.0; install the same on all nodes",
+        "node-a: has other code of this project than the driver (digest xyz, not abc); install "
+        "the same version on all nodes",
+        "node-c: does not answer within 30 s",
+    ]
+
+
+def test_what_a_node_writes_must_be_seen_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.node.SEEN_SECONDS", 0.2)
+    with preflight.meeting_places(Storage(tmp_path / "run", tmp_path / "cache", 0)) as met:
+        report = describe_node(met, "n")
+        assert report.missing == (None, None)
+        (met[1] / "n").unlink()  # it went to a disk of the node's own
+        (met[1] / "driver").unlink()
+        assert describe_node(met, "m").missing == (
+            None,
+            "does not see what the driver writes there",
+        )
+        [problem] = node_problems(report, [Node("n", "node", {})], {"n": report}, met)
+    assert problem.startswith(f"node: does not share {tmp_path / 'cache'}: the driver does not see")
+    assert [list(folder.iterdir()) for folder in tmp_path.iterdir()] == [[], []]
+
+
+def test_an_object_store_is_asked_as_a_folder_is_and_never_full(tmp_path: Path) -> None:
+    cache = as_place(f"file://{tmp_path}/bucket")
+    storage = Storage(tmp_path / "run", cache, 2**60)
+    assert list(disk_problems(storage)) == []
+    with preflight.meeting_places(storage) as met:
+        report = describe_node(met, "n")
+        assert report.missing == (None, None)
+        assert list(node_problems(report, [Node("n", "node", {})], {"n": report}, met)) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_folder_that_the_driver_cannot_write_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    storage = Storage(tmp_path / "run", tmp_path / "file" / "cache", 0)
+    with (
+        pytest.raises(ClusterError, match=r"cannot write to .*/file/cache: Not a directory"),
+        preflight.meeting_places(storage),
+    ):
+        pass
+
+
+CONNECT = """
+import json, sys, time
+from pathlib import Path
+import ray
+from sweep.executors import ray_session
+from sweep.preflight import ClusterError, Storage
+from sweep.spec import Compute
+
+address, nodes, gpus, run, cache = sys.argv[1:]
+compute = Compute.model_validate({"extractor": {"gpus": int(gpus)}})
+if int(nodes) > 1:
+    with ray_session(Compute(), address):
+        while sum(node["Alive"] for node in ray.nodes()) < int(nodes):
+            time.sleep(0.1)
+told, slots, refused = [], 0, ""
+try:
+    with ray_session(compute, address, Storage(Path(run), Path(cache), 0), told.append) as executor:
+        slots = executor.slots
+except ClusterError as error:
+    refused = str(error)
+print(json.dumps({"told": told, "slots": slots, "refused": refused}))
+"""
+"""In a process of its own: Ray looks for its token once in a process."""
+
+
+def connect(address: str, storage: Storage, *, nodes: int = 1, gpus: int = 0) -> dict[str, Any]:
+    command = [
+        sys.executable, "-c", CONNECT, address, str(nodes), str(gpus),
+        str(storage.run), str(storage.cache),
+    ]  # fmt: skip
+    # Not from here: Ray lets workers look for modules in their driver's working directory.
+    done = subprocess.run(
+        command, cwd=storage.run.parent, capture_output=True, text=True, timeout=120, check=True
+    )
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    for name in ("run", "cache"):
+        (tmp_path / name).mkdir()
+    return Storage(tmp_path / "run", tmp_path / "cache", 0)
+
+
+@pytest.mark.skipif(not ray_nodes.can_mount(), reason="no mounts of one's own without privileges")
+def test_nodes_that_share_are_used_and_one_with_a_disk_and_code_of_its_own_is_refused(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    other = tmp_path / "other"
+    ignored = shutil.ignore_patterns("__pycache__", "checkpoints")
+    shutil.copytree(Path(jobs.__file__).parent, other / "jobs", ignore=ignored)
+    with (other / "jobs" / "files.py").open("a") as file:
+        file.write("# other\n")
+    with ray_nodes.head(tmp_path, cpus=1) as head:
+        alone = connect(head.address, storage)
+        with ray_nodes.worker(
+            tmp_path / "worker", head.address, cpus=1,
+            mounts=[storage.cache], environment={"PYTHONPATH": str(other)},
+        ):  # fmt: skip
+            both = connect(head.address, storage, nodes=2, gpus=1)
+    assert alone == {"told": [], "slots": 1, "refused": ""}
+    gpus, code, cache = both["refused"].splitlines()
+    assert "asks for 1 CPUs and 1 GPUs on one node" in gpus
+    assert ": has other code of this project than the driver" in code
+    assert f"does not share {storage.cache}: does not see what the driver writes there" in cache
+    assert "--out and --cache" in cache
+    assert list(storage.run.iterdir()) == list(storage.cache.iterdir()) == []
+
+
+def test_an_open_cluster_is_told_of(
+    tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with ray_nodes.head(tmp_path, cpus=1) as head:
+        said = connect(head.address, storage)
+    assert said == {"told": [preflight.OPEN_CLUSTER], "slots": 1, "refused": ""}
