@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from jobs.corpus.table import COLUMNS, is_number
+from jobs.corpus.table import COLUMNS, MISSING, is_number
 from jobs.measure import MEASUREMENTS, measure
 from jobs.telling import Tell, tell_nobody
 
@@ -64,10 +64,12 @@ def _pause_ratio(table: pd.DataFrame) -> pd.Series:
 
 
 def _labels(cells: pd.Series) -> pd.Series:
-    """Classes as text; numbers, such as a corpus may code them, as they are written shortest."""
+    """Classes as text, "" where a cell stands for a missing value, as it does among numbers;
+    numbers, such as a corpus may code them, as they are written shortest."""
     if pd.api.types.is_numeric_dtype(cells):
         return cells.map(lambda value: "" if pd.isna(value) else f"{value:g}").astype(str)
-    return cells.str.strip()
+    cells = cells.str.strip()
+    return cells.where(~cells.str.lower().isin(MISSING), "")
 
 
 TARGETS: dict[str, Target] = {

@@ -4,6 +4,7 @@ A model's layers are probed as soon as its shards are complete, while other mode
 extracted. Everything that must outlive the driver is in the activation cache and the ledger.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -138,6 +139,16 @@ class Driver:
 
     def run(self, executor: Executor, stop: StopSignal) -> Status:
         """Work until nothing is left, or until stopped."""
+        # What is planned stays: Python's collector, looking through a million cells time and again,
+        # would keep a large cluster waiting.
+        gc.collect()
+        gc.freeze()
+        try:
+            return self._run(executor, stop)
+        finally:
+            gc.unfreeze()
+
+    def _run(self, executor: Executor, stop: StopSignal) -> Status:
         self._stop = stop
         deadline: float | None = None
         while self._in_flight or (

@@ -469,8 +469,8 @@ def _cells(
 ) -> Iterator[Cell]:
     """The cells of a layer.
 
-    ``ingredients`` are, by target and probe, what ids are made of, as `content_id_of` takes it; what
-    differs from cell to cell is written into them.
+    ``ingredients`` are, by target and probe, what ids are made of, as `content_id_of` takes it;
+    what differs from cell to cell is written into them.
     """
     layer_name = canonical_json(layer.name)
     for (target, name), canonical in ingredients.items():

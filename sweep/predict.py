@@ -78,6 +78,8 @@ def predict_audio(
         raise UsageError(f"no such audio file: {', '.join(map(str, missing))}")
     planned = next(one for one in run.plan.models if one.name == model)
     names, X, skipped = _read(planned, layer, audio)
+    if not names:
+        return Predicted(pd.DataFrame(columns=list(COLUMNS)), skipped)
     rows = [
         row
         for (of_target, of_probe), several in fits.items()

@@ -139,8 +139,8 @@ def find_model(model: str) -> tuple[ModelSettings, Pooling]:
         return TransformersSettings(name=model, checkpoint=Path(model), seed=None), "mean"
     if find_checkpoint(Path(model)).is_dir():
         return WespeakerSettings(name=model, checkpoint=Path(model), seed=None), "mean"
-    path, colon, name = model.partition(":")
-    if colon and Path(path).is_file():
+    path, _, name = model.partition(":")
+    if Path(path).is_file():
         spec, _ = load_spec(Path(path))
         for settings in spec.models:
             if settings.name == name:
@@ -148,8 +148,8 @@ def find_model(model: str) -> tuple[ModelSettings, Pooling]:
         names = ", ".join(repr(settings.name) for settings in spec.models)
         raise UsageError(f"{path} has no model {name!r}: expected one of {names}")
     raise UsageError(
-        f"no model {model!r}: expected a checkpoint folder, SPEC:NAME as in "
-        f"specs/demo.yaml:trained, or an architecture; {why_not(model)}"
+        f"no model {model!r}: expected a checkpoint folder, a name that `hf download` has brought, "
+        f"SPEC:NAME as in 'specs/smoke.yaml:untrained', or an architecture; {why_not(model)}"
     )
 
 

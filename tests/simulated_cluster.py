@@ -1,6 +1,7 @@
 """A cluster without machines: how well a driver keeps it busy, told by a clock."""
 
 import heapq
+import pickle
 import time
 from collections.abc import Callable
 
@@ -16,13 +17,20 @@ class SimulatedCluster:
     """An executor of ``nodes`` that hold every job for ``seconds``, and compute nothing.
 
     Time passes as ``clock`` says while the driver works; while it waits, time is skipped up to the
-    next result. What the driver takes is so measured, and what nodes take is not waited for. Jobs
-    are queued as on Ray: twice as many as there are nodes at most, first come, first served.
+    next result. What the driver takes is so measured, and what nodes take is not waited for: making
+    results and packing them is theirs, unpacking them the driver's. Jobs are queued as on Ray:
+    twice as many as there are nodes at most, first come, first served; ``handling`` is what Ray
+    takes of the driver's time for a job, in seconds.
     """
 
     def __init__(
-        self, nodes: int, seconds: float, clock: Callable[[], float] = time.perf_counter
+        self,
+        nodes: int,
+        seconds: float,
+        clock: Callable[[], float] = time.perf_counter,
+        handling: float = 0.0,
     ) -> None:
+        self._handling = handling
         self.nodes = nodes
         self.seconds = seconds
         self.jobs = 0
@@ -33,7 +41,7 @@ class SimulatedCluster:
         """When the first job came."""
         self._skipped = 0.0
         self._free = [0.0] * nodes
-        self._running: list[tuple[float, int, Job]] = []
+        self._running: list[tuple[float, int, Job, bytes]] = []
         self._end = 0.0
 
     @property
@@ -51,7 +59,10 @@ class SimulatedCluster:
         heapq.heappush(self._free, start + self.seconds)
         self.jobs += 1
         self._end = start + self.seconds
-        heapq.heappush(self._running, (self._end, self.jobs, job))
+        before = self._clock()
+        packed = pickle.dumps(_result(job, self.seconds))
+        self._skipped += self._handling - (self._clock() - before)
+        heapq.heappush(self._running, (self._end, self.jobs, job, packed))
 
     def wait(self, seconds: float) -> list[Outcome]:
         """The results up to now, or up to the first."""
@@ -61,8 +72,8 @@ class SimulatedCluster:
             now = max(self._now(), self._running[0][0])
         outcomes = []
         while self._running and self._running[0][0] <= now:
-            job = heapq.heappop(self._running)[2]
-            outcomes.append(Outcome(job, result=_result(job, self.seconds)))
+            _, _, job, packed = heapq.heappop(self._running)
+            outcomes.append(Outcome(job, result=pickle.loads(packed)))
         self.waits += bool(outcomes)
         return outcomes
 

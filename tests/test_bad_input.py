@@ -116,7 +116,7 @@ def test_all_errors_of_form_come_at_once_each_at_its_place(
         r"spec\.yaml:1:7: name: string should match pattern .*, found '\.\./x'",
         r"spec\.yaml:2:16: unknown kind 'espeek'; did you mean 'espeak'\?",
         r"spec\.yaml:3:1: unknown key 'modells'; did you mean 'models'\?",
-        r"spec\.yaml:5:46: unknown architecture 'SimAM_ResNet43_ASP'.*nearest: SimAM_ResNet34_ASP.*",
+        r"spec\.yaml:5:46: unknown architecture 'SimAM_ResNet43_ASP'.*nearest: SimAM_ResNet34_.*",
         r"spec\.yaml:6:5: expected either checkpoint or architecture, found both",
         r"spec\.yaml:7:5: the key 'name' is missing",
         r"spec\.yaml:8:10: pooling: 'man' is not valid; did you mean 'mean'\?",
@@ -708,7 +708,7 @@ def test_hostile_names_of_columns_speakers_files_and_layers_stay_text(
     for path in (home / "tables").glob("*.md"):
         assert "<" not in path.read_text(), path
     for path in (home / "tables").glob("*.tex"):
-        assert not re.search(r"\\\\input|[^\\\\]\$\(", path.read_text()), path
+        assert not re.search(r"\\input|[^\\]\$\(", path.read_text()), path
     for path in home.rglob("*.svg"):
         text = path.read_text()
         assert "<script" not in text, path

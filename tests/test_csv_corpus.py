@@ -76,6 +76,18 @@ def test_other_columns_stay_numbers_as_numbers(folder):
     assert table.loc["u4", "dialect"] == "d4"
 
 
+def test_numbers_are_codes_of_classes_where_the_spec_says_so(folder):
+    def coded(cells):
+        return cells.assign(emotion=["0", "1", "0", "1", "2", "2"])
+
+    edit(folder, coded)
+    table = read(folder, classes=["emotion"]).utterances.set_index("utterance_id")
+    assert list(table.loc[["u0", "u1", "u4"], "emotion"]) == ["0", "1", "2"]
+    assert find_target("emotion", table).kind == "classification"
+    with pytest.raises(CorpusError, match=r"corpus\.classes: no column 'mood'"):
+        read(folder, classes=["mood"])
+
+
 def test_the_table_survives_being_written_and_read(folder, tmp_path):
     table = read(folder).utterances
     write_table(tmp_path / "written.csv", table)

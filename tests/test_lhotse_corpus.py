@@ -16,7 +16,7 @@ from jobs.models import load_model, weights_digest
 from jobs.models.baselines import BaselineSettings
 from jobs.span import Span
 from jobs.store import read_layer
-from jobs.targets import add_targets
+from jobs.targets import add_targets, find_target
 
 
 def write_audio(path, n_samples=8_000, channels=1, rate=16_000):
@@ -236,6 +236,15 @@ def test_the_gender_of_supervisions_is_the_sex_of_the_speaker(manifests):
     manifests.add("third", gender="female")
     table = add_targets(manifests.read().utterances, ["sex"]).set_index("utterance_id")
     assert table["sex"].to_dict() == {"first": "", "another": "", "third": "female"}
+
+
+def test_the_language_of_supervisions_is_a_class(manifests):
+    assert "language" not in manifests.read().utterances
+    for number, language in enumerate(["ru", "de"] * 3):
+        manifests.add(f"u{number}", language=language)
+    table = manifests.read().utterances
+    assert find_target("language", table).kind == "classification"
+    assert set(add_targets(table, ["language"])["language"]) == {"", "ru", "de"}
 
 
 @pytest.mark.parametrize("text", ["no json\n", '{"id": "x"}\n', "[1, 2]\n"])

@@ -215,7 +215,7 @@ def test_a_transcript_that_is_not_utf_8_is_named(tree):
     ("make", "reason"),
     [
         (lambda path: path.write_bytes(b""), "empty file"),
-        (lambda path: path.write_bytes(b"fLaC\x00\x00"), "not FLAC audio"),
+        (lambda path: path.write_bytes(b"fLaC\x00\x00"), "truncated: a FLAC header"),
         (lambda path: path.write_bytes(b"<html>no such page</html>" * 9), "b'<htm'"),
         (lambda path: write_flac(path, samples(399)), "at least 400 samples"),
         (lambda path: write_flac(path, samples(), 2_000), "expected 4000 to 384000 Hz, found 2000"),

@@ -385,3 +385,43 @@ def test_a_sweep_reads_it_as_any_other_model(
     assert shown.exit_code == 0, shown.output
     assert "blocks.1" in shown.stdout
     assert "T/4" in shown.stdout
+
+
+def test_an_untrained_twin_of_weights_that_stay_behind_is_refused(make):
+    source = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(80, 4, 3)
+        self.extra = torch.nn.Linear(4, 4)
+        self.extra.gain = torch.nn.Parameter(torch.full((4,), 0.37))  # its method does not know it
+
+    def forward(self, features):
+        return self.conv(features.transpose(1, 2))
+
+def build():
+    return Net()
+"""
+    with pytest.raises(ModelError, match=r"1 parameters are not drawn anew .*\(extra\.gain\)"):
+        load_model(make(source, untrained=True, taps=("output",)))
+
+
+def test_an_untrained_twin_forgets_running_statistics(make):
+    source = """
+import torch
+
+def build():
+    norm = torch.nn.BatchNorm1d(4, affine=False)
+    norm.running_mean.fill_(5.0)
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = torch.nn.Conv1d(80, 4, 3), norm
+        def forward(self, features):
+            return self.norm(self.conv(features.transpose(1, 2)))
+    return Net()
+"""
+    twin = load_model(make(source, untrained=True, taps=("output",)))
+    assert twin.module.norm.running_mean.abs().max() == 0

@@ -191,3 +191,9 @@ def test_a_missing_package_is_told_before_anything_is_measured(spoken, monkeypat
     ):
         find_target("f0_mean", spoken)
     assert find_target("f0_mean", spoken.assign(f0_mean=1.0)).measurement is None
+
+
+def test_cells_that_stand_for_a_missing_value_are_no_class():
+    table = texts(*["a"] * 6).assign(lang=["ru", "NA", "de", "ru", " None ", "de"])
+    found = add_targets(table, ["lang"])["lang"]
+    assert list(found) == ["ru", "", "de", "ru", "", "de"]

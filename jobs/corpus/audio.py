@@ -95,6 +95,8 @@ def read_flac_header(path: Path) -> FlacHeader:
         header = file.read(_HEADER_BYTES)
     if not header:
         raise AudioError("empty file")
+    if header.startswith(b"fLaC") and len(header) < _HEADER_BYTES:
+        raise AudioError(f"truncated: a FLAC header has {_HEADER_BYTES} bytes, found {len(header)}")
     if header[:4] != b"fLaC" or len(header) < _HEADER_BYTES or header[4] & 0x7F != 0:
         raise AudioError(f"not FLAC audio: it begins with {header[:4]!r}, expected b'fLaC'")
     packed = int.from_bytes(header[18:26])

@@ -60,6 +60,8 @@ class CsvSettings(Settings):
     root: Path | None = None
     """The folder that relative audio paths start from; by default that of the table."""
     columns: CsvColumns = CsvColumns()
+    classes: tuple[str, ...] = ()
+    """Columns whose numbers are codes of classes, and nothing to reckon with."""
 
     @field_validator("path", mode="before")
     @classmethod
@@ -93,9 +95,16 @@ def read_csv(settings: CsvSettings, tell: Tell = tell_nobody) -> Corpus:
         others.append(_other_columns(cells, names, rows))
     corpus = look_at_all(lines, tell)
     other = pd.concat(others, ignore_index=True).drop_duplicates(_KEY)
+    columns = other.columns.difference(_KEY)
+    unknown = [name for name in settings.classes if name not in columns]
+    if unknown:
+        raise CorpusError(
+            f"corpus.classes: no column {unknown[0]!r}; expected some of {', '.join(columns)}"
+        )
     table = corpus.utterances.merge(other, how="left", on=_KEY)
-    for name in other.columns.difference(_KEY):
-        table[name] = as_numbers(table[name].fillna(""))
+    for name in columns:
+        cells = table[name].fillna("")
+        table[name] = cells if name in settings.classes else as_numbers(cells)
     return Corpus(table, corpus.skipped, corpus.notes)
 
 

@@ -12,7 +12,7 @@ from lhotse import RecordingSet, SupervisionSet
 from pydantic import Field
 
 from jobs.corpus.assemble import Line, absolute, look_at_all
-from jobs.corpus.speakers import with_sex
+from jobs.corpus.speakers import with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.settings import Settings
 from jobs.span import Span
@@ -43,7 +43,8 @@ def read_lhotse(settings: LhotseSettings, tell: Tell = tell_nobody) -> Corpus:
     """Read the manifests of every part; what is wrong with one utterance is named, never fatal.
 
     Returns:
-        The corpus; the utterance table has a column ``sex`` where supervisions have a gender.
+        The corpus; the utterance table has a column ``sex`` where supervisions have a gender, and
+        ``language`` where they have one.
 
     Raises:
         CorpusError: a manifest is missing or cannot be read.
@@ -51,13 +52,16 @@ def read_lhotse(settings: LhotseSettings, tell: Tell = tell_nobody) -> Corpus:
     root = absolute(settings.root)
     lines: list[Line | Skipped] = []
     genders: dict[str, str] = {}
+    languages: dict[str, str] = {}
     for part, manifests in settings.splits.items():
         recordings = {one.id: one for one in _read(RecordingSet, manifests.recordings)}
         supervisions = _read(SupervisionSet, manifests.supervisions)
         lines += _lines(part, root, recordings, supervisions)
         for one in supervisions:
             genders.setdefault(one.id, str(one.gender or ""))
-    return with_sex(look_at_all(lines, tell), "utterance_id", genders)
+            languages.setdefault(one.id, str(one.language or ""))
+    corpus = with_labels(look_at_all(lines, tell), "sex", "utterance_id", genders)
+    return with_labels(corpus, "language", "utterance_id", languages)
 
 
 def _read(kind: Any, path: Path) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at, told
-from jobs.corpus.speakers import read_sexes, with_sex
+from jobs.corpus.speakers import read_sexes, with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.settings import Settings
 from jobs.telling import Tell, tell_nobody
@@ -71,7 +71,7 @@ def read_librispeech(settings: LibriSpeechSettings, tell: Tell = tell_nobody) ->
         read = told(pool.map(_read_chapter, chapters), "reading chapters", len(chapters), tell)
         corpus = assemble(item for items in read for item in items)
     subsets = [subset for value in settings.splits.values() for subset in as_list(value)]
-    return with_sex(corpus, "speaker_id", _sexes(root, subsets))
+    return with_labels(corpus, "sex", "speaker_id", _sexes(root, subsets))
 
 
 def _sexes(root: Path, subsets: list[str]) -> dict[str, str]:

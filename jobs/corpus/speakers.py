@@ -26,15 +26,16 @@ def read_sexes(path: Path) -> dict[str, str]:
     return sexes
 
 
-def with_sex(corpus: Corpus, key: str, sexes: Mapping[str, str]) -> Corpus:
-    """``corpus`` with a column ``sex`` in its table, as it is if nobody's is known.
+def with_labels(corpus: Corpus, column: str, key: str, labels: Mapping[str, str]) -> Corpus:
+    """``corpus`` with another column in its table, as it is if no label is known.
 
     Args:
         corpus: what was read.
-        key: the column that tells whose sex it is.
-        sexes: value of that column → sex; empty or absent where it is not known.
+        column: the new one: ``sex``, ``language``.
+        key: the column that tells whose label it is.
+        labels: value of that column → label; empty or absent where it is not known.
     """
-    if not any(sexes.values()):
+    if not any(labels.values()):
         return corpus
-    sex = corpus.utterances[key].map(dict(sexes)).fillna("").astype(str)
-    return replace(corpus, utterances=corpus.utterances.assign(sex=sex))
+    found = corpus.utterances[key].map(dict(labels)).fillna("").astype(str)
+    return replace(corpus, utterances=corpus.utterances.assign(**{column: found}))

@@ -36,6 +36,7 @@ NETWORK = "output"
 _DUMMY_FRAMES = (100, 200)
 """One and two seconds: more than most networks need for a frame."""
 _BATCH = 2
+_BY_AN_ARGUMENT = "let the function make an untrained network by an argument instead"
 
 
 class PythonSettings(Settings):
@@ -150,13 +151,20 @@ def _made(module: ModuleType, settings: PythonSettings) -> nn.Module:
 
 
 def _draw_anew(network: nn.Module) -> None:
-    """Draw every parameter as its module's own ``reset_parameters`` does.
+    """Draw every parameter as its module's own ``reset_parameters`` does, and forget statistics.
 
     Raises:
-        ModelError: a module with parameters has no such method, or derives them from others.
+        ModelError: a module with parameters has no such method, derives them from others, or its
+            method leaves some of them as they were.
     """
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(torch.nan)  # what a method does not draw is found by it
     # Children first: what a module then does to its children's parameters is what it means.
     for path, module in reversed(list(network.named_modules())):
+        forget = getattr(module, "reset_running_stats", None)
+        if forget is not None:
+            forget()
         reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
         parametrized = isinstance(module, ParametrizationList) or is_parametrized(module)
         if next(module.parameters(recurse=False), None) is None and not parametrized:
@@ -164,10 +172,15 @@ def _draw_anew(network: nn.Module) -> None:
         if reset is None or parametrized:
             raise ModelError(
                 f"untrained: the module {path!r} ({type(module).__name__}) cannot draw its "
-                "parameters anew: expected a method reset_parameters; let the function make an "
-                "untrained network by an argument instead"
+                f"parameters anew: expected a method reset_parameters; {_BY_AN_ARGUMENT}"
             )
         reset()
+    kept = [name for name, parameter in network.named_parameters() if parameter.isnan().any()]
+    if kept:
+        raise ModelError(
+            f"untrained: {len(kept)} parameters are not drawn anew by their modules' "
+            f"reset_parameters ({', '.join(kept[:3])}); {_BY_AN_ARGUMENT}"
+        )
 
 
 def _find_taps(

@@ -5,6 +5,7 @@ executed.
 """
 
 import pickle
+import re
 import struct
 import zipfile
 import zlib
@@ -165,6 +166,12 @@ def _check_sums(path: Path) -> None:
         )
 
 
+def _forbidden(error: pickle.UnpicklingError) -> str:
+    """What the file asks for, without torch's advice to let it have it."""
+    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" (it asks for {asked[1]})" if asked else ""
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The state dict in ``avg_model.pt``, without the classifier that the network was trained with
     (``projection.*``).
@@ -178,7 +185,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} holds something else than tensors, or is damaged, and was not loaded: "
-            f"unpickling it could execute code ({str(error).splitlines()[0]}); "
+            f"unpickling it could execute code{_forbidden(error)}; "
             "expected a plain state dict, as torch.save(model.state_dict()) writes it"
         ) from error
     except Exception as error:  # torch has no error of its own for what is no file of its own

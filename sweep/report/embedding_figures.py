@@ -135,7 +135,8 @@ def write_errors(folder: Path, name: str, label: str, predictions: pd.DataFrame)
     with _panels(predictions) as (figure, panels):
         for probe, axes, rows in panels:
             errors = (rows["y_pred"] - rows["y_true"]).to_numpy(dtype=float)
-            axes.hist(errors[np.isfinite(errors)], bins=40, color=COLOURS[0])
+            errors = errors[np.isfinite(errors)]
+            axes.hist(errors, bins=min(40, max(5, math.isqrt(len(errors)))), color=COLOURS[0])
             axes.axvline(0, color="black", linestyle="--", linewidth=0.9)
             axes.set(xlabel=f"predicted − true {one_line(label)}", ylabel="predictions")
             axes.set_title(short(probe, 30), loc="left")
