@@ -728,7 +728,7 @@ def check_page(text: str) -> None:
 
 def check_markdown(text: str) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + len(HOSTILE) * 2 + 1
+    assert len(rows) == 2 + len(HOSTILE) * 2 + 2  # header, rule; speaker mean, mean predictor
     assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows} == {8}
     assert "<" not in text
     assert "\x1b" not in text
@@ -736,7 +736,7 @@ def check_markdown(text: str) -> None:
 
 def check_latex(text: str) -> None:
     body = text.partition("\\midrule")[2].partition("\\bottomrule")[0].strip().splitlines()
-    assert len(body) == len(HOSTILE) * 2 + 1
+    assert len(body) == len(HOSTILE) * 2 + 2
     for row in body:
         assert row.endswith("\\\\")
         bare = re.sub(

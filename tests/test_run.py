@@ -204,7 +204,7 @@ def test_a_run_is_open_to_python(sweep: Sweep, spec_values: Values) -> None:
     assert run.spec.name == run.plan.name == "tiny"
     assert {"r2", "r2_low", "r2_high", "selectivity", "gain"} <= set(run.layers.columns)
     assert list(run.models["model"].unique()) == [
-        "a", "b", "baseline:duration", "baseline:fbank", "mean predictor",
+        "a", "b", "baseline:duration", "baseline:fbank", "speaker mean", "mean predictor",
     ]  # fmt: skip
     ids, activations = run.activations("a", "embedding")
     assert activations.shape == (14 * 5, 16)

@@ -103,8 +103,8 @@ def read_csv(settings: CsvSettings, tell: Tell = tell_nobody) -> Corpus:
         )
     table = corpus.utterances.merge(other, how="left", on=_KEY)
     for name in columns:
-        cells = table[name].fillna("")
-        table[name] = cells if name in settings.classes else as_numbers(cells)
+        column = table[name].fillna("")
+        table[name] = column if name in settings.classes else as_numbers(column)
     return Corpus(table, corpus.skipped, corpus.notes)
 
 
