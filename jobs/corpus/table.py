@@ -60,7 +60,7 @@ class Corpus:
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Utterance))
 _DTYPES = {**dict.fromkeys(COLUMNS, str), "seconds": float, "n_samples": int}
 MISSING = ("", "na", "n/a", "nan", "null", "none")
-"""What stands in a cell of numbers that has none."""
+"""What stands in a cell of numbers, or of classes, that has none."""
 _ORDER = ["split", "n_samples", "utterance_id"]
 
 
