@@ -1,9 +1,9 @@
-"""Scores of predicted classes, and their intervals by resampling speakers.
+"""Scores of predicted classes, and their intervals over speakers.
 
-Macro scores are means over the classes that occur in the *test* part: a resample of speakers may
-lack a class, and is then averaged over the others. A class that is predicted and never occurs
+Macro scores are means over the classes that occur in the *test* part: without a speaker a class may
+be lacking, and they are then means over the others. A class that is predicted and never occurs
 counts through the utterances that were lost to it. Where the classes are the speakers themselves,
-resampling speakers resamples classes: the interval is then over which speakers are to be told
+leaving out a speaker leaves out a class: the interval is then over which speakers are to be told
 apart, by a probe that was trained on all of them, and not over utterances of the same speakers.
 
 Legend: S speakers, C classes, R resamples.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jobs.intervals import NO_INTERVAL, leave_one_out, widened_interval, widening
-from jobs.metrics import FloatArray, resample_weights
+from jobs.intervals import LEVEL, NO_INTERVAL, leave_one_out, speaker_interval
+from jobs.metrics import FloatArray
 
 CLASS_SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
 """Scores that have intervals."""
@@ -101,19 +101,12 @@ def pooled_scores(runs: Sequence[Sequence[ClassSums]]) -> dict[str, float]:
 
 
 def class_intervals(
-    runs: Sequence[Sequence[ClassSums]],
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    runs: Sequence[Sequence[ClassSums]], level: float = LEVEL
 ) -> dict[str, tuple[float, float]]:
-    """Intervals of ``CLASS_SCORES`` over resampled speakers.
-
-    They are made as those of ``jobs.metrics.bootstrap_intervals``, of the same resamples.
+    """Intervals of ``CLASS_SCORES`` over speakers, as those of ``jobs.metrics.score_intervals``.
 
     Args:
         runs: per seed of the probe, the sums of every fold.
-        resamples: number of bootstrap samples R.
-        seed: of the resampling.
         level: coverage that is asked for.
 
     Returns:
@@ -124,19 +117,14 @@ def class_intervals(
     if len(speakers) < 2:
         return dict.fromkeys(CLASS_SCORES, NO_INTERVAL)
     position = {name: i for i, name in enumerate(speakers)}
-    drawn, left_out = (
-        _scores_of(pooled, weights, position)
-        for weights in (
-            resample_weights(len(speakers), resamples, seed),
-            leave_one_out(len(speakers)),
-        )
-    )
+    weights = np.concatenate([np.ones((1, len(speakers))), leave_one_out(len(speakers))])
+    scores = _scores_of(pooled, weights, position)
     sizes = np.zeros(len(speakers))
     occurs = pooled[0].values[:, COUNTS.index("occurs")].sum(axis=1)
     sizes[[position[name] for name in pooled[0].speakers]] = occurs
     return {
-        name: widened_interval(values, widening(values, left_out[name]), sizes, level)
-        for name, values in drawn.items()
+        name: speaker_interval(float(values[0]), values[1:], sizes, "share", level)
+        for name, values in scores.items()
     }
 
 

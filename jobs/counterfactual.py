@@ -20,7 +20,7 @@ from jobs.layer_data import LayerData
 from jobs.place import Place
 from jobs.predictions import CellPredictions
 from jobs.probes import PROBES, ProbeSettings, Weights
-from jobs.protocol import IntArray, ProtocolSettings, make_folds
+from jobs.protocol import IntArray, ProtocolSettings, StrArray, make_folds
 from jobs.settings import Settings
 from jobs.span import at_tempo
 from jobs.store import read_layer
@@ -79,6 +79,9 @@ class Stretched:
     predictions: Place
     """The ``.npz`` of what was predicted, in the format of `jobs.predictions`: a cell at a factor
     has the key that `key` makes, and as ``y_true`` what is known there."""
+    recorded: tuple[Place, int] | None = None
+    """Folder, and number of shards, of the same utterances as they were recorded, where their
+    activations are in no other set."""
 
 
 def is_asked(targets: Sequence[str], target: str, control: str, probe: ProbeSettings) -> bool:
@@ -92,9 +95,17 @@ def key(cell_id: str, factor: float | str) -> str:
     return f"{cell_id}@{factor}"
 
 
-def part_of(factor: float) -> str:
+def part_of(factor: float | str) -> str:
     """What takes the place of the part's name for utterances at ``factor``."""
-    return f"#tempo={factor}"
+    return f"{_PART}{factor}"
+
+
+def is_heard_again(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """(U,) which rows are of utterances that stand in ``table`` another time, as recorded."""
+    return np.asarray(table["split"].str.startswith(_PART), dtype=np.bool_)
+
+
+_PART = "#tempo="
 
 
 def draw_utterances(
@@ -140,6 +151,11 @@ def stretched_rows(
     return pd.concat(frames, ignore_index=True)
 
 
+def recorded_rows(utterances: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``utterances`` as they were recorded, as a part of its own."""
+    return table[table["utterance_id"].isin(set(utterances))].assign(split=part_of(RECORDED))
+
+
 @dataclass(frozen=True)
 class _Heard:
     """A layer at one factor."""
@@ -160,7 +176,10 @@ class Counterfactual:
 
     def __init__(self, stretched: Stretched, layer: str, data: LayerData) -> None:
         self._data = data
-        self._heard = tuple(_read(stretched, layer, data))
+        self._heard = tuple(_read(place, layer, data) for place in stretched.sets)
+        self._recorded = (
+            _read((1.0, *stretched.recorded), layer, data) if stretched.recorded else None
+        )
 
     def predict(
         self,
@@ -182,39 +201,66 @@ class Counterfactual:
             tested: rows of the utterance table that the fold tests.
             recorded: the cell's predictions for the audio as it was recorded.
         """
-        apply = PROBES[settings.kind].apply
         names = self._data.table["utterance_id"].to_numpy(dtype=np.str_)
-        y = self._data.table[target].to_numpy(dtype=np.float64)
         drawn = {name for heard in self._heard for name in names[heard.rows].tolist()}
         yield RECORDED, _only(recorded, np.isin(recorded.utterance_id, list(drawn)))
         for heard in self._heard:
-            chosen = np.isin(heard.rows, tested)
-            rows, predicted = heard.rows[chosen], np.empty(0)
-            if rows.size and weights and apply:
-                predicted = apply(settings, weights, heard.X[chosen])
-                storable = np.abs(predicted) < np.finfo(np.float32).max  # False for NaN
-                rows, predicted = rows[storable], predicted[storable]
-            else:
-                rows = rows[:0]
-            yield (
-                heard.factor,
-                CellPredictions(
-                    fold=recorded.fold,
-                    train_mean=recorded.train_mean,
-                    utterance_id=names[rows],
-                    y_true=(y[rows] * heard.factor ** EXPONENTS[target]).astype(np.float32),
-                    y_pred=predicted.astype(np.float32),
-                ),
-            )
+            told = self._told(heard, target, settings, weights, tested)
+            yield heard.factor, CellPredictions(recorded.fold, recorded.train_mean, *told)
+
+    def of_recordings(
+        self,
+        target: str,
+        settings: ProbeSettings,
+        weights: Weights,
+        tested: IntArray,
+        of_cell: tuple[int, float],
+    ) -> CellPredictions:
+        """``recorded`` of `predict`, of a cell that predicted nothing of its test part.
+
+        Args:
+            target: as the others, of `predict`.
+            settings: of the probe.
+            weights: what it was fitted to.
+            tested: rows of the utterance table that the fold tests.
+            of_cell: its fold and its training mean.
+        """
+        assert self._recorded is not None
+        told = self._told(self._recorded, target, settings, weights, tested)
+        fold, train_mean = of_cell
+        return CellPredictions(fold, train_mean, *told)
+
+    def _told(
+        self,
+        heard: _Heard,
+        target: str,
+        settings: ProbeSettings,
+        weights: Weights,
+        tested: IntArray,
+    ) -> tuple[StrArray, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Names, what is known and what is predicted of the tested utterances at one factor."""
+        apply = PROBES[settings.kind].apply
+        names = self._data.table["utterance_id"].to_numpy(dtype=np.str_)
+        y = self._data.table[target].to_numpy(dtype=np.float64)
+        chosen = np.isin(heard.rows, tested)
+        rows, predicted = heard.rows[chosen], np.empty(0)
+        if rows.size and weights and apply:
+            predicted = apply(settings, weights, heard.X[chosen])
+            storable = np.abs(predicted) < np.finfo(np.float32).max  # False for NaN
+            rows, predicted = rows[storable], predicted[storable]
+        else:
+            rows = rows[:0]
+        known = y[rows] * heard.factor ** EXPONENTS[target]
+        return names[rows], known.astype(np.float32), predicted.astype(np.float32)
 
 
-def _read(stretched: Stretched, layer: str, data: LayerData) -> Iterator[_Heard]:
+def _read(place: tuple[float, Place, int], layer: str, data: LayerData) -> _Heard:
+    factor, folder, n_shards = place
     position = pd.Index(data.table["utterance_id"])
-    for factor, folder, n_shards in stretched.sets:
-        names, X = read_layer(folder, n_shards, layer)
-        rows: IntArray = position.get_indexer(pd.Index(names))
-        usable = (rows >= 0) & np.isfinite(X).all(axis=1)
-        yield _Heard(factor, rows[usable], X[usable])
+    names, X = read_layer(folder, n_shards, layer)
+    rows: IntArray = position.get_indexer(pd.Index(names))
+    usable = (rows >= 0) & np.isfinite(X).all(axis=1)
+    return _Heard(factor, rows[usable], X[usable])
 
 
 def _only(predictions: CellPredictions, chosen: npt.NDArray[np.bool_]) -> CellPredictions:

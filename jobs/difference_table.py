@@ -13,6 +13,7 @@ from jobs.differences import (
     between_models,
     holm,
 )
+from jobs.gram_folds import against_the_best_by_fold, between_models_by_fold
 from jobs.metrics import FloatArray
 from jobs.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
 from jobs.reduce import CURVE, Bootstrap, Curves, complete
@@ -74,7 +75,7 @@ class _Candidates:
     """The layers of one curve that can be compared, in depth order."""
 
     def __init__(self, curves: Curves, model: object, points: pd.DataFrame) -> None:
-        self.model = str(model)
+        self.model, self.by_fold = str(model), curves.by_fold
         self.layers = [str(name) for name in points["layer"]]
         keys = points[CURVE].itertuples(index=False, name=None)
         self._errors = [curves.errors[key] for key in keys]
@@ -93,7 +94,11 @@ def _within(model: _Candidates, of_classes: bool, bootstrap: Bootstrap) -> Itera
     found = above_nothing(errors)
     yield _rows(LAYER_NOTHING, model.model, names, nothing, [""] * len(names), found)
     if len(names) > 1:
-        found = against_the_best(errors, bootstrap.resamples, bootstrap.seed)
+        found = (
+            against_the_best_by_fold(errors)
+            if model.by_fold
+            else against_the_best(errors, bootstrap.resamples, bootstrap.seed)
+        )
         best = best_layer(errors)
         rows = _rows(LAYER_BEST, model.model, names, model.model, [names[best]] * len(names), found)
         yield [row for position, row in enumerate(rows) if position != best]
@@ -111,7 +116,11 @@ def _between(
             if len(speakers) < 2:
                 continue
             errors = a.at(speakers), b.at(speakers)
-            found = between_models(*errors, bootstrap.resamples, bootstrap.seed)
+            found = (
+                between_models_by_fold(*errors)
+                if a.by_fold
+                else between_models(*errors, bootstrap.resamples, bootstrap.seed)
+            )
             is_twin = (a.model, b.model) in twins
             name, family = (TRAINED, of_twins) if is_twin else (MODELS, of_models)
             family += _rows(name, a.model, [""], b.model, [""], found)

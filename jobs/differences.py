@@ -31,13 +31,13 @@ from scipy.stats import t as student
 
 from jobs.intervals import degrees_of_freedom, jackknife_error, leave_one_out, widening
 from jobs.metrics import FloatArray, resample_weights
-from jobs.selection import ERRORS, best_layer, cross_scores, scores_of
+from jobs.selection import ERRORS, best_layer, choice_error, cross_scores, scores_of
 
 LEVEL = 0.95
 
 _N, _LOSS, _REFERENCE, _NOTHING = range(len(ERRORS))
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """A standard error below this is rounding: scores are shares, of the size of 1."""
 
 
@@ -62,7 +62,7 @@ def between_layers(a: FloatArray, b: FloatArray) -> Differences:
     everyone = np.ones((1, a.shape[1]))
     value = (scores_of(a, everyone) - scores_of(b, everyone))[0]
     error = jackknife_error(scores_of(a, alone) - scores_of(b, alone))
-    return _against_t(value, error, _sizes(a, b))
+    return against_t(value, error, sizes_of(a, b))
 
 
 def above_nothing(errors: FloatArray) -> Differences:
@@ -84,13 +84,12 @@ def between_models(a: FloatArray, b: FloatArray, resamples: int, seed: int) -> D
             leave_one_out(a.shape[1]),
         )
     )
-    drawn = drawn_a - drawn_b
-    drawn = drawn[~np.isnan(drawn)]
-    if not len(drawn):
+    dealt, drawn = dealt_a - dealt_b, drawn_a - drawn_b
+    if np.isnan(drawn).all():
         return Differences(*np.full((4, 1), np.nan))
-    error = drawn.std() * widening(spread, left_out)
-    value = np.array([dealt_a.mean() - dealt_b.mean()])
-    return _against_t(value, np.array([error]), _sizes(best_a, best_b))
+    error = choice_error(dealt, drawn, spread) * widening(spread, left_out)
+    value = np.array([dealt.mean()])
+    return against_t(value, np.array([error]), sizes_of(best_a, best_b))
 
 
 def against_the_best(errors: FloatArray, resamples: int, seed: int) -> Differences:
@@ -103,15 +102,15 @@ def against_the_best(errors: FloatArray, resamples: int, seed: int) -> Differenc
     best = best_layer(errors)
     centred = drawn - drawn.mean(axis=0)
     error = jackknife_error(_pairs(scores_of(errors, leave_one_out(errors.shape[1])), best))
-    heavier = _t_over_normal(_sizes(errors, errors))
+    heavier = _t_over_normal(sizes_of(errors, errors))
     value = score - score[best]
     low, high, p = np.zeros(len(score)), np.zeros(len(score)), np.ones(len(score))
     for layer in range(len(score)):
-        if layer == best or error[layer] < _ROUNDING:
+        if layer == best or error[layer] < ROUNDING:
             continue
         distance = centred - centred[:, [layer]]
         spread = distance.std(axis=0)
-        usable = spread > _ROUNDING
+        usable = spread > ROUNDING
         largest = (distance[:, usable] / spread[usable]).max(axis=1) * heavier
         reach = float(np.quantile(largest, LEVEL)) * error[layer]
         low[layer], high[layer] = value[layer] - reach, value[layer] + reach
@@ -135,14 +134,14 @@ def holm(p: FloatArray) -> FloatArray:
     return corrected
 
 
-def _against_t(value: FloatArray, error: FloatArray, sizes: FloatArray) -> Differences:
+def against_t(value: FloatArray, error: FloatArray, sizes: FloatArray) -> Differences:
     """Differences with Student's interval and p; a standard error of 0 leaves no doubt."""
     freedom = degrees_of_freedom(sizes)
-    error = np.where(error < _ROUNDING, 0.0, error)
+    error = np.where(error < ROUNDING, 0.0, error)
     reach = student.ppf((1 + LEVEL) / 2, freedom) * error
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * student.sf(np.abs(value) / error, freedom)
-    p = np.where((error == 0) & (np.abs(value) < _ROUNDING), 1.0, p)
+    p = np.where((error == 0) & (np.abs(value) < ROUNDING), 1.0, p)
     return Differences(value, value - reach, value + reach, p)
 
 
@@ -150,7 +149,7 @@ def _pairs(scores: FloatArray, best: int) -> FloatArray:
     return scores - scores[:, [best]]
 
 
-def _sizes(a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
+def sizes_of(a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
     """(S,) utterances of each speaker in the comparison."""
     sizes: FloatArray = (a[0, :, _N] + b[0, :, _N]) / 2
     return sizes

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from jobs.audio import AudioError, load_audio
 from jobs.corpus.table import Skipped
-from jobs.features import AudioError, FeatureSettings, load_audio, pieces
+from jobs.features import FeatureSettings, pieces
 from jobs.forward import Batching, Forward, Reading
 from jobs.gram import Labels, LayerSums
 from jobs.models import (
@@ -97,6 +98,8 @@ class ShardReport:
     """Frames that they were needed for: those of padding are not."""
     bytes_written: int
     """Of tensors; 0 where the shard was there already."""
+    forward_seconds: float = 0.0
+    """Of ``seconds``, those of the forward passes, with the pooling in them."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,7 @@ class Extractor:
             frames_computed=done.frames_computed,
             frames_useful=done.frames_useful,
             bytes_written=0 if found else manifest.n_bytes,
+            forward_seconds=done.forward_seconds,
         )
 
     def _changed(self, planned: str) -> str:

@@ -21,12 +21,13 @@ def row_sets(table: pd.DataFrame, targets: tuple[str, ...]) -> tuple[int, ...]:
 
 def label_values(settings: GramSettings, table: pd.DataFrame) -> FloatArray:
     """(U, K) the columns of ``settings`` for all of ``table``; NaN where there is no value."""
-    fold = make_folds(settings.protocol, table)[0]
+    folds = make_folds(settings.protocol, table)
     values = np.empty((len(table), settings.n_columns))
     speakers = table["speaker_id"].to_numpy(dtype=np.str_)
-    for k, (target, control) in enumerate(settings.columns()):
+    for k, (target, control, fold) in enumerate(settings.columns()):
         numbers = table[target].to_numpy(dtype=np.float64)
-        cell = Cell("", "", target, seed=0, fold=0, control=control)
-        column = control_target(numbers, only(has_value(table[target]), fold), cell, speakers)
+        cell = Cell("", "", target, seed=0, fold=fold, control=control)
+        rows = only(has_value(table[target]), folds[fold])
+        column = control_target(numbers, rows, cell, speakers)
         values[:, k] = np.where(np.isfinite(column), column, np.nan)
     return values

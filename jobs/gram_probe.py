@@ -1,20 +1,23 @@
-"""Ridge and CCA of one layer, from the statistics of its training and validation parts.
+"""Ridge and CCA of one layer, from the statistics of what they are fitted on and choose on.
 
-Only the test part has activations: its predictions, and with them every score and interval, are
-made as they are for a layer that was stored whole.
+With ``splits`` the test part has activations: its predictions, and with them every score and
+interval, are made as they are for a layer that was stored whole. With ``kfold`` every utterance is
+summed up, and tested parts are scored by their sums (`jobs.gram_scores`).
 
-Legend: U rows of the utterance table, D width of the layer, K problems.
+Legend: U rows of the utterance table, D width of the layer, K problems, A alphas.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.gram import GramSettings
+from jobs.gram_units import Units
 from jobs.metrics import FloatArray
-from jobs.moments import Moments, total
+from jobs.moments import Moments, together, total
 from jobs.place import Place
 from jobs.probes import ProbeResult, cca, ridge
 from jobs.probes.cca import CcaSettings
@@ -34,14 +37,12 @@ class GramSets:
     """Where the statistics of one model lie."""
 
     settings: GramSettings
-    train: tuple[Place, int]
-    """Folder, and number of shards."""
-    validation: tuple[Place, int] | None
+    units: tuple[tuple[Place, int], ...]
+    """Folder, and number of shards, of every unit."""
 
     def read_names(self) -> set[str]:
         """The utterances that were summed up."""
-        places = [self.train, self.validation] if self.validation else [self.train]
-        return {name for place in places for name in read_names(*place)}
+        return {name for place in self.units for name in read_names(*place)}
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,33 @@ class LayerMoments:
     """The statistics of one layer."""
 
     settings: GramSettings
-    train: list[Moments | None]
-    """Of each set of rows; None where it has none."""
-    validation: list[Moments | None]
+    units: Units
+    moments: list[list[Moments | None]]
+    """Of each set of rows and each unit; None where it has none."""
 
     @property
     def finite(self) -> bool:
         """Whether all activations were that were summed up."""
-        return all(one is None or one.finite for one in (*self.train, *self.validation))
+        return all(one is None or one.finite for found in self.moments for one in found)
+
+    @cached_property
+    def width(self) -> int:
+        """D; 0 if nothing was summed up."""
+        return next((len(m.mean) for found in self.moments for m in found if m), 0)
+
+    def of(self, target: str, units: Iterable[int]) -> Moments | None:
+        """The rows of ``units`` that have a value of ``target``."""
+        found = self.moments[self.settings.row_set(target)]
+        return together(found[unit] for unit in units)
+
+    def tested(self, target: str, fold: int) -> Moments | None:
+        """The test part of ``fold``, where it was summed up."""
+        return self.of(target, self.units.folds[fold].test)
 
     def fit_predict(
         self,
         settings: Settings,
+        fold: int,
         columns: Sequence[tuple[str, str]],
         Y: FloatArray,
         X: npt.NDArray[np.float32],
@@ -69,44 +85,82 @@ class LayerMoments:
 
         Args:
             settings: of the probe.
+            fold: whose training part it is fitted to.
             columns: (target, control) of K problems, whose targets have values of the same rows.
             Y: (N, K) their labels in the training part.
-            X: (n_test, D) activations.
+            X: (n_test, D) activations, none where tested rows are summed up.
 
         Raises:
-            ValueError: ridge has no validation utterances to choose alpha on.
+            ValueError: ridge has no utterances to choose alpha on.
         """
-        known, row_set = self.settings.columns(), self.settings.row_set(columns[0][0])
-        chosen = np.array([known.index(column) for column in columns])
-        train, validation = self.train[row_set], self.validation[row_set]
+        target, units = columns[0][0], self.units.folds[fold]
+        chosen = np.array([self.settings.column(*column, fold) for column in columns])
+        train = self.of(target, units.train)
         assert train is not None and train.n == len(Y), (train and train.n, len(Y))
         standardise, equations = normal_equations(train, chosen)
         if isinstance(settings, CcaSettings):
             weights, details = cca.fit(settings, equations, standardise, Y.T.copy())
             return ProbeResult(apply_each(weights, X), details, weights)
         assert isinstance(settings, RidgeSettings), settings
-        if validation is None:
-            raise ValueError("alpha is to be chosen on validation, which has no utterances")
-        return _ridge(settings, standardise, equations, (validation, chosen), X)
+        alphas = np.asarray(settings.alphas)
+        solutions = ridge.solutions_of(equations, alphas)
+        if chooses_on_inner_folds(settings, has_validation=bool(units.validation)):
+            errors = self._inner_errors(target, fold, chosen, standardise.scale, alphas)
+        else:
+            validation = self.of(target, units.validation)
+            if validation is None:
+                raise ValueError("alpha is to be chosen on validation, which has no utterances")
+            errors = _errors(validation, chosen, equations, standardise, solutions)
+        fitted = ridge.best(standardise, equations, alphas, solutions, errors)
+        return ridge.predicted(fitted, alphas, X)
+
+    def _inner_errors(
+        self, target: str, fold: int, columns: IntArray, scale: FloatArray, alphas: FloatArray
+    ) -> FloatArray:
+        """(K, A) as ``jobs.probes.ridge.fit_by_inner_folds`` has them: every inner fold is fitted
+        about its own mean, in the ``scale`` of the whole training part."""
+        units = self.units.folds[fold]
+        errors = np.zeros((len(columns), len(alphas)))
+        of_target = units.inner[self.settings.row_set(target)]
+        if not of_target:
+            raise ValueError(
+                "choosing settings without a validation part needs at least 2 training speakers: "
+                "add a validation part or speakers"
+            )
+        for held_out in of_target:
+            rows = self.of(target, held_out)
+            rest = self.of(target, (unit for unit in units.train if unit not in held_out))
+            if rows is None or rest is None:
+                continue  # none of them could be read
+            standardise = Standardiser(rest.mean, scale)
+            equations = _equations(rest, columns, scale)
+            solutions = ridge.solutions_of(equations, alphas)
+            errors += _errors(rows, columns, equations, standardise, solutions)
+        return errors
 
 
-def read_moments(sets: GramSets, layer: str) -> LayerMoments:
+def chooses_on_inner_folds(settings: RidgeSettings, *, has_validation: bool) -> bool:
+    """Whether alpha is chosen on inner folds of the training part."""
+    return settings.choose == "inner" or (settings.choose == "auto" and not has_validation)
+
+
+def read_moments(sets: GramSets, units: Units, layer: str) -> LayerMoments:
     """The statistics of ``layer``.
 
     Raises:
         jobs.store.CorruptShard: statistics are damaged and have to be extracted again.
     """
-    row_sets, n_columns = range(sets.settings.n_row_sets), sets.settings.n_columns
+    n_columns = sets.settings.n_columns
 
-    def read(place: tuple[Place, int] | None) -> list[Moments | None]:
+    def read(place: tuple[Place, int], row_set: int) -> Moments | None:
         # A set of rows at a time: one has D² numbers, and there is hardly ever a second.
-        return [
-            None if place is None
-            else total((shard[row_set] for shard in read_sums(*place, layer)), n_columns)
-            for row_set in row_sets
-        ]  # fmt: skip
+        return total((shard[row_set] for shard in read_sums(*place, layer)), n_columns)
 
-    return LayerMoments(sets.settings, read(sets.train), read(sets.validation))
+    moments = [
+        [read(place, row_set) for place in sets.units]
+        for row_set in range(sets.settings.n_row_sets)
+    ]
+    return LayerMoments(sets.settings, units, moments)
 
 
 def normal_equations(train: Moments, columns: IntArray) -> tuple[Standardiser, NormalEquations]:
@@ -118,33 +172,34 @@ def normal_equations(train: Moments, columns: IntArray) -> tuple[Standardiser, N
     sd = np.sqrt(np.maximum(np.diag(train.xx), 0) / train.n)
     constant = sd <= 1e-7 * np.abs(train.mean)
     scale = np.where(constant, np.inf, sd)
-    equations = NormalEquations(
-        matrix=train.xx / scale / scale[:, None],
-        sides=train.xy[columns] / scale,
+    return Standardiser(train.mean, scale), _equations(train, columns, scale)
+
+
+def _equations(rows: Moments, columns: IntArray, scale: FloatArray) -> NormalEquations:
+    """Of features about the mean of ``rows``, divided by ``scale`` (D,)."""
+    return NormalEquations(
+        matrix=rows.xx / scale / scale[:, None],
+        sides=rows.xy[columns] / scale,
         centre=np.zeros(len(scale)),
-        means=train.label_mean[columns],
-        n_rows=train.n,
+        means=rows.label_mean[columns],
+        n_rows=rows.n,
         rows=None,
     )
-    return Standardiser(train.mean, scale), equations
 
 
-def _ridge(
-    settings: RidgeSettings,
-    standardise: Standardiser,
+def _errors(
+    held_out: Moments,
+    columns: IntArray,
     equations: NormalEquations,
-    validation: tuple[Moments, IntArray],
-    X: npt.NDArray[np.float32],
-) -> ProbeResult:
-    alphas = np.asarray(settings.alphas)
-    solutions = ridge.solutions_of(equations, alphas)
-    moments, columns = validation
-    errors = np.empty((len(columns), len(alphas)))
+    standardise: Standardiser,
+    solutions: Sequence[FloatArray],
+) -> FloatArray:
+    """(K, A) squared errors on rows that were held out, of ``solutions`` about their own mean."""
+    errors = np.empty((len(columns), solutions[0].shape[1]))
     for k, (solution, mean, column) in enumerate(
         zip(solutions, equations.means, columns, strict=True)
     ):
         weights = solution / standardise.scale[:, None]
         bias = mean - standardise.mean @ weights
-        errors[k] = moments.squared_errors(int(column), weights, bias)
-    fitted = ridge.best(standardise, equations, alphas, solutions, errors)
-    return ridge.predicted(fitted, alphas, X)
+        errors[k] = held_out.squared_errors(int(column), weights, bias)
+    return errors

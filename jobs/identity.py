@@ -19,7 +19,19 @@ def canonical_json(value: object) -> str:
         ValueError: a number is not finite.
     """
     _check(value, "value")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return canonical_text(value)
+
+
+def canonical_text(parsed: object) -> str:
+    """`canonical_json` of what was parsed from JSON: it can hold nothing else, and nothing is
+    looked for.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(
+        parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def _check(value: object, where: str) -> None:

@@ -5,6 +5,7 @@ U rows of the utterance table, D width of the layer.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import pandas as pd
 
 from jobs.corpus.table import read_table
 from jobs.gram_probe import GramSets, LayerMoments, read_moments
+from jobs.gram_units import NOT_SUMMED, Units, make_units
 from jobs.metrics import FloatArray
 from jobs.place import Place
 from jobs.probes import TargetKind
@@ -34,9 +36,20 @@ class LayerData:
     """(U,) what the protocol keeps together."""
     folds: list[Fold]
     rows: IntArray
-    """(R,) rows of the table that ``X`` has, ascending: all of them, or those that are tested."""
+    """(R,) rows of the table that ``X`` has, ascending: all of them; with ``moments`` those that
+    are tested, or none where these were summed up as well."""
     moments: LayerMoments | None = None
     """Of the rows that ``X`` does not have; None where it has all."""
+
+    @cached_property
+    def utterance_ids(self) -> StrArray:
+        """(U,)"""
+        return self.table["utterance_id"].to_numpy(dtype=np.str_)
+
+    @cached_property
+    def speakers(self) -> StrArray:
+        """(U,)"""
+        return self.table["speaker_id"].to_numpy(dtype=np.str_)
 
     def non_finite(self, name: str) -> str | None:
         """Which activations are not finite, for a human; None if all are."""
@@ -107,7 +120,8 @@ def read_layer_data(
         raise ValueError(f"{path} names utterances twice: expected unique utterance ids")
     X: npt.NDArray[np.float32] | None = None
     present = np.zeros(len(table), dtype=bool)
-    kept = np.arange(len(table)) if sums is None else _tested(protocol, table)
+    units = None if sums is None else make_units(sums.settings, table)
+    kept = np.arange(len(table)) if units is None else _stored(protocol, table, units)
     order = ids[kept]
     for folder, n_shards in activations:
         names, values = read_layer(folder, n_shards, layer)
@@ -126,18 +140,22 @@ def read_layer_data(
             raise ValueError(f"{folder} holds utterances a second time, for {layer}")
         X[rows[known]] = values[known]
         present[kept[rows[known]]] = True
-    if X is None or not present.any():
-        raise ValueError(f"no utterance of {path} has activations for {layer}")
+    moments = None if sums is None or units is None else read_moments(sums, units, layer)
+    if moments is not None and not kept.size:
+        X = np.empty((0, moments.width), dtype=np.float32)
     if sums is not None:
         present |= ids.isin(sums.read_names())
+    if X is None or not present[kept if kept.size else slice(None)].any():
+        raise ValueError(f"no utterance of {path} has activations for {layer}")
     groups, folds = group_labels(protocol, table), make_folds(protocol, table)
     table = _with_codes(path, table, classes)
-    moments = None if sums is None else read_moments(sums, layer)
     return LayerData(table, classes, X, present, groups, folds, kept, moments)
 
 
-def _tested(protocol: ProtocolSettings, table: pd.DataFrame) -> IntArray:
-    return np.sort(np.concatenate([fold.test for fold in make_folds(protocol, table)]))
+def _stored(protocol: ProtocolSettings, table: pd.DataFrame, units: Units) -> IntArray:
+    """The rows that are tested and not summed up."""
+    tested = np.concatenate([fold.test for fold in make_folds(protocol, table)])
+    return np.sort(tested[units.of_row[tested] == NOT_SUMMED])
 
 
 def _with_codes(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.corpus.table import Skipped
-from jobs.identity import canonical_json
+from jobs.identity import canonical_json, canonical_text
 from jobs.place import Place, RemotePath
 
 
@@ -153,7 +153,7 @@ def to_json(manifest: ShardManifest) -> str:
         "info": manifest.info,
         "skipped_files": [[state.n_bytes, state.mtime_ns] for state in manifest.skipped_files],
     }
-    return json.dumps({"checksum": _body_checksum(body), **body}, indent=1) + "\n"
+    return json.dumps({"checksum": _digest(canonical_json(body)), **body}, indent=1) + "\n"
 
 
 def from_json(text: bytes) -> ShardManifest:
@@ -163,7 +163,7 @@ def from_json(text: bytes) -> ShardManifest:
         ValueError, KeyError, TypeError: it is damaged.
     """
     body = json.loads(text)
-    if not isinstance(body, dict) or body.pop("checksum", None) != _body_checksum(body):
+    if not isinstance(body, dict) or body.pop("checksum", None) != _digest(canonical_text(body)):
         raise ValueError("its checksum is wrong")
     return ShardManifest(
         index=body["index"],
@@ -177,5 +177,5 @@ def from_json(text: bytes) -> ShardManifest:
     )
 
 
-def _body_checksum(body: dict[str, Any]) -> str:
-    return hashlib.blake2b(canonical_json(body).encode(), digest_size=16).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

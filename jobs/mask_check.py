@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jobs.features import FRAME_LENGTH, FRAME_SHIFT, FeatureSettings
+from jobs.audio import FRAME_LENGTH
+from jobs.features import FRAME_SHIFT, FeatureSettings
 from jobs.forward import read_padded
 from jobs.models import ProbedModel
 from jobs.models.masked import pad

@@ -25,7 +25,7 @@ from pathlib import Path
 import pandas as pd
 from joblib import cpu_count
 
-from jobs.features import AudioError, AudioUnavailable, FloatArray, load_audio
+from jobs.audio import AudioError, AudioUnavailable, FloatArray, load_audio
 from jobs.files import cut_torn_line
 from jobs.process import limit_threads
 from jobs.prosody import measure_level, measure_pitch

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from jobs.intervals import NO_INTERVAL, leave_one_out, widened_interval, widening
+from jobs.intervals import LEVEL, NO_INTERVAL, ScaleName, leave_one_out, speaker_interval
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -39,20 +39,37 @@ def score(
         ``spearman``; ``within_speaker``: Pearson correlation after subtracting each speaker's own
         means; ``mean_mse``, ``mean_mae``: of predicting ``train_mean`` everywhere.
     """
-    error, from_mean = y_pred - y, y - train_mean
-    mse, mean_mse = float(np.mean(error**2)), float(np.mean(from_mean**2))
-    size = max(float(np.abs(y).max()), abs(train_mean))
+    error = y_pred - y
+    mse, known = float(np.mean(error**2)), no_skill(y, train_mean)
     return {
         "mse": mse,
         "mae": float(np.mean(np.abs(error))),
         "rmse": mse**0.5,
-        "r2": 1 - mse / mean_mse if mean_mse**0.5 > CONSTANT * size else None,
+        "r2": None if known.constant else 1 - mse / known.mse,
         "pearson": pearson(y, y_pred),
         "spearman": _spearman(y, y_pred),
         "within_speaker": _within(y, y_pred, groups),
-        "mean_mse": mean_mse,
-        "mean_mae": float(np.mean(np.abs(from_mean))),
+        "mean_mse": known.mse,
+        "mean_mae": known.mae,
     }
+
+
+@dataclass(frozen=True)
+class NoSkill:
+    """What predicting the training mean everywhere reaches."""
+
+    mse: float
+    mae: float
+    constant: bool
+    """The target has no spread about it, so that no R² is defined."""
+
+
+def no_skill(y: FloatArray, train_mean: float) -> NoSkill:
+    """Of the true values ``y`` (n,) of a test part."""
+    from_mean = y - train_mean
+    mse = float(np.mean(from_mean**2))
+    size = max(float(np.abs(y).max()), abs(train_mean))
+    return NoSkill(mse, float(np.mean(np.abs(from_mean))), not mse**0.5 > CONSTANT * size)
 
 
 def pearson(a: FloatArray, b: FloatArray) -> float | None:
@@ -84,47 +101,42 @@ def speaker_sums(
     return SpeakerSums(tuple(map(str, speakers)), values, max(_size(y), _size(y_pred)))
 
 
-def bootstrap_intervals(
-    runs: Sequence[Sequence[SpeakerSums]],
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Intervals of ``r2``, ``mse``, ``mae`` and ``pearson``: percentiles over resampled speakers,
-    moved outward as few and unequal speakers need (`jobs.intervals`).
+INTERVALS: dict[str, ScaleName] = {
+    "r2": "rest",
+    "mse": "error",
+    "rmse": "error",
+    "mae": "error",
+    "pearson": "correlation",
+}
+"""Scores that have intervals, and the scale of each (`jobs.intervals`)."""
 
-    Speakers are drawn with replacement from all test speakers, each with all its utterances, since
-    utterances of one speaker are alike. Every call with the same speakers and seed draws the same
-    resamples, so curves stay paired.
+
+def score_intervals(
+    runs: Sequence[Sequence[SpeakerSums]], level: float = LEVEL
+) -> dict[str, tuple[float, float]]:
+    """Intervals of ``INTERVALS`` over speakers, each with all its utterances.
 
     Args:
         runs: per seed of the probe, the sums of every fold. Within a seed, errors are pooled over
             folds by sums and correlations averaged with weight n; then seeds are averaged.
-        resamples: number of bootstrap samples R.
-        seed: of the resampling.
         level: coverage that is asked for.
 
     Returns:
-        (low, high) of each score; NaN where fewer than two speakers were tested, or where no
-        resample defines the score.
+        (low, high) of each score; NaN where fewer than two speakers were tested, or where the score
+        is not defined.
     """
     speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
     if len(speakers) < 2:
-        return dict.fromkeys(("r2", "mse", "mae", "pearson"), NO_INTERVAL)
+        return dict.fromkeys(INTERVALS, NO_INTERVAL)
     position = {name: i for i, name in enumerate(speakers)}
-    drawn, left_out = (
-        _scores_of(runs, weights, position)
-        for weights in (
-            resample_weights(len(speakers), resamples, seed),
-            leave_one_out(len(speakers)),
-        )
-    )
+    weights = np.concatenate([np.ones((1, len(speakers))), leave_one_out(len(speakers))])
+    scores = _scores_of(runs, weights, position)
     sizes = np.zeros(len(speakers))
     for sums in runs[0]:
         sizes[[position[name] for name in sums.speakers]] += sums.values[:, SUMS.index("n")]
     return {
-        name: widened_interval(values, widening(values, left_out[name]), sizes, level)
-        for name, values in drawn.items()
+        name: speaker_interval(float(values[0]), values[1:], sizes, INTERVALS[name], level)
+        for name, values in scores.items()
     }
 
 
@@ -140,11 +152,11 @@ def _scores_of(
     runs: Sequence[Sequence[SpeakerSums]], weights: FloatArray, position: dict[str, int]
 ) -> dict[str, FloatArray]:
     """Scores of every row of ``weights``, averaged over seeds."""
-    per_run = [_resampled_scores(run, weights, position) for run in runs]
+    per_run = [_weighted_scores(run, weights, position) for run in runs]
     return {name: np.mean([scores[name] for scores in per_run], axis=0) for name in per_run[0]}
 
 
-def _resampled_scores(
+def _weighted_scores(
     run: Sequence[SpeakerSums], weights: FloatArray, position: dict[str, int]
 ) -> dict[str, FloatArray]:
     """(R,) scores of one seed: a fold's sums are weighted by how often its speakers count."""
@@ -156,10 +168,13 @@ def _resampled_scores(
         folds.append(drawn)
         correlations.append(_pearson_of_sums(drawn, sums.size))
     total = {name: np.sum([fold[name] for fold in folds], axis=0) for name in SUMS}
+    least = (CONSTANT * max(sums.size for sums in run)) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
+        spread = total["sst"] / total["n"] > least
         scores = {
-            "r2": 1 - total["sse"] / total["sst"],
+            "r2": np.where(spread, 1 - total["sse"] / total["sst"], np.nan),
             "mse": total["sse"] / total["n"],
+            "rmse": np.sqrt(total["sse"] / total["n"]),
             "mae": total["sae"] / total["n"],
             "pearson": _weighted_mean(np.stack(correlations), np.stack([f["n"] for f in folds])),
         }

@@ -13,7 +13,7 @@ MODEL_COLUMNS = [
     *("best_accuracy", "best_accuracy_low", "best_accuracy_high"),
     *("best_balanced_accuracy", "best_macro_f1"),
     *("best_accuracy_honest", "best_accuracy_honest_low", "best_accuracy_honest_high"),
-    *("mean_pearson", "mean_mse", "majority_accuracy"),
+    *("mean_pearson", "mean_mse", "majority_accuracy", "interval_over"),
 ]
 """Columns of ``models.csv``; of a kind of target that a score is not for, it is NaN."""
 
@@ -73,6 +73,7 @@ def model_table(curves: Curves) -> pd.DataFrame:
                 "mean_pearson": scored["pearson"].mean(),
                 "mean_mse": scored["mean_mse"].mean(),
                 "majority_accuracy": scored["majority_accuracy"].mean(),
+                "interval_over": best["interval_over"],
             }
         )
     by_target = layers[layers["cells"] > 0].groupby("target", sort=False, observed=True)
@@ -115,6 +116,7 @@ def _without_probe(target: object, curves: pd.DataFrame) -> tuple[Row, Row]:
         "n_layers": 0,
         "missing": 0,
         "best_layer": "",
+        "interval_over": "",
     }
     return empty, most
 
@@ -144,10 +146,12 @@ def _knowing_nothing(target: object, curves: pd.DataFrame) -> Row:
             "best_accuracy_honest": accuracy,
             "majority_accuracy": accuracy,
         }
+    # Of a constant target no R² is defined, and that of its mean neither.
+    r2 = 0.0 if curves["r2"].notna().any() else float("nan")
     return nothing | {
         "model": MEAN_PREDICTOR,
         "best_mse": most["mean_mse"],
-        "best_r2": 0.0,
-        "best_r2_honest": 0.0,
+        "best_r2": r2,
+        "best_r2_honest": r2,
         "mean_mse": most["mean_mse"],
     }

@@ -44,9 +44,18 @@ class Moments:
             bias: (A,) b.
         """
         offset = self.label_mean[column] - self.mean @ weights - bias
-        spread = np.einsum("da,da->a", weights, self.xx @ weights)
-        shared = self.xy[column] @ weights
+        spread, shared = self.products(column, weights)
         return np.asarray(self.yy[column] - 2 * shared + spread + self.n * offset**2)
+
+    def products(self, column: int, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(A,) Σ(ŷ − mean)² of ŷ = w·x, and (A,) its Σ(ŷ − mean)(y − ȳ) with labels ``column``.
+
+        Args:
+            column: of the labels.
+            weights: (D, A) w of A linear functions.
+        """
+        spread = np.einsum("da,da->a", weights, self.xx @ weights)
+        return np.asarray(spread), np.asarray(self.xy[column] @ weights)
 
 
 def width_of(length: int, n_columns: int) -> int:
@@ -66,9 +75,13 @@ def total(parts: Iterable[FloatArray], n_columns: int) -> Moments | None:
     About each part's own mean, and then added as Chan, Golub & LeVeque 1983 (The American
     Statistician 37:242–247) say, so that no part's mean is squared.
     """
+    return together(_unpack(packed, n_columns) for packed in parts)
+
+
+def together(parts: Iterable[Moments | None]) -> Moments | None:
+    """All ``parts``, of which some may have no rows (None); None if none has."""
     whole: Moments | None = None
-    for packed in parts:
-        part = _unpack(packed, n_columns)
+    for part in parts:
         if part is not None:
             whole = part if whole is None else _add(whole, part)
     return whole

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from jobs.place import Place
 from jobs.storage import exists, write_text
 
@@ -31,6 +33,8 @@ class NodeReport:
     """Digest of the code that runs there, see ``code_digest``."""
     token_auth: bool
     """Its Ray asks for a token."""
+    cuda: bool
+    """Its torch is built for GPUs; whether it sees one is for those to find who own one."""
     missing: tuple[str | None, ...] = ()
     """Of each meeting place, why it cannot be used; None where it can."""
 
@@ -47,6 +51,7 @@ def describe_node(places: Sequence[Place] = (), name: str = "") -> NodeReport:
         ray=version("ray"),
         code=code_digest(),
         token_auth=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
+        cuda=torch.version.cuda is not None or torch.version.hip is not None,
         missing=tuple(_meet(place, name) for place in places),
     )
 

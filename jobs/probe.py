@@ -14,13 +14,16 @@ from typing import Literal
 import numpy as np
 
 from jobs import classification, metrics
+from jobs.canonical import Joint, fit_targets_jointly, write_components
 from jobs.counterfactual import Counterfactual, Stretched, is_asked, key
 from jobs.gram_probe import GramSets
+from jobs.gram_scores import score_by_sums, speaker_scores
 from jobs.layer_data import LayerData, only, read_layer_data
 from jobs.metrics import FloatArray
 from jobs.place import Place
 from jobs.predictions import CellPredictions, write_predictions
 from jobs.probes import PROBES, ProbeResult, ProbeSettings, Weights
+from jobs.process import ran_out_of_memory
 from jobs.protocol import Fold, ProtocolSettings, StrArray
 from jobs.saved_probes import ProbeCard, Saving, save_probe
 
@@ -61,12 +64,16 @@ class ProbeJob:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Target → names of its classes, sorted; targets that are numbers are not in it."""
     sums: GramSets | None = None
-    """Statistics that stand for the training and validation parts; None: ``activations`` has
-    them."""
+    """Statistics that stand for the training and validation parts, with `kfold` for the tested ones
+    as well; None: ``activations`` has them."""
     saving: Saving | None = None
     """Where fitted probes are kept, those of controls left out; None: nowhere."""
+    alone: bool = False
+    """It ran out of memory before, and has its machine to itself."""
     stretched: Stretched | None = None
     """Tested utterances at other rates, that fitted probes are given as well; None: none are."""
+    joint: Joint | None = None
+    """Targets that a CCA probe takes together; None: none does."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class _Outcome:
     cell: Cell
     result: CellResult
     predictions: CellPredictions | None = None
-    """None where the cell failed."""
+    """None where the cell failed, or its test part has no activations."""
     weights: Weights | None = None
     """None where the cell failed, or its probe has none to give."""
 
@@ -110,13 +117,14 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
     class as its position in ``job.classes``.
 
     Raises:
+        MemoryError, RuntimeError: out of memory (``ran_out_of_memory``), unless ``job.alone``.
         jobs.store.CorruptShard: an activation shard is damaged and has to be extracted again.
         ValueError: activations, table and protocol do not fit together.
     """
     data = read_layer_data(
         job.table, job.activations, job.layer, job.protocol, job.classes, job.sums
     )
-    layer, refusal = _Fits(data), data.non_finite(job.layer)
+    layer, refusal = _Fits(data, job.alone), data.non_finite(job.layer)
     heard = None if job.stretched is None else Counterfactual(job.stretched, job.layer, data)
     results: dict[str, CellResult] = {}
     predictions: dict[str, CellPredictions] = {}
@@ -132,6 +140,8 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
             if heard is not None:
                 of_stretched |= _predict_stretched(job, heard, outcome, data)
             _save(job, outcome, data.X.shape[1])
+    if job.joint is not None and not refusal:
+        results |= _fit_jointly(job.joint, layer, job.cells)
     write_predictions(job.predictions, predictions)
     if job.stretched is not None:
         write_predictions(job.stretched.predictions, of_stretched)
@@ -178,6 +188,7 @@ class _Fits:
     """Cells of one layer, fitted and scored."""
 
     data: LayerData
+    alone: bool = False
 
     def by_fit(self, cells: Sequence[Cell]) -> list[list[Cell]]:
         """The cells that one call of a probe serves: of one probe, fold, kind and set of rows."""
@@ -207,9 +218,14 @@ class _Fits:
                 outcome = fit(settings, self.data.X, Y, rows, self.data.groups, seeds)
             else:
                 pairs = [(cell.target, cell.control) for cell in columns]
-                tested = self.data.X[np.searchsorted(self.data.rows, rows.test)]
-                outcome = self.data.moments.fit_predict(settings, pairs, Y[rows.train], tested)
-        except Exception as error:  # noqa: BLE001 - whatever a probe raises is its cells' result
+                tested = self.data.X  # of no row at all, where what is tested is summed up
+                if self.data.rows.size:
+                    tested = tested[np.searchsorted(self.data.rows, rows.test)]
+                fit_predict, fold = self.data.moments.fit_predict, cells[0].fold
+                outcome = fit_predict(settings, fold, pairs, Y[rows.train], tested)
+        except Exception as error:
+            if ran_out_of_memory(error) and not self.alone:
+                raise  # beside less work it may go well
             seconds = (time.perf_counter() - start) / len(columns)
             reason = _last_line(error)
             yield from (_Outcome(cell, self.failed(cell, reason, seconds)) for cell in columns)
@@ -237,29 +253,29 @@ class _Fits:
         # and layers.
         fold = only(self.data.has_value(cell.target), self.data.folds[cell.fold])
         values = self.data.table[cell.target].to_numpy(dtype=np.float64)
-        speakers = self.data.table["speaker_id"].to_numpy(dtype=np.str_)
-        return control_target(values, fold, cell, speakers)
+        return control_target(values, fold, cell, self.data.speakers)
 
     def _scored(
         self, cell: Cell, y: FloatArray, rows: Fold, outcome: ProbeResult, k: int, seconds: float
     ) -> _Outcome:
         """Score column ``k`` of ``outcome`` against the target ``y`` (U,)."""
+        if self.data.moments is not None and not self.data.rows.size:
+            return self._scored_by_sums(cell, y, rows, outcome, k, seconds)
         predicted = outcome.predictions[:, k]
         storable = np.abs(predicted) < np.finfo(np.float32).max  # False for NaN
         if not storable.all():
             error = f"{(~storable).sum()} of {len(predicted)} predictions are not finite"
             return _Outcome(cell, self.failed(cell, f"{error}: the probe diverged", seconds))
-        speakers = self.data.table["speaker_id"].to_numpy(dtype=np.str_)[rows.test]
+        speakers = self.data.speakers[rows.test]
         if self.data.kind(cell.target) == "classification":
             baseline = classification.majority_class(y[rows.train])
             scores = classification.score_classes(y[rows.test], predicted, baseline)
         else:
             baseline = float(y[rows.train].mean())
             scores = metrics.score(y[rows.test], predicted, baseline, speakers)
-        unsound = [n for n, value in scores.items() if value is not None and not np.isfinite(value)]
-        if unsound:
-            return _Outcome(cell, self.failed(cell, f"not finite: {', '.join(unsound)}", seconds))
-        names = self.data.table["utterance_id"].to_numpy(dtype=np.str_)[rows.test]
+        if unsound := _unsound(scores):
+            return _Outcome(cell, self.failed(cell, unsound, seconds))
+        names = self.data.utterance_ids[rows.test]
         stored = CellPredictions(
             fold=cell.fold,
             train_mean=baseline,
@@ -272,17 +288,63 @@ class _Fits:
         done = CellResult(cell.cell_id, "done", None, n_train, n_test, scores, details, seconds)
         return _Outcome(cell, done, stored, outcome.weights[k] if outcome.weights else None)
 
+    def _scored_by_sums(
+        self, cell: Cell, y: FloatArray, rows: Fold, outcome: ProbeResult, k: int, seconds: float
+    ) -> _Outcome:
+        """As ``_scored``, of a test part that was summed up: there are no predictions."""
+        moments = self.data.moments
+        tested = moments.tested(cell.target, cell.fold) if moments else None
+        assert moments is not None and tested is not None
+        assert tested.n == len(rows.test), (tested.n, len(rows.test))
+        weights, mean = outcome.weights[k], float(y[rows.train].mean())
+        column = moments.settings.column(cell.target, cell.control, cell.fold)
+        scores = score_by_sums(tested, column, weights, y[rows.test], mean)
+        if unsound := _unsound(scores):
+            return _Outcome(cell, self.failed(cell, f"{unsound}: the probe diverged", seconds))
+        speakers = self.data.speakers
+        everybody = np.unique(speakers[self.data.present & self.data.has_value(cell.target)])
+        scores |= speaker_scores(y[rows.test], speakers[rows.test], mean, len(everybody))
+        n_train, n_test, details = len(rows.train), len(rows.test), outcome.details[k]
+        done = CellResult(cell.cell_id, "done", None, n_train, n_test, scores, details, seconds)
+        return _Outcome(cell, done, None, weights)
+
+
+def _unsound(scores: Mapping[str, float | None]) -> str | None:
+    """Which scores are not finite, for a human; None if none is."""
+    names = [name for name, value in scores.items() if value is not None and not np.isfinite(value)]
+    return f"not finite: {', '.join(names)}" if names else None
+
+
+def _fit_jointly(joint: Joint, layer: _Fits, cells: Sequence[Cell]) -> dict[str, CellResult]:
+    """Leave the components in their file; the real cells of these probes where that failed."""
+    try:
+        found = fit_targets_jointly(joint, layer.data)
+    except Exception as error:
+        if ran_out_of_memory(error) and not layer.alone:
+            raise  # beside less work it may go well
+        reason = f"several targets together: {_last_line(error)}"
+        real = [cell for cell in cells if cell.probe in joint.probes and cell.control == "none"]
+        return {cell.cell_id: layer.failed(cell, reason) for cell in real}
+    write_components(joint.file, found)
+    return {}
+
 
 def _predict_stretched(
     job: ProbeJob, heard: Counterfactual, outcome: _Outcome, data: LayerData
 ) -> dict[str, CellPredictions]:
     """What the fitted probe predicts at other rates, by the keys of `jobs.counterfactual`."""
-    cell, settings, recorded = outcome.cell, job.probes[outcome.cell.probe], outcome.predictions
+    cell, settings = outcome.cell, job.probes[outcome.cell.probe]
     targets = job.stretched.targets if job.stretched else ()
-    if recorded is None or not is_asked(targets, cell.target, cell.control, settings):
+    asked = is_asked(targets, cell.target, cell.control, settings)
+    if outcome.result.status == "failed" or not asked:
         return {}
-    tested = data.usable(cell.target, cell.fold).test
-    told = heard.predict(cell.target, settings, outcome.weights or {}, tested, recorded)
+    rows, weights = data.usable(cell.target, cell.fold), outcome.weights or {}
+    recorded = outcome.predictions
+    if recorded is None:
+        y = data.table[cell.target].to_numpy(dtype=np.float64)
+        of_cell = cell.fold, float(y[rows.train].mean())
+        recorded = heard.of_recordings(cell.target, settings, weights, rows.test, of_cell)
+    told = heard.predict(cell.target, settings, weights, rows.test, recorded)
     return {key(cell.cell_id, factor): predictions for factor, predictions in told}
 
 

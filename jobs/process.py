@@ -15,6 +15,16 @@ from threadpoolctl import threadpool_limits
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
+_NO_MEMORY = "can't allocate memory"
+"""What torch's allocator of the CPU says (c10/core/impl/alloc_cpu.cpp), in a RuntimeError."""
+
+
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error says that there was no memory: the same may go well beside less work."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _NO_MEMORY in str(error)
+
 
 def limit_threads(cpus: int) -> None:
     """Let torch and the BLAS libraries use ``cpus`` threads: what the job was given, no more.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jobs.features import INT16_SCALE, SAMPLE_RATE, FloatArray
+from jobs.audio import INT16_SCALE, SAMPLE_RATE, FloatArray
 
 PITCH_STEP = 0.01
 """Seconds from frame to frame: Praat's own at its standard floor of 75 Hz."""

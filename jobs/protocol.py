@@ -175,8 +175,9 @@ def _splits_problems(settings: SplitsProtocol, table: pd.DataFrame) -> list[str]
     if settings.allow_speaker_overlap:
         return problems
     used = [part for _, part in settings.parts()]
-    parts_of = table[table["split"].isin(used)].groupby("speaker_id")["split"].unique()
-    shared = {str(speaker): sorted(parts) for speaker, parts in parts_of.items() if len(parts) > 1}
+    pairs = table.loc[table["split"].isin(used), ["speaker_id", "split"]].drop_duplicates()
+    repeated = pairs[pairs["speaker_id"].duplicated(keep=False)]
+    shared = {str(name): sorted(parts) for name, parts in repeated.groupby("speaker_id")["split"]}
     if shared:
         speaker, parts = next(iter(shared.items()))
         problems.append(

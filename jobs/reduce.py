@@ -14,7 +14,14 @@ from jobs.classification import (
     class_sums,
     pooled_scores,
 )
-from jobs.metrics import FloatArray, SpeakerSums, bootstrap_intervals, speaker_sums
+from jobs.gram_folds import (
+    fold_errors,
+    fold_intervals,
+    score_on_other_folds,
+    speaker_mean_of_folds,
+)
+from jobs.intervals import ScaleName
+from jobs.metrics import FloatArray, SpeakerSums, score_intervals, speaker_sums
 from jobs.predictions import CellPredictions
 from jobs.protocol import StrArray
 from jobs.selection import (
@@ -40,17 +47,25 @@ CLASS_COLUMNS = [f"{score}{end}" for score in CLASS_SCORES for end in ("", "_low
 LAYER_COLUMNS = [
     *CURVE,
     *("probe_kind", "target_kind", "cells", "missing", "missing_control"),
-    *("n_test", "n_speakers", "seeds", "folds"),
+    *("n_test", "n_speakers", "seeds", "folds", "interval_over"),
     *("r2", "r2_low", "r2_high", "mse", "mse_low", "mse_high", "mae", "mae_low", "mae_high"),
-    *("rmse", "pearson", "pearson_low", "pearson_high", "spearman", "within_speaker"),
+    *("rmse", "rmse_low", "rmse_high", "pearson", "pearson_low", "pearson_high"),
+    *("spearman", "within_speaker"),
     *("r2_control", *CLASS_COLUMNS, "majority_accuracy", "accuracy_control"),
     *("selectivity", "mean_mse", "mean_mae", "gain"),
     *("r2_speaker_control", "accuracy_speaker_control", *SPEAKER_MEAN_COLUMNS),
 ]
-"""Columns of ``layers.csv``; of a kind of target that a score is not for, it is NaN."""
+"""Columns of ``layers.csv``; of a kind of target that a score is not for, it is NaN.
+``interval_over`` is ``speakers``, or ``folds`` where nothing is known of a speaker."""
 
 CONTROLS = {"shuffled": "control", "speaker": "speaker_control"}
 """Control → how its columns of ``layers.csv`` end."""
+
+SCALES: Mapping[str, ScaleName] = {"regression": "rest", "classification": "share"}
+"""Of the intervals of R² and of accuracy, by the kind of the target."""
+
+SPEAKERS, FOLDS = "speakers", "folds"
+"""What intervals are over."""
 
 CORRELATIONS = ("pearson", "spearman", "within_speaker")
 ERRORS = ("mse", "mae", "mean_mse", "mean_mae")
@@ -58,7 +73,7 @@ ERRORS = ("mse", "mae", "mean_mse", "mean_mae")
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made; see ``jobs.metrics.bootstrap_intervals``."""
+    """How scores on other speakers, and layers with the best one, are resampled."""
 
     resamples: int = 1000
     seed: int = 0
@@ -75,12 +90,14 @@ class Curves:
     it."""
     errors: Mapping[tuple[object, ...], SpeakerErrors]
     """By ``CURVE``: of every point that has a done cell."""
+    by_fold: bool = False
+    """No utterance is known, and a fold stands in the place of a speaker: see `jobs.gram_folds`."""
 
 
 def layer_curves(
     points: pd.DataFrame,
     metrics: pd.DataFrame,
-    read: Callable[[str], CellPredictions],
+    read: Callable[[str], CellPredictions] | None,
     speakers: Mapping[str, str],
     bootstrap: Bootstrap,
 ) -> Curves:
@@ -99,9 +116,11 @@ def layer_curves(
     Args:
         points: ``POINT_COLUMNS``, a row a point that has a finished cell, done or failed.
         metrics: a row a done cell, the columns of ``metrics.csv``.
-        read: the predictions of a cell by its id; held for one curve at a time.
+        read: the predictions of a cell by its id; held for one curve at a time. None: there are
+            none, and intervals come of the folds.
         speakers: speaker of every utterance id.
-        bootstrap: resampling of speakers for ``…_low`` and ``…_high`` (95 %).
+        bootstrap: resampling of speakers, for what is chosen among layers. The ends of all other
+            intervals (95 %), ``…_low`` and ``…_high``, come of ``jobs.intervals``.
 
     Returns:
         Layers sorted by model, layer index, target, probe (in the order of the categories where
@@ -125,14 +144,20 @@ def layer_curves(
         row = _counts(point, cells, sum(map(len, of_controls.values())))
         if len(cells):
             of_classes = point["target_kind"] == "classification"
-            reduce = _classes if of_classes else _numbers
-            scores, errors[key] = reduce(cells, read, speakers, bootstrap)
-            row |= {**_tested(cells), **scores, "n_speakers": len(errors[key].speakers)}
-            row |= _control_scores(of_controls, of_classes)
-            row |= speaker_mean_scores(_test_parts(cells, read, speakers), of_classes)
+            row |= {**_tested(cells), **_control_scores(of_controls, of_classes)}
+            if read is None:
+                errors[key] = fold_errors(cells)
+                row |= {**_point(cells), **_ends(fold_intervals(cells)), "interval_over": FOLDS}
+                row |= speaker_mean_of_folds(cells)
+            else:
+                reduce = _classes if of_classes else _numbers
+                scores, errors[key] = reduce(cells, read, speakers)
+                row |= {**scores, "n_speakers": len(errors[key].speakers)}
+                row["interval_over"] = SPEAKERS
+                row |= speaker_mean_scores(_test_parts(cells, read, speakers), of_classes)
         rows.append(row)
-    layers = _frame(rows, points)
-    return Curves(layers, _honest(layers, errors, bootstrap), errors)
+    layers, by_fold = _frame(rows, points), read is None
+    return Curves(layers, _honest(layers, errors, None if by_fold else bootstrap), errors, by_fold)
 
 
 def _counts(
@@ -175,15 +200,22 @@ def complete(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def _honest(
-    layers: pd.DataFrame, errors: Mapping[tuple[object, ...], SpeakerErrors], bootstrap: Bootstrap
+    layers: pd.DataFrame,
+    errors: Mapping[tuple[object, ...], SpeakerErrors],
+    bootstrap: Bootstrap | None,
 ) -> dict[tuple[str, ...], Estimate]:
+    """Of every curve; without a ``bootstrap`` by fold."""
     found = {}
     for key, curve in layers.groupby(list(NAMES), sort=False, observed=True):
         chosen = [errors[row] for row in complete(curve)[CURVE].itertuples(index=False, name=None)]
-        if chosen:
-            found[tuple(map(str, key))] = score_on_other_speakers(
-                chosen, bootstrap.resamples, bootstrap.seed
-            )
+        if not chosen:
+            continue
+        scale = SCALES[str(curve["target_kind"].iloc[0])]
+        found[tuple(map(str, key))] = (
+            score_on_other_speakers(chosen, bootstrap.resamples, bootstrap.seed, scale)
+            if bootstrap
+            else score_on_other_folds(chosen)
+        )
     return found
 
 
@@ -205,7 +237,6 @@ def _numbers(
     cells: pd.DataFrame,
     read: Callable[[str], CellPredictions],
     speakers: Mapping[str, str],
-    bootstrap: Bootstrap,
 ) -> tuple[dict[str, float], SpeakerErrors]:
     """The scores of one curve's point, over the folds and seeds of ``cells``."""
 
@@ -213,7 +244,7 @@ def _numbers(
         return speaker_sums(*_values(cell), cell.train_mean, _speakers(cell, speakers))
 
     runs = [[sums(read(name)) for name in folds["cell_id"]] for _, folds in cells.groupby("seed")]
-    scores = _point(cells) | _ends(bootstrap_intervals(runs, bootstrap.resamples, bootstrap.seed))
+    scores = _point(cells) | _ends(score_intervals(runs))
     return scores, speaker_errors(runs)
 
 
@@ -221,7 +252,6 @@ def _classes(
     cells: pd.DataFrame,
     read: Callable[[str], CellPredictions],
     speakers: Mapping[str, str],
-    bootstrap: Bootstrap,
 ) -> tuple[dict[str, float], SpeakerErrors]:
     """As ``_numbers``, of a target that is a class."""
 
@@ -229,8 +259,7 @@ def _classes(
         return class_sums(*_values(cell), _speakers(cell, speakers))
 
     runs = [[sums(read(name)) for name in folds["cell_id"]] for _, folds in cells.groupby("seed")]
-    ends = _ends(class_intervals(runs, bootstrap.resamples, bootstrap.seed))
-    scores = pooled_scores(runs) | ends
+    scores = pooled_scores(runs) | _ends(class_intervals(runs))
     scores["majority_accuracy"] = _average(cells, "majority_accuracy")
     majority = [
         [read(name).train_mean for name in folds["cell_id"]] for _, folds in cells.groupby("seed")
@@ -277,13 +306,12 @@ def _pooled(folds: pd.DataFrame) -> dict[str, float]:
     n = folds["n_test"].to_numpy(dtype=np.float64)
     pooled = {name: float(np.average(folds[name].astype(float), weights=n)) for name in ERRORS}
     pooled["rmse"] = pooled["mse"] ** 0.5
-    pooled["r2"] = _ratio(pooled["mse"], pooled["mean_mse"])
+    defined = folds["r2"].notna().any()  # a constant target has rounding for a spread
+    pooled["r2"] = _ratio(pooled["mse"], pooled["mean_mse"]) if defined else np.nan
     for name in CORRELATIONS:
         values = folds[name].to_numpy(dtype=np.float64)
-        defined = ~np.isnan(values)
-        pooled[name] = (
-            float(np.average(values[defined], weights=n[defined])) if defined.any() else np.nan
-        )
+        known = ~np.isnan(values)
+        pooled[name] = float(np.average(values[known], weights=n[known])) if known.any() else np.nan
     return pooled
 
 

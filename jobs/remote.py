@@ -4,13 +4,18 @@ Every failure is left to the driver: Ray restarts no actor and retries no task, 
 poison call for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import ray.exceptions
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.scheduling_strategies import (
+    In,
+    NodeAffinitySchedulingStrategy,
+    NodeLabelSchedulingStrategy,
+)
 
 from jobs.compare import ComparisonJob, ComparisonReport, compare
 from jobs.extract import Extractor, ExtractSettings, Shard, ShardReport
@@ -22,6 +27,12 @@ from jobs.process import TimeLimit, keep_freed_memory, limit_threads
 NO_GPU: dict[str, Any] = {"runtime_env": {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}}
 """Ray shows every GPU to a task that asked for none (ray-project/ray#62492). Only for machines that
 have some: an environment of its own costs every worker a new process."""
+NODE_LABEL = "ray.io/node-id"
+"""Ray labels every node with its id."""
+
+
+DEVICE_OF_GPUS = "cuda"
+"""What torch calls the GPUs that Ray gave an actor."""
 
 
 class _ExtractionActor:
@@ -63,20 +74,34 @@ def _compare(job: ComparisonJob, cpus: int, seconds: float | None) -> Comparison
         return compare(job)
 
 
-def extraction_actor(*, gpus: float, cpus: int, hide_gpus: bool, seconds: float | None) -> Any:
+def extraction_actor(
+    node: str,
+    *,
+    gpus: float,
+    cpus: int,
+    memory: int,
+    hide_gpus: bool,
+    seconds: float | None,
+) -> Any:
     """Start an actor that extracts; it ends when ``ray.kill`` is called on it.
 
     Args:
+        node: Ray's id of the node that it is to run on, or wait for.
         gpus: it owns.
         cpus: it owns, and threads of torch.
+        memory: bytes that it owns.
         hide_gpus: see ``NO_GPU``.
         seconds: a shard may take, else the process ends; None: any time.
     """
-    options: dict[str, Any] = {"num_cpus": cpus, "max_restarts": 0, "max_task_retries": 0}
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    options: dict[str, Any] = {
+        "num_cpus": cpus, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": there,
+    }  # fmt: skip
+    options |= {"memory": memory} if memory else {}
     # Two calls at a time on a GPU: it computes one shard while the CPUs load the next.
     gpu = {"num_gpus": gpus, "max_concurrency": 2}
     options |= gpu if gpus else NO_GPU if hide_gpus else {}
-    device = "cuda" if gpus else "cpu"
+    device = DEVICE_OF_GPUS if gpus else "cpu"
     return ray.remote(_ExtractionActor).options(**options).remote(device, cpus, seconds)
 
 
@@ -85,6 +110,8 @@ def submit_task(
     *,
     cpus: int,
     reserved: int,
+    memory: int,
+    nodes: Collection[str] | None,
     hide_gpus: bool,
     seconds: float | None,
 ) -> Any:
@@ -94,12 +121,63 @@ def submit_task(
         job: what to do.
         cpus: threads.
         reserved: CPUs that nothing else of the run uses meanwhile, ``cpus`` or more.
+        memory: bytes that nothing else of the run uses meanwhile.
+        nodes: Ray's ids of those that it may run on; None: all.
         hide_gpus: see ``NO_GPU``.
         seconds: it may take, else its process ends; None: any time.
     """
-    options = {"num_cpus": reserved, "max_retries": 0} | (NO_GPU if hide_gpus else {})
+    options: dict[str, Any] = {"num_cpus": reserved, "max_retries": 0}
+    options |= {"memory": memory} if memory else {}
+    options |= NO_GPU if hide_gpus else {}
+    if nodes is not None:
+        # Not `label_selector`: where the first of the nodes was busy, tasks took 4 times as long.
+        among = NodeLabelSchedulingStrategy({NODE_LABEL: In(*sorted(nodes))})
+        options |= {"scheduling_strategy": among}
     work = _probe if isinstance(job, ProbeJob) else _compare
     return ray.remote(work).options(**options).remote(job, cpus, seconds)
+
+
+def wait(refs: Sequence[Any], seconds: float) -> list[Any]:
+    """Of what was started, all that is done, up to ``seconds`` after now for the first."""
+    first, rest = ray.wait(refs, num_returns=1, timeout=seconds, fetch_local=False)
+    if not first or not rest:
+        return list(first)
+    more, _ = ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)
+    return [*first, *more]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How something ended that was started."""
+
+    result: Any = None
+    error: BaseException | None = None
+    died: Literal["died", "memory", "disk"] | None = None
+    """Why its process or node ended; None: it did not, and the error tells."""
+
+
+def collect(ref: Any) -> Ended:
+    """How what is done ended."""
+    try:
+        return Ended(ray.get(ref))
+    except ray.exceptions.RayTaskError as error:
+        return Ended(error=error.cause if error.cause is not None else error)
+    except ray.exceptions.OutOfMemoryError as error:
+        return Ended(error=error, died="memory")
+    except ray.exceptions.OutOfDiskError as error:
+        return Ended(error=error, died="disk")
+    except ray.exceptions.RayError as error:  # the worker, the actor or the node is gone
+        return Ended(error=error, died="died")
+
+
+def end(actor: Any) -> None:
+    """End the process of an actor, whatever it does."""
+    ray.kill(actor)
+
+
+def cancel(ref: Any) -> None:
+    """Give up a task, and end its process if it has one."""
+    ray.cancel(ref, force=True)
 
 
 def ask_nodes(
@@ -112,21 +190,31 @@ def ask_nodes(
         places: see ``describe_node``; every node leaves a file that is named after its id.
         seconds: for all of them together.
     """
-    asked = {}
-    for node_id in node_ids:
-        here = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        # No CPU: a node whose CPUs are taken answers, too.
-        options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here}
-        asked[node_id] = ray.remote(describe_node).options(**options).remote(places, node_id)
-    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
-    answers: dict[str, NodeReport | str] = {}
-    for node_id, ref in asked.items():
-        if ref not in ready:
-            ray.cancel(ref, force=True)
-            answers[node_id] = f"does not answer within {seconds:g} s"
-            continue
-        try:
-            answers[node_id] = ray.get(ref)
-        except ray.exceptions.RayError as error:
-            answers[node_id] = f"cannot run jobs: {str(error).strip().splitlines()[-1]}"
-    return answers
+    asked = {node_id: ask_node(node_id, places) for node_id in node_ids}
+    ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
+    return {node_id: answer_of(ref, seconds) for node_id, ref in asked.items()}
+
+
+def ask_node(node_id: str, places: Sequence[Place]) -> Any:
+    """Begin to let a node describe itself; ``answer_of`` has what it says."""
+    here = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    # No CPU: a node whose CPUs are taken answers, too.
+    options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here}
+    return ray.remote(describe_node).options(**options).remote(places, node_id)
+
+
+def has_answered(ref: Any) -> bool:
+    """Whether a node that was asked has said something, or failed to."""
+    return bool(ray.wait([ref], timeout=0)[0])
+
+
+def answer_of(ref: Any, seconds: float) -> NodeReport | str:
+    """What a node said that was asked ``seconds`` ago, or why it said nothing."""
+    if not has_answered(ref):
+        ray.cancel(ref, force=True)
+        return f"does not answer within {seconds:g} s"
+    try:
+        report: NodeReport = ray.get(ref)
+    except ray.exceptions.RayError as error:
+        return f"cannot run jobs: {str(error).strip().splitlines()[-1]}"
+    return report

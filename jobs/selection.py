@@ -18,7 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from jobs.classification import COUNTS, ClassSums
-from jobs.intervals import leave_one_out, widened_interval, widening
+from jobs.intervals import (
+    LEVEL,
+    ROUNDING,
+    ScaleName,
+    freedom,
+    interval_of,
+    jackknife_error,
+    leave_one_out,
+    on_scale,
+    stretch,
+)
 from jobs.metrics import SUMS, FloatArray, SpeakerSums, resample_weights
 
 PARTS = 5
@@ -89,20 +99,25 @@ def class_errors(
 
 
 def score_on_other_speakers(
-    layers: Sequence[SpeakerErrors], resamples: int, seed: int, level: float = 0.95
+    layers: Sequence[SpeakerErrors],
+    resamples: int,
+    seed: int,
+    scale: ScaleName = "rest",
+    level: float = LEVEL,
 ) -> Estimate:
     """Score of the layer with the lowest mean loss, on speakers that had no part in choosing it.
 
     Speakers are dealt into ``PARTS`` at random; each part is scored with the layer that the others
     chose: 1 − Σ loss / Σ reference over the parts. The value is the mean over deals of all
-    speakers, the interval of resamples of speakers, each dealt anew; whoever is drawn twice is in
-    one part. With one layer this is its score and its bootstrap interval, and with several the
-    interval is widened as that of the layer which is best on all speakers.
+    speakers. Its interval is that of the layer which is best on all speakers, made as much wider as
+    the choice makes resamples of speakers vary more, each dealt anew; whoever is drawn twice is in
+    one part. With one layer this is its score and its interval.
 
     Args:
         layers: of one model, at least one.
         resamples: number of deals, and of bootstrap samples.
         seed: of both.
+        scale: of the interval: ``rest`` for R², ``share`` for accuracy.
         level: coverage that is asked for.
 
     Returns:
@@ -116,15 +131,21 @@ def score_on_other_speakers(
     if np.isnan(dealt).any() or np.isnan(drawn).all():
         return Estimate(*[float("nan")] * 3)
     best = values[best_layer(values)]
-    spread, left_out = (
-        scores_of(best[None], weights)[:, 0]
+    value, sizes = float(dealt.mean()), best[:, 0]
+    spread, score, left_out = (
+        on_scale(scores_of(best[None], weights)[:, 0], value, scale)
         for weights in (
             resample_weights(len(speakers), resamples, seed),
+            np.ones((1, len(speakers))),
             leave_one_out(len(speakers)),
         )
     )
-    factor = widening(spread, left_out)
-    return Estimate(float(dealt.mean()), *widened_interval(drawn, factor, best[:, 0], level))
+    known = left_out[~np.isnan(left_out)]
+    error = float(jackknife_error(known)) if len(known) > 1 else float("nan")
+    alone = interval_of(value, error, freedom(left_out, sizes), sizes, scale, level)
+    dealt, drawn = on_scale(dealt, value, scale), on_scale(drawn, value, scale)
+    factors = _by_choice(dealt, drawn, spread - score)
+    return Estimate(value, *stretch(alone, value, scale, factors))
 
 
 def cross_scores(values: FloatArray, resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -142,6 +163,44 @@ def cross_scores(values: FloatArray, resamples: int, seed: int) -> tuple[FloatAr
     dealt = _cross_scored(sums_CSL, np.ones((resamples, n_speakers)), dealing)
     drawn = _cross_scored(sums_CSL, resample_weights(n_speakers, resamples, seed), dealing)
     return dealt, drawn
+
+
+def choice_error(dealt: FloatArray, drawn: FloatArray, spread: FloatArray) -> float:
+    """Standard error of the mean over deals, with the choice in it.
+
+    A resample is dealt once, and so its score varies by what the deal adds, too, which the mean
+    over deals does not: that variance is taken off (the law of total variance), but not below that
+    of one layer without any choice.
+
+    Args:
+        dealt: (deals,) scores of all speakers, of ``cross_scores``.
+        drawn: (R,) scores of resamples, of ``cross_scores``, NaN where not defined.
+        spread: (R,) scores of one layer on the same resamples.
+    """
+    known = ~np.isnan(drawn)
+    variance = float(drawn[known].var() - dealt.var())
+    return float(max(variance, float(np.nanvar(spread))) ** 0.5)
+
+
+def _by_choice(dealt: FloatArray, drawn: FloatArray, spread: FloatArray) -> tuple[float, float]:
+    """How much further than one layer's, below and above, the interval of the mean of ``dealt``
+    reaches; a choice among layers of which some are poor errs to one side. A mean at the end of its
+    scale, where all of them are NaN, has no further to go.
+
+    Args:
+        dealt: as in ``choice_error``.
+        drawn: as in ``choice_error``.
+        spread: (R,) how far the one layer's score is from that of all speakers.
+    """
+    drawn, spread = drawn[~np.isnan(drawn)] - dealt.mean(), spread[~np.isnan(spread)]
+    factors = []
+    if np.isnan(dealt).any() or not len(drawn):
+        return 1.0, 1.0
+    for side in (-1, 1):
+        chosen = 2 * float(np.mean(np.maximum(side * drawn, 0) ** 2)) - float(dealt.var())
+        one = 2 * float(np.mean(np.maximum(side * spread, 0) ** 2))
+        factors.append(max(1.0, chosen / one) ** 0.5 if one > ROUNDING**2 else 1.0)
+    return factors[0], factors[1]
 
 
 def scores_of(values: FloatArray, weights: FloatArray) -> FloatArray:

@@ -112,6 +112,18 @@ def read_bytes(place: Place) -> bytes:
     return read_parts([whole(place)])[0]
 
 
+def read_now(place: RemotePath, start: int | None = None, stop: int | None = None) -> bytes:
+    """An object's content, or some bytes of it, as it is now; this machine keeps nothing of it.
+
+    For what changes all the time, such as a lease.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    with _translated(place):
+        return bytes(_filesystem(place).cat_file(place.url, start=start, end=stop))
+
+
 def whole(place: RemotePath) -> Part:
     """All of an object, as it is.
 

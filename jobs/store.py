@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -241,7 +241,19 @@ def file_state(audio_path: str) -> FileState:
     return FileState(status.st_size, status.st_mtime_ns)
 
 
-def has_stale_skips(manifest: ShardManifest, audio_paths: Mapping[str, str]) -> bool:
+class HasSkips(Protocol):
+    """What is to be known of a finished shard, to tell whether it is up to date."""
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Utterances that were left out."""
+
+    @property
+    def skipped_files(self) -> tuple[FileState, ...]:
+        """Their audio files, before they were read."""
+
+
+def has_stale_skips(manifest: HasSkips, audio_paths: Mapping[str, str]) -> bool:
     """Whether a skipped utterance's file is not the one that was found unusable.
 
     A damaged FLAC and its repair have the same header, so that the shard's id does not tell.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from jobs.features import INT16_SCALE, SAMPLE_RATE, FloatArray
+from jobs.audio import INT16_SCALE, SAMPLE_RATE, FloatArray
 
 MIN_PAUSE_MS = 250
 """Shorter gaps are part of speaking: closures of stops and the like (F. Goldman-Eisler,

@@ -9,9 +9,11 @@ import pandas as pd
 from jobs.extract import Shard
 from jobs.place import Place
 from jobs.probe import Cell
-from jobs.store import CorruptShard, has_stale_skips, look_into, read_manifest
+from jobs.shard_index import SeenShard, look_over
+from jobs.store import CorruptShard, has_stale_skips
 from sweep.ledger import Finished, Record
-from sweep.plan import LayerTask, Plan, PlannedModel, layer_tasks, shards
+from sweep.plan import LayerTask, Plan, PlannedModel, layer_tasks
+from sweep.sets import shards
 
 Wanted = Callable[[LayerTask, Cell], bool]
 """Whether to work on a cell."""
@@ -79,12 +81,12 @@ def missing_shards(
 ) -> Iterator[Shard]:
     """The model's shards that are not in the cache, not whole, or whose files were mended since."""
     for planned in model.all_sets:
-        folder = look_into(planned.folder(cache), planned.n_shards)
-        for shard in shards(planned, table, cache):
-            try:
-                manifest = read_manifest(folder, shard.index)
-                if manifest is None or has_stale_skips(manifest, shard.paths):
-                    yield shard
-            except CorruptShard as error:
-                on_corrupt(error)
+        found = look_over(planned.folder(cache), planned.n_shards)
+        if all(isinstance(one, SeenShard) and not one.skipped for one in found):
+            continue  # nothing to spell out
+        for shard, one in zip(shards(planned, table, cache), found, strict=True):
+            if isinstance(one, CorruptShard):
+                on_corrupt(one)
+                yield shard
+            elif one is None or has_stale_skips(one, shard.paths):
                 yield shard

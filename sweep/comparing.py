@@ -10,8 +10,8 @@ import pandas as pd
 
 from jobs.compare import ComparisonJob, ComparisonReport, Measure, SketchJob, TileJob, Values
 from jobs.place import Place
+from jobs.shard_index import SeenShard, look_over
 from jobs.storage import remove_folder
-from jobs.store import CorruptShard, look_into, read_manifest
 from sweep.plan import Plan, PlannedLayer, PlannedModel
 from sweep.run_folder import RunFolder
 from sweep.similarity import (
@@ -172,14 +172,9 @@ class Comparison:
         skipped: set[str] = set()
         for model in self._models():
             for planned in compared_sets(self._spec, model):
-                folder = look_into(planned.folder(self._cache), planned.n_shards)
-                for index in range(planned.n_shards):
-                    try:
-                        manifest = read_manifest(folder, index)
-                    except CorruptShard:
-                        continue  # the sketches trip over it, and it is extracted again
-                    if manifest is not None:
-                        skipped.update(one.utterance_id for one in manifest.skipped)
+                for shard in look_over(planned.folder(self._cache), planned.n_shards):
+                    if isinstance(shard, SeenShard):  # over others the sketches trip
+                        skipped.update(one.utterance_id for one in shard.skipped)
         return tuple(name for name in self._drawn if name not in skipped)
 
     def _tile_jobs(self) -> Iterator[TileJob]:

@@ -15,28 +15,23 @@ from typing import Literal
 import pandas as pd
 
 from jobs.compare import ComparisonJob, ComparisonReport, SketchJob
-from jobs.counterfactual import Stretched
 from jobs.extract import Shard, ShardReport
-from jobs.files import slug
-from jobs.identity import content_id
 from jobs.place import Place
 from jobs.probe import ProbeJob
-from jobs.saved_probes import Saving
 from jobs.store import CorruptShard, set_aside
-from jobs.targets import TARGETS
 from sweep.backlog import ModelWork, Wanted, find_work
 from sweep.comparing import Comparison
-from sweep.executors import Executor, ExtractJob, Job, Outcome
-from sweep.gram import gram_sets
 from sweep.ledger import Finished, Record
+from sweep.outcomes import Executor, ExtractJob, Job, Outcome
 from sweep.pause import DiskPause
-from sweep.plan import LayerTask, Plan, heard_table, shards
+from sweep.plan import LayerTask, Plan
 from sweep.preflight import Storage
+from sweep.probe_jobs import ProbeJobs
 from sweep.recorder import Recorder, reason
 from sweep.retries import Attempts, Breaker, cause_of
 from sweep.run_folder import RunFolder
+from sweep.sets import heard_table, shards
 from sweep.stop import StopSignal
-from sweep.tempo import asked_cells, tempo_file
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +93,7 @@ class Driver:
         self._probing: dict[Place, LayerTask] = {}
         """The tasks that an executor has, by their predictions file."""
         self._comparison = comparison
-        self._save_probes = save_probes
+        self._jobs = ProbeJobs(plan, folder, cache, save_probes=save_probes)
         self._work = find_work(
             plan,
             self._table,
@@ -134,7 +129,6 @@ class Driver:
             cache=self._cache,
             bytes_to_write=sum(model.shard_bytes(shard) for model, shard in missing),
             gram_memory=max(summed, default=0),
-            gram_shards=len(summed),
         )
 
     def run(self, executor: Executor, stop: StopSignal) -> Status:
@@ -186,6 +180,8 @@ class Driver:
             self._submit_shards(executor, work)
             room = room and (not work.extracted or self._submit_probes(executor, work))
         self._submit_comparison(executor)
+        if not any(work.shards for work in self._work):
+            executor.hasten()
 
     def _submit_shards(self, executor: Executor, work: ModelWork) -> None:
         while shard := next((s for s in work.shards if self._is_due(work, s)), None):
@@ -198,8 +194,8 @@ class Driver:
     def _submit_probes(self, executor: Executor, work: ModelWork) -> bool:
         """Whether there is room for more."""
         while task := next((t for t in work.tasks if self._is_due(work, t)), None):
-            job = self._probe_job(task)
-            if not self._send(executor, job, alone=self._attempts.is_alone(_place(work, task))):
+            job = self._jobs.make(task, alone=self._attempts.is_alone(_place(work, task)))
+            if not self._send(executor, job, alone=job.alone):
                 return False
             work.tasks.remove(task)
             self._probing[job.predictions] = task
@@ -226,44 +222,6 @@ class Driver:
         self._in_flight += 1
         return True
 
-    def _probe_job(self, task: LayerTask) -> ProbeJob:
-        name = f"{slug(task.model.name)}--{slug(task.layer.name)}"
-        digest = content_id([cell.cell_id for cell in task.cells])
-        predictions = f"{name}--{digest}.npz"
-        return ProbeJob(
-            model=task.model.name,
-            layer=task.layer.name,
-            activations=tuple((s.folder(self._cache), s.n_shards) for s in task.model.stored_sets),
-            table=self._folder.for_jobs(self._folder.utterances),
-            probes={cell.probe: self._plan.probes[cell.probe] for cell in task.cells},
-            protocol=self._plan.protocol,
-            cells=task.cells,
-            predictions=self._folder.for_jobs(self._folder.predictions / predictions),
-            classes=self._plan.classes,
-            sums=gram_sets(task.model, self._cache),
-            saving=self._saving(task),
-            stretched=self._stretched(task, predictions),
-        )
-
-    def _stretched(self, task: LayerTask, predictions: str) -> Stretched | None:
-        tempo = self._plan.tempo
-        if tempo is None or not asked_cells(self._plan, task):
-            return None
-        sets = tuple(
-            (factor, planned.folder(self._cache), planned.n_shards)
-            for factor, planned in zip(tempo.factors, task.model.stretched, strict=True)
-        )
-        file = self._folder.predictions / tempo_file(predictions, self._plan, task.model)
-        return Stretched(sets, tempo.targets, self._folder.for_jobs(file))
-
-    def _saving(self, task: LayerTask) -> Saving | None:
-        if not self._save_probes:
-            return None
-        units = {name: TARGETS[name].unit for name in self._plan.targets if name in TARGETS}
-        return Saving(
-            self._folder.for_jobs(self._folder.probes), task.model.extract, task.model.digest, units
-        )
-
     def _handle(self, executor: Executor, outcome: Outcome) -> None:
         if isinstance(outcome.job, ProbeJob):
             self._handle_probe(outcome, outcome.job)
@@ -281,11 +239,7 @@ class Driver:
     def _handle_shard(self, work: ModelWork, outcome: Outcome, shard: Shard) -> None:
         model = work.planned.name
         if isinstance(outcome.result, ShardReport):
-            report = outcome.result
-            number = self._shard_number(work, shard)
-            self._recorder.shard(
-                model, number, report.n_utterances, len(report.skipped), report.seconds
-            )
+            self._recorder.shard(model, self._shard_number(work, shard), outcome.result)
         elif work.dead:
             return
         elif self._try_again(_place(work, shard), outcome):

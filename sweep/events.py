@@ -1,15 +1,17 @@
 """What happened in a run: ``events.jsonl``, a JSON object a line; all displays are drawn from it.
 
-An event has ``time`` (ISO 8601, UTC) and ``kind``, and the fields of its kind:
+An event has ``time`` (ISO 8601, UTC; it counts on from the run's start, however the clock is set
+meanwhile) and ``kind``, and the fields of its kind:
 
 ============== ====================================================================================
 stage_started  stage: prepare | extract | probe | report; a run begins with prepare
 stage_progress stage: prepare; what, done, total: units of what takes long in it, such as files
 stage_finished stage, seconds
 planned        run, models: [name], totals: {stage: n}, done: {stage: n} by earlier runs
-shard_done     model, shard, utterances, skipped, seconds
-cells_done     model, layer, layer_index, cells (that came back), failed (of these), seconds,
-               best: {probe, target, r2} or null, best_accuracy: {probe, target, accuracy} or null
+shard_done     model, shard, utterances, skipped, seconds, forward_seconds: of these, in networks
+cells_done     model, layer, layer_index, cells (that came back), failed (of these), seconds
+               (of their fits), best: {probe, target, r2} or null, best_accuracy: {probe, target,
+               accuracy} or null
 compared       seconds: of a job of the comparison of layers
 warning        message
 failure        stage, model or null, where, error; for stage probe beside a cells_done
@@ -26,7 +28,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +55,7 @@ class EventLog:
         self.listeners = list(listeners)
         self._held: list[str] = []
         self._file: FileIO | None = None
+        self._began, self._ticks = datetime.now(UTC), _ticks()
 
     def open(self, path: Path) -> None:
         """Append to ``path`` from now on, what was held back first.
@@ -71,8 +74,8 @@ class EventLog:
             TypeError: a field is not a JSON value (a numpy integer, a path).
             ValueError: a number is NaN or infinite; give None for what is undefined.
         """
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        event: Event = {"time": time, "kind": kind, **fields}
+        now = self._began + timedelta(seconds=_ticks() - self._ticks)
+        event: Event = {"time": now.isoformat(timespec="milliseconds"), "kind": kind, **fields}
         line = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
         self._held.append(line)
         self._write_held()
@@ -110,6 +113,12 @@ class EventLog:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _ticks() -> float:
+    """Seconds of a clock that nobody sets; the time that a laptop sleeps is among them."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux has it
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def tell_events(events: EventLog, stage: str) -> Tell:

@@ -8,12 +8,16 @@ from jobs.gram_probe import GRAM_PROBES, GramSets
 from jobs.place import Place
 from jobs.probes import probe_name
 from jobs.probes.ridge import RidgeSettings
-from jobs.protocol import SplitsProtocol
-from sweep.plan import Plan, PlannedModel, PlannedSet, with_gram
+from jobs.protocol import KFoldProtocol, ProtocolSettings
+from sweep.plan import Plan, PlannedModel
+from sweep.sets import with_gram
 from sweep.source import Location, Problem, Source
 from sweep.spec import Spec
 
 GIB = 2**30
+MOST_FOLDS = 3
+"""With which inner folds are kept apart: 5 for each of 3 parts. A part that trains m folds takes
+up to 5^m sums."""
 
 
 def gram_problems(spec: Spec, source: Source) -> Iterator[Problem]:
@@ -24,15 +28,7 @@ def gram_problems(spec: Spec, source: Source) -> Iterator[Problem]:
 
 
 def why_no_gram(spec: Spec) -> Iterator[tuple[Location, str]]:
-    """(place, reason) of what statistics of whole parts cannot give."""
-    if not isinstance(spec.protocol, SplitsProtocol):
-        message = (
-            f"store: gram sums up whole parts of the corpus, and {spec.protocol.kind} tests every "
-            "utterance once, which takes its activations: use protocol: {kind: splits}, or store: "
-            "activations"
-        )
-        yield ("protocol",), message
-        return
+    """(place, reason) of what statistics cannot give."""
     for position, probe in enumerate(spec.probes):
         trouble = None
         if probe.kind not in GRAM_PROBES:
@@ -40,41 +36,49 @@ def why_no_gram(spec: Spec) -> Iterator[tuple[Location, str]]:
                 "needs every activation, and store: gram keeps sums of them, which suffice for "
                 f"{' and '.join(GRAM_PROBES)}: remove it, or use store: activations"
             )
-        elif isinstance(probe, RidgeSettings) and probe.choose in ("inner", "loo"):
-            trouble = (
-                f"chooses alpha on single speakers or utterances (choose: {probe.choose}), of "
-                "which store: gram keeps nothing: let it choose on validation"
-            )
-        elif isinstance(probe, RidgeSettings) and spec.protocol.validation is None:
-            trouble = "chooses alpha on a validation part under store: gram: name one in protocol"
+        elif isinstance(probe, RidgeSettings):
+            trouble = _ridge_trouble(probe, spec.protocol)
         if trouble:
             yield ("probes", position), f"{probe_name(probe)}: {trouble}"
-    part = spec.similarity.part if spec.similarity else None
-    if part is not None and part != spec.protocol.test:
+    if spec.similarity is None:
+        return
+    if isinstance(spec.protocol, KFoldProtocol):
+        message = (
+            "similarity compares activations, and store: gram with kfold keeps none: remove it, "
+            "or use protocol: {kind: splits}, or store: activations"
+        )
+        yield ("similarity",), message
+    elif spec.similarity.part not in (None, spec.protocol.test):
         message = (
             f"part: under store: gram only the test part {spec.protocol.test!r} has activations "
-            f"to compare layers on, found {part!r}"
+            f"to compare layers on, found {spec.similarity.part!r}"
         )
         yield ("similarity", "part"), message
 
 
+def _ridge_trouble(probe: RidgeSettings, protocol: ProtocolSettings) -> str | None:
+    n_folds = protocol.folds if isinstance(protocol, KFoldProtocol) else 1
+    if probe.choose == "loo":
+        return (
+            "chooses alpha on single utterances (choose: loo), of which store: gram keeps nothing: "
+            "let it choose on validation or on inner folds"
+        )
+    if probe.choose == "inner" and n_folds > MOST_FOLDS:
+        return (
+            f"inner folds of {n_folds} folds overlap in so many ways that too many sums "
+            f"would be kept: let it choose on validation, the next fold, or use {MOST_FOLDS} folds "
+            "or fewer"
+        )
+    return None
+
+
 def gram_sets(model: PlannedModel, cache: Place) -> GramSets | None:
     """Where the statistics of a model lie; None if it has none."""
-    sets = {planned.split: planned for planned in model.sets if planned.gram is not None}
-    if not sets:
+    sets = [planned for planned in model.sets if planned.gram is not None]
+    if not sets or sets[0].gram is None:
         return None
-
-    def place(planned: PlannedSet) -> tuple[Place, int]:
-        return planned.folder(cache), planned.n_shards
-
-    settings = next(iter(sets.values())).gram
-    assert settings is not None
-    validation = settings.protocol.validation
-    return GramSets(
-        settings=settings,
-        train=place(sets[settings.protocol.train]),
-        validation=None if validation is None else place(sets[validation]),
-    )
+    units = {planned.unit: (planned.folder(cache), planned.n_shards) for planned in sets}
+    return GramSets(sets[0].gram, tuple(units[number] for number in range(len(units))))
 
 
 def cost_lines(spec: Spec, table: pd.DataFrame, plan: Plan) -> Iterator[str]:

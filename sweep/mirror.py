@@ -5,27 +5,22 @@ The driver writes its files (ledger, events, tables, …) to the copy; what chan
 the copy is brought up to date for the report. So a run can be gone on with from another machine: a
 driver that was killed loses the ledger lines since its last upload, whose cells run again.
 
-One driver a run: the run has an object, the lease, that only one driver can create. A driver that
-finds another's in its place ends.
+One driver a run, on whatever machine: see ``sweep.remote_lease``.
 """
 
-import hashlib
-import json
 import logging
-import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
-from jobs.files import slug
 from jobs.place import Place, RemotePath
-from jobs.storage import create, download, list_files, read_bytes, remove, upload, write_text
-from sweep.lock import TAKEN_EXIT_CODE, Holder, LeaseWatch, RunIsLocked
+from jobs.storage import download, list_files, remove, upload, write_text
+from sweep.lock import LeaseWatch, ask_to_stop, read_holder
 from sweep.preflight import ClusterError
+from sweep.remote_lease import RemoteLease
 from sweep.retries import may_try_again, wait_seconds
 from sweep.run_folder import RunFolder
 
@@ -33,16 +28,6 @@ log = logging.getLogger(__name__)
 
 PUSH_SECONDS = 30.0
 """Between two uploads, or ten times what the last one took: a long ledger is uploaded whole."""
-COPIES = Path("results/.remote")
-LEASE = ".lease"
-
-
-def run_folder(place: Place) -> RunFolder:
-    """The folder of a run; of one behind a URL its copy on this machine."""
-    if isinstance(place, Path):
-        return RunFolder(place.absolute())
-    digest = hashlib.sha256(place.url.encode()).hexdigest()[:8]
-    return RunFolder((COPIES / f"{slug(place.name)}-{digest}").absolute(), place)
 
 
 def fetch(folder: RunFolder) -> RunFolder:
@@ -100,58 +85,55 @@ def mirrored(folder: RunFolder, *, unlock: bool) -> Iterator[Callable[[], None]]
     if folder.remote is None:
         yield lambda: None
         return
-    mirror = _Mirror(folder, folder.remote)
-    mirror.claim(unlock=unlock)
-    _download(folder, folder.remote, only_new=False)
-    mirror.start()
+    lease = RemoteLease(folder.remote, lambda: _stop_here(folder))
+    lease.claim(unlock=unlock)
+    mirror = _Mirror(folder, folder.remote, lease)
+    lease.start()
     try:
-        yield mirror.push
+        mirror.bring()
+        mirror.start()
+        try:
+            yield mirror.push
+        finally:
+            mirror.stop()
     finally:
-        mirror.stop()
+        lease.release()
+
+
+def _stop_here(folder: RunFolder) -> None:
+    """Pass a request to stop on to the driver's own heart, which knows when it listens."""
+    holder = read_holder(folder.lock)
+    if holder is not None:
+        ask_to_stop(holder, folder.stop_request)
 
 
 class _Mirror:
     """Uploads what changes in a run's folder, from a thread."""
 
-    def __init__(self, folder: RunFolder, remote: RemotePath) -> None:
+    def __init__(self, folder: RunFolder, remote: RemotePath, lease: RemoteLease) -> None:
         self._folder = folder
         self._remote = remote
-        self._me = Holder()
+        self._lease = lease
         self._pushed: dict[str, tuple[int, int]] = {}
         """Size and time of change of the files that the store has."""
         self._pushing = threading.Lock()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
-    def claim(self, *, unlock: bool) -> None:
-        """Take the lease."""
-        lease = self._remote / LEASE
-        data = json.dumps(asdict(self._me))
-        try:
-            create(lease, data.encode())
-        except FileExistsError:
-            holder = self._holder()
-            if holder is not None and not holder.died_here and not unlock:
-                raise RunIsLocked(
-                    f"{self._remote} is held by {holder} since {holder.since}: wait for it, or "
-                    "stop it there. If you know that it is dead, take over: the same command with "
-                    "--unlock"
-                ) from None
-            log.warning("took %s over from %s", self._remote, holder)
-            write_text(lease, data)
+    def bring(self) -> None:
+        """Bring the copy up to date; what came from the store need not go back."""
+        there = _download(self._folder, self._remote, only_new=False)
+        self._pushed = {name: state for name, _, state in self._files() if name in there}
 
     def start(self) -> None:
         """Upload now and then."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Upload what is left, and let go of the run."""
+        """Upload what is left."""
         self._done.set()
         self._thread.join()
-        try:
-            self._push_at_last()
-        finally:
-            remove(self._remote / LEASE)
+        self._push_at_last()
 
     def _push_at_last(self) -> None:
         attempts = 1
@@ -180,18 +162,15 @@ class _Mirror:
     def push(self) -> None:
         """Upload what changed."""
         with self._pushing:
-            holder = self._holder()
-            if holder is not None and holder.token != self._me.token:
-                log.critical("%s was taken by %s: this driver ends", self._remote, holder)
-                os._exit(TAKEN_EXIT_CODE)
-            for path, state in self._files():
-                name = path.relative_to(self._folder.root).as_posix()
+            self._lease.check()
+            for name, path, state in self._files():
                 if self._pushed.get(name) != state:
                     upload(path, self._remote / name)
                     self._pushed[name] = state
 
-    def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
-        """The driver's own files, and their states before they are read."""
+    def _files(self) -> Iterator[tuple[str, Path, tuple[int, int]]]:
+        """The driver's own files by their names on the store, and their states before they are
+        read."""
         others = (self._folder.predictions, self._folder.probes)
         for path in sorted(self._folder.root.rglob("*")):
             if path.name.startswith(".") or any(folder in path.parents for folder in others):
@@ -201,18 +180,18 @@ class _Mirror:
             except FileNotFoundError:
                 continue
             if path.is_file():
-                yield path, (status.st_size, status.st_mtime_ns)
-
-    def _holder(self) -> Holder | None:
-        try:
-            return Holder(**json.loads(read_bytes(self._remote / LEASE)))
-        except FileNotFoundError:
-            return None
+                name = path.relative_to(self._folder.root).as_posix()
+                yield name, path, (status.st_size, status.st_mtime_ns)
 
 
-def _download(folder: RunFolder, remote: RemotePath, *, only_new: bool) -> None:
-    """Files of the store; of those that never change only such as are not here."""
+def _download(folder: RunFolder, remote: RemotePath, *, only_new: bool) -> set[str]:
+    """Files of the store; of those that never change only such as are not here.
+
+    Returns:
+        The names of the files that are now as they are on the store.
+    """
     fixed = (folder.root,) if only_new else (folder.predictions, folder.probes)
+    same = set()
     for name, state in list_files(remote).items():
         parts = PurePosixPath(name)
         if ".." in parts.parts or parts.is_absolute() or parts.name.startswith("."):
@@ -223,3 +202,5 @@ def _download(folder: RunFolder, remote: RemotePath, *, only_new: bool) -> None:
         here = any(one in path.parents for one in fixed) and path.exists()
         if not here or path.stat().st_size != state.n_bytes:
             download(remote / name, path)
+        same.add(name)
+    return same

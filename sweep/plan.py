@@ -1,4 +1,6 @@
-"""The plan: which activations, which layers, which cells; made from values, touching nothing.
+"""The plan: which activations, which layers, and the grid of cells over them; values alone.
+
+``sweep.planning`` makes one of a spec; ``sweep.sets`` knows what is extracted for it.
 
 Identity has two levels. An *activation id* stands for the pooled activations of one model on one
 part of the corpus; a *cell id* for one score: activations, layer, target, probe, protocol, seed,
@@ -8,38 +10,20 @@ fold, control. Only what changes the numbers is hashed.
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
-import pandas as pd
 from pydantic import Field
 
-from jobs.corpus.table import audio_digest_of_table, classes_in, is_text, label_digest
-from jobs.counterfactual import draw_utterances, stretched_rows
-from jobs.extract import EXTRACT_VERSION, ExtractSettings, Shard
-from jobs.gram import GRAM_VERSION, GramSettings, Labels
-from jobs.gram_labels import label_values, row_sets
-from jobs.identity import canonical_json, content_id, content_id_of, lines_digest
-from jobs.models import ModelInfo, ModelSettings, precision_of, with_absolute_paths
-from jobs.models.baselines import BASELINE_PREFIX, BaselineSettings
-from jobs.models.taps import select_taps
+from jobs.extract import ExtractSettings, Shard
+from jobs.gram import GramSettings
+from jobs.identity import canonical_json, content_id, content_id_of
 from jobs.place import Place
 from jobs.probe import Cell
-from jobs.probes import PROBE_VERSION, ProbeSettings, TargetKind, probe_name, seed_count
-from jobs.protocol import KFoldProtocol, ProtocolSettings, SplitsProtocol, group_labels
+from jobs.probes import PROBE_VERSION, ProbeSettings, TargetKind, seed_count
+from jobs.protocol import KFoldProtocol, ProtocolSettings
 from jobs.settings import Settings
 from sweep.classes import predicts
 from sweep.ledger import Record
-from sweep.spec import Spec
-
-SHARD_UTTERANCES = 64
-"""Utterances of a shard at most: what a crash can cost."""
-SHARD_BYTES = 256 * 2**20
-"""Activation bytes of a shard at most: what an extractor holds in memory."""
-GRAM_SAVING = 10
-"""How many times more than a shard of statistics its utterances' activations would take. More
-would store less, and lose more to a crash."""
 
 
 class PlannedSet(Settings):
@@ -53,6 +37,8 @@ class PlannedSet(Settings):
     """Utterances a shard; the last has the rest."""
     gram: GramSettings | None = None
     """What is stored of it in the place of activations; None: they are."""
+    unit: int | None = None
+    """With ``gram``: which of the units of utterances that are summed up, see `jobs.gram_units`."""
 
     @property
     def n_shards(self) -> int:
@@ -91,12 +77,14 @@ class PlannedModel(Settings):
     sets: tuple[PlannedSet, ...]
     stretched: tuple[PlannedSet, ...] = ()
     """Tested utterances at other rates, a set each; no cell's id knows of them."""
+    recorded: PlannedSet | None = None
+    """The same utterances as they were recorded, where no other set has their activations."""
     layers: tuple[PlannedLayer, ...]
 
     @property
     def all_sets(self) -> tuple[PlannedSet, ...]:
         """Everything that is extracted."""
-        return (*self.sets, *self.stretched)
+        return (*self.sets, *self.stretched, *([self.recorded] if self.recorded else []))
 
     @property
     def stored_sets(self) -> tuple[PlannedSet, ...]:
@@ -148,6 +136,13 @@ class Plan(Settings):
         """Whether ``target`` is a number or a class."""
         return "classification" if target in self.classes else "regression"
 
+    @property
+    def scored_by_sums(self) -> bool:
+        """Whether tested utterances were summed up as well, so that no prediction is known, and no
+        score but what `jobs.gram_scores` tells of a fold."""
+        summed = any(planned.gram for model in self.models for planned in model.sets)
+        return summed and isinstance(self.protocol, KFoldProtocol)
+
     def pairs(self) -> Iterator[tuple[str, str]]:
         """(target, probe) that go together: no probe is asked for what it cannot predict."""
         for target in self.targets:
@@ -163,56 +158,6 @@ class LayerTask:
     model: PlannedModel
     layer: PlannedLayer
     cells: tuple[Cell, ...]
-
-
-def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) -> Plan:
-    """Lay out a spec over an utterance table.
-
-    Args:
-        spec: the spec.
-        table: the utterance table, with the spec's targets as columns.
-        models: what is known of each model, baselines included, by name, in table order.
-    """
-    protocol = spec.protocol
-    parts = used_parts(spec, table)
-    audio = {part: audio_digest_of_table(table[table["split"] == part]) for part in parts}
-    counts = Counter(table["split"])
-    settings = {model.name: model for model in all_models(spec)}
-    tempo = _plan_tempo(spec, table)
-    labels = {target: label_digest(table, target) for target in spec.targets}
-    planned = []
-    for name, info in models.items():
-        extract = ExtractSettings(
-            model=with_absolute_paths(settings[name]),
-            features=spec.features,
-            pooling=spec.pooling,
-            dtype=spec.dtype,
-        )
-        model = _plan_model(extract, info, spec.layers, audio, counts)
-        model = with_gram(spec, table, labels, model) if spec.store == "gram" else model
-        planned.append(_with_stretched(model, tempo, table) if tempo else model)
-    return Plan(
-        name=spec.name,
-        models=tuple(planned),
-        targets=labels,
-        classes={name: classes_in(table[name]) for name in spec.targets if is_text(table[name])},
-        probes={probe_name(probe): probe for probe in spec.probes},
-        protocol=protocol,
-        groups=_groups_digest(protocol, table),
-        n_folds=protocol.folds if isinstance(protocol, KFoldProtocol) else 1,
-        controls=("none", *spec.controls),
-        tempo=tempo,
-    )
-
-
-def heard_table(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
-    """``table`` with what is heard at other rates in rows of its own: all that is extracted."""
-    if plan.tempo is None:
-        return table
-    return pd.concat(
-        [table, stretched_rows(plan.tempo.utterances, plan.tempo.factors, table)],
-        ignore_index=True,
-    )
 
 
 def layer_tasks(plan: Plan) -> Iterator[LayerTask]:
@@ -237,34 +182,6 @@ def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[
     }
 
 
-def shards(planned: PlannedSet, table: pd.DataFrame, cache: Place) -> list[Shard]:
-    """The work units of an activation set: ranges of utterances in table order × all taps.
-
-    ``table`` has the rows of the set's part; those of stretched ones are in `heard_table` alone.
-    """
-    rows = table[table["split"] == planned.split]
-    ids, paths = list(rows["utterance_id"]), list(rows["audio_path"])
-    labels = None
-    if planned.gram is not None:
-        values = label_values(planned.gram, table)[(table["split"] == planned.split).to_numpy()]
-        labels = Labels(planned.gram, values)
-    size, folder = planned.shard_size, planned.folder(cache)
-    found = []
-    for index in range(planned.n_shards):
-        chosen = slice(index * size, (index + 1) * size)
-        found.append(
-            Shard(
-                folder=folder,
-                index=index,
-                utterance_ids=tuple(ids[chosen]),
-                audio_paths=tuple(paths[chosen]),
-                model_digest=planned.model_digest,
-                labels=labels[chosen] if labels else None,
-            )
-        )
-    return found
-
-
 def why_stale(plan: Plan, records: Iterable[Record]) -> Counter[str]:
     """Why records that stand at a planned place have another id than planned, counted."""
     planned = {cell.cell_id for task in layer_tasks(plan) for cell in task.cells}
@@ -283,174 +200,6 @@ def why_stale(plan: Plan, records: Iterable[Record]) -> Counter[str]:
             changed = [k for k, v in ingredients.items() if record.made_from.get(k) != v]
             reasons[" and ".join(changed) + " changed"] += 1
     return reasons
-
-
-def all_models(spec: Spec) -> list[ModelSettings]:
-    """The spec's models, then the baselines that are models of one layer."""
-    return [
-        *spec.models,
-        *(
-            BaselineSettings(name=f"{BASELINE_PREFIX}{what}", what=what)
-            for what in spec.baselines
-            if what != "mean"
-        ),
-    ]
-
-
-def used_parts(spec: Spec, table: pd.DataFrame) -> list[str]:
-    """The parts of the corpus that the protocol reads."""
-    if isinstance(spec.protocol, KFoldProtocol):
-        return sorted(table["split"].unique())
-    return [part for _, part in spec.protocol.parts()]
-
-
-def _groups_digest(protocol: ProtocolSettings, table: pd.DataFrame) -> str | None:
-    if not isinstance(protocol, KFoldProtocol) or protocol.group == "speaker_id":
-        return None
-    rows = zip(table["utterance_id"], group_labels(protocol, table), strict=True)
-    return lines_digest(sorted(canonical_json([str(name), str(group)]) for name, group in rows))
-
-
-def _plan_model(
-    extract: ExtractSettings,
-    info: ModelInfo,
-    layers: Literal["all"] | tuple[int | str, ...],
-    audio: Mapping[str, str],
-    counts: Mapping[str, int],
-) -> PlannedModel:
-    chosen = _chosen_layers(extract, info, layers)
-    row_bytes = sum(tap.width for tap in info.taps) * (4 if extract.dtype == "float32" else 2)
-    return PlannedModel(
-        name=extract.model.name,
-        extract=extract,
-        architecture=info.architecture,
-        digest=info.digest,
-        n_parameters=info.n_parameters,
-        row_bytes=row_bytes,
-        sets=tuple(
-            PlannedSet(
-                split=part,
-                activation_id=_activation_id(extract, info.digest, digest),
-                model_digest=info.digest,
-                n_utterances=counts[part],
-                shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // row_bytes)),
-            )
-            for part, digest in audio.items()
-        ),
-        layers=tuple(
-            PlannedLayer(index=t.index, name=t.name, study_name=t.study_name, width=t.width)
-            for t in info.taps
-            if t.name in chosen
-        ),
-    )
-
-
-def with_gram(
-    spec: Spec, table: pd.DataFrame, labels: Mapping[str, str], model: PlannedModel
-) -> PlannedModel:
-    """``model`` with statistics in the place of activations, but for the part that is tested.
-
-    Args:
-        spec: what is to be summed up.
-        table: the utterance table, with the spec's targets as columns.
-        labels: target → digest of its labels.
-        model: planned with all of its activations.
-    """
-    protocol = spec.protocol
-    assert isinstance(protocol, SplitsProtocol), protocol
-    gram = GramSettings(
-        targets=spec.targets,
-        row_sets=row_sets(table, spec.targets),
-        controls=("none", *spec.controls),
-        layers=tuple(layer.name for layer in model.layers),
-        protocol=protocol,
-    )
-    n_bytes = sum(gram.stored_bytes(layer.width) for layer in model.layers)
-    saving = model.row_bytes / (GRAM_SAVING * n_bytes)
-    sets = [
-        planned if planned.split == protocol.test else _summed(planned, gram, labels, saving)
-        for planned in model.sets
-    ]
-    change = {
-        "sets": tuple(sets),
-        "gram_bytes": n_bytes,
-        "gram_memory": sum(gram.working_bytes(layer.width) for layer in model.layers),
-    }
-    return model.model_copy(update=change)
-
-
-def _summed(
-    planned: PlannedSet, gram: GramSettings, labels: Mapping[str, str], saving: float
-) -> PlannedSet:
-    """``planned`` as statistics, in ``saving`` shards an utterance, or one for all of them.
-
-    Shards of statistics are all of one size on disk, whatever they cover.
-    """
-    n_shards = max(1, int(planned.n_utterances * saving))
-    size = math.ceil(planned.n_utterances / n_shards)
-    identity = {
-        "of": planned.activation_id,
-        "gram": gram.identity(),
-        "labels": [labels[target] for target in gram.targets],
-        # Shards of two sizes, mixed, would be sums of other utterances.
-        "shard_size": size,
-        "version": GRAM_VERSION,
-    }
-    change = {"activation_id": content_id(identity), "shard_size": size, "gram": gram}
-    return planned.model_copy(update=change)
-
-
-def _plan_tempo(spec: Spec, table: pd.DataFrame) -> PlannedTempo | None:
-    if spec.tempo is None:
-        return None
-    targets = spec.tempo.among(spec.targets)
-    drawn = draw_utterances(spec.tempo, targets, spec.protocol, table)
-    return PlannedTempo(factors=spec.tempo.factors, targets=targets, utterances=drawn)
-
-
-def _with_stretched(model: PlannedModel, tempo: PlannedTempo, table: pd.DataFrame) -> PlannedModel:
-    """``model`` with a set for each rate."""
-    heard = stretched_rows(tempo.utterances, tempo.factors, table)
-    sets = tuple(
-        PlannedSet(
-            split=str(part),
-            activation_id=_activation_id(model.extract, model.digest, audio_digest_of_table(rows)),
-            model_digest=model.digest,
-            n_utterances=len(rows),
-            shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // model.row_bytes)),
-        )
-        for part, rows in heard.groupby("split", sort=False)
-    )
-    return model.model_copy(update={"stretched": sets})
-
-
-def _chosen_layers(
-    extract: ExtractSettings, info: ModelInfo, layers: Literal["all"] | tuple[int | str, ...]
-) -> set[str]:
-    """A pattern that matches nothing in this model may well match in another of the sweep."""
-    if layers == "all" or extract.model.kind == "baseline":
-        return {tap.name for tap in info.taps}
-    chosen: set[str] = set()
-    for pattern in layers:
-        with suppress(ValueError):
-            chosen.update(select_taps([pattern], info.taps))
-    return chosen
-
-
-def _activation_id(extract: ExtractSettings, model_digest: str, audio_digest: str) -> str:
-    precision = precision_of(extract.model)
-    return content_id(
-        {
-            # The full precision is no part of ids from before there was a choice.
-            **({} if precision == "fp32" else {"precision": precision}),
-            "model": model_digest,
-            "audio": audio_digest,
-            "features": extract.features.identity(),
-            "pooling": extract.pooling,
-            "dtype": extract.dtype,
-            "version": EXTRACT_VERSION,
-        }
-    )
 
 
 def _ingredients(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:

@@ -20,8 +20,10 @@ def precision_errors(plan: Plan, cache: Place) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     for model in plan.models:
         precision = precision_of(model.extract.model)
+        if precision == "fp32":
+            continue  # nothing was recorded, in however many shards
         errors = recorded_errors(list(_infos(model, cache)))
-        if precision == "fp32" or not errors:
+        if not errors:
             continue
         worst = max(errors, key=lambda layer: errors[layer].largest)
         medians = sorted(error.median for error in errors.values())

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.audio import AudioUnavailable
 from jobs.corpus.table import Skipped
 from jobs.extract import Extractor, ExtractSettings, Shard
-from jobs.features import AudioUnavailable
 from jobs.models import ModelError
 from jobs.probes import PROBES
 from jobs.saved_probes import SavedProbe, card_path, load_probe

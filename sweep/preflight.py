@@ -9,8 +9,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from jobs.node import DRIVER_FILE, NodeReport, is_seen
 from jobs.place import Place
@@ -49,8 +51,6 @@ class Storage:
     """Activations that are still to be extracted."""
     gram_memory: int = 0
     """Memory that an extractor needs for statistics; 0 without ``store: gram``."""
-    gram_shards: int = 0
-    """Shards of statistics that are still to be extracted."""
 
 
 @dataclass(frozen=True)
@@ -78,33 +78,75 @@ def check(problems: Iterable[str]) -> None:
         raise ClusterError("\n".join(found))
 
 
-def places(resources: Mapping[str, float], *, cpus: int, gpus: float) -> int:
-    """How many actors or tasks of these demands fit on one node at a time."""
-    by_cpus = int(resources.get("CPU", 0) / cpus)
-    # Ray counts in ten-thousandths: 1 / 0.1 must give 10 places, not 9.
-    return min(by_cpus, int(resources.get("GPU", 0) / gpus + 1e-4)) if gpus else by_cpus
+@dataclass(frozen=True)
+class Demand:
+    """What one job of a kind holds on its node."""
+
+    key: str
+    """Of the spec."""
+    cpus: int
+    gpus: float = 0.0
+    memory: int = 0
+    """Bytes; 0: as it comes."""
+    summed: bool = False
+    """The memory is that of statistics, see ``store: gram``."""
+
+    def places(self, resources: Mapping[str, float]) -> int:
+        """How many such jobs a node of these resources has room for at a time."""
+        found = int(resources.get("CPU", 0.0) / self.cpus)
+        if self.memory:
+            found = min(found, int(resources.get("memory", 0.0) / self.memory))
+        gpus = int(resources.get("GPU", 0.0))
+        if self.gpus >= 1:
+            found = min(found, int(gpus / self.gpus))
+        elif self.gpus:  # a share is one of a single GPU: 0.4 of 3 is there six times, not seven
+            # Ray counts in ten-thousandths: 1 / 0.1 must give 10 places, not 9.
+            found = min(found, gpus * int(1 / self.gpus + 1e-4))
+        return found
 
 
-def resource_problems(nodes: Sequence[Node], compute: Compute) -> Iterator[str]:
+def extraction(compute: Compute, gram_memory: int = 0) -> Demand:
+    """Of an extraction actor, whose statistics take ``gram_memory`` bytes."""
+    held = compute.extractor
+    memory = _bytes(held.memory)
+    return Demand(
+        "compute.extractor", held.cpus, held.gpus, max(memory, gram_memory), gram_memory > memory
+    )
+
+
+def probing(compute: Compute) -> Demand:
+    """Of a task that probes a layer, or compares layers."""
+    return Demand("compute.probe", compute.probe.cpus, memory=_bytes(compute.probe.memory))
+
+
+def resource_problems(
+    nodes: Sequence[Node], compute: Compute, gram_memory: int = 0
+) -> Iterator[str]:
     """Demands that no single node can meet: Ray would wait for one in silence, for ever."""
-    for key, cpus, gpus in _demands(compute):
-        if any(places(node.resources, cpus=cpus, gpus=gpus) for node in nodes):
-            continue
-        wanted = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
-        have = "; ".join(_have(node.resources) for node in nodes) or "none"
-        yield (
-            f"{key} asks for {wanted} on one node, but the nodes have: {have}. "
-            f"Lower it, for example with --set {key}.{'gpus=0' if gpus else 'cpus=1'}"
-        )
+    for demand in (extraction(compute, gram_memory), probing(compute)):
+        yield from demand_problems(nodes, demand)
 
 
-def workers(nodes: Sequence[Node], compute: Compute) -> list[Node]:
+def demand_problems(nodes: Sequence[Node], demand: Demand) -> Iterator[str]:
+    """Why no node has a place for a job of these demands; nothing if one has."""
+    if any(demand.places(node.resources) for node in nodes):
+        return
+    roomy = [node for node in nodes if replace(demand, memory=0).places(node.resources)]
+    if roomy:
+        yield _memory_problem(demand, roomy)
+        return
+    wanted = f"{demand.cpus} CPUs" + (f" and {demand.gpus:g} GPUs" if demand.gpus else "")
+    have = "; ".join(_have(node.resources) for node in nodes) or "none"
+    yield (
+        f"{demand.key} asks for {wanted} on one node, but the nodes have: {have}. "
+        f"Lower it, for example with --set {demand.key}.{'gpus=0' if demand.gpus else 'cpus=1'}"
+    )
+
+
+def workers(nodes: Sequence[Node], compute: Compute, gram_memory: int = 0) -> list[Node]:
     """The nodes that jobs can run on; a head without CPUs, for one, needs no shared storage."""
-    return [
-        node
-        for node in nodes
-        if any(places(node.resources, cpus=c, gpus=g) for _, c, g in _demands(compute))
-    ]
+    demands = (extraction(compute, gram_memory), probing(compute))
+    return [node for node in nodes if any(one.places(node.resources) for one in demands)]
 
 
 def disk_problems(storage: Storage) -> Iterator[str]:
@@ -121,30 +163,18 @@ def disk_problems(storage: Storage) -> Iterator[str]:
         )
 
 
-def memory_problems(storage: Storage, nodes: Iterable[Node], compute: Compute) -> Iterator[str]:
-    """Nodes whose memory does not hold the statistics that their extractors sum up."""
-    held = compute.extractor
-    for node in nodes:
-        here = places(node.resources, cpus=held.cpus, gpus=held.gpus)
-        extractors = min(here, storage.gram_shards)
-        has, wanted = node.resources.get("memory"), extractors * storage.gram_memory
-        if has is None or wanted <= has:
-            continue
-        yield (
-            f"{node.name} has {_size(has)} of memory for jobs, but store: gram takes "
-            f"{_size(storage.gram_memory)} in each of its {extractors} extractors. Sum up fewer "
-            "layers (layers: a list of some), or narrower ones (--set pooling=channels), or let an "
-            "extractor hold more CPUs, so that there are fewer (--set compute.extractor.cpus=N), "
-            "or --set store=activations"
-        )
-
-
-def this_machine(compute: Compute) -> Node:
-    """The machine of this process, with room for one extractor."""
-    held = compute.extractor
-    room = {"CPU": float(held.cpus), "GPU": held.gpus}
+def inline_problems(compute: Compute, storage: Storage) -> Iterator[str]:
+    """What this process itself is short of, which has one job at a time."""
     memory = _available_memory()
-    return Node("", "this machine", room if memory is None else room | {"memory": memory})
+    if memory is not None:
+        for demand in (extraction(compute, storage.gram_memory), probing(compute)):
+            if demand.memory > memory:
+                yield _memory_problem(demand, [Node("", "this machine", {"memory": memory})])
+    if compute.extractor.gpus and not torch.cuda.is_available():
+        yield (
+            "compute.extractor asks for a GPU, and torch sees none on this machine. Compute on "
+            "its CPU, with --set compute.extractor.gpus=0, or see what `sweep doctor` finds"
+        )
 
 
 def _available_memory() -> float | None:
@@ -176,7 +206,11 @@ def meeting_places(storage: Storage) -> Iterator[tuple[Place, ...]]:
 
 
 def node_problems(
-    here: NodeReport, nodes: Sequence[Node], answers: Answers, met: Sequence[Place]
+    here: NodeReport,
+    nodes: Sequence[Node],
+    answers: Answers,
+    met: Sequence[Place],
+    compute: Compute,
 ) -> Iterator[str]:
     """What is wrong with nodes, by what they answered; nodes with one trouble share a line.
 
@@ -185,12 +219,11 @@ def node_problems(
         nodes: that were asked.
         answers: of each.
         met: the meeting places they were asked to leave a file in, named after their id.
+        compute: what jobs will ask for.
     """
     troubles: defaultdict[str, list[str]] = defaultdict(list)
     for node in nodes:
-        answer = answers[node.id]
-        found = [answer] if isinstance(answer, str) else _node_troubles(here, node, answer, met)
-        for trouble in found:
+        for trouble in node_troubles(here, node, answers[node.id], met, compute):
             troubles[trouble].append(node.name)
     for trouble, names in troubles.items():
         yield f"{', '.join(names)}: {trouble}"
@@ -209,9 +242,17 @@ def _make_place(place: Place) -> None:
         raise ClusterError(f"cannot write to {place.parent}: {reason}") from None
 
 
-def _node_troubles(
-    here: NodeReport, node: Node, report: NodeReport, met: Sequence[Place]
+def node_troubles(
+    here: NodeReport,
+    node: Node,
+    report: NodeReport | str,
+    met: Sequence[Place],
+    compute: Compute,
 ) -> Iterator[str]:
+    """What is wrong with one node, as ``node_problems`` is told."""
+    if isinstance(report, str):
+        yield report
+        return
     for what, theirs, ours in (
         ("Python", report.python, here.python),
         ("Ray", report.ray, here.ray),
@@ -222,6 +263,11 @@ def _node_troubles(
         yield (
             f"has other code of this project than the driver (digest {report.code}, not "
             f"{here.code}); install the same version on all nodes"
+        )
+    if compute.extractor.gpus and node.resources.get("GPU") and not report.cuda:
+        yield (
+            "has GPUs, but its torch is built without CUDA; install one that is built with it, or "
+            "compute on CPUs, with --set compute.extractor.gpus=0"
         )
     for place, missing in zip(met, report.missing, strict=True):
         trouble = missing
@@ -234,12 +280,18 @@ def _node_troubles(
             )
 
 
-def _demands(compute: Compute) -> tuple[tuple[str, int, float], ...]:
-    """Key in the spec, CPUs, GPUs of each kind of job."""
-    held = compute.extractor
+def _memory_problem(demand: Demand, nodes: Sequence[Node]) -> str:
+    """Of nodes that have all else."""
+    have = "; ".join(f"{node.name} {_size(node.resources.get('memory', 0.0))}" for node in nodes)
+    if demand.summed:
+        return (
+            f"store: gram takes {_size(demand.memory)} of memory in an extractor, but for jobs "
+            f"there is: {have}. Sum up fewer layers (layers: a list of some), or narrower ones "
+            "(--set pooling=channels), or --set store=activations"
+        )
     return (
-        ("compute.extractor", held.cpus, held.gpus),
-        ("compute.probe", compute.probe.cpus, 0),
+        f"{demand.key}.memory asks for {_size(demand.memory)}, but for jobs there is: {have}. "
+        "Lower it, or let Ray have more (ray start --memory=BYTES)"
     )
 
 
@@ -249,3 +301,7 @@ def _have(resources: Mapping[str, float]) -> str:
 
 def _size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB"
+
+
+def _bytes(gib: float | None) -> int:
+    return 0 if gib is None else int(gib * 2**30)

@@ -23,9 +23,11 @@ from jobs.probes import probe_name
 from jobs.protocol import check_speakers, lost_parts
 from jobs.targets import add_targets, find_target
 from jobs.telling import Tell, tell_nobody
+from sweep.canonical import component_problems
 from sweep.classes import class_problems, pair_problems, unknown_classes
 from sweep.gram import gram_problems
-from sweep.plan import Plan, all_models, make_plan, used_parts
+from sweep.plan import Plan
+from sweep.planning import all_models, make_plan, used_parts
 from sweep.similarity import count_problems, part_problems
 from sweep.source import Problem, Source, SpecError
 from sweep.spec import Spec, load_spec, sound_part
@@ -124,6 +126,7 @@ def _check(
     problems += _protocol_problems(spec, source, table)
     problems += part_problems(spec, source, table)
     problems += tempo_problems(spec, source) if whole else []
+    problems += component_problems(spec, source, table) if whole else []
     return _Checked(problems, models, corpus)
 
 

@@ -95,6 +95,10 @@ class Progress:
         self.failures: deque[str] = deque(maxlen=KEPT_MESSAGES)
         self.n_warnings = 0
         self.n_events = 0
+        self.forward_seconds = 0.0
+        """Of all processes, in forward passes, all runs into the folder together."""
+        self.probe_seconds = 0.0
+        """The same, in fits of probes."""
 
     @property
     def failed(self) -> int:
@@ -172,12 +176,14 @@ class Progress:
 
     def _shard_done(self, event: Event) -> None:
         self._came_back("extract", 1, event["seconds"])
+        self.forward_seconds += event.get("forward_seconds", 0)  # older runs do not tell
         model = self._model(event["model"])
         model.skipped += 0 if event["shard"] in model.shards else event["skipped"]
         model.shards.add(event["shard"])
 
     def _cells_done(self, event: Event) -> None:
         self._came_back("probe", event["cells"], event["seconds"])
+        self.probe_seconds += event["seconds"]
         self._stage("probe").failed += event["failed"]
         model = self._model(event["model"])
         model.failed += event["failed"]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
+from jobs.extract import ShardReport
 from jobs.probe import Cell, CellResult
 from jobs.secrets import without_secrets
 from sweep.events import EventLog
@@ -98,13 +99,18 @@ class Recorder:
         log.warning("%s", message)
         self._events.emit("warning", message=message)
 
-    def shard(self, model: str, number: int, utterances: int, skipped: int, seconds: float) -> None:
+    def shard(self, model: str, number: int, report: ShardReport) -> None:
         """Tell of a shard that is on the disk."""
         self.shards += 1
         self._events.emit(
-            "shard_done", model=model, shard=number, utterances=utterances, skipped=skipped,
-            seconds=seconds,
-        )  # fmt: skip
+            "shard_done",
+            model=model,
+            shard=number,
+            utterances=report.n_utterances,
+            skipped=len(report.skipped),
+            seconds=report.seconds,
+            forward_seconds=report.forward_seconds,
+        )
 
     def compared(self, seconds: float) -> None:
         """Tell of a job of the comparison of layers that is done."""

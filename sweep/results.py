@@ -21,10 +21,11 @@ from jobs.predictions import CellPredictions, read_predictions
 from jobs.probes import seed_count
 from jobs.reduce import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.store import read_layer
+from sweep.canonical import canonical_table
 from sweep.ledger import Record, read_records
-from sweep.mirror import fetch, run_folder
+from sweep.mirror import fetch
 from sweep.plan import Plan, PlannedModel, layer_tasks
-from sweep.run_folder import RunFolder
+from sweep.run_folder import RunFolder, run_folder
 from sweep.similarity import model_pairs, similarity_table
 from sweep.spec import Spec
 from sweep.tempo_tables import TempoTables, tempo_tables
@@ -131,7 +132,8 @@ class Run:
         )
         table = self.utterances
         speakers = dict(zip(table["utterance_id"], table["speaker_id"], strict=True))
-        return layer_curves(points, metrics, self._cell_predictions, speakers, self._bootstrap())
+        read = None if self.plan.scored_by_sums else self._cell_predictions
+        return layer_curves(points, metrics, read, speakers, self._bootstrap())
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -167,6 +169,12 @@ class Run:
         )
 
     @cached_property
+    def canonical(self) -> pd.DataFrame:
+        """A row per layer and canonical component of several targets; none where no CCA probe asks
+        for more than one."""
+        return canonical_table(self.plan, self.folder.predictions, self.utterances)
+
+    @cached_property
     def skipped(self) -> list[Skipped]:
         """Utterances that were left out, and why."""
         if not self.folder.skipped.exists():
@@ -190,8 +198,13 @@ class Run:
             y_pred``, the values in the target's unit, or names of classes.
 
         Raises:
-            RunError: no done cell fits.
+            RunError: no done cell fits, or the run keeps no predictions.
         """
+        if self.plan.scored_by_sums:
+            raise RunError(
+                "store: gram with kfold keeps no predictions: use protocol: {kind: splits}, or "
+                "store: activations"
+            )
         chosen = [
             record
             for record in self.records.values()
@@ -230,13 +243,19 @@ class Run:
         """Utterance ids and pooled activations (utterances, width) of a layer, probed or not.
 
         Raises:
-            RunError: the run has no such model.
+            RunError: the run has no such model, or keeps no activations.
             jobs.store.CorruptShard: activations are missing or damaged.
         """
         cache = as_place(self.provenance["cache"])
         ids: list[str] = []
         arrays = []
-        for planned in self._model(model).stored_sets:
+        sets = self._model(model).stored_sets
+        if not sets:
+            raise RunError(
+                "store: gram with kfold keeps no activations: use protocol: {kind: splits}, which "
+                "keeps those of the test part, or store: activations"
+            )
+        for planned in sets:
             names, array = read_layer(planned.folder(cache), planned.n_shards, layer)
             ids += names
             arrays.append(array)

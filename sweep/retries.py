@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from jobs.files import DISK_FULL
+from jobs.process import ran_out_of_memory
 from jobs.store import CorruptShard
 
 Cause = Literal["died", "timeout", "memory", "io", "disk", "corrupt", "code"]
@@ -58,7 +59,7 @@ def cause_of(error: BaseException | None) -> Cause:
         return "corrupt"
     if isinstance(error, OSError):
         return "disk" if error.errno in DISK_FULL else "io"
-    return "memory" if isinstance(error, MemoryError) else "code"
+    return "memory" if ran_out_of_memory(error) else "code"
 
 
 def may_try_again(cause: Cause, attempts: int) -> bool:

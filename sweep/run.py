@@ -20,26 +20,33 @@ from jobs.place import Place
 from jobs.probe import Cell
 from jobs.probes import PROBES
 from jobs.saved_probes import card_path
+from jobs.shard_index import SeenShard, look_over
+from jobs.span import split_tempo
 from jobs.storage import remove, remove_folder
-from jobs.store import CorruptShard, look_into, read_manifest
+from jobs.store import CorruptShard
 from sweep.backlog import Wanted
+from sweep.canonical import without_components
 from sweep.comparing import Comparison
 from sweep.driver import Driver, Status
 from sweep.events import EventLog, tell_events
-from sweep.executors import Executor, InlineExecutor, check_answers, ray_session
+from sweep.executors import check_answers, ray_session
+from sweep.inline import InlineExecutor
 from sweep.ledger import Finished, Ledger
 from sweep.lock import run_lock
 from sweep.logs import driver_log
-from sweep.mirror import check_store, fetch_results, mirrored, run_folder
-from sweep.plan import LayerTask, Plan, layer_tasks, shards
+from sweep.mirror import check_store, fetch_results, mirrored
+from sweep.needs import remember_run
+from sweep.outcomes import Executor
+from sweep.plan import LayerTask, Plan, layer_tasks
 from sweep.precision import precision_errors
-from sweep.preflight import Storage, check, disk_problems, memory_problems, this_machine
+from sweep.preflight import Storage, check, disk_problems, inline_problems
 from sweep.prepare import Prepared, load_and_prepare
 from sweep.provenance import describe_plan, describe_session
 from sweep.recorder import Recorder
 from sweep.report.build import build_report
 from sweep.results import Run
-from sweep.run_folder import DEFAULT_CACHE, RunFolder, local_cache
+from sweep.run_folder import DEFAULT_CACHE, RunFolder, local_cache, run_folder
+from sweep.sets import heard_table, shards
 from sweep.source import Problem, SpecError
 from sweep.spec import Spec
 from sweep.stop import StopSignal
@@ -120,6 +127,7 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
             _forget(folder)
         _remove_leftovers(folder)
         _write_inputs(folder, prepared)
+        remember_run(options.cache, folder)
         push()
         events.open(folder.events)
         with Ledger(folder.ledger) as ledger:
@@ -156,8 +164,9 @@ def _run(
     if driver.n_cells or driver.n_comparisons:
         _add_provenance(folder, prepared, options)
         storage = driver.storage()
-        with _executor(prepared.spec, options, storage, recorder) as executor, stop:
+        with stop, _executor(prepared.spec, options, storage, recorder) as executor:
             status = driver.run(executor, stop)
+        status = "interrupted" if stop.received else status
     run = None
     if status != "interrupted":
         with _stage(events, "report"):
@@ -191,7 +200,9 @@ def _with_files(
     predicted = {
         cell_id: record
         for cell_id, record in ledger.records.items()
-        if record.status == "failed" or record.predictions in present
+        if record.status == "failed"
+        or record.predictions in present
+        or prepared.plan.scored_by_sums  # it never had any
     }
     lost = len(ledger.records) - len(predicted)
     if lost:
@@ -202,7 +213,14 @@ def _with_files(
             f"{len(silent)} cells have no predictions of stretched speech yet: their probes are "
             "fitted again, to the same scores"
         )
-    predicted = {cell_id: one for cell_id, one in predicted.items() if cell_id not in silent}
+    apart = without_components(prepared.plan, predicted, present)
+    if apart:
+        recorder.warning(
+            f"{len(apart)} layers have no canonical components of several targets yet: a cell of "
+            "each runs again, to the same scores"
+        )
+    again = silent | apart
+    predicted = {cell_id: one for cell_id, one in predicted.items() if cell_id not in again}
     if not prepared.spec.save_probes:
         return predicted
     usable = {
@@ -235,8 +253,7 @@ def _executor(
     spec: Spec, options: RunOptions, storage: Storage, recorder: Recorder
 ) -> AbstractContextManager[Executor]:
     if options.where == "inline":
-        here = this_machine(spec.compute)
-        check([*disk_problems(storage), *memory_problems(storage, [here], spec.compute)])
+        check([*disk_problems(storage), *inline_problems(spec.compute, storage)])
         return nullcontext(InlineExecutor(spec.compute))
     address = options.address if options.where == "cluster" else None
     return ray_session(spec.compute, address, storage, recorder.warning)
@@ -324,28 +341,31 @@ def _forget(folder: RunFolder) -> None:
 
 
 def _skipped(prepared: Prepared, folder: RunFolder, cache: Place) -> Iterator[Skipped]:
-    """Utterances that extraction left out, each once: every model reads the same audio.
+    """Utterances that extraction left out, as recorded and at other rates, each once: every model
+    reads the same audio.
 
     Shards of finished cells may be gone from the cache, or damaged: what they told when the tables
     were last made is taken from there.
     """
     seen: dict[Skipped, None] = {}
-    unread: set[str] = set()
+    unread: set[tuple[str, float | None]] = set()
+    table = heard_table(prepared.plan, prepared.table)
     for model in prepared.plan.models:
-        for planned in model.sets:
-            seen_folder = look_into(planned.folder(cache), planned.n_shards)
-            for shard in shards(planned, prepared.table, cache):
-                try:
-                    manifest = read_manifest(seen_folder, shard.index)
-                except CorruptShard as error:
-                    log.warning("%s", error)
-                    manifest = None
-                if manifest is None:
-                    unread.update(shard.utterance_ids)
-                else:
-                    seen.update(dict.fromkeys(manifest.skipped))
+        for planned in model.all_sets:
+            found = look_over(planned.folder(cache), planned.n_shards)
+            if all(isinstance(one, SeenShard) and not one.skipped for one in found):
+                continue
+            for shard, one in zip(shards(planned, table, cache), found, strict=True):
+                if isinstance(one, SeenShard):
+                    seen.update(dict.fromkeys(one.skipped))
+                    continue
+                if isinstance(one, CorruptShard):
+                    log.warning("%s", one)
+                factors = [split_tempo(path)[1] for path in shard.audio_paths]
+                unread.update(zip(shard.utterance_ids, factors, strict=True))
     before = Run(folder).skipped if unread else []
-    yield from (seen | dict.fromkeys(one for one in before if one.utterance_id in unread))
+    known = (one for one in before if (one.utterance_id, split_tempo(one.path)[1]) in unread)
+    yield from (seen | dict.fromkeys(known))
 
 
 def _write_skipped(folder: RunFolder, skipped: Sequence[Skipped]) -> None:

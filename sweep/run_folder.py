@@ -1,11 +1,15 @@
 """All paths of a run on disk come from here."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.files import slug
 from jobs.place import Place, RemotePath
 
 DEFAULT_CACHE = Path("results/.cache")
+COPIES = Path("results/.remote")
+"""Of runs behind URLs."""
 
 
 def local_cache(cache: Place) -> Path:
@@ -104,6 +108,11 @@ class RunFolder:
         return self.root / "plots"
 
     @property
+    def findings(self) -> Path:
+        """What the numbers allow one to say, a sentence a line."""
+        return self.root / "report" / "findings.txt"
+
+    @property
     def methods(self) -> Path:
         """What was done, as the methods section of a paper states it."""
         return self.root / "report" / "methods.md"
@@ -112,3 +121,11 @@ class RunFolder:
     def report(self) -> Path:
         """The page with all of it."""
         return self.root / "report.html"
+
+
+def run_folder(place: Place) -> RunFolder:
+    """The folder of a run; of one behind a URL its copy on this machine."""
+    if isinstance(place, Path):
+        return RunFolder(place.absolute())
+    digest = hashlib.sha256(place.url.encode()).hexdigest()[:8]
+    return RunFolder((COPIES / f"{slug(place.name)}-{digest}").absolute(), place)

@@ -21,7 +21,8 @@ from jobs.identity import content_id, lines_digest
 from jobs.models.baselines import BASELINE_PREFIX
 from jobs.predictions import DAMAGED_NPZ
 from jobs.protocol import SplitsProtocol
-from sweep.plan import Plan, PlannedModel, PlannedSet, used_parts
+from sweep.plan import Plan, PlannedModel, PlannedSet
+from sweep.planning import used_parts
 from sweep.source import Problem, Source
 from sweep.spec import Spec, nearest
 

@@ -25,6 +25,9 @@ from jobs.settings import Settings
 from jobs.store import Dtype
 from sweep.source import Location, Problem, Source, SpecError
 
+SMALLEST_SHARE = 0.01
+"""Of a GPU, for one actor: no network shares one with more than a hundred."""
+
 
 class Bootstrap(Settings):
     """Intervals: resampling with replacement, whole speakers at a time."""
@@ -36,10 +39,22 @@ class Bootstrap(Settings):
 class ExtractorResources(Settings):
     """What one extraction actor holds."""
 
-    gpus: Annotated[float, Field(ge=0)] = 0
-    """GPUs; 0 computes on the CPU."""
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    """GPUs; 0 computes on the CPU. A fraction is a share of one; nothing but the actors' own
+    sparing use keeps its memory apart."""
     cpus: Annotated[int, Field(ge=1)] = 1
     """Cores, and threads of torch."""
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """GiB that are kept free for it on its node; None: as it comes."""
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_share_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"gpus: expected a share of one GPU or a whole number, found {gpus:g}")
+        if 0 < gpus < SMALLEST_SHARE:
+            raise ValueError(f"gpus: expected 0 or at least {SMALLEST_SHARE:g}, found {gpus:g}")
+        return gpus
 
 
 class ProbeResources(Settings):
@@ -47,6 +62,8 @@ class ProbeResources(Settings):
 
     cpus: Annotated[int, Field(ge=1)] = 1
     """Cores, and threads of torch."""
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """GiB that are kept free for it on its node; None: as it comes."""
 
 
 class Compute(Settings):
@@ -77,8 +94,9 @@ class Spec(Settings):
     dtype: Dtype = "float32"
     """How activations are stored."""
     store: Literal["activations", "gram"] = "activations"
-    """What extraction leaves of the training and validation parts: activations, or their sufficient
-    statistics for ridge and cca, which take no more room for more utterances."""
+    """What extraction leaves of the training and validation parts, with kfold of every fold:
+    activations, or their sufficient statistics for ridge and cca, which take no more room for more
+    utterances."""
     probes: Annotated[tuple[ProbeSettings, ...], Field(min_length=1)]
     protocol: ProtocolSettings = SplitsProtocol()
     controls: tuple[Literal["shuffled", "speaker"], ...] = ()

@@ -1,7 +1,10 @@
 """Stopping on Ctrl-C and SIGTERM: the first asks, the second forces."""
 
+import atexit
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
@@ -13,7 +16,7 @@ COMMAND_VARIABLE = "SWEEP_COMMAND"
 class StopSignal:
     """While entered, the first SIGINT or SIGTERM is remembered; a second ends the process at once.
 
-    Enter it after Ray has started: ``ray.init`` installs a SIGTERM handler of its own.
+    Nothing is raised: while a library starts processes, what a handler raises may be swallowed.
     """
 
     def __init__(self) -> None:
@@ -33,3 +36,39 @@ class StopSignal:
         if self.received is not None:
             os._exit(EXIT_CODES[self.received])
         self.received = signal.Signals(number)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM where no ``StopSignal`` waits for it: it ends a run as Ctrl-C does."""
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """While entered, SIGTERM raises ``Terminated``: before the driver listens for it, and after."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is interrupt:
+            signal.signal(signal.SIGTERM, before)
+
+
+def end_with(code: int) -> None:
+    """The work is over: from now on a signal hastens the end, and changes no exit code."""
+
+    def at_once(number: int, frame: FrameType | None) -> None:
+        os._exit(code)
+
+    for number in EXIT_CODES:
+        signal.signal(number, at_once)
+
+
+def deaf_at_last() -> None:
+    """Ignore signals once everything that was registered after this is over: Python takes its own
+    handlers away while it ends, and a signal would kill it with another exit code."""
+    for number in EXIT_CODES:
+        atexit.register(signal.signal, number, signal.SIG_IGN)

@@ -21,9 +21,6 @@ def tempo_problems(spec: Spec, source: Source) -> Iterator[Problem]:
         stretch_library()
     except TempoUnavailable as error:
         yield source.problem(("tempo",), str(error))
-    if spec.store == "gram":
-        message = "tempo needs `store: activations`, found gram: remove one of the two"
-        yield source.problem(("tempo",), message)
     yield from _target_problems(spec, source)
     appliable = [name for name, one in PROBES.items() if one.apply and "regression" in one.predicts]
     if not any(probe.kind in appliable for probe in spec.probes):

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.features import FRAME_SHIFT, SAMPLE_RATE
+from jobs.audio import SAMPLE_RATE
+from jobs.features import FRAME_SHIFT
 from jobs.models import ModelError, ModelInfo, ModelSettings, describe_model, forward_flops
 from jobs.models.pretrained import has_config
 from jobs.models.self_supervised import TransformersSettings
@@ -21,26 +22,32 @@ from jobs.models.wespeaker_families import ARCHITECTURES, why_not
 from jobs.place import Place
 from sweep.backlog import ModelWork, find_work
 from sweep.bars import bars_on_stderr
-from sweep.control import how_to_go_on
+from sweep.comparing import Comparison
+from sweep.control import Reins, how_to_go_on
+from sweep.costs import extra_lines
 from sweep.events import read_events
 from sweep.gram import cost_lines
 from sweep.ledger import finished, stream_records
-from sweep.lock import LeaseWatch
-from sweep.mirror import fetch, run_folder
-from sweep.plan import heard_table, why_stale
+from sweep.mirror import fetch
+from sweep.plan import why_stale
 from sweep.prepare import Prepared, load_and_prepare
 from sweep.progress import Progress
 from sweep.report import markup
-from sweep.report.findings import findings
+from sweep.report.findings import short
 from sweep.report.tables import models_tables
 from sweep.results import Run
 from sweep.run import RunResult
-from sweep.run_folder import local_cache
+from sweep.run_folder import RunFolder, local_cache, run_folder
+from sweep.sets import heard_table
 from sweep.spec import load_spec
 from sweep.wording import printable, status_lines
 
 SUSTAINED_FLOPS = 10e12
 """What the GPU hours of a plan assume: half of an A100's 19.5e12 in float32 (its data sheet)."""
+
+
+MOST_FINDINGS = 12
+"""Sentences that a verb prints; the rest are counted."""
 
 
 class UsageError(ValueError):
@@ -52,9 +59,7 @@ def print_result(result: RunResult) -> None:
     if result.run is not None:
         for comparison in models_tables(result.run.models):
             _print(_comparison(comparison))
-        run = result.run
-        for sentence in findings(run.curves.layers, run.models, run.differences):
-            print(printable(sentence))
+        _print_findings(result.folder)
         print(f"report: {result.folder.report}")
     if result.done == result.planned and not result.ran_cells:
         print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
@@ -63,14 +68,26 @@ def print_result(result: RunResult) -> None:
         print(f"{result.status}: {result.done} cells done, {result.failed} failed; {ran}")
 
 
+def _print_findings(folder: RunFolder) -> None:
+    """What the numbers allow one to say, in short, as it stood when the report was made."""
+    if not folder.findings.exists():
+        return
+    sentences = folder.findings.read_text(encoding="utf-8").splitlines()
+    for sentence in sentences[:MOST_FINDINGS]:
+        print(printable(short(sentence)))
+    if len(sentences) > MOST_FINDINGS:
+        print(f"and {len(sentences) - MOST_FINDINGS} more, in full: {folder.findings}")
+
+
 def print_plan(path: Path, overrides: Sequence[str], out: Place | None, cache: Place) -> None:
     """What `sweep run` would do."""
     prepared = _prepare(path, overrides, local_cache(cache))
     folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
     records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
+    comparison = Comparison(prepared.spec, prepared.plan, prepared.table, folder, cache)
     work = find_work(
         prepared.plan, heard_table(prepared.plan, prepared.table), cache, records,
-        wanted=lambda task, cell: True, on_corrupt=lambda error: None,
+        wanted=lambda task, cell: True, on_corrupt=lambda error: None, compared=comparison.models,
     )  # fmt: skip
     _print(_plan_table(prepared, {left.planned.name: left for left in work}))
     print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
@@ -81,7 +98,8 @@ def print_plan(path: Path, overrides: Sequence[str], out: Place | None, cache: P
     print(
         f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
     )
-    for line in cost_lines(prepared.spec, prepared.table, prepared.plan):
+    lines = extra_lines(prepared, comparison.n_jobs)
+    for line in (*lines, *cost_lines(prepared.spec, prepared.table, prepared.plan)):
         print(printable(line))
     print(_corpus_line(prepared))
 
@@ -103,7 +121,7 @@ def print_status(run: Run) -> None:
     counts = Counter(record.status for record in run.records.values())
     left = run.plan.n_cells - counts["done"] - counts["failed"]
     print(f"{run.plan.name}: {counts['done']} cells done, {counts['failed']} failed, {left} to do")
-    holder = LeaseWatch(run.folder.lock).holder()
+    holder = Reins(run.folder).holder()
     if holder is not None:
         print(f"driven by {holder} since {holder.since}")
     elif left:
@@ -113,6 +131,7 @@ def print_status(run: Run) -> None:
         for event in read_events(run.folder.events):
             progress.update(event)
         print("\n".join(status_lines(progress, datetime.now(UTC))))
+    _print_findings(run.folder)
     errors = Counter(r.error for r in run.records.values() if r.status == "failed")
     for error, count in errors.most_common(10):
         print(printable(f"failed: {count} cells: {error}"))
@@ -168,7 +187,9 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
     columns = ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells")
     for name in columns:
         table.add_column(name, justify="left" if name == "model" else "right")
-    seconds = prepared.table.set_index("utterance_id")["seconds"]
+    heard = heard_table(prepared.plan, prepared.table)
+    # By path, which has the tempo in it; a file that is heard twice is as long both times.
+    seconds = heard.drop_duplicates("audio_path").set_index("audio_path")["seconds"]
     features = prepared.spec.features
     if features.max_frames is not None and features.crop != "windows":
         seconds = seconds.clip(upper=features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
@@ -176,12 +197,12 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
         seconds = seconds.clip(lower=features.pad_to * FRAME_SHIFT / SAMPLE_RATE)
     for model in prepared.plan.models:
         left = work.get(model.name)
-        ids = [name for shard in left.shards for name in shard.utterance_ids] if left else []
-        flops = forward_flops(model.extract.model) * float(seconds[ids].sum()) if ids else 0.0
+        paths = [path for shard in left.shards for path in shard.audio_paths] if left else []
+        flops = forward_flops(model.extract.model) * float(seconds[paths].sum()) if paths else 0.0
         table.add_row(
             Text(printable(model.name)),
             str(len(model.layers)),
-            str(len(ids)),
+            str(len(paths)),
             f"{flops / 1e15:.3g}",
             f"{flops / SUSTAINED_FLOPS / 3600:.2g}",
             f"{sum(map(model.shard_bytes, left.shards if left else ())) / 2**30:.2g} GiB",

@@ -5,12 +5,15 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from sweep.control import Say, how_to_go_on
+from jobs.place import RemotePath
+from jobs.storage import read_now, stat
+from sweep.control import Reins, Say, how_to_go_on
 from sweep.events import Event, Listener, parse_event
-from sweep.lock import LeaseWatch, read_holder
 from sweep.run_folder import RunFolder
 
-POLL_SECONDS = 0.3
+POLL_SECONDS, REMOTE_POLL_SECONDS = 0.3, 5.0
+HEAD_BYTES = 200
+"""By which a file of events is known again: its first event has a time."""
 GRACE_SECONDS = 5.0
 """How long a driver's last lines may take to arrive after it let go of the run."""
 
@@ -20,18 +23,27 @@ Ending = Literal["done", "failed", "interrupted", "died"]
 def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
     """Show a run's events, those of the past first, until nobody drives it; wait for it to begin.
 
+    A run on an object store is shown from there, as far as its driver has brought it, unless it is
+    driven from this machine.
+
     Args:
         folder: of the run; it need not exist yet.
         show: given every event.
         say: told what is no event.
+
+    Raises:
+        ValueError: a line is not an event.
+        StorageError: the store cannot be read.
     """
-    tail, lease = EventTail(folder.events), LeaseWatch(folder.lock)
+    reins = Reins(folder)
+    place = folder.for_jobs(folder.events) if reins.are_remote else folder.events
+    tail = EventTail(place) if isinstance(place, Path) else RemoteTail(place)
     last: Event | None = None
     alone_since: float | None = None
     told_waiting = False
     while True:
         # Looked at before the events: what a driver wrote before it ended is read after.
-        driven = lease.holder() is not None
+        driven = reins.holder() is not None
         for event in tail.read():
             show(event)
             last, alone_since = event, None
@@ -39,15 +51,15 @@ def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
             alone_since = None
         elif last is None:
             if not told_waiting:
-                say(f"waiting for {folder.root} to begin")
+                say(f"waiting for {folder.for_jobs(folder.root)} to begin")
                 told_waiting = True
         elif last["kind"] == "run_finished":
             return _ended(last, folder, say)
         else:
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since > GRACE_SECONDS:
-                return _died(folder, say)
-        time.sleep(POLL_SECONDS)
+                return _died(folder, reins, say)
+        time.sleep(REMOTE_POLL_SECONDS if reins.are_remote else POLL_SECONDS)
 
 
 class EventTail:
@@ -74,12 +86,9 @@ class EventTail:
                 data = file.read()
         except FileNotFoundError:
             return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        events = []
-        for line in whole.splitlines():
-            self._lines += 1
-            events.append(parse_event(line, f"{self._path}:{self._lines}"))
+        events = _events_of(data, str(self._path), self._lines)
+        self._offset += data.rfind(b"\n") + 1
+        self._lines += len(events)
         return events
 
     def _find_place(self, descriptor: int) -> None:
@@ -90,6 +99,50 @@ class EventTail:
             self._file_number = status.st_ino
 
 
+class RemoteTail:
+    """New events of an object that a driver uploads now and then, whole and longer each time."""
+
+    def __init__(self, place: RemotePath) -> None:
+        self._place = place
+        self._version = ""
+        self._head = b""
+        self._offset = 0
+        self._lines = 0
+
+    def read(self) -> list[Event]:
+        """The whole lines since the last call; none while there is no object.
+
+        Raises:
+            ValueError: a whole line is not an event.
+            StorageError: the store cannot be read.
+        """
+        try:
+            state = stat(self._place)
+            if state.version == self._version:
+                return []
+            head = (
+                read_now(self._place, 0, min(HEAD_BYTES, state.n_bytes)) if state.n_bytes else b""
+            )
+            if not head.startswith(self._head):  # another file: --fresh
+                self._offset = self._lines = 0
+            data = b""
+            if state.n_bytes > self._offset:
+                data = read_now(self._place, self._offset, state.n_bytes)
+        except FileNotFoundError:
+            return []
+        events = _events_of(data, str(self._place), self._lines)
+        self._version, self._head = state.version, head
+        self._offset += data.rfind(b"\n") + 1
+        self._lines += len(events)
+        return events
+
+
+def _events_of(data: bytes, name: str, before: int) -> list[Event]:
+    """The events of the whole lines of ``data``, which follow ``before`` others of the file."""
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    return [parse_event(line, f"{name}:{n}") for n, line in enumerate(lines, start=before + 1)]
+
+
 def _ended(event: Event, folder: RunFolder, say: Say) -> Ending:
     status: Ending = event["status"]
     if status == "interrupted":
@@ -97,8 +150,8 @@ def _ended(event: Event, folder: RunFolder, say: Say) -> Ending:
     return status
 
 
-def _died(folder: RunFolder, say: Say) -> Ending:
-    holder = read_holder(folder.lock)
+def _died(folder: RunFolder, reins: Reins, say: Say) -> Ending:
+    holder = reins.last_holder()
     who = f"its driver, {holder}, died" if holder else "its driver ended"
-    say(f"{folder.root} is not finished, and {who}; {how_to_go_on(folder)}")
+    say(f"{folder.for_jobs(folder.root)} is not finished, and {who}; {how_to_go_on(folder)}")
     return "died"

@@ -11,6 +11,10 @@ def status_lines(progress: Progress, now: datetime) -> list[str]:
     lines = [f"{progress.run}: {progress.status} after {clock(progress.elapsed(now))}"]
     stages = [stage for stage in progress.stages.values() if stage.started or stage.total]
     lines += [stage_line(stage, now) for stage in stages]
+    if progress.forward_seconds and progress.probe_seconds:
+        forward, probes = progress.forward_seconds, progress.probe_seconds
+        share = f"{probes / forward:.2f} of these"
+        lines.append(f"forward passes {forward:.0f} s, fits of probes {probes:.0f} s: {share}")
     for model in progress.models.values():
         for score, best in (("R²", model.best), ("accuracy", model.best_accuracy)):
             if best is not None:

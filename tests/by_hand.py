@@ -1,19 +1,52 @@
 """Statistics written out as their definitions say, for tests to compare with."""
 
+import math
+import statistics
+
 import numpy as np
 from scipy import stats
 
+THERE_AND_BACK = {
+    "error": (math.log, math.exp),
+    "rest": (lambda x: math.log(1 / (1 - x)), lambda z: 1 - 1 / math.exp(z)),
+    "correlation": (math.atanh, math.tanh),
+    "share": (lambda x: math.log(x / (1 - x)), lambda z: 1 / (1 + math.exp(-z))),
+}
 
-def tails(resampled, left_out, sizes):
-    """Percentiles of a 95 % interval, moved outward by Student's t and jackknife / bootstrap."""
+
+def on_scale(values, value, scale):
+    """Scores on the scale of their interval, shares by its slope at the ``value``."""
+    there, _ = THERE_AND_BACK[scale]
+    if scale == "share":
+        return [there(value) + (x - value) / (value * (1 - value)) for x in values]
+    return [there(x) for x in values]
+
+
+def jackknife(left_out):
+    """Standard error of a score from its values without each speaker in turn."""
     s = len(left_out)
     mean = sum(left_out) / s
-    jackknife = ((s - 1) / s * sum((value - mean) ** 2 for value in left_out)) ** 0.5
+    return ((s - 1) / s * sum((value - mean) ** 2 for value in left_out)) ** 0.5
+
+
+def degrees(left_out, sizes):
+    """Of unequal speakers, and of a variance of values with this kurtosis, whichever is less."""
     effective = sum(sizes) ** 2 / sum(size**2 for size in sizes)
-    quantile = stats.t(effective - 1).ppf(0.975) * jackknife / np.std(resampled)
-    return [stats.norm.cdf(-quantile), stats.norm.cdf(quantile)]
+    if statistics.pvariance(left_out) == 0:
+        return effective - 1
+    excess = float(stats.kurtosis(left_out, bias=False))
+    return max(1, min(effective - 1, 2 * len(left_out) / (excess + 2)))
 
 
-def expanded_percentiles(resampled, left_out, sizes):
-    """The 95 % interval of a score between these percentiles of its resamples."""
-    return np.quantile(resampled, tails(resampled, left_out, sizes))
+def t_interval(value, left_out, sizes, scale, error=None):
+    """The 95 % interval of a score, ``error`` on its scale in the place of the jackknife's."""
+    there, back = THERE_AND_BACK[scale]
+    without = on_scale(left_out, value, scale)
+    error = jackknife(without) if error is None else error
+    reach = stats.t(degrees(without, sizes)).ppf(0.975) * error
+    low, high = back(there(value) - reach), back(there(value) + reach)
+    if scale == "share":  # no further than if every speaker were all right or all wrong
+        n = sum(sizes) ** 2 / sum(size**2 for size in sizes)
+        low = max(low, stats.beta(value * n, n - value * n + 1).ppf(0.025))
+        high = min(high, stats.beta(value * n + 1, n - value * n).ppf(0.975))
+    return np.array([low, high])

@@ -1,5 +1,6 @@
 """What several test files share: a small synthetic corpus and a spec that sweeps it in seconds."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ import pytest
 import yaml
 
 Values = dict[str, Any]
+
+# What a script starts in the background ignores Ctrl-C, and so would what the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

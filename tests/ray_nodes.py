@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 RAY = Path(sys.executable).with_name("ray")
 START_SECONDS = 120
@@ -36,16 +38,21 @@ def answers(port: int) -> bool:
 
 
 @contextmanager
-def head(folder: Path, *, cpus: int, dashboard: bool = False) -> Iterator[Head]:
+def head(folder: Path, *, cpus: int, gpus: int = 0, dashboard: bool = False) -> Iterator[Head]:
     """A head in an empty folder, ended with the block; it has this process' environment."""
     port, http = free_port(), free_port()
     options = [
         "--head", f"--port={port}", f"--dashboard-port={http}",
         f"--include-dashboard={str(dashboard).lower()}",
     ]  # fmt: skip
-    with _node(folder / "head", [*options, f"--num-cpus={cpus}"]) as process:
+    options += [f"--num-cpus={cpus}", f"--num-gpus={gpus}"]
+    # Ray Jobs go to the cluster that was begun last in the same folder; sockets want a short path.
+    with (
+        TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as session,
+        _node(folder / "head", [*options, f"--temp-dir={session}"]) as process,
+    ):
         for wanted in (port, http) if dashboard else (port,):
-            _wait_for(wanted, process)
+            _wait_for(partial(answers, wanted), process)
         yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{http}")
 
 
@@ -55,12 +62,16 @@ def worker(
     address: str,
     *,
     cpus: int,
+    gpus: int = 0,
     mounts: Sequence[Path] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
-    """Another node; it has empty folders of its own in place of ``mounts``."""
-    options = [f"--address={address}", f"--num-cpus={cpus}"]
-    with _node(folder, options, mounts, environment):
+    """Another node; it has empty folders of its own in place of ``mounts``. Its GPUs are a claim:
+    Ray gives them away, and nothing can compute on them."""
+    options = [f"--address={address}", f"--num-cpus={cpus}", f"--num-gpus={gpus}"]
+    with _node(folder, options, mounts, environment) as process:
+        # One after the other: two that start at once may choose one socket.
+        _wait_for(lambda: b"Ray runtime started" in (folder / "log").read_bytes(), process)
         yield
 
 
@@ -97,9 +108,9 @@ def _node(
         process.wait(timeout=90)
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait_for(what: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not answers(port):
-        assert process.poll() is None, f"the head ended with {process.returncode}"
-        assert time.monotonic() < deadline, "the head did not start"
+    while not what():
+        assert process.poll() is None, f"the node ended with {process.returncode}"
+        assert time.monotonic() < deadline, "the node did not start"
         time.sleep(0.2)

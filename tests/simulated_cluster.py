@@ -3,11 +3,16 @@
 import heapq
 import pickle
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 
-from jobs.extract import ShardReport
+import pytest
+
+from jobs.extract import ExtractSettings, Shard, ShardReport
 from jobs.probe import CellResult, ProbeJob
-from sweep.executors import ExtractJob, Job, Outcome, Result
+from jobs.remote import Ended
+from sweep.outcomes import ExtractJob, Job, Outcome, Result
 from sweep.results import METRIC_COLUMNS
 
 SCORES = METRIC_COLUMNS[METRIC_COLUMNS.index("mse") : METRIC_COLUMNS.index("mean_mae") + 1]
@@ -64,6 +69,9 @@ class SimulatedCluster:
         self._skipped += self._handling - (self._clock() - before)
         heapq.heappush(self._running, (self._end, self.jobs, job, packed))
 
+    def hasten(self) -> None:
+        """All nodes are alike: nothing is late."""
+
     def wait(self, seconds: float) -> list[Outcome]:
         """The results up to now, or up to the first."""
         now = self._now()
@@ -102,3 +110,67 @@ def _result(job: Job, seconds: float) -> Result:
         )
         for cell in job.cells
     ]  # fmt: skip
+
+
+class SimulatedRay:
+    """Ray below the real executor, on nodes that are not all as quick; time passes in ``wait``.
+
+    Args:
+        slow: node → how many times as long as others it takes.
+        shard_seconds: of a shard, on a node that is as others.
+        probe_seconds: of a layer's probes, which no node is slow with.
+    """
+
+    def __init__(
+        self, slow: Mapping[str, float], shard_seconds: float, probe_seconds: float
+    ) -> None:
+        self.now = 0.0
+        self.shards: Counter[str] = Counter()
+        """Node → those that it was given."""
+        self.last_shard = 0.0
+        """When the last shard came back that somebody asked for."""
+        self._slow = slow
+        self._shard_seconds = shard_seconds
+        self._probe_seconds = probe_seconds
+        self._ends: dict[object, tuple[float, Job]] = {}
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In place of ``jobs.remote`` and of the executor's clock."""
+        for name in ("extraction_actor", "submit_task", "wait", "collect"):
+            monkeypatch.setattr(f"jobs.remote.{name}", getattr(self, name))
+        monkeypatch.setattr("jobs.remote.end", lambda actor: None)
+        monkeypatch.setattr("sweep.ray_executor.time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def extraction_actor(self, node: str, **options: object) -> SimpleNamespace:
+        """An actor that takes one shard after the other."""
+        busy_until = self.now
+
+        def extract(settings: ExtractSettings, shard: Shard) -> object:
+            nonlocal busy_until
+            self.shards[node] += 1
+            seconds = self._shard_seconds * self._slow.get(node, 1.0)
+            busy_until = max(busy_until, self.now) + seconds
+            return self._begun(busy_until, ExtractJob("", settings, shard))
+
+        return SimpleNamespace(extract=SimpleNamespace(remote=extract))
+
+    def submit_task(self, job: Job, **options: object) -> object:
+        """A task that finds a place at once."""
+        return self._begun(self.now + self._probe_seconds, job)
+
+    def wait(self, refs: Sequence[object], seconds: float) -> list[object]:
+        """See ``jobs.remote.wait``."""
+        self.now = max(self.now, min(self.now + seconds, *(self._ends[ref][0] for ref in refs)))
+        return [ref for ref in refs if self._ends[ref][0] <= self.now]
+
+    def collect(self, ref: object) -> Ended:
+        """See ``jobs.remote.collect``."""
+        end, job = self._ends.pop(ref)
+        if isinstance(job, ExtractJob):
+            self.last_shard = end
+        return Ended(_result(job, self._shard_seconds))
+
+    def _begun(self, end: float, job: Job) -> object:
+        ref = object()
+        self._ends[ref] = (end, job)
+        return ref

@@ -17,7 +17,8 @@ from jobs.predictions import CellPredictions, write_predictions
 from jobs.probe import Cell
 from jobs.targets import add_targets
 from sweep.ledger import Record, to_line
-from sweep.plan import LayerTask, layer_tasks, make_plan
+from sweep.plan import LayerTask, layer_tasks
+from sweep.planning import make_plan
 from sweep.report.build import build_report, footnotes
 from sweep.results import Run
 from sweep.run_folder import RunFolder

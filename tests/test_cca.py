@@ -90,3 +90,95 @@ def test_weights_alone_predict_the_same(width):
     for k, weights in enumerate(result.weights):
         alone = cca.apply(CcaSettings(), weights, X[fold.test])
         np.testing.assert_array_equal(alone, result.predictions[:, k])
+
+
+def joint_oracle(X, Y, fold, variance=0.99):
+    """Held-out and in-sample correlations of all components by scikit-learn's iterations, which
+    stop when the squares of the weights' changes sum to ``tol``."""
+    Z, k = reduced(X, fold, variance), Y.shape[1]
+    oracle = CCA(n_components=k, max_iter=20000, tol=1e-26).fit(Z[fold.train], Y[fold.train])
+    return [
+        [pearsonr(a, b)[0] for a, b in zip(*(one.T for one in pair), strict=True)]
+        for pair in (
+            oracle.transform(Z[fold.test], Y[fold.test]),
+            oracle.transform(Z[fold.train], Y[fold.train]),
+        )
+    ]
+
+
+def jointly(X, Y, fold, **settings):
+    found = cca.fit_jointly(CcaSettings(**settings), X, Y, fold)
+    pairs = zip(found.activations.T, found.targets.T, strict=True)
+    return found, [pearsonr(u, v)[0] for u, v in pairs]
+
+
+@pytest.mark.parametrize("width", [20, 60, 300])
+def test_components_with_several_targets_are_those_of_sklearn(width):
+    X, Y, fold = problem(200, width, n_targets=3)
+    Y += np.random.default_rng(1).standard_normal(Y.shape) * [0, 3, 9]  # correlations apart
+    Y = Y * [1.0, 40.0, 1e-3] + [0, 1000, 0]
+    found, held_out = jointly(X, Y, fold, components=3)
+    expected, in_sample = joint_oracle(X, Y, fold)
+    assert held_out == pytest.approx(expected, abs=1e-9)
+    assert found.in_sample == pytest.approx(in_sample, abs=1e-9)
+    assert not found.saturated
+
+
+def test_in_sample_correlations_are_those_of_statsmodels():
+    from statsmodels.multivariate.cancorr import CanCorr
+
+    X, Y, fold = problem(300, 30, n_targets=4)
+    found, _ = jointly(X, Y, fold, components=4, variance=1)
+    expected = CanCorr(Y[fold.train], X[fold.train].astype(np.float64)).cancorr
+    assert found.in_sample == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("width", [20, 300])
+def test_variates_are_standardised_and_uncorrelated_on_the_training_part(width):
+    X, Y, fold = problem(200, width, n_targets=3)
+    found, _ = jointly(X, Y, Fold(fold.train, fold.validation, fold.train), components=3)
+    for variates in (found.activations, found.targets):
+        np.testing.assert_allclose(variates.mean(axis=0), 0, atol=1e-9)
+        np.testing.assert_allclose(variates.T @ variates / len(fold.train), np.eye(3), atol=1e-8)
+    between = found.activations.T @ found.targets / len(fold.train)
+    np.testing.assert_allclose(between, np.diag(found.in_sample), atol=1e-8)
+
+
+def test_with_one_target_the_component_is_that_of_the_target_alone():
+    X, Y, fold = problem(200, 60, n_targets=1)
+    found, held_out = jointly(X, Y, fold)
+    alone = cca.fit_predict(CcaSettings(), X, Y, fold, np.array(["s"] * 200), [0])
+    assert held_out == pytest.approx([pearsonr(alone.predictions[:, 0], Y[fold.test, 0])[0]])
+    assert found.in_sample == pytest.approx([alone.details[0]["in_sample"]], abs=1e-12)
+
+
+def test_fewer_components_are_the_first_of_more():
+    X, Y, fold = problem(200, 60, n_targets=3)
+    two, three = (jointly(X, Y, fold, components=k)[0] for k in (2, 3))
+    np.testing.assert_array_equal(two.activations, three.activations[:, :2])
+    np.testing.assert_array_equal(two.targets, three.targets[:, :2])
+
+
+def test_targets_that_are_constant_or_say_the_same_add_no_component():
+    X, Y, fold = problem(200, 60, n_targets=2)
+    Y = np.column_stack([Y, 3 * Y[:, 0] - Y[:, 1], np.full(200, 7.0)])
+    _, held_out = jointly(X, Y, fold, components=4)
+    _, expected = jointly(X, Y[:, :2], fold, components=2)
+    assert held_out == pytest.approx(expected, abs=1e-9)
+    constant, none = jointly(X, Y[:, 3:], fold, components=1)
+    assert none == [] and constant.in_sample.size == 0
+
+
+def test_more_directions_than_rows_are_flagged():
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((140, 120)).astype(np.float32), rng.standard_normal((140, 3))
+    rows = np.arange(140)
+    fold = Fold(rows[:40], rows[:0], rows[40:])
+    found, held_out = jointly(X, Y, fold, components=3, variance=1)
+    assert found.saturated
+    assert found.in_sample == pytest.approx([1, 1, 1], abs=1e-9)
+    assert np.abs(held_out).max() < 0.3
+
+
+def test_the_number_of_components_is_no_part_of_the_identity():
+    assert CcaSettings(components=3).identity() == {"kind": "cca", "variance": 0.99}

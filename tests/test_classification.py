@@ -13,8 +13,7 @@ from jobs.classification import (
     pooled_scores,
     score_classes,
 )
-from jobs.metrics import resample_weights
-from tests.by_hand import expanded_percentiles
+from tests.by_hand import t_interval
 
 
 def lopsided(seed=0, n=300, n_classes=4, n_speakers=9, right=0.6):
@@ -92,42 +91,39 @@ def test_pooling_is_the_same_as_counting_all_at_once():
     np.testing.assert_array_equal(pooled.values, whole.values)
 
 
-def test_intervals_are_those_of_a_plain_loop_over_resampled_speakers():
-    resamples = 60
+def test_intervals_are_those_of_a_plain_loop_over_left_out_speakers():
     data = [lopsided(seed) for seed in (3, 4)]
     runs = [[class_sums(*lopsided(seed))] for seed in (3, 4)]
-    found = class_intervals(runs, resamples, seed=5)
+    found = class_intervals(runs)
     speakers = np.unique(np.concatenate([groups for *_, groups in data]))
-    resampled = [
-        scores_by_hand(data, np.repeat(speakers, times))
-        for times in resample_weights(len(speakers), resamples, 5).astype(int)
-    ]
+    value = scores_by_hand(data, speakers)
     left_out = [scores_by_hand(data, speakers[speakers != name]) for name in speakers]
     sizes = [int((data[0][2] == name).sum()) for name in speakers]
     for name in CLASS_SCORES:
-        values = ([scores[name] for scores in of] for of in (resampled, left_out))
-        assert found[name] == pytest.approx(expanded_percentiles(*values, sizes), rel=1e-9)
+        without = [scores[name] for scores in left_out]
+        expected = t_interval(value[name], without, sizes, "share")
+        assert found[name] == pytest.approx(expected, rel=1e-9)
 
 
-def scores_by_hand(data, drawn):
-    """Of literally repeated rows, for one draw of speakers, averaged over seeds."""
+def scores_by_hand(data, kept):
+    """Of the rows of the speakers ``kept``, averaged over seeds."""
     per_seed = []
     for y, y_pred, groups in data:
-        rows = np.concatenate([np.flatnonzero(groups == name) for name in drawn])
+        rows = np.flatnonzero(np.isin(groups, kept))
         per_seed.append(sklearn_scores(y[rows], y_pred[rows]))
     return {name: np.mean([one[name] for one in per_seed]) for name in CLASS_SCORES}
 
 
-def test_where_classes_are_speakers_a_resample_asks_for_the_drawn_ones():
+def test_where_classes_are_speakers_one_that_is_left_out_does_not_count_as_missed():
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(12.0), 10)
     y_pred = np.where(rng.random(120) < 0.7, y, rng.integers(0, 12, 120))
     runs = [[class_sums(y, y_pred, y.astype(int).astype(np.str_))]]
-    point, (low, high) = pooled_scores(runs), class_intervals(runs, 200)["macro_f1"]
-    assert low < point["macro_f1"] < high  # classes that were not drawn do not count as missed
+    point, (low, high) = pooled_scores(runs), class_intervals(runs)["macro_f1"]
+    assert low < point["macro_f1"] < high
 
 
 def test_one_speaker_has_no_interval():
     y, y_pred, groups = lopsided(n_speakers=1)
-    found = class_intervals([[class_sums(y, y_pred, groups)]], 50)
+    found = class_intervals([[class_sums(y, y_pred, groups)]])
     assert np.isnan([end for ends in found.values() for end in ends]).all()

@@ -210,7 +210,7 @@ def test_a_layer_that_fails_is_missing_alone_and_tried_again(
     sweep: Sweep, values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("sweep.executors.compare", fail_on("layer2.0.relu2"))
+        patch.setattr("sweep.inline.compare", fail_on("layer2.0.relu2"))
         failed = sweep(values)
     assert (failed.status, failed.failed) == ("failed", 0)
     assert "a / layer2.0.relu2" in failed.folder.events.read_text()
@@ -232,7 +232,7 @@ def test_a_tile_that_fails_leaves_its_pair_empty(
             raise ValueError("broken")
         return compare(job)
 
-    monkeypatch.setattr("sweep.executors.compare", run)
+    monkeypatch.setattr("sweep.inline.compare", run)
     result = sweep(values)
     assert result.status == "failed"
     assert np.isnan(matrix(result, "cka", "a", "b")).all()

@@ -18,13 +18,18 @@ from jobs.differences import between_layers
 from jobs.model_table import model_table
 from jobs.reduce import CURVE, LAYER_COLUMNS, Bootstrap, Curves
 from jobs.selection import Estimate, SpeakerErrors
-from sweep.report.findings import differences_tables, findings
+from sweep.report.findings import differences_tables, findings, short
 from tests.test_differences import make_errors
 
 SPEAKERS = tuple(f"s{i:02d}" for i in range(40))
 
 
-def make_curves(models, probe="ridge", target="cps", kind="regression", lacking=(), seed=0):
+HONEST = Estimate(0.5, 0.4, 0.6)
+
+
+def make_curves(
+    models, probe="ridge", target="cps", kind="regression", lacking=(), seed=0, honest_score=HONEST
+):
     """Curves of ``models``: name → R² of its layers; points in ``lacking`` have no complete cells.
 
     Errors of all layers of all models are correlated.
@@ -42,8 +47,9 @@ def make_curves(models, probe="ridge", target="cps", kind="regression", lacking=
             | {"probe_kind": probe, "target_kind": kind, "cells": 1, "mse": 1 - score}
             | {"missing": int(key[:2] in lacking), "missing_control": 0}
             | {"r2" if kind == "regression" else "accuracy": score}
+            | ({"majority_accuracy": 0.3} if kind == "classification" else {})
         )
-        honest[model, target, probe] = Estimate(0.5, 0.4, 0.6)
+        honest[model, target, probe] = honest_score
     return Curves(pd.DataFrame(rows).reindex(columns=LAYER_COLUMNS), honest, errors)
 
 
@@ -136,11 +142,32 @@ def test_a_peak_that_stands_alone_and_one_that_does_not_stand_out_are_told():
 
 def test_where_nothing_is_known_that_is_said():
     (said,) = said_of(make_curves({"a": [-0.05, -0.02, -0.08]}))
-    assert said == "a: no layer is shown to be above the mean predictor."
+    told = "(R² 0.50 [0.40, 0.60] on other speakers)"
+    assert said == f"a: no layer is clearly above the mean predictor {told}."
     (said,) = said_of(make_curves({"a": [-0.05]}))
-    assert said == "a: layer0 is not shown to be above the mean predictor."
+    assert said == "a: layer0 is not clearly above the mean predictor (R² 0.50 [0.40, 0.60])."
     (said,) = said_of(make_curves({"a": [-0.5, -0.3]}, target="sex", kind="classification"))
-    assert said == "a: no layer is shown to be above the majority class."
+    told = "(accuracy 0.50 [0.40, 0.60] on other speakers)"
+    assert said == f"a: no layer is clearly above the majority class {told}."
+
+
+@pytest.mark.parametrize("low", [-0.2, 0.0, float("nan")])
+def test_no_peak_is_named_whose_interval_holds_knowing_nothing(low):
+    levels = {"a": [0.1, 0.7, 0.2]}
+    (said,) = said_of(make_curves(levels, honest_score=Estimate(0.3, low, 0.8)))
+    assert said.startswith("a: no layer is clearly above the mean predictor (R² 0.30")
+    (said,) = said_of(make_curves({"a": [0.7]}, honest_score=Estimate(0.3, low, 0.8)))
+    assert said.startswith("a: layer0 is not clearly above")
+    guessed = Estimate(0.5, 0.25, 0.7)  # the majority class has 0.3
+    (said,) = said_of(
+        make_curves(levels, target="sex", kind="classification", honest_score=guessed)
+    )
+    assert said.startswith("a: no layer is clearly above the majority class")
+
+
+def test_in_short_a_sentence_has_the_peak_alone():
+    (said,) = said_of(make_curves({"a": [0.1, 0.7, 0.2]}))
+    assert short(said) == "a: peak at layer1, R² 0.50 [0.40, 0.60] on other speakers."
 
 
 def test_probe_and_target_are_named_where_there_are_several_and_baselines_have_no_sentence():

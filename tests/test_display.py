@@ -190,6 +190,18 @@ def test_status_lines_tell_failures():
     assert any(re.fullmatch(r"extract 1/1 · .* · 1 failed", line) for line in lines)
 
 
+def test_status_tells_what_probes_cost_beside_forward_passes():
+    events = list(a_run(models=2))
+    assert not any("forward" in line for line in status_lines(progress_after(events), START))
+    events = [
+        event | {"forward_seconds": 40.0} if event["kind"] == "shard_done" else event
+        for event in events
+    ]
+    probes = sum(event["seconds"] for event in events if event["kind"] == "cells_done")
+    expected = f"forward passes 80 s, fits of probes {probes:.0f} s: {probes / 80:.2f} of these"
+    assert expected in status_lines(progress_after(events), START)
+
+
 def test_a_stage_without_units_tells_its_state():
     progress = progress_after([at(0, "stage_started", stage="prepare")])
     stage = progress.stages["prepare"]

@@ -1,8 +1,11 @@
 """The recipes in docker/, as far as a machine without an engine, a cluster or a scheduler can tell.
 
 What is checked by running: the Dockerfile's own build of this project, in a fresh environment; the
-Slurm script, on two Ray nodes, with stand-ins for Slurm's commands. What is checked by reading: the
-rest, and that every option that the recipes name is one that ``ray`` and ``sweep`` have.
+Slurm script, on two Ray nodes, with stand-ins for Slurm's commands. What is checked against a
+schema or by a linter: the Compose files (compose-spec's, as check-jsonschema has it), the
+Kubernetes pods and claim (Kubernetes' own, strictly, as kubernetes-validate has them), the
+Dockerfile (hadolint), the shell script (shellcheck). What is checked by reading: the rest, and that
+every option that the recipes name is one that ``ray`` and ``sweep`` have.
 """
 
 import os
@@ -67,7 +70,8 @@ def test_the_image_is_one_for_all_with_a_user_a_lock_and_no_secret() -> None:
     assert ("FROM", "torch-${DEVICE} AS installed") in steps
     stages = {rest.rpartition(" AS ")[2] for keyword, rest in steps if keyword == "FROM"}
     assert {"torch-cpu", "torch-cuda"} <= stages
-    assert ("USER", "sweep") in steps[-3:]
+    assert ("USER", "1000") in steps[-3:]
+    assert any("useradd --create-home --uid 1000 sweep" in rest for _, rest in steps)
     environment = dict(
         pair.split("=", 1)
         for keyword, rest in steps
@@ -95,6 +99,33 @@ def test_the_builder_sees_what_is_copied_and_nothing_else() -> None:
     }
     assert copied == allowed
     assert all((ROOT / name).exists() for name in copied)
+
+
+HADOLINT_IGNORES = {
+    "DL3006": "the base of `installed` is a stage of this file, its name has the device in it",
+    "DL3008": "a version of wget that is pinned today is gone from Debian's mirrors next month",
+    "DL3042": "PIP_NO_CACHE_DIR is set in the first stage",
+    "DL3045": "WORKDIR is set in the first stage",
+    "DL3059": "layers of the stages before the last are not shipped",
+}
+
+
+def test_the_dockerfile_is_as_its_linter_wants_it() -> None:
+    ignored = [word for rule in HADOLINT_IGNORES for word in ("--ignore", rule)]
+    lint(tool("hadolint"), "--no-color", *ignored, str(DOCKER / "Dockerfile"))
+
+
+def tool(name: str) -> str:
+    """A linter that the development packages bring."""
+    path = Path(sys.executable).with_name(name)
+    if not path.exists():
+        pytest.skip(f"{name} is not installed: see requirements-dev.txt")
+    return str(path)
+
+
+def lint(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_shell_lines_of_the_image_are_shell() -> None:
@@ -162,6 +193,16 @@ def test_compose_has_a_head_and_two_workers_of_one_image_behind_one_token() -> N
     assert (folder / build["dockerfile"]).samefile(DOCKER / "Dockerfile")
 
 
+def test_compose_files_are_what_the_compose_specification_says(tmp_path: Path) -> None:
+    check = tool("check-jsonschema")
+    schema = ["--builtin-schema", "vendor.compose-spec"]
+    names = ("compose.yaml", "compose.cuda.yaml")
+    lint(check, *schema, *(str(DOCKER / "compose" / name) for name in names))
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text("services: {head: {image: x, port: [1]}}")
+    assert subprocess.run([check, *schema, wrong], capture_output=True, check=False).returncode
+
+
 def test_only_the_dashboard_is_published_and_only_on_loopback() -> None:
     services = load("compose/compose.yaml")["services"]
     assert services["head"]["ports"] == ["127.0.0.1:8265:8265"]
@@ -221,6 +262,54 @@ def test_every_pod_shares_the_storage_and_runs_the_one_image_without_root() -> N
     assert "--uid 1000" in DOCKERFILE
 
 
+KUBERNETES_VERSION = "1.30"
+"""Old enough for clusters that are in use; what is newer takes these fields, too."""
+
+
+def test_pods_and_claim_are_what_kubernetes_says() -> None:
+    kubernetes = pytest.importorskip("kubernetes_validate")
+    spec = cluster_specs()[0]
+    documents = [load("kubernetes/storage.yaml")]
+    for group in [spec["headGroupSpec"], *spec["workerGroupSpecs"]]:
+        template = {"metadata": {"name": "pod"}, **group["template"]}
+        documents.append({"apiVersion": "v1", "kind": "Pod", **template})
+    for document in documents:
+        kubernetes.validate(document, KUBERNETES_VERSION, strict=True)
+    documents[-1]["spec"]["containers"][0]["volumeMount"] = []
+    with pytest.raises(kubernetes.ValidationError, match="volumeMount"):
+        kubernetes.validate(documents[-1], KUBERNETES_VERSION, strict=True)
+
+
+KUBERAY_FIELDS = {
+    "job": {
+        "entrypoint": str, "backoffLimit": int, "shutdownAfterJobFinishes": bool,
+        "ttlSecondsAfterFinished": int, "rayClusterSpec": dict,
+    },
+    "cluster": {
+        "rayVersion": str, "authOptions": dict, "headGroupSpec": dict, "workerGroupSpecs": list,
+    },
+    "head": {"serviceType": str, "rayStartParams": dict, "template": dict},
+    "worker": {
+        "groupName": str, "replicas": int, "minReplicas": int, "maxReplicas": int,
+        "rayStartParams": dict, "template": dict,
+    },
+}  # fmt: skip
+"""Names and types, from ray-project/kuberay, ray-operator/apis/ray/v1/rayjob_types.go and
+raycluster_types.go; ``authOptions`` as Ray's guide "Configure Ray clusters to use token
+authentication" has it."""
+
+
+def test_what_is_kuberays_own_has_its_names_and_types() -> None:
+    job, [cluster, _] = load("kubernetes/rayjob.yaml")["spec"], cluster_specs()
+    head, [worker] = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    found = {"job": job, "cluster": cluster, "head": head, "worker": worker}
+    assert {
+        name: {key: type(value) for key, value in values.items()} for name, values in found.items()
+    } == KUBERAY_FIELDS
+    for group in (head, worker):  # strings, all of them
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+
+
 # --- Commands
 
 
@@ -266,6 +355,10 @@ def test_the_slurm_script_is_bash_and_keeps_its_token_to_itself() -> None:
     assert "RAY_AUTH_TOKEN=" not in text
     assert "--include-dashboard=false" in text
     assert re.search(r"^#SBATCH --nodes=3$", text, re.MULTILINE)
+
+
+def test_the_slurm_script_is_as_its_linter_wants_it() -> None:
+    lint(tool("shellcheck"), "--severity=warning", str(DOCKER / "slurm" / "sweep.sbatch"))
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ import pytest
 import soundfile
 import torch
 
+from jobs.audio import load_audio
 from jobs.extract import Extractor, ExtractSettings, Shard
-from jobs.features import Fbank, FeatureSettings, load_audio, n_frames
+from jobs.features import Fbank, FeatureSettings, n_frames
 from jobs.models import ModelError, load_model, weights_digest
 from jobs.models.baselines import BaselineSettings
 from jobs.models.precision import recorded_errors

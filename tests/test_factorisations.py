@@ -30,8 +30,9 @@ def test_solutions_are_those_of_a_solve_for_every_penalty(factorise, size, n_row
 
 def test_quadratic_forms_are_those_of_the_inverse():
     G, rows = gram(40, 60), np.random.default_rng(1).standard_normal((7, 40))
-    found = Spectrum(G).quadratic(rows, PENALTIES)
-    diagonal = Spectrum(G).quadratic(None, PENALTIES)
+    spectrum = Spectrum(G)
+    found = spectrum.quadratic(rows @ spectrum.vectors, PENALTIES)
+    diagonal = spectrum.quadratic(spectrum.vectors, PENALTIES)
     for a, penalty in enumerate(PENALTIES):
         inverse = np.linalg.inv(G + penalty * np.eye(40))
         np.testing.assert_allclose(found[:, a], np.diag(rows @ inverse @ rows.T), rtol=1e-9)
@@ -53,3 +54,13 @@ def test_leading_directions_carry_the_variance_and_none_is_rounding(variance, ex
     side, leading = np.arange(1.0, 6.0), V[:, :expected]
     within = leading @ ((leading.T @ side) / [6.0, 3.0, 1.0][:expected])
     np.testing.assert_allclose(spectrum.solve_within(side, expected), within, rtol=1e-9)
+
+
+@pytest.mark.parametrize("smallest", [1e-3, 1e-12])  # relative to the largest eigenvalue
+def test_within_all_directions_is_a_plain_solve(smallest):
+    V = np.linalg.qr(np.random.default_rng(0).standard_normal((9, 9)))[0]
+    eigenvalues, side = np.geomspace(smallest, 1, 9), np.arange(1.0, 10.0)
+    found = Spectrum(V @ np.diag(eigenvalues) @ V.T).solve_within(side, 9)
+    expected = V @ ((V.T @ side) / eigenvalues)
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    assert error < 1e-14 / smallest  # rounding of G, as large as the condition makes it

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.gram import GramSettings, Labels, LayerSums, Sums
+from jobs.gram import BLOCK_ROWS, GramSettings, Labels, LayerSums, Sums
 from jobs.moments import Moments, total, width_of
 from jobs.protocol import SplitsProtocol
 
@@ -131,7 +131,10 @@ def test_what_is_announced_is_what_it_takes():
     sums = LayerSums(one, CPU)
     sums.add({"layer": rows(40)[0]}, np.zeros((40, 4)))
     [held] = sums._sums["layer"]
-    assert held._matrix.nbytes == one.working_bytes(WIDTH)
+    assert held._matrix.nbytes == one.matrix_bytes(WIDTH)
+    assert sums._waiting[0][0]["layer"].nbytes * BLOCK_ROWS / 40 == (
+        one.working_bytes(WIDTH) - one.matrix_bytes(WIDTH)
+    )
     assert sums.packed()["layer"].nbytes == one.stored_bytes(WIDTH)
     assert settings(row_sets=(0, 1)).stored_bytes(WIDTH) == 2 * one.stored_bytes(WIDTH)
 

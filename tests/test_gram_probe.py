@@ -10,12 +10,13 @@ from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.gram import GramSettings, LayerSums
 from jobs.gram_labels import label_values, row_sets
 from jobs.gram_probe import GramSets, normal_equations
+from jobs.gram_units import make_units
 from jobs.moments import total
 from jobs.predictions import read_predictions
 from jobs.probe import Cell, ProbeJob, probe_layer
 from jobs.probes import CcaSettings, RidgeSettings
 from jobs.probes.standardiser import fit_standardiser
-from jobs.protocol import SplitsProtocol
+from jobs.protocol import KFoldProtocol, SplitsProtocol
 from jobs.store import CorruptShard, data_path, write_shard
 
 PARTS = {"train": 12, "validation": 4, "test": 4}
@@ -68,33 +69,39 @@ def cells():
 def jobs(table, tmp_path):
     """Makes the job on activations, and the same on statistics; the latter's shards are two."""
 
-    def make(X, lost=()):
+    def make(X, lost=(), protocol=PROTOCOL, inner=False):
         write_table(tmp_path / "table.csv", table)
-        stored, job_sets = {}, {}
         gram = GramSettings(
             targets=TARGETS,
             row_sets=row_sets(table, TARGETS),
             controls=("none", "shuffled"),
             layers=("layer",),
-            protocol=PROTOCOL,
+            protocol=protocol,
+            inner=inner,
         )
-        labels = label_values(gram, table)
+        labels, units = label_values(gram, table), make_units(gram, table)
         present = ~table["utterance_id"].isin(lost).to_numpy()
-        for part in PARTS:
-            rows = np.flatnonzero((table["split"] == part).to_numpy() & present)
-            stored[part] = tmp_path / part, 1
-            names = list(table["utterance_id"].iloc[rows])
-            write_shard(tmp_path / part, 0, {"layer": X[rows]}, names, [], {})
-            if part == "test":
-                continue
-            job_sets[part] = tmp_path / f"{part} sums", 2
+
+        def write(place, chosen, activations=None):
+            """One shard of activations, or two of sums."""
+            rows = np.flatnonzero(chosen & present)
+            names = np.array(table["utterance_id"])
+            if activations is not None:
+                write_shard(place, 0, {"layer": X[rows]}, list(names[rows]), [], {})
+                return place, 1
             for index, some in enumerate(np.array_split(rows, [len(rows) // 3])):
                 sums = LayerSums(gram, torch.device("cpu"))
                 for block in np.array_split(some, 3):
                     sums.add({"layer": X[block]}, labels[block])
-                names = list(table["utterance_id"].iloc[some])
-                folder = job_sets[part][0]
-                write_shard(folder, index, sums.packed(), names, [], {}, sums=True)
+                write_shard(place, index, sums.packed(), list(names[some]), [], {}, sums=True)
+            return place, 2
+
+        stored = {
+            part: write(tmp_path / part, (table["split"] == part).to_numpy(), X) for part in PARTS
+        }
+        summed = [
+            write(tmp_path / f"unit {unit}", units.of_row == unit) for unit in range(units.n_units)
+        ]
         job = ProbeJob(
             model="m",
             layer="layer",
@@ -106,16 +113,15 @@ def jobs(table, tmp_path):
                 "cca": CcaSettings(),
                 "soft": RidgeSettings(name="soft", alphas=(1e-4,)),
             },
-            protocol=PROTOCOL,
+            protocol=protocol,
             cells=cells(),
             predictions=tmp_path / "stored.npz",
         )
-        sets = GramSets(gram, job_sets["train"], job_sets["validation"])
         summed = dataclasses.replace(
             job,
-            activations=(stored["test"],),
+            activations=(stored["test"],) if protocol.kind == "splits" else (),
             predictions=tmp_path / "summed.npz",
-            sums=sets,
+            sums=GramSets(gram, tuple(summed)),
         )
         return job, summed
 
@@ -155,6 +161,49 @@ def test_utterances_that_could_not_be_read_are_left_out_alike(jobs, table):
     assert compare(*jobs(activations(table, 24), lost)) < 2e-6
 
 
+@pytest.mark.parametrize("width", [1, 24, 300], ids=["one feature", "D < N", "D > N"])
+def test_inner_folds_choose_the_alpha_that_they_choose_of_activations(jobs, table, width):
+    job, summed = jobs(activations(table, width), (), SplitsProtocol(validation=None), inner=True)
+    assert len(summed.sums.units) > 5  # utterances without a value have folds of their own
+    assert compare(job, summed) < 2e-6
+
+
+@pytest.mark.parametrize(
+    ("n_folds", "choose"), [(2, "auto"), (3, "inner"), (5, "auto")], ids=["2", "3 inner", "5"]
+)
+@pytest.mark.parametrize("width", [24, 300], ids=["D < N", "D > N"])
+def test_folds_have_the_scores_of_the_activations(jobs, table, width, n_folds, choose):
+    X, protocol = activations(table, width), KFoldProtocol(folds=n_folds)
+    both = jobs(X, table["utterance_id"].iloc[[3, 50]] if n_folds == 5 else (), protocol,
+                inner=n_folds < 5)  # fmt: skip
+    job, summed = (
+        dataclasses.replace(
+            one,
+            probes={"ridge": RidgeSettings(choose=choose), "cca": CcaSettings()},
+            cells=tuple(
+                dataclasses.replace(cell, fold=fold, cell_id=f"{cell.cell_id} {fold}")
+                for cell in cells()
+                if cell.probe != "soft"
+                for fold in range(n_folds)
+            ),
+        )
+        for one in both
+    )
+    for one, other in zip(probe_layer(job), probe_layer(summed), strict=True):
+        assert (one.status, other.status) == ("done", "done"), (one.error, other.error)
+        assert (one.n_train, one.n_test) == (other.n_train, other.n_test)
+        assert one.details == pytest.approx(other.details, rel=1e-9)
+        for name, value in one.scores.items():
+            if name in ("mae", "spearman", "within_speaker"):
+                assert other.scores[name] is None
+            else:
+                found = other.scores[name]
+                same = found is value is None or found == pytest.approx(value, rel=1e-6, abs=1e-6)
+                assert same, (name, found, value)
+        assert other.scores["n_speakers"] == 20
+    assert not summed.predictions.exists()
+
+
 def test_the_standardiser_is_that_of_the_rows(table):
     X = activations(table, 24)
     gram = GramSettings(
@@ -183,13 +232,13 @@ def test_activations_that_are_not_finite_fail_every_cell_of_the_layer(jobs, tabl
 
 def test_damaged_statistics_are_to_be_extracted_again(jobs, table):
     _, summed = jobs(activations(table, 24))
-    path = data_path(summed.sums.train[0], 1)
+    path = data_path(summed.sums.units[0][0], 1)
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
     with pytest.raises(CorruptShard) as found:
         probe_layer(summed)
-    assert (found.value.folder, found.value.index) == (summed.sums.train[0], 1)
+    assert (found.value.folder, found.value.index) == (summed.sums.units[0][0], 1)
 
 
 def test_ridge_without_validation_utterances_fails_with_the_reason(jobs, table):

@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 
 from jobs.store import data_path, read_manifest
-from sweep import plan as planning
-from sweep import preflight
+from sweep import preflight, sets
 from sweep.events import EventLog
 from sweep.gram import cost_lines, gram_sets
-from sweep.plan import shards
-from sweep.preflight import ClusterError, Node, Storage, memory_problems
+from sweep.preflight import ClusterError, Node, extraction, resource_problems
 from sweep.prepare import Prepared, load_and_prepare
 from sweep.run import RunOptions, RunResult, run_sweep
+from sweep.sets import shards
 from sweep.source import SpecError
 from sweep.spec import Compute
 from tests.conftest import Values
@@ -80,7 +79,7 @@ def test_every_score_and_interval_is_that_of_the_activations(
     sweep: Sweep, values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = sweep({**values, "store": "activations"}, "stored")
-    monkeypatch.setattr(planning, "GRAM_SAVING", 0.1)  # of so small a corpus one shard has all
+    monkeypatch.setattr(sets, "GRAM_SAVING", 0.1)  # of so small a corpus one shard has all
     summed = sweep(values)
     shards = {s.n_shards for model in summed.run.plan.models for s in model.sets if s.gram}
     assert max(shards) > 1
@@ -118,7 +117,7 @@ def test_a_second_run_does_nothing_and_a_damaged_shard_is_summed_again(
     again = sweep(values, cache=own)
     assert (again.ran_shards, again.ran_cells) == (0, 0)
     sets = gram_sets(first.run.plan.models[0], own)
-    path = data_path(sets.train[0], 0)
+    path = data_path(sets.units[0][0], 0)
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
     path.write_bytes(content)
@@ -171,11 +170,18 @@ def test_a_probe_more_sums_nothing_anew(prepare: Prepare, values: Values) -> Non
         ({"probes": [{"kind": "cca"}, {"kind": "mlp"}]}, "- kind: mlp", "mlp: needs every"),
         ({"probes": [{"kind": "ridge", "choose": "loo"}]}, "- kind: ridge", "choose: loo"),
         (
-            {"protocol": {"kind": "splits", "validation": None}},
+            {
+                "protocol": {"kind": "kfold", "folds": 4},
+                "probes": [{"kind": "ridge", "choose": "inner"}],
+            },
             "- kind: ridge",
-            "name one in protocol",
+            "let it choose on validation",
         ),
-        ({"protocol": {"kind": "kfold"}}, "kind: kfold", "use protocol: {kind: splits}"),
+        (
+            {"protocol": {"kind": "kfold"}, "similarity": {"utterances": 20}},
+            "utterances: 20",
+            "similarity compares activations",
+        ),
         (
             {"similarity": {"part": "train", "utterances": 20}},
             "part: train",
@@ -214,21 +220,16 @@ def test_too_little_memory_stops_a_run_before_it_begins(
 ) -> None:
     monkeypatch.setattr(preflight, "_available_memory", lambda: 2**20)
     values["layers"] = "all"
-    with pytest.raises(ClusterError, match=r"this machine has 0\.0 GiB .* pooling=channels"):
+    with pytest.raises(ClusterError, match=r"this machine 0\.0 GiB.* pooling=channels"):
         sweep(values, cache=tmp_path / "empty")
     sweep({**values, "store": "activations", "layers": ["stem"]}, "stored")
 
 
-def test_memory_is_that_of_all_extractors_of_a_node() -> None:
-    storage = Storage(Path(), Path(), 0, gram_memory=2**30, gram_shards=3)
-    compute = Compute()
-
-    def problems(cpus: float, memory: float, storage: Storage = storage) -> list[str]:
-        node = Node("id", "n1", {"CPU": cpus, "memory": memory})
-        return list(memory_problems(storage, [node], compute))
-
-    assert problems(2, 2 * 2**30) == []
-    [problem] = problems(2, 1.5 * 2**30)
-    assert "n1 has 1.5 GiB" in problem and "each of its 2 extractors" in problem
-    assert problems(64, 3 * 2**30) == []  # there are but three shards
-    assert problems(2, 1, Storage(Path(), Path(), 0)) == []
+def test_a_node_gets_as_many_extractors_as_its_memory_holds() -> None:
+    demand = extraction(Compute(), gram_memory=2**30)
+    assert demand.places({"CPU": 4, "memory": 2.5 * 2**30}) == 2
+    assert demand.places({"CPU": 2, "memory": 64 * 2**30}) == 2
+    node = Node("id", "n1", {"CPU": 2, "memory": 0.5 * 2**30})
+    [problem] = resource_problems([node], Compute(), 2**30)
+    assert "store: gram takes 1.0 GiB of memory in an extractor" in problem
+    assert "n1 0.5 GiB" in problem and "pooling=channels" in problem

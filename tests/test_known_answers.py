@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from jobs.metrics import bootstrap_intervals, score, speaker_sums
+from jobs.classification import class_intervals, class_sums
+from jobs.metrics import INTERVALS, score, score_intervals, speaker_sums
 from jobs.probe import Cell, control_target
 from jobs.probes.ridge import RidgeSettings, fit_predict
 from jobs.protocol import Fold, KFoldProtocol, make_folds
@@ -73,13 +74,16 @@ def experiment(rng, level):
     wrong = (level**0.5 - slopes[0]) ** 2 + np.sum(np.square(slopes[1:])) + constant**2
     truth = 1 - (wrong + 1 - level) / (1 + mean**2)
     sums = speaker_sums(y[fold.test], predicted, mean, own[fold.test].astype(np.str_))
-    low, high = bootstrap_intervals([[sums]])["r2"]
-    return low <= truth <= high
+    return holds(score_intervals([[sums]])["r2"], truth)
 
 
 def covered(level, n):
     rng = np.random.default_rng(round(100 * level))
     return sum(experiment(rng, level) for _ in range(n))
+
+
+def holds(interval, truth):
+    return interval[0] <= truth <= interval[1]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -94,6 +98,99 @@ def test_intervals_hold_the_truth_in_93_to_97_percent(level):
     assert 0.93 <= covered(level, 3000) / 3000 <= 0.97
 
 
+UNLIKE = (0.0, 0.3)
+"""SD of the logarithm of a speaker's error SD: with 0.3, the best heard of 40 speakers has a fifth
+to a tenth of the squared error of the worst."""
+
+
+def of_unlike_speakers(rng, spread, n_speakers=N_SPEAKERS):
+    """Which of a prediction's intervals hold what is true of all speakers there could be.
+
+    Speakers are misheard by a bias of their own, which is skewed once squared, and to different
+    degrees.
+    """
+    own = speakers(rng, n_speakers)
+    predicted = 0.3**0.5 * noise(rng, own)
+    degree = np.exp(spread * rng.standard_normal(n_speakers))[own]
+    y = predicted + 0.7**0.5 * degree * noise(rng, own)
+    mse = 0.7 * np.exp(2 * spread**2)  # moments of the log-normal distribution
+    truth = {
+        "r2": 1 - mse / (0.3 + mse),
+        "mse": mse,
+        "rmse": mse**0.5,
+        "mae": (0.7 * 2 / np.pi) ** 0.5 * np.exp(spread**2 / 2),
+        "pearson": (0.3 / (0.3 + mse)) ** 0.5,
+    }
+    found = score_intervals([[speaker_sums(y, predicted, 0.0, own.astype(np.str_))]])
+    return {name: holds(found[name], truth[name]) for name in INTERVALS}
+
+
+def covered_errors(spread, n):
+    rng = np.random.default_rng(round(10 * spread))
+    held = [of_unlike_speakers(rng, spread) for _ in range(n)]
+    return {name: sum(one[name] for one in held) for name in INTERVALS}
+
+
+@pytest.mark.parametrize("spread", UNLIKE)
+def test_intervals_of_errors_and_correlations_hold_the_truth_where_speakers_differ(spread):
+    low, high = possible(0.93, 0.97, 150)
+    for name, count in covered_errors(spread, 150).items():
+        assert low <= count <= high, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", UNLIKE)
+def test_intervals_of_errors_and_correlations_hold_the_truth_in_93_to_97_percent(spread):
+    for name, count in covered_errors(spread, 4000).items():
+        assert 0.93 <= count / 4000 <= 0.97, name
+
+
+ACCURACIES = ((0.6, 0.2), (0.8, 0.6), (0.95, 0.1), (0.95, 0.5), (0.98, 0.7))
+"""(mean, correlation within speakers) of right answers."""
+
+
+def covered_accuracies(mean, alike, n, n_speakers=N_SPEAKERS):
+    """How often the interval holds the mean; how often all tested answers were right; how often the
+    interval was too high."""
+    rng = np.random.default_rng(round(1000 * mean))
+    held = perfect = above = 0
+    for _ in range(n):
+        own = speakers(rng, n_speakers)
+        share = rng.beta(mean * (1 / alike - 1), (1 - mean) * (1 / alike - 1), n_speakers)
+        wrong = (rng.random(len(own)) > share[own]).astype(float)
+        sums = class_sums(np.zeros(len(own)), wrong, own.astype(np.str_))
+        low, high = class_intervals([[sums]])["accuracy"]
+        held += low <= mean <= high
+        above += low > mean
+        perfect += not wrong.any()
+    return held, perfect, above
+
+
+@pytest.mark.parametrize(("mean", "alike"), ACCURACIES[:4])
+def test_intervals_of_accuracies_hold_the_truth_as_often_as_they_say(mean, alike):
+    low, high = possible(0.93, 0.97, 120)
+    assert low <= covered_accuracies(mean, alike, 120)[0] <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mean", "alike"), ACCURACIES)
+def test_intervals_of_accuracies_hold_the_truth_in_93_to_97_percent(mean, alike):
+    held, *_ = covered_accuracies(mean, alike, 3000)
+    assert 0.93 <= held / 3000 <= 0.97
+
+
+def test_answers_that_are_all_right_do_not_promise_that_all_will_be():
+    """14 speakers, of whom all answers are right in half of the experiments."""
+    held, perfect, above = covered_accuracies(0.98, 0.7, 300, n_speakers=14)
+    assert 100 < perfect < 200
+    assert above <= possible(0, 0.025, 300)[1]
+    assert held >= possible(0.95, 1, 300)[0]
+    groups = np.arange(14).repeat(6)
+    sums = class_sums(np.zeros(84), np.zeros(84), groups.astype(np.str_))
+    for low, high in class_intervals([[sums]]).values():
+        assert (low, high) == pytest.approx((stats.beta(14, 1).ppf(0.025), 1.0), rel=1e-12)
+
+
 def test_the_shuffled_control_is_not_above_zero_more_often_than_its_interval_says():
     rng = np.random.default_rng(1)
     n, above, scores = 60, 0, []
@@ -105,7 +202,7 @@ def test_the_shuffled_control_is_not_above_zero_more_often_than_its_interval_say
         predicted = fitted(signal[:, None], y, fold, own)
         test = y[fold.test], predicted, y[fold.train].mean(), own[fold.test].astype(np.str_)
         scores.append(score(*test)["r2"])
-        above += bootstrap_intervals([[speaker_sums(*test)]])["r2"][0] > 0
+        above += score_intervals([[speaker_sums(*test)]])["r2"][0] > 0
     assert above <= possible(0, 0.025, n)[1]
     assert np.mean(scores) == pytest.approx(0, abs=0.01)
 

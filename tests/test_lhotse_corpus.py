@@ -6,12 +6,12 @@ import soundfile
 from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.recipes.librispeech import prepare_librispeech
 
+from jobs.audio import AudioError, load_audio
 from jobs.corpus import prepare
 from jobs.corpus.lhotse import LhotseSettings, read_lhotse
 from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import CorpusError
 from jobs.extract import Extractor, ExtractSettings, Shard
-from jobs.features import AudioError, load_audio
 from jobs.models import load_model, weights_digest
 from jobs.models.baselines import BaselineSettings
 from jobs.span import Span

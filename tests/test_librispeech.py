@@ -8,11 +8,11 @@ import pydantic
 import pytest
 import soundfile
 
+from jobs.audio import load_audio
 from jobs.corpus import prepare
 from jobs.corpus.audio import read_flac_header
 from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import CorpusError
-from jobs.features import load_audio
 from jobs.targets import add_targets, find_target
 
 

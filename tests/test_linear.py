@@ -35,7 +35,7 @@ def test_it_is_a_linear_module_trained_by_adam_in_float64(standardised):
     settings = LinearSettings(
         standardise=standardised, early_stopping=False, epochs=5, weight_decay=0.01
     )
-    result = linear.fit_predict_as(torch.float64, settings, X, Y, fold, groups, [0, 7])
+    result = linear.fit_predict(settings, X, Y, fold, groups, [0, 7], dtype=torch.float64)
     for k, seed in enumerate([0, 7]):
         features, y = torch.tensor(X, dtype=torch.float64), torch.tensor(Y[:, k])
         mean, scale = torch.tensor(0.0), torch.tensor(1.0)

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from jobs import measure as module
-from jobs.features import load_audio
+from jobs.audio import load_audio
 from jobs.measure import MEASUREMENTS, MeasureError, measure
 from jobs.prosody import measure_level, measure_pitch
 

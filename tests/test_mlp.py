@@ -86,7 +86,7 @@ def test_all_networks_are_those_of_a_plain_loop_in_float64(name):
     X, Y, fold, groups = problem()
     columns, seeds = [0, 1, 0, 1, 0], [0, 0, 1, 2, 3]
     settings = SETTINGS[name]
-    result = mlp.fit_predict_as(torch.float64, settings, X, Y[:, columns], fold, groups, seeds)
+    result = mlp.fit_predict(settings, X, Y[:, columns], fold, groups, seeds, dtype=torch.float64)
     for k, (column, seed) in enumerate(zip(columns, seeds, strict=True)):
         expected, epochs, best_epoch = plain_loop(
             settings, X, Y[:, column], fold.train, fold.validation, fold.test, seed
@@ -101,7 +101,7 @@ def test_without_a_validation_part_an_inner_fold_of_speakers_is_watched():
     X, Y, fold, groups = problem()
     fold = Fold(fold.train, fold.train[:0], fold.test)
     settings = MlpSettings(hidden=(16,), learning_rate=0.03, patience=3)
-    result = mlp.fit_predict_as(torch.float64, settings, X, Y[:, :1], fold, groups, [0])
+    result = mlp.fit_predict(settings, X, Y[:, :1], fold, groups, [0], dtype=torch.float64)
     fitted, watched = next(inner_folds(fold.train, groups))
     assert not set(groups[fitted]) & set(groups[watched])
     expected, _, _ = plain_loop(settings, X, Y[:, 0], fitted, watched, fold.test, 0)

@@ -13,11 +13,18 @@ import jobs
 from jobs.node import NodeReport, describe_node
 from jobs.place import as_place
 from sweep import preflight
-from sweep.preflight import ClusterError, Node, Storage, disk_problems, node_problems
+from sweep.preflight import (
+    ClusterError,
+    Demand,
+    Node,
+    Storage,
+    disk_problems,
+    node_problems,
+)
 from sweep.spec import Compute
 from tests import ray_nodes
 
-HERE = NodeReport(python="3.11.7", ray="2.60.0", code="abc", token_auth=True)
+HERE = NodeReport(python="3.11.7", ray="2.60.0", code="abc", token_auth=True, cuda=False)
 
 
 def compute(**parts: dict[str, float]) -> Compute:
@@ -25,19 +32,89 @@ def compute(**parts: dict[str, float]) -> Compute:
 
 
 @pytest.mark.parametrize(
-    ("resources", "cpus", "gpus", "expected"),
+    ("resources", "cpus", "gpus", "memory", "expected"),
     [
-        ({"CPU": 3}, 2, 0, 1),
-        ({"CPU": 8, "GPU": 8}, 2, 1, 4),
-        ({"CPU": 8, "GPU": 1}, 1, 0.1, 8),
-        ({"CPU": 16, "GPU": 1}, 1, 0.1, 10),
-        ({"CPU": 4}, 1, 1, 0),
+        ({"CPU": 3}, 2, 0, 0, 1),
+        ({"CPU": 8, "GPU": 8}, 2, 1, 0, 4),
+        ({"CPU": 8, "GPU": 1}, 1, 0.1, 0, 8),
+        ({"CPU": 16, "GPU": 1}, 1, 0.1, 0, 10),
+        ({"CPU": 4}, 1, 1, 0, 0),
+        ({"CPU": 16, "GPU": 3}, 1, 0.4, 0, 6),
+        ({"CPU": 16, "GPU": 5}, 1, 2, 0, 2),
+        ({"CPU": 8, "memory": 7e9}, 1, 0, 2_000_000_000, 3),
+        ({"CPU": 8}, 1, 0, 1, 0),
     ],
 )
 def test_places_are_counted_node_by_node(
-    resources: dict[str, float], cpus: int, gpus: float, expected: int
+    resources: dict[str, float], cpus: int, gpus: float, memory: int, expected: int
 ) -> None:
-    assert preflight.places(resources, cpus=cpus, gpus=gpus) == expected
+    assert Demand("", cpus, gpus, memory).places(resources) == expected
+
+
+def test_memory_that_no_node_with_all_else_has_is_refused_with_what_there_is() -> None:
+    nodes = [
+        Node("a", "big", {"CPU": 2, "memory": 64 * 2**30}),
+        Node("b", "gpus", {"CPU": 8, "GPU": 4, "memory": 8 * 2**30}),
+    ]
+    asked = compute(
+        extractor={"gpus": 1, "cpus": 1, "memory": 12}, probe={"cpus": 1, "memory": 80.5}
+    )
+    extractor, probe = preflight.resource_problems(nodes, asked)
+    assert extractor.startswith(
+        "compute.extractor.memory asks for 12.0 GiB, but for jobs there is: gpus 8.0 GiB. Lower it"
+    )
+    assert "compute.probe.memory asks for 80.5 GiB" in probe
+    assert "big 64.0 GiB; gpus 8.0 GiB" in probe
+
+
+def test_an_extractor_has_the_memory_that_its_statistics_take_or_more() -> None:
+    asked = compute(extractor={"memory": 2})
+    assert preflight.extraction(asked, 2**30).memory == 2**31
+    more = preflight.extraction(asked, 2**32)
+    assert (more.memory, more.summed) == (2**32, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"extractor": {"gpus": 1.5}}, "a share of one GPU or a whole number, found 1.5"),
+        ({"extractor": {"gpus": 0.001}}, "expected 0 or at least 0.01, found 0.001"),
+        ({"extractor": {"gpus": float("inf")}}, "finite number"),
+        ({"extractor": {"memory": 0}}, "greater than 0"),
+        ({"probe": {"memory": float("inf")}}, "finite number"),
+    ],
+    ids=str,
+)
+def test_what_ray_could_not_give_is_refused_in_the_spec(
+    asked: dict[str, dict[str, float]], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        Compute.model_validate(asked)
+
+
+def test_a_process_without_the_gpu_or_the_memory_that_is_asked_for_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    storage = Storage(tmp_path, tmp_path, 0)
+    monkeypatch.setattr("sweep.preflight.torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("sweep.preflight._available_memory", lambda: 2.0**31)
+    memory, gpu = preflight.inline_problems(
+        compute(extractor={"gpus": 1, "memory": 3}, probe={"memory": 1}), storage
+    )
+    assert "extractor.memory asks for 3.0 GiB, but for jobs there is: this machine 2.0" in memory
+    assert "torch sees none on this machine" in gpu
+    assert list(preflight.inline_problems(compute(extractor={"memory": 1}), storage)) == []
+
+
+def test_a_node_with_gpus_whose_torch_cannot_use_them_is_refused() -> None:
+    nodes = [Node("a", "a", {"CPU": 1, "GPU": 2}), Node("b", "b", {"CPU": 1})]
+    asked = compute(extractor={"gpus": 1})
+    answers = {"a": HERE, "b": HERE}
+    [problem] = node_problems(HERE, nodes, answers, (), asked)
+    assert problem.startswith("a: has GPUs, but its torch is built without CUDA")
+    assert list(node_problems(HERE, nodes, answers, (), compute())) == []
+    answers["a"] = replace(HERE, cuda=True)
+    assert list(node_problems(HERE, nodes, answers, (), asked)) == []
 
 
 def test_what_all_nodes_have_together_but_none_alone_is_refused() -> None:
@@ -75,7 +152,7 @@ def test_every_difference_is_told_once_with_the_nodes_that_have_it() -> None:
         "b": replace(HERE, ray="2.59.0"),
         "c": "does not answer within 30 s",
     }
-    assert list(node_problems(HERE, nodes, answers, ())) == [
+    assert list(node_problems(HERE, nodes, answers, (), compute())) == [
         "node-a, node-b: has Ray 2.59.0, the driver 2.60.0; install the same on all nodes",
         "node-a: has other code of this project than the driver (digest xyz, not abc); install "
         "the same version on all nodes",
@@ -96,7 +173,7 @@ def test_what_a_node_writes_must_be_seen_here(
             None,
             "does not see what the driver writes there",
         )
-        [problem] = node_problems(report, [Node("n", "node", {})], {"n": report}, met)
+        [problem] = node_problems(report, [Node("n", "node", {})], {"n": report}, met, compute())
     assert problem.startswith(f"node: does not share {tmp_path / 'cache'}: the driver does not see")
     assert [list(folder.iterdir()) for folder in tmp_path.iterdir()] == [[], []]
 
@@ -108,7 +185,8 @@ def test_an_object_store_is_asked_as_a_folder_is_and_never_full(tmp_path: Path) 
     with preflight.meeting_places(storage) as met:
         report = describe_node(met, "n")
         assert report.missing == (None, None)
-        assert list(node_problems(report, [Node("n", "node", {})], {"n": report}, met)) == []
+        told = node_problems(report, [Node("n", "node", {})], {"n": report}, met, compute())
+        assert list(told) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

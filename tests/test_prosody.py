@@ -7,7 +7,7 @@ import parselmouth
 import pytest
 from parselmouth.praat import call
 
-from jobs.features import INT16_SCALE, SAMPLE_RATE
+from jobs.audio import INT16_SCALE, SAMPLE_RATE
 from jobs.prosody import measure_level, measure_pitch
 
 

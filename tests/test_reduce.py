@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from jobs.classification import class_intervals, class_sums, score_classes
-from jobs.metrics import bootstrap_intervals, score, speaker_sums
+from jobs.metrics import score, score_intervals, speaker_sums
 from jobs.model_table import (
     MAJORITY_CLASS,
     MEAN_PREDICTOR,
@@ -136,11 +136,11 @@ def test_errors_are_pooled_over_folds_correlations_weighted_and_seeds_averaged()
     assert counts == [len(NAMES), 9, 2, 3]
 
 
-def test_intervals_are_the_bootstrap_of_the_same_folds_and_hold_the_point():
+def test_intervals_are_those_of_the_same_folds_and_hold_the_point():
     run = Run().add("m", "stem", 0, "ridge", 0.7, seeds=1).add("m", "top", 1, "ridge", 1.2)
     curves = run.curves().set_index("layer")
     sums = [[speaker_sums(*fold) for fold in folds] for folds in run.folds("m/top/ridge")]
-    for name, (low, high) in bootstrap_intervals(sums, 200).items():
+    for name, (low, high) in score_intervals(sums).items():
         row = curves.loc["top"]
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
         assert low < row[name] < high
@@ -321,14 +321,14 @@ def test_of_equally_good_layers_the_first_is_the_best():
     assert model_table(run.all_curves(10)).iloc[0]["best_layer"] == "b"
 
 
-def test_bootstrap_settings_reach_the_intervals():
-    run = Run().add("m", "stem", 0, "ridge", 0.7)
+def test_bootstrap_settings_reach_the_score_of_a_chosen_layer():
+    run = Run().add("m", "stem", 0, "ridge", 0.7).add("m", "top", 1, "ridge", 0.7)
     base = Bootstrap(100, seed=0)
     one, two = (
-        layer_curves(run.points(), run.metrics(), run.read, SPEAKERS, settings).layers["r2_low"][0]
+        layer_curves(run.points(), run.metrics(), run.read, SPEAKERS, settings).honest
         for settings in (base, dataclasses.replace(base, seed=1))
     )
-    assert one != two
+    assert one["m", "cps", "ridge"].low != two["m", "cps", "ridge"].low
 
 
 def test_classes_are_pooled_over_folds_with_intervals_and_set_against_control_and_majority():
@@ -343,7 +343,7 @@ def test_classes_are_pooled_over_folds_with_intervals_and_set_against_control_an
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy"):
         expected = np.mean([scores[name] for scores in per_seed])
         assert row[name] == pytest.approx(expected, rel=1e-12), name
-    for name, (low, high) in class_intervals(sums, 200).items():
+    for name, (low, high) in class_intervals(sums).items():
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
         assert low < row[name] < high
     assert 0.4 < row["accuracy_control"] < 0.7

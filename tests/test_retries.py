@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from jobs.storage import StorageError
 from jobs.store import CorruptShard
@@ -19,6 +20,13 @@ from sweep.retries import (
 )
 
 
+def torch_without_memory():
+    """What torch raises where the machine has no such amount."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**58, dtype=torch.uint8)
+    return caught.value
+
+
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
@@ -29,6 +37,8 @@ from sweep.retries import (
         (FileNotFoundError(errno.ENOENT, "No such file"), "io"),
         (MemoryError(), "memory"),
         (np._core._exceptions._ArrayMemoryError((10**9,), np.dtype("f8")), "memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "memory"),
+        (torch_without_memory(), "memory"),
         (CorruptShard(Path("x"), 0, "damaged"), "corrupt"),
         (ValueError("a probe's own mistake"), "code"),
         (None, "code"),

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.features import Fbank, FeatureSettings, load_audio
+from jobs.audio import load_audio
+from jobs.features import Fbank, FeatureSettings
 from jobs.models import load_model
 from sweep import open_run
 from sweep.events import EventLog
@@ -296,7 +297,7 @@ def test_cells_whose_predictions_are_gone_run_again(sweep: Sweep, spec_values: V
 def test_many_damaged_shards_of_one_layer_are_all_extracted_again(
     sweep: Sweep, spec_values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.plan.SHARD_UTTERANCES", 6)
+    monkeypatch.setattr("sweep.sets.SHARD_UTTERANCES", 6)
     own = tmp_path / "own"
     before = table(sweep(spec_values, cache=own), "layers")
     damaged = sorted((own / "activations").glob("*/*.safetensors"))

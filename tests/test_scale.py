@@ -10,12 +10,16 @@ from unittest.mock import patch
 
 import pytest
 
+from jobs import shard_index
 from jobs.files import cut_torn_line
 from jobs.identity import canonical_json, content_id, content_id_of
-from sweep.backlog import find_work
-from sweep.driver import Driver
+from jobs.place import Place
+from jobs.probe import ProbeJob
+from sweep.backlog import find_work, missing_shards
 from sweep.ledger import Ledger, stream_records, to_line
-from sweep.plan import layer_tasks, made_from
+from sweep.plan import LayerTask, layer_tasks, made_from
+from sweep.probe_jobs import ProbeJobs
+from tests.benchmarks.many_shards import make_set
 from tests.benchmarks.scale import (
     BYTES,
     MODELS,
@@ -120,6 +124,22 @@ def test_models_share_the_names_of_their_utterances(tmp_path: Path) -> None:
         assert all(a is b for a, b in zip(first, names, strict=True))
 
 
+def test_what_was_looked_over_once_is_not_read_again(tmp_path: Path) -> None:
+    [model] = big_plan(big_spec(1), big_table(3_000)).models
+    make_set(tmp_path, model.sets[0])
+    reads = []
+    read = shard_index.read_manifest
+
+    def counted(folder: Place, index: int) -> object:
+        reads.append(index)
+        return read(folder, index)
+
+    with patch.object(shard_index, "read_manifest", counted):
+        for _ in range(2):
+            assert not list(missing_shards(model, big_table(3_000), tmp_path, print))
+            assert len(reads) == model.sets[0].n_shards == 47
+
+
 @pytest.mark.parametrize(
     ("models", "layers", "utterances"), [(8, 60, 64), (8, 2, 64 * 60)], ids=["probes", "shards"]
 )
@@ -128,14 +148,14 @@ def test_64_nodes_never_wait_for_a_driver_that_takes_no_time(
 ) -> None:
     cluster = SimulatedCluster(64, 0.1, clock=lambda: 0.0)
     made = []
-    make = Driver._probe_job
+    make = ProbeJobs.make
 
-    def counted(driver: Driver, task: object) -> object:
+    def counted(jobs: ProbeJobs, task: LayerTask, *, alone: bool) -> ProbeJob:
         made.append(task)
-        return make(driver, task)  # type: ignore[arg-type]
+        return make(jobs, task, alone=alone)
 
     with (
-        patch.object(Driver, "_probe_job", counted),
+        patch.object(ProbeJobs, "make", counted),
         patch("sweep.ledger.os.fsync") as synced,
     ):
         simulate(tmp_path, cluster, models, layers, utterances)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jobs.classification import class_intervals, class_sums, pooled_scores
-from jobs.metrics import bootstrap_intervals, resample_weights, speaker_sums
+from jobs.metrics import resample_weights, score_intervals, speaker_sums
 from jobs.selection import PARTS, class_errors, score_on_other_speakers, speaker_errors
-from tests.by_hand import tails
+from tests.by_hand import jackknife, on_scale, t_interval
 
 N_SPEAKERS = 24
 
@@ -39,7 +39,7 @@ def test_on_layers_that_know_nothing_the_interval_is_above_zero_as_rarely_as_it_
         runs = make_runs(rng, 51)
         r2 = [1 - sums.values[:, 1].sum() / sums.values[:, 3].sum() for [[sums]] in runs]
         best = runs[int(np.argmax(r2))]
-        plain += bootstrap_intervals(best, 100)["r2"][0] > 0
+        plain += score_intervals(best)["r2"][0] > 0
         honest += score_on_other_speakers([speaker_errors(run) for run in runs], 100, 0).low > 0
     assert plain >= 6  # what is to be cured: with 2.5 % six or more have a chance of 0.4 %
     assert honest <= 4  # 2.5 % of 60 is 1.5; five or more have a chance of 2 %
@@ -84,15 +84,28 @@ def test_a_resample_is_scored_part_by_part_with_the_layer_that_the_others_choose
 
     dealing = np.random.default_rng([5, 1])
     n = len(errors[0].speakers)
-    value = np.mean(cross_scored(np.ones((40, n)), dealing.random((40, n))))
+    dealt = np.array(cross_scored(np.ones((40, n)), dealing.random((40, n))))
     drawn = resample_weights(n, 40, 5)
     resampled = np.array(cross_scored(drawn, dealing.random((40, n))))
     r2 = [1 - e.values[:, 1].sum() / e.values[:, 2].sum() for e in errors]
     best = errors[int(np.argmax(r2))].values
     of_best, left_out = (1 - w @ best[:, 1] / (w @ best[:, 2]) for w in (drawn, 1 - np.eye(n)))
-    # How far the percentiles are moved outward is told by the layer that is best on all speakers.
-    low, high = np.quantile(resampled, tails(of_best, left_out, best[:, 0]))
-    assert [found.value, found.low, found.high] == pytest.approx([value, low, high], rel=1e-9)
+    # What the choice adds on either side, less what dealing does, widens the interval of the layer
+    # that is best on all speakers.
+    value = np.mean(dealt)
+    scale = {"resampled": resampled, "dealt": dealt, "best": of_best, "score": [max(r2)]}
+    scale = {name: np.array(on_scale(s, value, "rest")) for name, s in scale.items()}
+    beside, of_one = scale["resampled"] - scale["dealt"].mean(), scale["best"] - scale["score"]
+    ends = []
+    for side in (-1, 1):
+        chosen, one = (
+            2 * sum(x**2 for x in found if x * side > 0) / len(found) for found in (beside, of_one)
+        )
+        wider = max(1, (chosen - np.var(scale["dealt"])) / one) ** 0.5
+        error = jackknife(on_scale(left_out, value, "rest")) * wider
+        ends.append(t_interval(value, left_out, best[:, 0], "rest", error)[int(side > 0)])
+    expected = [value, *ends]
+    assert [found.value, found.low, found.high] == pytest.approx(expected, rel=1e-9)
 
 
 def test_with_one_layer_it_is_that_layers_r2_and_interval():
@@ -100,7 +113,7 @@ def test_with_one_layer_it_is_that_layers_r2_and_interval():
     one, other = make_runs(rng, 2, known=0.4)
     run = [one[0], other[0]]  # two seeds
     found = score_on_other_speakers([speaker_errors(run)], 300, 0)
-    low, high = bootstrap_intervals(run, 300, 0)["r2"]
+    low, high = score_intervals(run)["r2"]
     r2 = np.mean([1 - s.values[:, 1].sum() / s.values[:, 3].sum() for [s] in run])
     assert [found.value, found.low, found.high] == pytest.approx([r2, low, high], rel=1e-9)
 
@@ -139,9 +152,19 @@ def class_runs(rng, n_layers, right=0.0):
 def test_with_one_layer_of_classes_it_is_that_layers_accuracy_and_interval():
     one, other = class_runs(np.random.default_rng(6), 2, right=0.5)
     run = [one[0], other[0]]  # two seeds
-    found = score_on_other_speakers([class_errors(run, [[0.0] * 2] * len(run))], 300, 0)
-    expected = [pooled_scores(run)["accuracy"], *class_intervals(run, 300, 0)["accuracy"]]
+    errors = class_errors(run, [[0.0] * 2] * len(run))
+    found = score_on_other_speakers([errors], 300, 0, "share")
+    expected = [pooled_scores(run)["accuracy"], *class_intervals(run)["accuracy"]]
     assert [found.value, found.low, found.high] == pytest.approx(expected, rel=1e-9)
+
+
+def test_answers_of_all_layers_that_are_all_right_are_bounded_by_the_number_of_speakers():
+    groups = np.repeat(np.arange(N_SPEAKERS), 5).astype(str)
+    run = [[class_sums(np.zeros(len(groups)), np.zeros(len(groups)), groups)]]
+    errors = [class_errors(run, [[0.0]])] * 3
+    found = score_on_other_speakers(errors, 50, 0, "share")
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(0.025 ** (1 / N_SPEAKERS), rel=1e-12)
 
 
 def test_of_layers_that_guess_the_luckiest_is_above_chance_and_one_chosen_elsewhere_is_not():

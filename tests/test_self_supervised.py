@@ -12,8 +12,9 @@ import transformers
 from pydantic import TypeAdapter, ValidationError
 from typer.testing import CliRunner
 
+from jobs.audio import AudioError, load_audio
 from jobs.extract import Extractor, ExtractSettings, Shard
-from jobs.features import AudioError, FeatureSettings, load_audio
+from jobs.features import FeatureSettings
 from jobs.mask_check import LIMIT, check_mask
 from jobs.models import (
     ModelError,

@@ -55,6 +55,20 @@ def test_what_is_written_can_be_read_found_renamed_and_removed(place):
     assert not storage.exists(renamed)
 
 
+def test_what_changes_all_the_time_is_read_as_it_is_now_and_not_kept(
+    remote, store, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SWEEP_NODE_CACHE", str(tmp_path / "near"))
+    file = remote / "lease"
+    with pytest.raises(FileNotFoundError):
+        storage.read_now(file)
+    for text in ("first", "other"):
+        storage.write_text(file, text)
+        assert storage.read_now(file) == text.encode()
+        assert storage.read_now(file, 1, 3) == text.encode()[1:3]
+    assert not (tmp_path / "near").exists()
+
+
 def test_a_file_appears_whole_or_not_at_all(place):
     file = place / "a.bin"
     with storage.written(file) as temporary:

@@ -7,8 +7,8 @@ import pytest
 from scipy.signal import resample_poly
 from scipy.stats import pearsonr
 
+from jobs.audio import SAMPLE_RATE
 from jobs.corpus.espeak_library import open_espeak
-from jobs.features import SAMPLE_RATE
 from jobs.tempo import (
     FASTEST,
     SLOWEST,

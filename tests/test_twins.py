@@ -4,7 +4,7 @@ import pytest
 
 from jobs.models import ModelInfo
 from jobs.models.taps import TapShape
-from sweep.plan import make_plan
+from sweep.planning import make_plan
 from sweep.spec import Spec
 from sweep.twins import is_untrained, twins
 from tests.test_build import make_corpus

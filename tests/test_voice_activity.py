@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.signal import resample_poly
 
+from jobs.audio import SAMPLE_RATE
 from jobs.corpus.espeak_library import open_espeak
-from jobs.features import SAMPLE_RATE
 from jobs.voice_activity import MIN_PAUSE_MS, measure_speech
 
 VOICES = ["en-us+Michael", "en-gb-x-rp+Andrea", "en-029+john", "en-us+linda"]

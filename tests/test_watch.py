@@ -5,18 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from jobs.place import RemotePath
+from jobs.storage import remove, write_text
 from sweep import control, watch
 from sweep.cli import app
 from sweep.events import Event, EventLog
-from sweep.lock import run_lock
-from sweep.run_folder import RunFolder
-from sweep.watch import EventTail, watch_run
+from sweep.lock import Holder, run_lock
+from sweep.remote_lease import LEASE
+from sweep.run_folder import RunFolder, run_folder
+from sweep.watch import EventTail, RemoteTail, watch_run
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep, wait_for
 
@@ -24,6 +29,13 @@ from tests.faults.sweeps import Sweep, wait_for
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemotePath:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWEEP_NODE_CACHE", str(tmp_path / "near"))
+    return RemotePath(f"memory://{uuid.uuid4().hex}/runs/demo")
 
 
 @pytest.fixture
@@ -71,6 +83,58 @@ def test_what_is_no_event_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text('{"time": "2026-01-01T00:00:00+00:00", "kind": "x"}\nno event\n')
     with pytest.raises(ValueError, match=r"events\.jsonl:2: expected a JSON object"):
         EventTail(path).read()
+
+
+def test_a_tail_of_an_object_reads_what_was_added_and_begins_anew_with_fresh(
+    remote: RemotePath,
+) -> None:
+    place = remote / "events.jsonl"
+    tail = RemoteTail(place)
+    assert tail.read() == []
+    lines = [
+        json.dumps({"time": f"2026-01-01T00:00:0{n}+00:00", "kind": "warning", "message": "é" * n})
+        for n in range(4)
+    ]
+
+    def read(text: str) -> list[int]:
+        write_text(place, text)
+        return [len(event["message"]) for event in tail.read()]
+
+    assert read(f"{lines[0]}\n{lines[1][:20]}") == [0]
+    assert tail.read() == []
+    assert read("".join(f"{line}\n" for line in lines[:2])) == [1]
+    assert read("".join(f"{line}\n" for line in lines)) == [2, 3]
+    assert read(f"{lines[3]}\n") == [3]
+    longer = "".join(f"{line}\n" for line in [*lines, *lines, *lines])
+    assert read(longer) == [0, 1, 2, 3] * 3
+    with pytest.raises(ValueError, match=r"events\.jsonl:13: expected a JSON object"):
+        read(f"{longer}no event\n")
+
+
+def test_a_run_on_an_object_store_is_watched_from_there(
+    remote: RemotePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "REMOTE_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("sweep.remote_lease.STALE_SECONDS", 0.1)
+    holder = Holder(host="elsewhere", machine="another", pid=7)
+    write_text(remote / LEASE, json.dumps(asdict(holder)))
+    started = {"time": "2026-01-01T00:00:00+00:00", "kind": "stage_started", "stage": "prepare"}
+    finished = {**started, "kind": "run_finished", "status": "interrupted", "done": 1, "failed": 0}
+    write_text(remote / "events.jsonl", json.dumps(started) + "\n")
+    shown: list[Event] = []
+    said: list[str] = []
+    assert watch_run(run_folder(remote), shown.append, said.append) == "died"
+    assert kinds(shown) == ["stage_started"]
+    assert f"{remote} is not finished, and its driver, process 7 on elsewhere, died" in said[0]
+
+    both = f"{json.dumps(started)}\n{json.dumps(finished)}\n"
+    write_text(remote / "events.jsonl", both)
+    remove(remote / LEASE)
+    arguments = {"runs": [{"arguments": ["run", "x.yaml", "--out", str(remote)]}]}
+    write_text(remote / "provenance.json", json.dumps(arguments))
+    assert watch_run(run_folder(remote), shown.append, said.append) == "interrupted"
+    assert said[1:] == [f"go on with: sweep run x.yaml --out {remote}"]
 
 
 @pytest.mark.parametrize("status", ["done", "failed", "interrupted"])

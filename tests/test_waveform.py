@@ -5,7 +5,8 @@ import pytest
 import torch
 import transformers
 
-from jobs.features import AudioError, FeatureSettings
+from jobs.audio import AudioError
+from jobs.features import FeatureSettings
 from jobs.models.waveform import Waveform
 
 WAVE = (3000 * np.random.default_rng(0).standard_normal(9_999) + 500).astype(np.float32)

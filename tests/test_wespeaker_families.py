@@ -13,7 +13,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from jobs.features import FRAME_LENGTH, FRAME_SHIFT, AudioError, Fbank, FeatureSettings
+from jobs.audio import FRAME_LENGTH, AudioError
+from jobs.features import FRAME_SHIFT, Fbank, FeatureSettings
 from jobs.models import ModelError, ProbedModel, describe_model, load_model
 from jobs.models.places import taps_at
 from jobs.models.taps import POOLINGS, TapReader

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from jobs.audio import SAMPLE_RATE, AudioError
 from jobs.corpus.audio import AudioFile, describe_audio
 from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_table
-from jobs.features import SAMPLE_RATE, AudioError
 from jobs.span import Span
 from jobs.telling import Tell, tell_nobody
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import soundfile
 
-from jobs.features import SAMPLE_RATE, AudioError, check_format, piece_of, resampled_length
+from jobs.audio import SAMPLE_RATE, AudioError, check_format, piece_of, resampled_length
 from jobs.identity import file_digest
 from jobs.span import Span
 

@@ -19,12 +19,12 @@ import soundfile
 from pydantic import Field, StringConstraints
 from scipy.signal import resample_poly
 
+from jobs.audio import SAMPLE_RATE
 from jobs.corpus.assemble import told
 from jobs.corpus.espeak_library import Espeak, open_espeak
 from jobs.corpus.librispeech import SPEAKERS, LibriSpeechSettings
 from jobs.corpus.sentences import count_letters, sentence
 from jobs.corpus.table import Utterance, make_table
-from jobs.features import SAMPLE_RATE
 from jobs.files import write_bytes, write_text
 from jobs.identity import content_id
 from jobs.settings import Settings

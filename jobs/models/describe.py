@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from jobs.features import FRAME_SHIFT, SAMPLE_RATE, AudioError, FeatureSettings
+from jobs.audio import SAMPLE_RATE, AudioError
+from jobs.features import FRAME_SHIFT, FeatureSettings
 from jobs.identity import canonical_json
 from jobs.models.model import ModelError, ProbedModel, dummy_input
 from jobs.models.taps import POOLINGS, Pooling, Tap, TapReader, TapShape

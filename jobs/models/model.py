@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from jobs.features import FRAME_LENGTH, FRAME_SHIFT, FeatureSettings
+from jobs.audio import FRAME_LENGTH
+from jobs.features import FRAME_SHIFT, FeatureSettings
 from jobs.models.taps import Tap
 
 FrontEnd = Callable[[npt.NDArray[np.float32]], Tensor]

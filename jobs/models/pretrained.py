@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from jobs.features import SAMPLE_RATE
+from jobs.audio import SAMPLE_RATE
 from jobs.models.model import ModelError
 
 CONFIG = "config.json"

@@ -29,6 +29,7 @@ from jobs.models.model import FrontEnd, ModelError, ProbedModel, dummy_input
 from jobs.models.precision import Precision
 from jobs.models.taps import Tap, first_tensor
 from jobs.models.waveform import Waveform
+from jobs.process import ran_out_of_memory
 from jobs.settings import Settings
 
 NETWORK = "output"
@@ -252,6 +253,8 @@ def _output_shapes(
     except ModelError:
         raise
     except Exception as error:  # whatever the user's network does
+        if ran_out_of_memory(error):
+            raise  # which says nothing of the network
         raise ModelError(
             f"the network failed on an input of shape {tuple(batch.shape)}: "
             f"{type(error).__name__}: {error}"

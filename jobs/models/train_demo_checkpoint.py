@@ -21,9 +21,10 @@ import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jobs.audio import load_audio
 from jobs.corpus import prepare
 from jobs.corpus.espeak import EspeakSettings
-from jobs.features import Fbank, load_audio
+from jobs.features import Fbank
 from jobs.files import atomic_path, write_text
 from jobs.models.wespeaker import build_network
 from jobs.models.wespeaker_args import network_args

@@ -5,16 +5,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from jobs.features import (
-    FRAME_LENGTH,
-    FRAME_SHIFT,
-    INT16_SCALE,
-    SAMPLE_RATE,
-    AudioError,
-    FeatureSettings,
-    cropped,
-    n_frames,
-)
+from jobs.audio import FRAME_LENGTH, INT16_SCALE, SAMPLE_RATE, AudioError
+from jobs.features import FRAME_SHIFT, FeatureSettings, cropped, n_frames
 
 
 class Waveform:

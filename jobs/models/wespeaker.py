@@ -15,8 +15,9 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 
+from jobs.audio import AudioError
 from jobs.catalogue import MODELS, MODELS_FOLDER
-from jobs.features import AudioError, Fbank, FeatureSettings
+from jobs.features import Fbank, FeatureSettings
 from jobs.models.model import FrontEnd, ModelError, ProbedModel
 from jobs.models.places import taps_at
 from jobs.models.precision import Precision

@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jobs.features import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE
+from jobs.audio import FRAME_LENGTH, SAMPLE_RATE
+from jobs.features import FRAME_SHIFT
 from jobs.models.model import ModelError
 from jobs.plain_yaml import PlainYamlError, read_yaml
 

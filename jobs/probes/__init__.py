@@ -30,7 +30,7 @@ __all__ = ["PROBES", "PROBE_VERSION", "Probe", "ProbeResult", "ProbeSettings", "
 TargetKind = Literal["regression", "classification"]
 """A number that is measured, or one of several classes."""
 
-PROBE_VERSION = 2
+PROBE_VERSION = 3
 """Part of every cell's id: raised when a probe or a score changes its numbers."""
 
 ProbeSettings = Annotated[

@@ -1,6 +1,12 @@
-"""Canonical correlation with a scalar target, in closed form and judged on held-out data."""
+"""Canonical correlation in closed form and judged on held-out data: with a target at a time, and
+with several together.
+
+N training rows, D width of the layer, K targets, r directions of the activations, q of the targets,
+k components.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -25,6 +31,13 @@ class CcaSettings(Settings):
     name: str | None = None
     variance: float = Field(default=0.99, gt=0, le=1)
     """Share of the training variance that the kept SVD directions carry."""
+    components: int = Field(default=1, ge=1)
+    """Canonical components of the layer with all targets that are numbers together, at most as many
+    as these; 1: there is nothing but each target's own."""
+
+    def identity(self) -> dict[str, object]:
+        """Without ``components``, which change no score of a target by itself."""
+        return self.model_dump(mode="json", exclude={"name", "components"})
 
 
 def fit_predict(
@@ -39,8 +52,8 @@ def fit_predict(
 
     A scalar target has one canonical correlation, whatever the width of X, and its direction is
     that of least squares: max_w corr(Xw, y) is reached by w = (XᵀX)⁻¹Xᵀ(y − ȳ), and the canonical
-    correlation is the multiple correlation R (Hotelling 1936). A second component would need a
-    second target in the same fit; for layers against layers, see ``jobs.similarity``.
+    correlation is the multiple correlation R (Hotelling 1936). A second component needs a second
+    target in the same fit: ``fit_jointly``; for layers against layers, see ``jobs.similarity``.
 
     X is standardised on the training part and reduced to its leading SVD directions, as in SVCCA
     (Raghu et al. 2017, arXiv 1706.05806). The predictions are those of least squares, so that their
@@ -88,3 +101,78 @@ def _details(n_train: int, components: int, in_sample: float | None) -> dict[str
     saturated = components >= n_train - 1
     details = {"components": float(components), "saturated": float(saturated)}
     return details if in_sample is None else details | {"in_sample": in_sample}
+
+
+@dataclass(frozen=True)
+class Components:
+    """Canonical components of a layer with K targets together, the most alike first."""
+
+    activations: FloatArray
+    """(n_test, k) canonical variates of the activations; of mean 0 and SD 1 on the training part.
+    """
+    targets: FloatArray
+    """(n_test, k) those of the targets."""
+    in_sample: FloatArray
+    """(k,) correlations of the training part, descending; noise alone makes them high."""
+    saturated: bool
+    """r + q > N − 1, so that some of these are 1 whatever the data (Kornblith et al. 2019)."""
+
+
+def fit_jointly(
+    settings: CcaSettings, X: npt.NDArray[np.float32], Y: FloatArray, fold: Fold
+) -> Components:
+    """CCA of ``X`` (U, D) with all columns of ``Y`` (U, K), k ≤ min(``settings.components``, r, q).
+
+    With orthonormal bases Q_x (N, r) of the kept directions of X and Q_y (N, q) of the centred
+    targets, the correlations are the singular values of Q_xᵀQ_y = A diag(ρ) Bᵀ, and Q_x A and Q_y B
+    the variates (Å. Björck & G. Golub, Numerical methods for computing angles between linear
+    subspaces, Mathematics of Computation 27, 1973, 579–594). X is standardised and reduced as in
+    ``fit_predict``. Targets that are constant, or a linear function of others, add no direction. Of
+    each component the target with the largest weight has a positive one.
+
+    Returns:
+        The variates of ``fold.test``, whose correlation is the held-out canonical correlation; no
+        components where activations or targets are constant.
+    """
+    part = TrainingPart(X[fold.train], Y[fold.train])
+    equations, n = part.equations(), len(fold.train)
+    spectrum = Spectrum(equations.matrix)
+    r = spectrum.leading(settings.variance, max(len(equations.centre), n))
+    start = len(spectrum.eigenvalues) - r
+    vectors, squares = spectrum.vectors[:, start:], spectrum.eigenvalues[start:]
+    means, to_basis = _basis(Y[fold.train])
+    # The solution a for b = y − ȳ (or Zᵀ(y − ȳ)) has weights whose Zw is the projection of y on
+    # Q_x: divided by √s once, b has the coordinates in Q_x, twice the solution has them.
+    primal = equations.rows is None
+    shared = vectors.T @ equations.sides.T @ to_basis / (squares[:, None] ** 0.5 if primal else 1)
+    A, rho, Bt = np.linalg.svd(shared, full_matrices=False)
+    k = min(settings.components, len(rho))
+    solution = vectors @ (A[:, :k] / squares[:, None] ** (0.5 if primal else 1.0))
+    of_targets = to_basis @ Bt[:k].T
+    unit = n**0.5 * _signs(of_targets)
+    weights = (equations.weights(solution) * unit).T
+    raw = [part.standardise.in_raw_units(weight, 0.0) for weight in weights]
+    return Components(
+        activations=apply_each(raw, X[fold.test]),
+        targets=(Y[fold.test] - means) @ (of_targets * unit),
+        in_sample=np.clip(rho[:k], 0, 1),
+        saturated=r + to_basis.shape[1] > n - 1,
+    )
+
+
+def _basis(Y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Means (K,) of ``Y`` (N, K), and T (K, q) such that (Y − means) T is orthonormal."""
+    means, sd = Y.mean(axis=0), Y.std(axis=0)
+    varies = sd > CONSTANT * np.abs(Y).max(axis=0)
+    scale = np.divide(1, sd, out=np.zeros_like(sd), where=varies)
+    _, sizes, Vt = np.linalg.svd((Y - means) * scale, full_matrices=False)
+    kept = sizes > sizes[:1] * max(Y.shape) * np.finfo(np.float64).eps
+    return means, scale[:, None] * Vt[kept].T / sizes[kept]
+
+
+def _signs(weights: FloatArray) -> FloatArray:
+    """(k,) of the entry of every column of ``weights`` (K, k) that is the largest in size."""
+    if not weights.size:
+        return np.ones(weights.shape[1])
+    largest = np.abs(weights).argmax(axis=0)[None]
+    return np.asarray(np.sign(np.take_along_axis(weights, largest, axis=0))[0])

@@ -34,10 +34,11 @@ def fit_predict(
     fold: Fold,
     groups: StrArray,
     seeds: Sequence[int],
+    dtype: torch.dtype = torch.float32,
 ) -> ProbeResult:
     """A linear layer for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
 
-    ŷ = w·z + b with w (D,), trained in float32 by mean squared error and Adam (Kingma & Ba 2015,
+    ŷ = w·z + b with w (D,), trained in ``dtype`` by mean squared error and Adam (Kingma & Ba 2015,
     arXiv 1412.6980) as ``fit_networks`` says; ``torch.nn.Linear`` draws the first w and b.
 
     Returns:
@@ -47,19 +48,6 @@ def fit_predict(
     Raises:
         ValueError: early stopping, no validation part and fewer than two training speakers.
     """
-    return fit_predict_as(torch.float32, settings, X, Y, fold, groups, seeds)
-
-
-def fit_predict_as(
-    dtype: torch.dtype,
-    settings: LinearSettings,
-    X: npt.NDArray[np.float32],
-    Y: FloatArray,
-    fold: Fold,
-    groups: StrArray,
-    seeds: Sequence[int],
-) -> ProbeResult:
-    """``fit_predict`` computed in ``dtype``."""
     standardise, networks = fit_networks(dtype, settings, (), 0.0, X, Y, fold, groups, seeds)
     with np.errstate(over="ignore", invalid="ignore"):  # of a layer that diverged
         weights = [_weights(standardise, network) for network in networks]

@@ -9,14 +9,13 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
 from scipy.linalg import blas, cholesky, qr, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from jobs.metrics import FloatArray
 from jobs.probes.result import ProbeResult, Weights
-from jobs.probes.ridge import inner_folds
+from jobs.probes.ridge import Alphas, inner_folds
 from jobs.probes.standardiser import Standardiser, fit_standardiser
 from jobs.protocol import Fold, IntArray, StrArray
 from jobs.settings import Settings
@@ -49,15 +48,8 @@ class LogisticSettings(Settings):
 
     kind: Literal["logistic"] = "logistic"
     name: str | None = None
-    alphas: tuple[float, ...] = Field(default=ALPHAS, min_length=1)
+    alphas: Alphas = ALPHAS
     """Penalties to choose from, relative to the *mean* log-loss on standardised features."""
-
-    @field_validator("alphas")
-    @classmethod
-    def _positive_and_ascending(cls, alphas: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not 0 < alpha < float("inf") for alpha in alphas):
-            raise ValueError(f"every alpha must be finite and above 0, found {list(alphas)}")
-        return tuple(sorted(set(alphas)))
 
 
 def fit_predict(

@@ -34,10 +34,11 @@ def fit_predict(
     fold: Fold,
     groups: StrArray,
     seeds: Sequence[int],
+    dtype: torch.dtype = torch.float32,
 ) -> ProbeResult:
     """A perceptron for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
 
-    ŷ = W_L φ(… φ(W₁z + b₁) …) + b_L with φ = ReLU, trained in float32 by mean squared error and
+    ŷ = W_L φ(… φ(W₁z + b₁) …) + b_L with φ = ReLU, trained in ``dtype`` by mean squared error and
     Adam (Kingma & Ba 2015, arXiv 1412.6980) as ``fit_networks`` says.
 
     Returns:
@@ -47,24 +48,12 @@ def fit_predict(
     Raises:
         ValueError: early stopping, no validation part and fewer than two training speakers.
     """
-    return fit_predict_as(torch.float32, settings, X, Y, fold, groups, seeds)
-
-
-def fit_predict_as(
-    dtype: torch.dtype,
-    settings: MlpSettings,
-    X: npt.NDArray[np.float32],
-    Y: FloatArray,
-    fold: Fold,
-    groups: StrArray,
-    seeds: Sequence[int],
-) -> ProbeResult:
-    """``fit_predict`` computed in ``dtype``."""
     standardise, networks = fit_networks(
         dtype, settings, settings.hidden, settings.dropout, X, Y, fold, groups, seeds
     )
     weights = [_weights(standardise, network) for network in networks]
-    predictions = [apply(settings, one, X[fold.test]) for one in weights]
+    tested = standardise(X[fold.test])
+    predictions = [_apply_to_standardised(one, tested) for one in weights]
     details = [network.details for network in networks]
     return ProbeResult(np.stack(predictions, axis=1), details, weights)
 
@@ -79,7 +68,10 @@ def apply(settings: MlpSettings, weights: Weights, X: npt.NDArray[np.float32]) -
             ``target_scale`` (1,).
         X: as they were read, not standardised.
     """
-    standardised = Standardiser(weights["mean"], weights["scale"])(X)
+    return _apply_to_standardised(weights, Standardiser(weights["mean"], weights["scale"])(X))
+
+
+def _apply_to_standardised(weights: Weights, standardised: FloatArray) -> FloatArray:
     n_layers = sum(name.endswith(".weight") for name in weights)
     values = torch.from_numpy(standardised).to(torch.from_numpy(weights["layers.0.weight"]).dtype)
     for i in range(n_layers):

@@ -79,14 +79,15 @@ def train(data: Data, recipe: Recipe, seeds: Sequence[int]) -> Trained:
     ``torch.nn.Dropout`` does. With ``patience``, a network whose validation loss has not fallen for
     that many epochs leaves the batch.
     """
-    run = _Run(data, recipe, seeds)
-    for epoch in range(1, recipe.epochs + 1):
-        run.train_epoch()
-        if recipe.patience is None:
-            run.keep_all(epoch)
-        elif not run.validate(epoch, recipe.patience):
-            break
-    return Trained(recipe.widths, run.best, run.epochs, run.best_epochs)
+    with torch.inference_mode():  # gradients are made by hand
+        run = _Run(data, recipe, seeds)
+        for epoch in range(1, recipe.epochs + 1):
+            run.train_epoch()
+            if recipe.patience is None:
+                run.keep_all(epoch)
+            elif not run.validate(epoch, recipe.patience):
+                break
+        return Trained(recipe.widths, run.best, run.epochs, run.best_epochs)
 
 
 class _Run:
@@ -104,12 +105,7 @@ class _Run:
             self.active = [0, 1]
         initial = [_initial(recipe.widths, generator) for generator in self._generators]
         self._parameters = torch.stack(initial).to(data.X.dtype)
-        self._optimizer = torch.optim.Adam(
-            [self._parameters],
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        self._adam = _Adam(recipe, self._parameters)
         self._set_views()
         self.best = torch.full_like(self._parameters[:n_networks], torch.nan)
         self.epochs, self.best_epochs = [0] * n_networks, [0] * n_networks
@@ -124,11 +120,10 @@ class _Run:
         )
         targets = data.Y[self.active].gather(1, order)
         for start in range(0, n_rows, recipe.batch_size):
-            rows = order[:, start : start + recipe.batch_size]
-            batch = data.X[rows]  # (K, B, D)
-            masks = self._masks(batch)
-            self._gradients(batch, targets[:, start : start + recipe.batch_size, None], masks)
-            self._optimizer.step()
+            rows, values = (of[:, start : start + recipe.batch_size] for of in (order, targets))
+            batch = data.X.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)  # (K, B, D)
+            self._gradients(batch, values[:, :, None], self._masks(batch))
+            self._adam.step(self._parameters, self._gradient)
 
     def keep_all(self, epoch: int) -> None:
         """Note that every network has reached ``epoch``; its last parameters are the result."""
@@ -158,17 +153,12 @@ class _Run:
         keep = 1 - self._recipe.dropout
         if keep == 1:
             return []
-        return [
-            torch.stack(
-                [
-                    batch.new_empty(batch.shape[1], width).bernoulli_(
-                        keep, generator=self._generators[k]
-                    )
-                    for k in self.active
-                ]
-            ).div_(keep)
-            for width in self._recipe.widths[1:-1]
-        ]
+        masks = [batch.new_empty(*batch.shape[:2], width) for width in self._recipe.widths[1:-1]]
+        for mask in masks:
+            for of_network, k in zip(mask, self.active, strict=True):
+                of_network.bernoulli_(keep, generator=self._generators[k])
+            mask.div_(keep)
+        return masks
 
     def _gradients(self, batch: Tensor, targets: Tensor, masks: list[Tensor]) -> None:
         """Gradient of the mean squared error over ``batch`` (K, B, D), into the parameters' own.
@@ -184,7 +174,10 @@ class _Run:
             torch.bmm(inputs.transpose(1, 2), gradient, out=d_weight)
             torch.sum(gradient, 1, keepdim=True, out=d_bias)
             if outputs:
-                gradient = torch.bmm(gradient, weight.transpose(1, 2)).mul_(inputs > 0)
+                slope = inputs.sign_()  # of ReLU: 1 or 0
+                back = weight.transpose(1, 2)  # from one output, a product of single numbers
+                gradient = gradient * back if len(back[0]) == 1 else torch.bmm(gradient, back)
+                gradient.mul_(slope)
                 if masks:
                     gradient.mul_(masks[len(outputs) - 1])
 
@@ -195,19 +188,48 @@ class _Run:
         if len(kept) == len(self.active):
             return
         positions = [self.active.index(k) for k in kept]
-        state = self._optimizer.state.pop(self._parameters)
         self._parameters = self._parameters[positions]
-        self._optimizer.param_groups[0]["params"] = [self._parameters]
-        self._optimizer.state[self._parameters] = {
-            name: value if name == "step" else value[positions] for name, value in state.items()
-        }
+        self._adam.keep(positions)
         self.active = kept
         self._set_views()
 
     def _set_views(self) -> None:
-        self._parameters.grad = torch.zeros_like(self._parameters)
+        self._gradient = torch.zeros_like(self._parameters)
         self._weights = _views(self._parameters, self._recipe.widths)
-        self._d_weights = _views(self._parameters.grad, self._recipe.widths)
+        self._d_weights = _views(self._gradient, self._recipe.widths)
+
+
+class _Adam:
+    """Adam of (K, P) parameters. ``torch.optim.Adam`` does the same, but most of its time for a
+    small network is bookkeeping; this is the function that it ends in.
+    """
+
+    def __init__(self, recipe: Recipe, parameters: Tensor) -> None:
+        self._recipe = recipe
+        self._first, self._second = torch.zeros_like(parameters), torch.zeros_like(parameters)
+        self._steps = torch.zeros(())
+
+    def step(self, parameters: Tensor, gradient: Tensor) -> None:
+        self._steps += 1
+        torch._fused_adam_(
+            [parameters],
+            [gradient],
+            [self._first],
+            [self._second],
+            [],
+            [self._steps],
+            lr=self._recipe.learning_rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=self._recipe.weight_decay,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def keep(self, positions: list[int]) -> None:
+        """Forget all networks but those at ``positions``."""
+        self._first, self._second = self._first[positions], self._second[positions]
 
 
 def _forward(
@@ -223,7 +245,11 @@ def _forward(
             outputs[-1].relu_()
             if masks:
                 outputs[-1].mul_(masks[len(outputs) - 2])
-        outputs.append(torch.baddbmm(bias, outputs[-1], weight))
+        if weight.shape[2] == 1:  # BLAS is slow with columns
+            products = outputs[-1] * weight.transpose(1, 2)
+            outputs.append(products.sum(2, keepdim=True).add_(bias))
+        else:
+            outputs.append(torch.baddbmm(bias, outputs[-1], weight))
     return outputs
 
 

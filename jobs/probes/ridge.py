@@ -5,11 +5,11 @@ N training rows, D features, K targets, A alphas.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 from sklearn.model_selection import GroupKFold
 
 from jobs.metrics import FloatArray
@@ -29,12 +29,22 @@ INNER_FOLDS = 5
 apply = apply_linear
 
 
+def _positive_and_ascending(alphas: tuple[float, ...]) -> tuple[float, ...]:
+    if any(not 0 < alpha < float("inf") for alpha in alphas):
+        raise ValueError(f"every alpha must be finite and above 0, found {list(alphas)}")
+    return tuple(sorted(set(alphas)))
+
+
+Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_positive_and_ascending)]
+"""Penalties to choose from, ascending."""
+
+
 class RidgeSettings(Settings):
     """Settings of the ridge probe."""
 
     kind: Literal["ridge"] = "ridge"
     name: str | None = None
-    alphas: tuple[float, ...] = Field(default=ALPHAS, min_length=1)
+    alphas: Alphas = ALPHAS
     """Penalties to choose from, relative to the *mean* squared error on standardised features, so
     that a value means the same at any number of utterances; scikit-learn's is N times this.
     """
@@ -43,13 +53,6 @@ class RidgeSettings(Settings):
     ``loo``, every training utterance left out once, which ignores speakers. ``auto``: validation
     where there is such a part, else inner.
     """
-
-    @field_validator("alphas")
-    @classmethod
-    def _positive_and_ascending(cls, alphas: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not 0 < alpha < float("inf") for alpha in alphas):
-            raise ValueError(f"every alpha must be finite and above 0, found {list(alphas)}")
-        return tuple(sorted(set(alphas)))
 
 
 def fit_predict(
@@ -147,9 +150,12 @@ def fit_by_leave_one_out(part: TrainingPart, alphas: FloatArray) -> Fitted:
     """
     equations = part.equations()
     factored = Spectrum(equations.matrix)
-    solutions = [factored.solve(side, len(part.X) * alphas) for side in equations.sides]
-    errors = leave_one_out_errors(part, factored, alphas)
-    return best(part.standardise, equations, alphas, solutions, errors)
+    chosen = alphas[lowest(leave_one_out_errors(part, factored, alphas))]
+    solutions = [
+        factored.solve(side, len(part.X) * alpha)[:, 0]
+        for side, alpha in zip(equations.sides, chosen[:, None], strict=True)
+    ]
+    return _fitted(part.standardise, equations, solutions, chosen)
 
 
 def leave_one_out_errors(part: TrainingPart, factored: Spectrum, alphas: FloatArray) -> FloatArray:
@@ -162,18 +168,20 @@ def leave_one_out_errors(part: TrainingPart, factored: Spectrum, alphas: FloatAr
     """
     equations, n = part.equations(), len(part.X)
     penalties = (n - 1) * alphas
-    solutions = [factored.solve(side, penalties) for side in equations.sides]
     errors = np.zeros((len(part.targets), len(alphas)))
     if equations.rows is not None:
-        spared = factored.quadratic(None, penalties) - 1 / (n * penalties)
-        for k, solution in enumerate(solutions):
-            errors[k] = _sum_of_squares(solution / spared)
+        spared = factored.quadratic(factored.vectors, penalties) - 1 / (n * penalties)
+        for k, side in enumerate(equations.sides):
+            errors[k] = _sum_of_squares(factored.solve(side, penalties) / spared)
         return errors
+    solutions = [factored.coordinates(side, penalties) for side in equations.sides]
     for block, rows in part.standardise.blocks(part.X):
-        spared = 1 - 1 / n - factored.quadratic(rows, penalties)
+        turned = rows @ factored.vectors
+        inflation = 1 / (1 - 1 / n - factored.quadratic(turned, penalties))
         for k, solution in enumerate(solutions):
-            values = part.targets[k, block] - equations.means[k]
-            errors[k] += _sum_of_squares((values[:, None] - rows @ solution) / spared)
+            missed = (part.targets[k, block] - equations.means[k])[:, None] - turned @ solution
+            missed *= inflation
+            errors[k] += _sum_of_squares(missed)
     return errors
 
 
@@ -217,6 +225,11 @@ def _sum_of_squares(values: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("na,na->a", values, values))
 
 
+def lowest(errors: FloatArray) -> IntArray:
+    """(K,) which of A ascending alphas has the lowest of ``errors`` (K, A); of equals, the last."""
+    return np.asarray(errors.shape[1] - 1 - errors[:, ::-1].argmin(axis=1))
+
+
 def best(
     standardise: Standardiser,
     equations: NormalEquations,
@@ -225,9 +238,20 @@ def best(
     errors: FloatArray,
 ) -> Fitted:
     """Of every target, the solution (of (m, A)) with the lowest of its ``errors`` (K, A)."""
-    best = len(alphas) - 1 - errors[:, ::-1].argmin(axis=1)
-    weights = []
-    for solution, mean, i in zip(solutions, equations.means, best, strict=True):
-        weight = equations.weights(solution[:, i])
-        weights.append(standardise.in_raw_units(weight, mean))
-    return Fitted(weights, alphas[best])
+    best = lowest(errors)
+    chosen = [solution[:, i] for solution, i in zip(solutions, best, strict=True)]
+    return _fitted(standardise, equations, chosen, alphas[best])
+
+
+def _fitted(
+    standardise: Standardiser,
+    equations: NormalEquations,
+    solutions: list[FloatArray],
+    alphas: FloatArray,
+) -> Fitted:
+    """Of every target its solution (m,) at its alpha, of ``alphas`` (K,)."""
+    weights = [
+        standardise.in_raw_units(equations.weights(solution), mean)
+        for solution, mean in zip(solutions, equations.means, strict=True)
+    ]
+    return Fitted(weights, alphas)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from jobs.files import file_names
 from jobs.protocol import KFoldProtocol
-from sweep.plan import Plan
+from sweep.planning import used_parts
+from sweep.results import Run
 
 STUDY_PARTS = {"validation": "dev"}
 """Parts of a corpus that the study called something else."""
@@ -18,14 +19,15 @@ def part_names(parts: Iterable[str]) -> dict[str, str]:
     return {called[name]: file for name, file in file_names(sorted(called)).items()}
 
 
-def tested_parts(plan: Plan) -> list[str]:
+def tested_parts(run: Run) -> list[str]:
     """The parts of the corpus that probes are tested on."""
-    if isinstance(plan.protocol, KFoldProtocol):
-        return sorted({planned.split for model in plan.models for planned in model.sets})
-    return [plan.protocol.test]
+    protocol = run.plan.protocol
+    if isinstance(protocol, KFoldProtocol):
+        return used_parts(run.spec, run.utterances)
+    return [protocol.test]
 
 
-def tested_name(plan: Plan) -> str:
+def tested_name(run: Run) -> str:
     """The tested parts in one word, as in ``cca_dev_cps``."""
-    names = part_names(planned.split for model in plan.models for planned in model.sets)
-    return "-".join(names[part] for part in tested_parts(plan))
+    names = part_names(used_parts(run.spec, run.utterances))
+    return "-".join(names[part] for part in tested_parts(run))

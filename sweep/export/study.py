@@ -92,9 +92,18 @@ def _export_models(run: Run, exported: Exported, activations: bool) -> dict[str,
     models = study_models(run)
     folders = file_names(model.name for model in models)
     found: dict[str, Embeddings] = {}
+    if run.plan.scored_by_sums:
+        exported.notes.append(
+            "no activations, embeddings and predictions: store: gram with kfold keeps none"
+        )
     for model in models:
         folder = exported.folder / folders[model.name]
         _export_layers(folder, run, model)
+        if run.plan.scored_by_sums:
+            curves = _embedding_curves(run, model)
+            if not curves.empty:
+                write_embedding_table(folder / "metrics.txt", curves)
+            continue
         if activations:
             write_activations(folder / "activations", run, model)
         try:
@@ -123,7 +132,7 @@ def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
                 continue
             rows = curves[(curves["probe"] == probe) & (curves["target"] == target)]
             # The study had one CCA: a second is told apart by its name.
-            name = f"cca_{tested_name(run.plan)}_{stems[target]}"
+            name = f"cca_{tested_name(run)}_{stems[target]}"
             name += f"_{file_names(cca_probes)[probe]}" if number else ""
             write_cca(folder / "cca" / f"{name}.csv", rows, study_names)
             write_cca_bars(folder, name, f"{model.name} · {target} · {probe}", rows)
@@ -136,14 +145,13 @@ def _export_embeddings(
     write_npz(folder / "embeddings.npz", found)
     if has_pyarrow():
         write_parquet(folder / "embeddings.parquet", found)
-    tested = np.isin(found.parts, tested_parts(run.plan))
+    tested = np.isin(found.parts, tested_parts(run))
     stems = _target_stems(run)
     for (target, stem), values in zip(stems.items(), found.labels.values(), strict=True):
         points = found.embeddings[tested]
         if write_tsne(folder, f"tsne{stem}", target, points, values[tested]) is None:
             exported.notes.append(f"{model.name}: too few test embeddings for a t-SNE")
-    curves = _curves(run, model)
-    curves = curves[curves["layer"] == LAYER]
+    curves = _embedding_curves(run, model)
     if curves.empty:
         exported.notes.append(
             f"{model.name}: the layer {LAYER!r} was not probed, hence no metrics.txt and no "
@@ -160,6 +168,11 @@ def _export_embeddings(
 def _curves(run: Run, model: PlannedModel) -> pd.DataFrame:
     """The rows of ``layers.csv`` of one model."""
     return run.layers[run.layers["model"] == model.name]
+
+
+def _embedding_curves(run: Run, model: PlannedModel) -> pd.DataFrame:
+    curves = _curves(run, model)
+    return curves[curves["layer"] == LAYER]
 
 
 def _target_stems(run: Run) -> dict[str, str]:

@@ -5,8 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jobs.files import write_text
+from jobs.span import split_tempo
 from sweep.ledger import Record
 from sweep.precision import precision_notes
+from sweep.report.canonical import write_canonical
 from sweep.report.findings import differences_tables, findings, write_differences
 from sweep.report.methods import write_methods
 from sweep.report.one_layer import write_one_layer_figures
@@ -37,13 +40,16 @@ def build_report(run: Run) -> Path:
     said = findings(layers, run.models, run.differences)
     write_tables(folder.tables, run.metrics, layers, run.models, notes, said)
     write_differences(folder.tables, run.differences)
+    write_text(folder.findings, "".join(f"{sentence}\n" for sentence in said))
     write_methods(folder.methods, run)
     plots = write_plots(folder.plots, layers)
     heatmaps = write_similarity(folder.tables, folder.plots, run.similarity)
     predictions = write_one_layer_figures(folder.plots, run)
     of_tempo, best = write_tempo(folder.tables, folder.plots, run.tempo, layers)
     residuals = write_residuals(folder.tables, folder.plots, run)
-    _remove_others(folder.plots, [*residuals, *plots, *heatmaps, *predictions, *of_tempo])
+    joint, components = write_canonical(folder.tables, folder.plots, run.canonical, layers)
+    kept = [*residuals, *plots, *heatmaps, *predictions, *of_tempo, *joint]
+    _remove_others(folder.plots, kept)
     write_page(
         folder.report,
         name=run.plan.name,
@@ -56,6 +62,7 @@ def build_report(run: Run) -> Path:
         plots=[path.with_suffix(".svg") for path in plots],  # a tenth of the size, and sharp
         similarity=[path.with_suffix(".svg") for path in heatmaps],
         tempo=([path.with_suffix(".svg") for path in of_tempo], best),
+        canonical=([path.with_suffix(".svg") for path in joint], components),
         predictions=predictions,  # points without number: as PNG
     )
     return folder.report
@@ -77,12 +84,22 @@ def footnotes(run: Run) -> Iterator[str]:
     if left:
         yield f"{left} of {run.plan.n_cells} cells are not done yet."
     yield from _failures(run)
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[tuple[str, float | None], list[str]] = {}
     for skipped in run.skipped:
-        reasons.setdefault(skipped.reason.partition(":")[0], []).append(skipped.utterance_id)
-    for reason, names in reasons.items():
+        key = (skipped.reason.partition(":")[0], split_tempo(skipped.path)[1])
+        reasons.setdefault(key, []).append(skipped.utterance_id)
+    for (reason, factor), names in reasons.items():
         shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
-        yield f"{len(names)} utterances skipped, {reason}: {shown} (all in skipped.csv)"
+        heard = "" if factor is None else f" at {factor:g} times their rate"
+        who = counted(len(names), "utterance")
+        yield f"{who} skipped{heard}, {reason}: {shown} (all in skipped.csv)"
+    if run.plan.scored_by_sums:
+        yield (
+            "store: gram with kfold keeps sums of folds and no prediction: MAE, Spearman's and "
+            "within-speaker correlations, residuals and figures of predictions need them and are "
+            f"empty. Intervals are a jackknife over the {run.plan.n_folds} folds with Student's t, "
+            "wider than those over speakers that store: activations gives."
+        )
     for note in run.provenance.get("audio", []):
         yield f"{note}."
     yield from precision_notes(run.provenance.get("precision", {}))

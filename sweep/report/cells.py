@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jobs.reduce import FOLDS
 from sweep.report.markup import LACKING, MISSING, Cell, Table
 
 NUMBERS, CLASSES = "regression", "classification"
@@ -28,6 +29,11 @@ def by_kind(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """(kind of target, its rows), numbers first; of no rows, as if they were of numbers."""
     groups = [(kind, frame[frame["target_kind"] == kind]) for kind in (NUMBERS, CLASSES)]
     return [(kind, rows) for kind, rows in groups if not rows.empty] or groups[:1]
+
+
+def by_fold(frame: pd.DataFrame) -> bool:
+    """Whether intervals are over folds, since nothing is known of a speaker."""
+    return "interval_over" in frame and bool((frame["interval_over"] == FOLDS).any())
 
 
 def several(frame: pd.DataFrame) -> bool:

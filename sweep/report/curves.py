@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,11 @@ from matplotlib.patches import Patch
 
 from jobs.model_table import MAJORITY_CLASS, MEAN_PREDICTOR, SPEAKER_MEAN
 from jobs.models.baselines import BASELINE_PREFIX
-from jobs.reduce import complete
-from sweep.report.cells import CLASSES
+from jobs.reduce import FOLDS, SPEAKERS, complete
+from sweep.report.cells import CLASSES, by_fold
 from sweep.report.depth import Depth
 from sweep.report.style import COLOURS, short
+from sweep.report.units import with_unit
 
 Line = tuple[str, Literal["-"] | tuple[float, tuple[float, ...]]]
 """Colour and line style of a model."""
@@ -27,6 +28,8 @@ MOST_LINES = len(COLOURS) * len(LINES)
 """Models that get a colour of their own, the best first; the others are thin grey lines."""
 _GREY = "#BBBBBB"
 _SPEAKER_MEAN = {"color": "#A0522D", "linestyle": (0, (1, 1)), "linewidth": 0.9}
+_CONTROL_LINES: tuple[Any, ...] = (":", (0, (3, 1, 1, 1, 1, 1)))
+_CONTROLS = ("shuffled targets", "random value per speaker")
 _BASELINE_LINES = ((0, (4, 1.5, 1, 1.5)), (0, (8, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 2)))
 
 
@@ -43,22 +46,39 @@ class Score:
     """Where the axis may be cut, in units of the score of knowing nothing (for R²: absolute)."""
     control: str | None = None
     """Column of the score of the shuffled control."""
+    speaker_control: str | None = None
+    """Column of the score on a random value per speaker."""
     knows_nothing: str = MEAN_PREDICTOR
     """What it is called that knows nothing."""
     decimals: int | None = None
     """Of a value in the legend; None: three significant digits."""
     best_by: str | None = None
     """Column of the score that tells which layer is the best; None: this one."""
+    squared: bool | None = None
+    """Whether it is in the square of the target's unit, or in the unit; None: it has none."""
+
+    def axis(self, target: str) -> str:
+        """Its name on an axis, with the unit that ``target`` gives it."""
+        if self.squared is None:
+            return self.label
+        return with_unit(self.label, target, squared=self.squared)
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Columns of its controls."""
+        return tuple(name for name in (self.control, self.speaker_control) if name)
 
 
-R2 = Score("r2", "R²", True, None, -1.0, "r2_control", decimals=3)
-MSE = Score("mse", "MSE", False, "mean_mse", 2.0)
-MAE = Score("mae", "MAE", False, "mean_mae", 2.0)
+R2 = Score("r2", "R²", True, None, -1.0, "r2_control", "r2_speaker_control", decimals=3)
+MSE = Score("mse", "MSE", False, "mean_mse", 2.0, squared=True)
+MAE = Score("mae", "MAE", False, "mean_mae", 2.0, squared=False)
 PEARSON = Score("pearson", "Pearson r", True, None, None, decimals=3)
 CCA = Score("pearson", "held-out canonical correlation", True, None, None, decimals=3)
+# The speaker control of classes has a largest class of its own, and no place on this axis.
 ACCURACY = Score(
-    "accuracy", "accuracy", True, "majority_accuracy", None, "accuracy_control", MAJORITY_CLASS, 3
-)
+    "accuracy", "accuracy", True, "majority_accuracy", None, "accuracy_control",
+    knows_nothing=MAJORITY_CLASS, decimals=3,
+)  # fmt: skip
 
 
 def main_score(rows: pd.DataFrame) -> Score:
@@ -121,8 +141,8 @@ def limits(score: Score, panels: Sequence[pd.DataFrame]) -> Limits:
     speaker_mean = score_of_speaker_mean(score, rows)
     references = pd.Series([nothing] if speaker_mean is None else [nothing, speaker_mean])
     reach = _finite(pd.concat([rows[score.column], *ends, references]))
-    if score.control:
-        reach = np.concatenate([reach, _finite(rows[score.control])])
+    for control in score.controls:
+        reach = np.concatenate([reach, _finite(rows[control])])
     sign = 1.0 if score.high_is_good else -1.0
     inside = reach
     if score.worst is not None:
@@ -192,10 +212,12 @@ def _draw_model(
         axes.vlines(x, low, high, color=colour, linewidth=1.0, zorder=3)
     else:
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
-    if score.control:
-        control = group[score.control].to_numpy(dtype=float)
-        dots = {"linestyle": ":", "marker": "." if len(x) == 1 else None, "markersize": 2}
-        axes.plot(x, control, color=colour, linewidth=0.8, zorder=2.5, **dots)  # type: ignore
+    for column, dashes in zip(score.controls, _CONTROL_LINES, strict=False):
+        control = group[column].to_numpy(dtype=float)
+        if np.isnan(control).all():
+            continue
+        dots = {"linestyle": dashes, "marker": "." if len(x) == 1 else None, "markersize": 2}
+        axes.plot(x, control, color=colour, linewidth=0.8, zorder=2.5, **dots)
     alone = _alone(y)
     axes.plot(x[alone], y[alone], "o", color=colour, markersize=2.5, zorder=3)
     lacking = (group["missing"] > 0).to_numpy() & ~np.isnan(y)
@@ -280,15 +302,18 @@ def legend_entries(
     for number, model in enumerate(baselines_in(rows)):
         handle = Line2D([], [], **baseline_style(number))  # type: ignore[arg-type]
         entries.append((handle, short(model.removeprefix(BASELINE_PREFIX), 44) + " only"))
-    if score.control and rows[score.control].notna().any():
-        dotted = Line2D([], [], color="#555555", linestyle=":", linewidth=0.8)
-        entries.append((dotted, "shuffled targets"))
+    for column, dashes, name in zip(score.controls, _CONTROL_LINES, _CONTROLS, strict=False):
+        if rows[column].notna().any():
+            handle = Line2D([], [], color="#555555", linestyle=dashes, linewidth=0.8)
+            entries.append((handle, name))
     shown = rows[rows["model"].isin(models_in(rows)) & rows[score.column].notna()]
     if (shown["missing"] > 0).any():
         dot = Line2D([], [], color="#555555", linestyle="", marker="o", markersize=3.5)
         dot.set_markerfacecolor("white")
         entries.append((dot, "fewer cells than planned"))
-    entries.append((Patch(color="#555555", alpha=0.2, linewidth=0), "95 % interval over speakers"))
+    over = FOLDS if by_fold(rows) else SPEAKERS
+    band = Patch(color="#555555", alpha=0.2, linewidth=0)
+    entries.append((band, f"95 % interval over {over}"))
     return entries
 
 

@@ -17,8 +17,10 @@ from sklearn.manifold import TSNE
 
 from jobs.model_table import MEAN_PREDICTOR
 from jobs.protocol import StrArray
+from sweep.report.curves import MAE, MSE
 from sweep.report.markup import one_line
 from sweep.report.style import COLOURS, WIDTH, figure_style, new_figure, save, short
+from sweep.report.units import with_unit
 
 FEWEST_POINTS = 4
 """t-SNE has nothing to say about fewer."""
@@ -58,7 +60,7 @@ def write_tsne(
                 points[:, 0], points[:, 1], c=values, cmap="viridis", s=6, linewidths=0
             )
             bar = figure.colorbar(drawn, cax=figure.add_axes((0.87, 0.08, 0.025, 0.84)))
-            bar.set_label(one_line(label))
+            bar.set_label(with_unit(label, label))
         axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
         axes.set_title(f"t-SNE of {n} test embeddings, perplexity {perplexity:.3g}", loc="left")
         return save(figure, folder, name)
@@ -124,7 +126,9 @@ def write_scatter(
             axes.scatter(
                 rows["y_true"], rows["y_pred"], s=3, alpha=0.4, linewidths=0, color=COLOURS[0]
             )
-            axes.set(xlim=ends, ylim=ends, xlabel=f"true {one_line(label)}", ylabel="predicted")
+            axes.set(xlim=ends, ylim=ends, xlabel=with_unit(f"true {label}", label))
+            if axes is panels[0][1]:
+                axes.set_ylabel(with_unit(f"predicted {label}", label))
             score = f"{r2[probe]:z.3f}".replace("-", "−")
             axes.set_title(f"{short(probe, 24)}: R² {score}", loc="left")
         return save(figure, folder, name)
@@ -138,7 +142,9 @@ def write_errors(folder: Path, name: str, label: str, predictions: pd.DataFrame)
             errors = errors[np.isfinite(errors)]
             axes.hist(errors, bins=min(40, max(5, math.isqrt(len(errors)))), color=COLOURS[0])
             axes.axvline(0, color="black", linestyle="--", linewidth=0.9)
-            axes.set(xlabel=f"predicted − true {one_line(label)}", ylabel="predictions")
+            axes.set(xlabel=with_unit(f"predicted − true {label}", label))
+            if axes is panels[0][1]:
+                axes.set_ylabel("test predictions")
             axes.set_title(short(probe, 30), loc="left")
         return save(figure, folder, name)
 
@@ -152,18 +158,19 @@ def write_metric_bars(folder: Path, name: str, curves: pd.DataFrame) -> Path:
         curves: the rows of ``layers.csv`` of one model's embedding and one target.
     """
     names = [short(str(probe), 18) for probe in curves["probe"]]
+    target = str(curves["target"].iloc[0])
     with figure_style():
         figure = new_figure(_HEIGHT)
-        for column, (score, title) in enumerate((("mse", "MSE"), ("mae", "MAE"))):
+        for column, score in enumerate((MSE, MAE)):
             axes = figure.add_axes((0.08 + 0.5 * column, 0.2, 0.4, 0.66))
-            values = [*curves[score], curves[f"mean_{score}"].median()]
+            values = [*curves[score.column], curves[f"mean_{score.column}"].median()]
             colours = [*[COLOURS[0]] * len(names), "#999999"]
             bars = axes.bar(range(len(values)), values, color=colours)
             axes.bar_label(bars, fmt="{:.3g}", fontsize=6)
             axes.set_xticks(range(len(values)), [*names, MEAN_PREDICTOR])
             if len(names) > 3:
                 axes.tick_params(axis="x", rotation=20)
-            axes.set_title(title, loc="left")
+            axes.set_title(score.axis(target), loc="left")
         return save(figure, folder, name)
 
 

@@ -57,11 +57,15 @@ def _finding(row: Row, compared: pd.DataFrame, names: Sequence[str]) -> str:
         & (compared["difference"] > 0)
         & (compared["p_holm"] < ALPHA)
     ]
-    if above.empty:
+    honest = "best_accuracy_honest" if score == "accuracy" else "best_r2_honest"
+    value = _score(row, honest)
+    floor = row["majority_accuracy"] if score == "accuracy" else 0.0
+    if above.empty or not row[f"{honest}_low"] > floor:  # of two answers the more careful one
         known = names[0] if len(names) == 1 else "no layer"
-        verb = "is not shown to be" if len(names) == 1 else "is shown to be"
-        return f"{known} {verb} above the {nothing}"
-    value = _score(row, "best_accuracy_honest" if score == "accuracy" else "best_r2_honest")
+        verb = "is not clearly" if len(names) == 1 else "is clearly"
+        where = "" if len(names) == 1 else " on other speakers"
+        shown = f" ({score} {value}{where})" if not math.isnan(row[honest]) else ""
+        return f"{known} {verb} above the {nothing}{shown}"
     if len(names) == 1:
         return f"{score} {value} at {names[0]}"
     best = str(row["best_layer"])
@@ -92,6 +96,11 @@ def _ranges(names: Sequence[str], alike: Sequence[str], best: str) -> Iterator[s
         if run and run != [best]:
             yield run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}"
         run = []
+
+
+def short(sentence: str) -> str:
+    """A sentence of ``findings`` without the layers that are like the best one."""
+    return sentence.partition("; ")[0].removesuffix(".") + "."
 
 
 def differences_tables(differences: pd.DataFrame) -> list[Table]:
@@ -134,8 +143,20 @@ def _p(value: float) -> Cell:
     return Cell("< 0.001" if value < 0.001 else f"{value:.2g}", value)
 
 
+READING_OF_FOLDS = (
+    "Each line says no more than the folds bear out at 5 %. The score is that of the best layer on "
+    "folds that had no part in choosing it. The layers that are not distinguishable from the peak "
+    "hold the truly best one in 95 % of such experiments, however many layers were compared: "
+    "multiple comparisons with the best (Hsu 1984), here with Bonferroni's correction, for there "
+    "are too few folds to resample. Below, models at their best layers: paired over the same "
+    "folds, p-values two-sided, from a jackknife over folds with Student's t, and corrected by "
+    "Holm (1979) among the models of one target and probe. All of it, layer by layer, is in "
+    "<code>tables/differences.csv</code>."
+)
 READING = (
-    "Each line says no more than the test speakers bear out at 5 %. The score is that of the best "
+    "Each line says no more than the test speakers bear out at 5 %: a peak is named where a layer "
+    "is above knowing nothing (Holm's correction over layers) and the interval of its score is, "
+    "too. The score is that of the best "
     "layer on speakers who had no part in choosing it. The layers that are not distinguishable "
     "from the peak hold the truly best one in 95 % of such experiments, however many layers were "
     "compared: multiple comparisons with the best (Hsu 1984), with the reference of White (2000) "

@@ -66,6 +66,9 @@ _LATEX = {
     "[": "{[}",
     "]": "{]}",
     "²": r"\textsuperscript{2}",
+    "−": "$-$",  # inputenc knows none of these three
+    "×": r"$\times$",
+    "±": r"$\pm$",
     MISSING: r"\textendash{}",
     LACKING: r"\textdagger{}",
     **{c: "\\" + c for c in "$&#%_"},

@@ -9,11 +9,14 @@ from jobs.files import write_text
 from jobs.models import precision_of
 from jobs.probes import PROBES
 from jobs.protocol import SplitsProtocol
+from jobs.span import split_tempo
 from jobs.statistics import SECONDS_PER_HOUR, describe_part
 from jobs.targets import TARGETS
 from sweep.plan import PlannedModel
+from sweep.planning import used_parts
 from sweep.report.markup import escape_markdown
 from sweep.report.probe_words import probe_sentence
+from sweep.report.references import REFERENCES
 from sweep.results import Run
 from sweep.twins import is_untrained
 from sweep.wording import counted
@@ -21,40 +24,6 @@ from sweep.wording import counted
 DIGEST = 12
 """Digits of a digest of weights that are shown."""
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-
-REFERENCES = {
-    "Kingma": "D. P. Kingma & J. Ba (2015). Adam: a method for stochastic optimization. ICLR. "
-    "arXiv:1412.6980.",
-    "Hesterberg": "T. C. Hesterberg (2015). What teachers should know about the bootstrap. The "
-    "American Statistician 69, 371–386.",
-    "Hewitt": "J. Hewitt & P. Liang (2019). Designing and interpreting probes with control tasks. "
-    "EMNLP. arXiv:1909.03368.",
-    "Hoerl": "A. E. Hoerl & R. W. Kennard (1970). Ridge regression: biased estimation for "
-    "nonorthogonal problems. Technometrics 12, 55–67.",
-    "Holm": "S. Holm (1979). A simple sequentially rejective multiple test procedure. "
-    "Scandinavian Journal of Statistics 6, 65–70.",
-    "Hsu": "J. C. Hsu (1984). Constrained simultaneous confidence intervals for multiple "
-    "comparisons with the best. The Annals of Statistics 12, 1136–1144.",
-    "Kornblith": "S. Kornblith, M. Norouzi, H. Lee & G. Hinton (2019). Similarity of neural "
-    "network representations revisited. ICML. arXiv:1905.00414.",
-    "MacKinnon": "J. G. MacKinnon, M. Ø. Nielsen & M. D. Webb (2023). Fast and reliable jackknife "
-    "and bootstrap methods for cluster-robust inference. Journal of Applied Econometrics 38, "
-    "671–694.",
-    "Morcos": "A. S. Morcos, M. Raghu & S. Bengio (2018). Insights on representational similarity "
-    "in neural networks with canonical correlation. NeurIPS. arXiv:1806.05759.",
-    "Panayotov": "V. Panayotov, G. Chen, D. Povey & S. Khudanpur (2015). LibriSpeech: an ASR "
-    "corpus based on public domain audio books. ICASSP.",
-    "Raghu": "M. Raghu, J. Gilmer, J. Yosinski & J. Sohl-Dickstein (2017). SVCCA: singular vector "
-    "canonical correlation analysis for deep learning dynamics and interpretability. NeurIPS. "
-    "arXiv:1706.05806.",
-    "Tsamardinos": "I. Tsamardinos, E. Greasidou & G. Borboudakis (2018). Bootstrapping the "
-    "out-of-sample predictions for efficient and accurate cross-validation. Machine Learning 107, "
-    "1895–1922.",
-    "Voita": "E. Voita & I. Titov (2020). Information-theoretic probing with minimum description "
-    "length. EMNLP. arXiv:2003.12298.",
-    "White": "H. White (2000). A reality check for data snooping. Econometrica 68, 1097–1126.",
-}
-"""What a text can cite, by the first author's name."""
 
 
 def write_methods(path: Path, run: Run) -> None:
@@ -93,14 +62,11 @@ def _data(run: Run) -> Iterator[str]:
     }.get(kind, "")
     if source:
         yield source
-    parts = [
-        _part(part, table[table["split"] == part])
-        for part in dict.fromkeys(planned.split for model in run.plan.models
-                                  for planned in model.sets)
-    ]  # fmt: skip
+    parts = [_part(part, table[table["split"] == part]) for part in used_parts(run.spec, table)]
     yield f"The corpus consisted of {_listed(parts)}."
-    if run.skipped:
-        yield f"{_sentence(counted(len(run.skipped), 'utterance'))} could not be used."
+    skipped = [one for one in run.skipped if split_tempo(one.path)[1] is None]
+    if skipped:
+        yield f"{_sentence(counted(len(skipped), 'utterance'))} could not be used."
     for target in run.plan.targets:
         yield _target(run, target)
 
@@ -143,7 +109,7 @@ def _representations(run: Run) -> Iterator[str]:
     }[extract.pooling]
     yield (
         "Every layer was read in one forward pass with frozen weights, and its activations were "
-        f"{pooled}, which gave one vector an utterance (stored as {extract.dtype})."
+        f"{pooled}, which gave one vector an utterance ({_kept(run)})."
     )
     precisions = {m.name: precision_of(m.extract.model) for m in models}
     for precision in sorted({*precisions.values()} - {"fp32"}):
@@ -154,6 +120,14 @@ def _representations(run: Run) -> Iterator[str]:
         yield f"Networks were given {crop[features.crop]} {features.max_frames} frames of 10 ms."
     if features.pad_to is not None:
         yield f"Shorter input was padded with zeros to {features.pad_to} frames."
+
+
+def _kept(run: Run) -> str:
+    dtype = run.spec.dtype
+    if run.spec.store == "activations":
+        return f"stored as {dtype}"
+    parts = "all parts" if run.plan.scored_by_sums else "the parts that were not tested"
+    return f"as {dtype}; of {parts} sufficient statistics were kept, summed in float64"
 
 
 def _model(model: PlannedModel) -> str:
@@ -239,24 +213,10 @@ def _controls(run: Run) -> Iterator[str]:
 
 
 def _statistics(run: Run) -> Iterator[str]:
-    resamples = run.spec.bootstrap.resamples
-    yield (
-        f"Intervals hold 95 % and come from {resamples} bootstrap resamples of speakers, each with "
-        "all its utterances (seed 0), the same for all layers and models; percentiles were moved "
-        "outward by Student's t and the ratio of jackknife to bootstrap standard error, for few "
-        "and unequal speakers (Hesterberg 2015; MacKinnon et al. 2023)."
-    )
-    yield (
-        "The score of a model at its best layer is that on speakers who had no part in choosing "
-        "the layer, and its interval repeats the choice in every resample (after Tsamardinos et "
-        "al. 2018)."
-    )
-    yield (
-        "Layers were compared with the best of their model by multiple comparisons with the best "
-        "(Hsu 1984), with the bootstrap's reference (White 2000). Other differences were paired "
-        "over the same speakers, tested two-sided with standard errors over speakers, and "
-        "corrected by Holm's method (Holm 1979) within each kind of comparison, target and probe."
-    )
+    if run.plan.scored_by_sums:
+        yield from _statistics_of_folds()
+    else:
+        yield from _statistics_of_speakers(run)
     if run.spec.similarity is not None:
         words = {"cka": "unbiased linear CKA (Kornblith et al. 2019)",
                  "pwcca": "projection-weighted CCA (Morcos et al. 2018)"}  # fmt: skip
@@ -268,6 +228,56 @@ def _statistics(run: Run) -> Iterator[str]:
             f"Tested utterances were played at {factors} times their rate with their pitch kept "
             "(Signalsmith Stretch), and the fitted probes asked again."
         )
+
+
+def _statistics_of_folds() -> Iterator[str]:
+    yield (
+        "Only sums over each fold were kept, no prediction: intervals hold 95 % and come from a "
+        "jackknife over folds, which are groups of speakers (Wolter 2007), with Student's t and "
+        "one degree of freedom less than there are folds."
+    )
+    yield (
+        "The score of a model at its best layer is that on folds that had no part in choosing the "
+        "layer, and its interval repeats the choice without each fold."
+    )
+    yield (
+        "Layers were compared with the best of their model by multiple comparisons with the best "
+        "(Hsu 1984), with Bonferroni's correction. Other differences were paired over the same "
+        "folds, tested two-sided with standard errors over folds, and corrected by Holm's method "
+        "(Holm 1979) within each kind of comparison, target and probe."
+    )
+
+
+def _statistics_of_speakers(run: Run) -> Iterator[str]:
+    resamples = run.spec.bootstrap.resamples
+    scales = []
+    if any(run.plan.kind(target) == "regression" for target in run.plan.targets):
+        scales += ["the logarithm of errors and of the share that R² leaves", "Fisher's z"]
+    if run.plan.classes:
+        scales += ["log odds of accuracies"]
+    exact = (
+        ", and accuracies at most those of exact binomial intervals for as many draws as effective "
+        "speakers (Korn & Graubard 1998)"
+    )
+    yield (
+        "Intervals hold 95 % and are those of Student's t over speakers, each with all its "
+        f"utterances, on a scale where scores are about normal ({_listed(scales)}): standard "
+        "errors come from a jackknife over speakers (Efron & Stein 1981; MacKinnon et al. 2023), "
+        "degrees of freedom allow for speakers of unequal size and unlike errors (Satterthwaite "
+        f"1946; O'Neill 2014){exact if run.plan.classes else ''}."
+    )
+    yield (
+        "The score of a model at its best layer is that on speakers who had no part in choosing "
+        f"the layer; {resamples} bootstrap resamples of speakers (seed 0), the same for all layers "
+        "and models, repeat the choice, and its interval is wider by as much as that adds (after "
+        "Tsamardinos et al. 2018)."
+    )
+    yield (
+        "Layers were compared with the best of their model by multiple comparisons with the best "
+        "(Hsu 1984), with the bootstrap's reference (White 2000). Other differences were paired "
+        "over the same speakers, tested two-sided with standard errors over speakers, and "
+        "corrected by Holm's method (Holm 1979) within each kind of comparison, target and probe."
+    )
 
 
 def _software(run: Run) -> Iterator[str]:

@@ -22,8 +22,11 @@ def write_one_layer_figures(folder: Path, run: Run) -> list[Path]:
     """t-SNE, predictions, errors and scores of every model's one layer, for every target.
 
     Returns:
-        The PNGs; none where some model has several layers, hence curves.
+        The PNGs; none where some model has several layers, hence curves, or where no predictions
+        are kept.
     """
+    if run.plan.scored_by_sums:
+        return []
     models = [one for one in run.plan.models if not one.name.startswith(BASELINE_PREFIX)]
     if any(len(model.layers) > 1 for model in models):
         return []

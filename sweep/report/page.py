@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.files import write_text
-from sweep.report.cells import by_kind
+from sweep.report.canonical import READING as JOINT
+from sweep.report.cells import by_fold, by_kind
 from sweep.report.findings import READING as FINDINGS
+from sweep.report.findings import READING_OF_FOLDS
 from sweep.report.layer_tables import layers_notes, layers_tables
 from sweep.report.markup import Cell, Table
 from sweep.report.reading import explanations
@@ -80,15 +82,16 @@ def write_page(
     similarity: Sequence[Path] = (),
     predictions: Sequence[Path] = (),
     tempo: tuple[Sequence[Path], Sequence[Table]] = ((), ()),
+    canonical: tuple[Sequence[Path], Sequence[Table]] = ((), ()),
     said: tuple[Sequence[str], Sequence[Table]] = ((), ()),
     residuals: Sequence[Path] = (),
 ) -> None:
     """Write the report of the run ``name`` to ``path``.
 
     ``plots``, and ``similarity``, ``predictions`` and ``residuals`` in sections of their own, are
-    SVG or PNG files and are embedded in the order given; so are those of ``tempo``, below its
-    tables; ``said`` are sentences and the tables that they rest on; ``notes`` are shown under the
-    comparison table; ``provenance`` holds whatever JSON can hold.
+    SVG or PNG files and are embedded in the order given; so are those of ``tempo`` and of
+    ``canonical``, below their tables; ``said`` are sentences and the tables that they rest on;
+    ``notes`` are shown under the comparison table; ``provenance`` holds whatever JSON can hold.
 
     Raises:
         ValueError: a plot is neither PNG nor SVG.
@@ -97,12 +100,13 @@ def write_page(
     comparison = _tables(models_tables(models)) + _notes([*models_notes(models), *notes])
     sections = (
         ("models", "Models", comparison),
-        *([("findings", "What the numbers allow", _findings(*said))] if said[0] else []),
+        *([("findings", "What the numbers allow", _findings(*said, layers))] if said[0] else []),
         ("reading", "How to read this", _reading(layers)),
         ("plots", "Curves over layers", _plots(plots)),
         *([("predictions", "Predictions", _plots(predictions))] if predictions else []),
         *([("residuals", "Errors", _residuals(residuals))] if residuals else []),
-        *([("tempo", "At another tempo", _tempo(*tempo))] if tempo[0] else []),
+        *([("canonical", "Targets together", _below(JOINT, *canonical))] if canonical[0] else []),
+        *([("tempo", "At another tempo", _below(TEMPO, *tempo))] if tempo[0] else []),
         *([("similarity", "Layers against layers", _similarity(similarity))] if similarity else []),
         ("layers", "All layers", _folded("Table of all layers", all_layers)),
         ("provenance", "Provenance", _provenance(provenance)),
@@ -132,9 +136,10 @@ def write_page(
     )
 
 
-def _findings(sentences: Sequence[str], tables: Sequence[Table]) -> str:
+def _findings(sentences: Sequence[str], tables: Sequence[Table], layers: pd.DataFrame) -> str:
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f'<ul>{items}</ul><p class="dim">{FINDINGS}</p>{_tables(tables)}'
+    reading = READING_OF_FOLDS if by_fold(layers) else FINDINGS
+    return f'<ul>{items}</ul><p class="dim">{reading}</p>{_tables(tables)}'
 
 
 def _residuals(plots: Sequence[Path]) -> str:
@@ -179,7 +184,8 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _reading(layers: pd.DataFrame) -> str:
-    items = explanations({kind for kind, _ in by_kind(layers)})
+    kinds = {kind for kind, _ in by_kind(layers)}
+    items = explanations(kinds, by_fold=by_fold(layers))
     return "<dl>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in items) + "</dl>"
 
 
@@ -191,8 +197,8 @@ def _similarity(plots: Sequence[Path]) -> str:
     return f"<p>{SIMILARITY}</p>{_plots(plots)}"
 
 
-def _tempo(plots: Sequence[Path], tables: Sequence[Table]) -> str:
-    return f"<p>{TEMPO}</p>{_tables(tables)}{_plots(plots)}"
+def _below(text: str, plots: Sequence[Path], tables: Sequence[Table]) -> str:
+    return f"<p>{text}</p>{_tables(tables)}{_plots(plots)}"
 
 
 def _figure(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -105,7 +106,8 @@ def _write_curves(
         return None
     limit = limits(score, [rows])
     entries = legend_entries(rows, score, styles, name_best=True)
-    return _write_panels(folder, name, [(title, rows)], score, depth, styles, limit, entries)
+    score = replace(score, label=score.axis(str(rows["target"].iloc[0])), squared=None)
+    return write_panels(folder, name, [(title, rows)], score, depth, styles, limit, entries)
 
 
 def _write_overview(
@@ -124,10 +126,10 @@ def _write_overview(
         return None
     limit = limits(score, [cell for _, cell in panels])
     entries = legend_entries(rows, score, styles, name_best=False)
-    return _write_panels(folder, name, panels, score, depth, styles, limit, entries)
+    return write_panels(folder, name, panels, score, depth, styles, limit, entries)
 
 
-def _write_panels(
+def write_panels(
     folder: Path,
     name: str,
     panels: Sequence[tuple[str, pd.DataFrame]],

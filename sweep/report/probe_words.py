@@ -27,10 +27,14 @@ def probe_sentence(settings: ProbeSettings, validation: bool) -> str:
             several = f"one of {k}, chosen {chosen}" if len(settings.k) > 1 else k
             return f"k nearest neighbours by {settings.metric} distance, k = {several}."
         case CcaSettings():
+            together = (
+                f", and up to {settings.components} components with all targets that are numbers "
+                "together (Björck & Golub 1973)"
+            ) * (settings.components > 1)
             return (
                 "Canonical correlation with the target, fitted on as many leading singular "
                 f"directions as carry {100 * settings.variance:g} % of the variance (SVCCA, Raghu "
-                "et al. 2017), its correlation measured on held-out data."
+                f"et al. 2017), its correlation measured on held-out data{together}."
             )
         case MdlSettings():
             repeats = f", repeated with {settings.seeds} orders of speakers" * (settings.seeds > 1)

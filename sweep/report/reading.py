@@ -66,10 +66,19 @@ _CLASSES = (
 )
 _INTERVAL = (
     "Interval",
-    "95 %, from a bootstrap over <em>speakers</em>: utterances of one speaker are alike, so "
-    "resampling utterances would promise too much. It is made wider than plain percentiles, as "
-    "few and unequal speakers need. Two intervals that overlap do not show that two layers are "
-    "equal.",
+    "95 %, over <em>speakers</em>: utterances of one speaker are alike, so counting utterances "
+    "would promise too much. It is that of Student's t with the standard error of leaving out a "
+    "speaker at a time, on a scale that keeps it within the score's range, and with fewer degrees "
+    "of freedom where some speakers weigh more or err more than others. Where all answers are "
+    "right it ends where that many speakers could still have been all right by luck. Two intervals "
+    "that overlap do not show that two layers are equal.",
+)
+_INTERVAL_OF_FOLDS = (
+    "Interval",
+    "95 %, from a jackknife over the <em>folds</em> with Student's t: of folds alone something is "
+    "known here, not of speakers. A fold is a group of speakers whom no other fold has, so that "
+    "the interval is honest; with few folds it is wide. Two intervals that overlap do not show "
+    "that two layers are equal.",
 )
 _BASELINES = (
     "Baselines",
@@ -100,16 +109,29 @@ _LACKING = (
 )
 
 
-def explanations(kinds: Collection[str]) -> Iterator[tuple[str, str]]:
-    """(term, explanation) of all that a report on targets of these kinds has, in HTML."""
+def explanations(kinds: Collection[str], *, by_fold: bool = False) -> Iterator[tuple[str, str]]:
+    """(term, explanation) of all that a report on targets of these kinds has, in HTML.
+
+    ``by_fold``: intervals are over folds.
+    """
     scores = [*(_NUMBERS if NUMBERS in kinds else ()), *(_CLASSES if CLASSES in kinds else ())]
     yield scores[0]
-    yield _INTERVAL
-    yield _on_other_speakers(kinds)
+    yield _INTERVAL_OF_FOLDS if by_fold else _INTERVAL
+    yield _on_other_folds() if by_fold else _on_other_speakers(kinds)
     yield from scores[1:]
     yield _BASELINES
     yield from _SPEAKER
     yield _LACKING
+
+
+def _on_other_folds() -> tuple[str, str]:
+    return (
+        "R² on other speakers",
+        "The best layer of many has, on the speakers that it was chosen on, a score that is too "
+        "good: among many that know nothing, some are above knowing nothing by luck. So every fold "
+        "is scored with the layer that the other folds chose, and the interval repeats the choice "
+        "without each fold. With one layer it is that layer's score and interval.",
+    )
 
 
 def _on_other_speakers(kinds: Collection[str]) -> tuple[str, str]:
@@ -120,8 +142,9 @@ def _on_other_speakers(kinds: Collection[str]) -> tuple[str, str]:
         "The best layer of many has, on the speakers that it was chosen on, a score that is too "
         "good: among many that know nothing, some are above knowing nothing by luck. So the test "
         "speakers are dealt into parts, and each part is scored with the layer that the others "
-        "chose; the value is the mean over many deals. The interval repeats both, the choice and "
-        "the score, in every resample of speakers, after Tsamardinos, Greasidou &amp; Borboudakis "
-        "(2018), doi 10.1007/s10994-018-5714-4. It is wide where speakers disagree about the best "
+        "chose; the value is the mean over many deals. The interval is wider than one layer's by "
+        "as much as the choice varies over resamples of speakers, after Tsamardinos, Greasidou "
+        "&amp; Borboudakis (2018), doi 10.1007/s10994-018-5714-4. It is wide where speakers "
+        "disagree about the best "
         "layer. With one layer it is that layer's score and interval.",
     )

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from jobs.files import slug, write_text
 from jobs.models.baselines import BASELINE_PREFIX
 from jobs.residuals import RESIDUAL_COLUMNS, running_mean, speaker_residuals, utterance_errors
-from jobs.targets import TARGETS
 from sweep.report.cells import NUMBERS
 from sweep.report.curves import line_styles
 from sweep.report.markup import one_line
 from sweep.report.style import TEXT, WIDTH, figure_style, new_figure, save, short
+from sweep.report.units import with_unit
 from sweep.results import Run
 
 MOST_MODELS = 6
@@ -48,11 +48,14 @@ def write_residuals(tables: Path, plots: Path, run: Run) -> list[Path]:
     """Write ``residuals.csv`` and, for every target of numbers and every probe of it, the figure
     ``residuals_<target>_<probe>``.
 
+    A run that keeps no predictions has a table without rows, and no figure.
+
     Returns:
         The PNG files; the SVG beside each has the same stem.
     """
     best = run.models[(run.models["probe"] != "") & (run.models["target_kind"] == NUMBERS)]
-    found = [_of_best(run, row) for row in best.to_dict("records")]
+    rows = [] if run.plan.scored_by_sums else best.to_dict("records")
+    found = [_of_best(run, row) for row in rows]
     _write_table(tables / "residuals.csv", found)
     seconds = dict(zip(run.utterances["utterance_id"], run.utterances["seconds"], strict=True))
     colours = {name: style[0] for name, style in line_styles(run.curves.layers).items()}
@@ -95,7 +98,6 @@ def _write_figure(
     figure = new_figure(height)
     width = (WIDTH - _LEFT - _GAP - _RIGHT) / 2
     limit = 1.05 * max(float(one.errors["error"].abs().max()) for one in shown) or 1.0
-    unit = _unit(shown[0].target)
     for number, one in enumerate(shown):
         bottom = height - _TOP - (number + 1) * _ROW - number * _AXIS
         box = (width / WIDTH, _ROW / height)
@@ -107,7 +109,7 @@ def _write_figure(
         for axes in (left, right):
             axes.axhline(0, color="black", linestyle="--", linewidth=0.7, zorder=1)
             axes.set_ylim(-limit, limit)
-        left.set_ylabel(f"error{unit}")
+        left.set_ylabel(with_unit("error", shown[0].target))
         title = f"{short(one.model, 40)}: {short(one.layer, 30)}"
         left.set_title(title, fontsize=TEXT, loc="left", pad=3)
     title = f"{one_line(shown[0].target)} · {one_line(shown[0].probe)}"
@@ -133,8 +135,3 @@ def _draw_durations(axes: Axes, one: _Residuals, seconds: Mapping[str, float], c
     at, mean = running_mean(x, y)
     axes.plot(at, mean, color=colour, linewidth=1.3)
     axes.set_xlabel("duration (s)")
-
-
-def _unit(target: str) -> str:
-    known = TARGETS.get(target)
-    return f" ({known.unit})" if known and known.unit else ""

@@ -101,6 +101,7 @@ def _write_heatmap(folder: Path, measure: str, rows: pd.DataFrame) -> Path:
     )
     figure.colorbar(axes.images[0], cax=bar)
     bar.tick_params(length=2, labelsize=SMALL, pad=1)
+    bar.set_title(measure.upper(), fontsize=SMALL, pad=4)
     return save(figure, folder, f"{NAME}_{measure}")
 
 

@@ -13,6 +13,7 @@ from sweep.report.cells import (
     NUMBERS,
     Row,
     assemble,
+    by_fold,
     by_kind,
     decimals,
     interval,
@@ -84,9 +85,7 @@ def models_notes(models: pd.DataFrame) -> Iterator[str]:
             yield (
                 f"The best layer is chosen on the test part, among up to {layers} layers: its "
                 f"{scores} are the best of so many and too good. {score} on other speakers is "
-                "without that: the layer is chosen on some test speakers and scored on the others; "
-                "in brackets its 95 % interval over speakers, the choice repeated in every "
-                "resample."
+                f"without that: {_FOLD_CHOICE if by_fold(group) else _SPEAKER_CHOICE}"
             )
         if group["model"].eq(SPEAKER_MEAN).any():
             what = "most frequent class" if kind == CLASSES else "mean"
@@ -107,6 +106,16 @@ def models_notes(models: pd.DataFrame) -> Iterator[str]:
             f"{LACKING} lacks cells that were planned: points without all of their seeds and folds "
             "are no candidates for the best layer, unless there are no others."
         )
+
+
+_SPEAKER_CHOICE = (
+    "the layer is chosen on some test speakers and scored on the others; in brackets its 95 % "
+    "interval over speakers, the choice repeated in every resample."
+)
+_FOLD_CHOICE = (
+    "every fold is scored with the layer that the other folds chose; in brackets its 95 % interval "
+    "over folds, the choice repeated without each."
+)
 
 
 def _cca_probes(models: pd.DataFrame) -> list[str]:

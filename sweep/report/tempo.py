@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from jobs.files import file_names, write_text
-from jobs.targets import TARGETS
 from sweep.report.cells import assemble, interval, number, several, text
 from sweep.report.curves import (
     Limits,
@@ -31,6 +30,7 @@ from sweep.report.depth import Depth, axis_height, depth_of, draw_depth, strips_
 from sweep.report.markup import Table, one_line
 from sweep.report.plots import legend_columns, legend_height, write_below
 from sweep.report.style import WIDTH, figure_style, new_figure, save, short, text_width
+from sweep.report.units import with_unit
 from sweep.tempo_tables import POINT, TempoTables
 
 READING = (
@@ -203,15 +203,10 @@ def _write_figure(
         _draw_changes(below_it, cell, changes, styles)
         if position % across == 0:
             axes.set_ylabel(SLOPE.label)
-            below_it.set_ylabel(f"change{_unit(target)}")
+            below_it.set_ylabel(with_unit("change", target))
     columns = legend_columns(entries)
     write_below(figure, entries, columns, limit.note, _LEFT / WIDTH, below, layout.total)
     return save(figure, folder, name)
-
-
-def _unit(target: str) -> str:
-    unit = TARGETS[target].unit if target in TARGETS else ""
-    return f" ({unit})" if unit else ""
 
 
 def _limits(panels: Sequence[pd.DataFrame]) -> Limits:
@@ -251,4 +246,4 @@ def _draw_changes(
         axes.vlines(x, low, high, color=colour, linewidth=0.8, zorder=3)
     axes.xaxis.set_major_locator(FixedLocator(list(known.index)))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("tempo")
+    axes.set_xlabel("tempo (new rate ÷ old rate)")

@@ -15,11 +15,13 @@ from pathlib import Path
 from jobs.process import keep_freed_memory, limit_threads
 from tests.benchmarks import (
     capture,
+    demo_share,
     devices,
     front_end,
     gram,
     linear_probes,
     machine,
+    many_shards,
     masked,
     passes,
     perceptrons,
@@ -44,8 +46,9 @@ BENCHMARKS: dict[int, Callable[[Workbench], list[Result]]] = {
     12: gram.run,
     13: front_end.run,
     15: traffic.run,
-    17: scale.million_cells,
+    17: many_shards.plans_and_shards,
     18: scale.cluster_use,
+    19: demo_share.run,
     16: devices.end_to_end,
 }
 """By the number of their row; run in this order, the timed ones on one thread."""

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from jobs.audio import load_audio
 from jobs.extract import Extractor, ExtractSettings, Shard
-from jobs.features import FeatureSettings, load_audio
+from jobs.features import FeatureSettings
 from jobs.forward import Forward
 from jobs.models import load_model, weights_digest
 from jobs.models.precision import Precision

@@ -45,7 +45,7 @@ class Problem:
     def ours(self, dtype: torch.dtype, settings: MlpSettings) -> FloatArray:
         """(n_test, K) predictions, column k with seed k."""
         groups, seeds = np.full(len(self.X), "s"), list(range(self.Y.shape[1]))
-        found = mlp.fit_predict_as(dtype, settings, self.X, self.Y, self.fold, groups, seeds)
+        found = mlp.fit_predict(settings, self.X, self.Y, self.fold, groups, seeds, dtype=dtype)
         return found.predictions
 
     def plain(self, dtype: torch.dtype, settings: MlpSettings, k: int) -> FloatArray:

@@ -29,9 +29,11 @@ from jobs.targets import add_targets
 from sweep.backlog import find_work
 from sweep.driver import Driver
 from sweep.events import EventLog
-from sweep.executors import RayExecutor, ray_session
+from sweep.executors import ray_session
 from sweep.ledger import Ledger, Record, to_line
-from sweep.plan import LayerTask, Plan, all_models, layer_tasks, made_from, make_plan
+from sweep.plan import LayerTask, Plan, layer_tasks, made_from
+from sweep.planning import all_models, make_plan
+from sweep.ray_executor import RayExecutor
 from sweep.recorder import Recorder
 from sweep.run import count_cells
 from sweep.run_folder import RunFolder

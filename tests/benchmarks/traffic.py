@@ -25,7 +25,9 @@ from ray import cloudpickle
 from ray._private.internal_api import node_stats
 
 from sweep.events import EventLog
-from sweep.executors import Job, Outcome, RayExecutor, ray_session
+from sweep.executors import ray_session
+from sweep.outcomes import Job, Outcome
+from sweep.ray_executor import RayExecutor
 from sweep.run import RunOptions, run_sweep
 from sweep.spec import Compute
 from tests.benchmarks.result import Result, Target
@@ -46,16 +48,18 @@ class Traffic:
 
 
 @contextmanager
-def _counted(traffic: Traffic, compute: Compute, address: str | None) -> Iterator[RayExecutor]:
+def _counted(
+    traffic: Traffic, compute: Compute, address: str | None, *how: Any
+) -> Iterator[RayExecutor]:
     """``ray_session``, with every job and result weighed and the object store read."""
-    with ray_session(compute, address) as executor:
+    with ray_session(compute, address, *how) as executor:
         submit, wait = executor.submit, executor.wait
 
-        def weigh_and_submit(job: Job) -> None:
+        def weigh_and_submit(job: Job, *, alone: bool = False) -> None:
             # A job of extraction names its model's settings, which Ray sends only once an actor.
             traffic.carried += len(cloudpickle.dumps(job))
             traffic.jobs += 1
-            submit(job)
+            submit(job, alone=alone)
 
         def wait_and_weigh(seconds: float) -> list[Outcome]:
             outcomes = wait(seconds)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from jobs.audio import FRAME_LENGTH
 from jobs.corpus import prepare
 from jobs.corpus.espeak import EspeakSettings
-from jobs.features import FRAME_LENGTH, FRAME_SHIFT
+from jobs.features import FRAME_SHIFT
 from jobs.models.wespeaker import WespeakerSettings
 
 FRAMES = 400

@@ -24,6 +24,8 @@ from tests.conftest import Values
 
 T = TypeVar("T")
 
+EXTRACTING, PROBING = "ray::_ExtractionActor.extract", "ray::_probe"
+"""What Ray calls a process that is at such work."""
 PATIENCE = 120.0
 """Seconds after which waiting for something is given up, and the test fails."""
 
@@ -60,19 +62,23 @@ class Sweep:
             return run_sweep(self.spec, RunOptions(**chosen), events)
 
     @contextmanager
-    def driver(self, *options: str) -> Iterator["subprocess.Popen[str]"]:
-        """``sweep run`` in a process and a session of its own; what is left of it is killed."""
+    def driver(self, *options: str, before: str = "") -> Iterator["subprocess.Popen[str]"]:
+        """``sweep run`` in a process and a session of its own; what is left of it is killed.
+
+        ``before`` is code that the process runs first.
+        """
         command = [
-            sys.executable, "-m", "sweep", "run", str(self.spec), *options, "--display", "none",
+            sys.executable, "-c", f"{before}\nfrom sweep.cli import main\nmain()",
+            "run", str(self.spec), *options, "--display", "none",
             "--out", str(self.folder.root), "--cache", str(self.cache),
         ]  # fmt: skip
         # A parent that ignores SIGINT, as a shell's background jobs do, would pass that on.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        usual = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, usual)
         try:
             yield process
         finally:

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.extract import Extractor
 from sweep import open_run
-from sweep.plan import shards
+from sweep.sets import shards
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
 

@@ -5,10 +5,15 @@ import signal
 import subprocess
 
 from tests.faults.conftest import MakeSweep
-from tests.faults.sweeps import Process, Sweep, session, wait_for, with_signal
-
-EXTRACTING = "ray::_ExtractionActor.extract"
-PROBING = "ray::_probe"
+from tests.faults.sweeps import (
+    EXTRACTING,
+    PROBING,
+    Process,
+    Sweep,
+    session,
+    wait_for,
+    with_signal,
+)
 
 
 def at_work(driver: "subprocess.Popen[str]", task: str) -> list[Process]:

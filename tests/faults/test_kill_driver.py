@@ -81,18 +81,21 @@ def test_killed_at_every_stage_and_started_again(make_sweep: MakeSweep, undistur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(20))
 def test_killed_at_random_moments(make_sweep: MakeSweep, undisturbed: Sweep, seed: int) -> None:
+    """Every fourth time on Ray, which takes seconds to start and to find work."""
     sweep = make_sweep("killed")
     progress = Progress(sweep)
-    delays = random.Random(seed)
-    for _ in range(4):
-        with sweep.driver("--inline") as process:
+    dice = random.Random(seed)
+    where, seconds = ("--local", 12.0) if seed % 4 == 0 else ("--inline", 1.0)
+    for _ in range(3):
+        with sweep.driver(where) as process:
             wait_for(sweep.folder.events.exists, process)
-            time.sleep(delays.uniform(0, 0.5))
+            time.sleep(dice.uniform(0, seconds))
             with_signal(process.pid, signal.SIGKILL)
             process.wait()
-        progress.note()
+            # The next one begins while what this one left may still be at work.
+            progress.note()
     sweep.here()
     progress.check_finished(undisturbed)
 
@@ -172,6 +175,66 @@ def test_a_signal_stops_a_run_that_says_how_to_go_on(
     progress.note()
     assert sweep.here().status == "done"
     progress.check_finished(undisturbed)
+
+
+def test_ctrl_c_twice_ends_a_driver_whose_work_would_take_longer(
+    make_sweep: MakeSweep, undisturbed: Sweep
+) -> None:
+    sweep = make_sweep("stopped")
+    progress = Progress(sweep)
+    with sweep.driver("--local") as process:
+        wait_for(sweep.ledger, process)
+        for worker in session(process.pid):
+            if worker.command.startswith("ray::"):  # from now on nothing comes back
+                with_signal(worker.pid, signal.SIGSTOP)
+        os.killpg(process.pid, signal.SIGINT)
+        wait_for(lambda: "finishing what is in flight" in sweep.folder.driver_log.read_text())
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
+        wait_for(lambda: not working(process.pid))
+    assert sweep.events("run_finished") == []  # it was not waited for
+    progress.note()
+    assert sweep.here().status == "done"
+    progress.check_finished(undisturbed)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_ray_starts_is_heard_too(
+    make_sweep: MakeSweep, undisturbed: Sweep, number: signal.Signals, code: int
+) -> None:
+    sweep = make_sweep("stopped")
+    with sweep.driver("--local") as process:
+        wait_for(lambda: [p for p in session(process.pid) if "gcs_server" in p.command], process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == code, err
+        wait_for(lambda: not working(process.pid))
+    assert f"stopped; go on with: sweep run {sweep.spec}" in err
+    assert "Traceback" not in err
+    assert sweep.ledger() == []
+    assert sweep.here().status == "done"
+    assert sweep.tables() == undisturbed.tables()
+
+
+def test_sigterm_while_tables_are_made_says_how_to_go_on(
+    make_sweep: MakeSweep, undisturbed: Sweep
+) -> None:
+    """Long after the driver has stopped to listen, and where Ray had a handler of its own."""
+    sweep = make_sweep("stopped")
+    with sweep.driver("--local") as process:
+        wait_for(
+            lambda: any(event["stage"] == "report" for event in sweep.events("stage_started")),
+            process,
+        )
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 143, err
+    assert f"stopped; go on with: sweep run {sweep.spec}" in err
+    assert "Traceback" not in err
+    assert sweep.here().ran_cells == 0
+    assert sweep.tables() == undisturbed.tables()
 
 
 def test_ctrl_c_before_anything_ran_says_how_to_go_on_too(make_sweep: MakeSweep) -> None:

@@ -6,20 +6,28 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
 from jobs.place import as_place
 from jobs.storage import StorageError
 from jobs.store import read_layer
 from sweep import open_run
+from sweep.cli import app
+from sweep.events import Event
 from sweep.lock import RunIsLocked
-from sweep.mirror import LEASE, run_folder
 from sweep.preflight import ClusterError
+from sweep.remote_lease import LEASE
 from sweep.run import RunResult
+from sweep.run_folder import run_folder
+from sweep.watch import watch_run
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep, wait_for
 from tests.object_store import SECRET, ObjectStore, environment, s3
@@ -122,6 +130,86 @@ def test_on_ray_workers_use_the_store_too(
     one, _ = machines
     assert one.run(monkeypatch, where="local").status == "done"
     assert one.copy.tables() == undisturbed.tables()
+
+
+QUICK = (
+    "from sweep import cli, mirror, remote_lease;"
+    "mirror.PUSH_SECONDS = remote_lease.BEAT_SECONDS = 0.3; cli.main()"
+)
+"""The command line, for a store that need not be spared."""
+
+
+@contextmanager
+def quick_driver(machine: Machine) -> Iterator["subprocess.Popen[str]"]:
+    """A driver there, in a process of its own."""
+    words = ["--inline", "--display", "none", "--out", machine.out, "--cache", machine.cache]
+    root = Path(__file__).parents[2]
+    # A parent that ignores SIGINT, as a shell's background jobs do, would pass that on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        [sys.executable, "-c", QUICK, "run", str(machine.sweep.spec), *map(str, words)],
+        cwd=machine.home, env={**os.environ, **machine.environment, "PYTHONPATH": str(root)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def cli(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_a_run_on_a_store_is_watched_stopped_and_reported_from_another_machine(
+    machines: tuple[Machine, Machine],
+    undisturbed: Sweep,
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, two = machines
+    out, seen, told = str(one.out), list[Event](), list[str]()
+    monkeypatch.setattr("sweep.watch.REMOTE_POLL_SECONDS", 0.3)
+    monkeypatch.setattr("sweep.control.REMOTE_POLL_SECONDS", 0.3)
+    folder = two.copy.folder  # and goes to that machine
+
+    def slow(method: str, path: str) -> bool:
+        if method == "PUT" and "/predictions/" in path:
+            time.sleep(0.5)  # or it may be done before it is asked
+        return False
+
+    store.refuse = slow
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch_run, folder, seen.append, told.append)
+        with quick_driver(one) as driver:
+            wait_for(lambda: any("ledger" in p and m == "PUT" for m, p in store.requests), driver)
+            asked = cli("stop", out)
+            _, driver_said = driver.communicate(timeout=120)
+        assert watching.result(timeout=120) == "interrupted"
+    assert driver.returncode == 130, driver_said
+    assert asked.exit_code == 0, asked.output
+    assert f"asked process {driver.pid} on " in asked.stderr
+    assert f"stopped; go on with: sweep run {one.sweep.spec} --inline" in asked.stderr
+    assert told[0] == f"waiting for {out} to begin"
+    assert told[1].startswith("go on with: sweep run ")
+    lines = store.objects()["runs/demo/events.jsonl"].decode().splitlines()
+    assert seen == [json.loads(line) for line in lines]
+    assert f"runs/demo/{LEASE}" not in store.objects()
+    assert "no driver is at work on it; go on with: sweep run" in cli("status", out).stdout
+
+    store.refuse = lambda method, path: False
+    assert two.run(monkeypatch).status == "done"
+    assert two.copy.tables() == undisturbed.tables()
+    assert "no cell failed" in cli("retry", out).stdout
+    before = store.objects()
+    store.delete("runs/demo/report.html")
+    reported = cli("report", out)
+    assert (reported.exit_code, reported.stderr) == (0, f"brought to {out}\n")
+    page = Path(reported.stdout.strip())
+    assert page.read_bytes() == store.objects()["runs/demo/report.html"]
+    assert store.objects().keys() == before.keys()
 
 
 def kill_after_some_cells(machine: Machine) -> int:

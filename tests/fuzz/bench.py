@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-import sweep.plan
+import sweep.planning
 import sweep.prepare
 from jobs import targets
 from jobs.corpus import prepare as prepare_corpus
@@ -32,7 +32,7 @@ def patches() -> Iterator[Any]:
     """What stands in for speech, networks and measurements."""
     yield patch.object(sweep.prepare, "prepare_corpus", _corpus)
     yield patch.object(sweep.prepare, "describe_model", _describe)
-    yield patch.object(sweep.plan, "with_absolute_paths", lambda settings: settings)
+    yield patch.object(sweep.planning, "with_absolute_paths", lambda settings: settings)
     yield patch.object(targets, "measure", _measured)
 
 

@@ -1,0 +1,134 @@
+"""What is known of the shards of a set, so that a run which goes on need not read every manifest.
+
+LibriSpeech-960 is 4 600 shards a model. Once their manifests were read, the file ``index.json``
+beside them says of each shard what its two files looked like (size, and time of change or version)
+and what was skipped. A shard whose files look as they did is believed, from one listing of the
+folder; any other is read. Tensors are compared with their checksums when a layer is read, as ever.
+
+Nothing is lost with the file: what it does not say is read anew.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from jobs.corpus.table import Skipped
+from jobs.manifest import CorruptShard, FileState, data_name, manifest_name
+from jobs.place import Place, RemotePath
+from jobs.storage import list_files, read_bytes, read_parts, whole, write_text
+from jobs.store import read_manifest
+
+log = logging.getLogger(__name__)
+
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class SeenShard:
+    """A finished shard."""
+
+    state: str
+    """What its files look like from outside."""
+    skipped: tuple[Skipped, ...]
+    skipped_files: tuple[FileState, ...]
+    """The audio files of ``skipped``, before they were read."""
+
+
+Finding = SeenShard | CorruptShard | None
+"""None: the shard was never finished."""
+
+
+def look_over(folder: Place, n_shards: int) -> list[Finding]:
+    """The shards of a set, as they are now, without reading what has not changed.
+
+    Raises:
+        StorageError: the object store cannot be read.
+    """
+    listing = _states(folder)
+    known = _read_index(folder) if INDEX in listing else {}
+    states = [
+        f"{listing.get(manifest_name(index))} {listing.get(data_name(index))}"
+        for index in range(n_shards)
+    ]
+    new = [
+        index
+        for index, state in enumerate(states)
+        if manifest_name(index) in listing and (index not in known or known[index].state != state)
+    ]
+    if new and isinstance(folder, RemotePath):
+        read_parts([whole(folder / manifest_name(index)) for index in new])
+    read = {index: _read(folder, index, states[index]) for index in new}
+    found = [
+        read[index] if index in read else known[index] if manifest_name(index) in listing else None
+        for index in range(n_shards)
+    ]
+    if any(isinstance(finding, SeenShard) for finding in read.values()):
+        _write_index(folder, found)
+    return found
+
+
+def _states(folder: Place) -> Mapping[str, str]:
+    """What the files of a folder look like from outside, by name."""
+    if isinstance(folder, RemotePath):
+        return {name: state.version for name, state in list_files(folder).items()}
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: _state(entry) for entry in entries}
+    except FileNotFoundError:
+        return {}
+
+
+def _state(entry: "os.DirEntry[str]") -> str:
+    try:
+        status = entry.stat()
+    except FileNotFoundError:  # taken away since
+        return "gone"
+    return f"{status.st_size},{status.st_mtime_ns}"
+
+
+def _read(folder: Place, index: int, state: str) -> Finding:
+    try:
+        manifest = read_manifest(folder, index)
+    except CorruptShard as error:
+        return error
+    if manifest is None:
+        return None
+    return SeenShard(state, manifest.skipped, manifest.skipped_files)
+
+
+def _read_index(folder: Place) -> dict[int, SeenShard]:
+    try:
+        rows = json.loads(read_bytes(folder / INDEX))
+        return {
+            index: SeenShard(
+                state,
+                tuple(Skipped(*fields) for fields in skipped),
+                tuple(FileState(*fields) for fields in files),
+            )
+            for index, state, skipped, files in rows
+        }
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError) as error:
+        log.warning("%s is damaged (%s): the manifests are read instead", folder / INDEX, error)
+        return {}
+
+
+def _write_index(folder: Place, found: list[Finding]) -> None:
+    rows: list[list[Any]] = [
+        [
+            index,
+            seen.state,
+            [astuple(one) for one in seen.skipped],
+            [astuple(one) for one in seen.skipped_files],
+        ]
+        for index, seen in enumerate(found)
+        if isinstance(seen, SeenShard)
+    ]
+    try:
+        write_text(folder / INDEX, json.dumps(rows))
+    except OSError as error:  # a cache that is read alone, or a full disk: the run can do without
+        log.warning("%s cannot be written: %s", folder / INDEX, error)

@@ -1,0 +1,80 @@
+"""What tempo and similarity add to a plan: forward passes, seconds, disk.
+
+Legend: N utterances, D width of a layer, r directions that PWCCA keeps of it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from jobs.models.baselines import BASELINE_PREFIX
+from sweep.plan import Plan, PlannedModel
+from sweep.prepare import Prepared
+from sweep.sets import heard_table
+from sweep.similarity import draw_utterances
+from sweep.wording import counted
+
+GIB = 2**30
+SKETCH_FLOPS, PAIR_FLOPS = 8e9, 15e9
+"""Multiplications a second of one core (AMD EPYC, Zen 4) in making a layer's sketch, and in
+comparing two: measured with N = 1000, D = 640 and 5120; good to a factor of about 2."""
+
+
+def extra_lines(prepared: Prepared, left_to_compare: int) -> Iterator[str]:
+    """A line on tempo and one on similarity, where the spec asks for them.
+
+    Args:
+        prepared: the spec, its table and plan.
+        left_to_compare: jobs of the comparison that are not done.
+    """
+    if prepared.plan.tempo is not None:
+        yield _tempo_line(prepared)
+    if prepared.spec.similarity is not None:
+        yield _similarity_line(prepared, left_to_compare)
+
+
+def _tempo_line(prepared: Prepared) -> str:
+    plan, tempo = prepared.plan, prepared.plan.tempo
+    assert tempo is not None
+    heard = heard_table(plan, prepared.table).iloc[len(prepared.table) :]
+    disk = sum(
+        planned.n_utterances * model.row_bytes
+        for model in plan.models
+        for planned in model.all_sets
+        if planned.split in set(heard["split"])
+    )
+    minutes = heard["seconds"].sum() / 60
+    return (
+        f"tempo: {counted(len(tempo.utterances), 'utterance')} at {len(tempo.factors)} other "
+        f"rates: {len(heard)} of each model's forward passes, {minutes:.3g} min of audio, "
+        f"{disk / GIB:.2g} GiB of the disk for all models"
+    )
+
+
+def _similarity_line(prepared: Prepared, left: int) -> str:
+    assert prepared.spec.similarity is not None
+    measures = prepared.spec.similarity.measures
+    n, models = len(draw_utterances(prepared.spec, prepared.table)), _compared(prepared.plan)
+    widths = [layer.width for model in models for layer in model.layers]
+    pairs = len(widths) * (len(widths) + 1) // 2
+    if not left:
+        return f"similarity: {pairs} pairs of layers, all done"
+    seconds = _seconds(n, widths, "cka" in measures, "pwcca" in measures)
+    numbers = sum(n * n // 2 + min(n, width) * (n + width) for width in widths)
+    return (
+        f"similarity: {pairs} pairs of {len(widths)} layers on {counted(n, 'utterance')}, no "
+        f"forward passes of their own: about {seconds:.2g} s of one core, and at most "
+        f"{4 * numbers / GIB:.2g} GiB of disk in the run's folder until it is done"
+    )
+
+
+def _compared(plan: Plan) -> list[PlannedModel]:
+    return [model for model in plan.models if not model.name.startswith(BASELINE_PREFIX)]
+
+
+def _seconds(n: int, widths: Sequence[int], cka: bool, pwcca: bool) -> float:
+    """Of all sketches and all pairs, with r at half of what it could be."""
+    ranks = [min(n, width) / 2 for width in widths]
+    pairs = len(widths) * (len(widths) + 1) / 2
+    mean_rank = sum(ranks) / len(ranks)
+    sketches = sum(cka * n * n * w + pwcca * n * w * min(n, w) for w in widths)
+    compared = cka * n * n + pwcca * (2 * n * mean_rank**2 + 10 * mean_rank**3)
+    return sketches / SKETCH_FLOPS + pairs * compared / PAIR_FLOPS
