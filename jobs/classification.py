@@ -6,7 +6,12 @@ counts through the utterances that were lost to it. Where the classes are the sp
 leaving out a speaker leaves out a class: the interval is then over which speakers are to be told
 apart, by a probe that was trained on all of them, and not over utterances of the same speakers.
 
-Legend: S speakers, C classes, R resamples.
+Every class counts the same in a macro score, which therefore rests on the speakers of the rarest
+class: as many of them are all that is known of a half or a third of it. With few of them intervals
+are too narrow: of 40 speakers, of whom 8 have the rarer of two classes, those of balanced accuracy
+held the truth in 94 to 95 % of 2000 experiments, with 4 of them in 88 to 94 %.
+
+Legend: S speakers, C classes, W weightings of the speakers.
 """
 
 from collections.abc import Sequence
@@ -119,23 +124,34 @@ def class_intervals(
     position = {name: i for i, name in enumerate(speakers)}
     weights = np.concatenate([np.ones((1, len(speakers))), leave_one_out(len(speakers))])
     scores = _scores_of(pooled, weights, position)
-    sizes = np.zeros(len(speakers))
-    occurs = pooled[0].values[:, COUNTS.index("occurs")].sum(axis=1)
-    sizes[[position[name] for name in pooled[0].speakers]] = occurs
+    rows = [position[name] for name in pooled[0].speakers]
+    sizes = {name: np.zeros(len(speakers)) for name in CLASS_SCORES}
+    for name in CLASS_SCORES:
+        sizes[name][rows] = _sizes(pooled[0], macro=name != "accuracy")
     return {
-        name: speaker_interval(float(values[0]), values[1:], sizes, "share", level)
+        name: speaker_interval(float(values[0]), values[1:], sizes[name], "share", level)
         for name, values in scores.items()
     }
+
+
+def _sizes(sums: ClassSums, macro: bool) -> FloatArray:
+    """(S,) how much each speaker counts in a score: utterances, or in a ``macro`` score the sum of
+    shares of every class's utterances."""
+    occurs = sums.values[:, COUNTS.index("occurs")]
+    if not macro:
+        return np.asarray(occurs.sum(axis=1))
+    there = occurs.sum(axis=0) > 0
+    return np.asarray((occurs / occurs.sum(axis=0).clip(min=1))[:, there].sum(axis=1))
 
 
 def _scores_of(
     pooled: Sequence[ClassSums], weights: FloatArray, position: dict[str, int]
 ) -> dict[str, FloatArray]:
-    """Scores of every row of ``weights`` (R, S), averaged over seeds."""
+    """Scores of every row of ``weights`` (W, S), averaged over seeds."""
     per_seed = []
     for sums in pooled:
-        drawn = weights[:, [position[name] for name in sums.speakers]]
-        counts = drawn @ sums.values.reshape(len(sums.speakers), -1)
+        counted = weights[:, [position[name] for name in sums.speakers]]
+        counts = counted @ sums.values.reshape(len(sums.speakers), -1)
         per_seed.append(_scores(counts.reshape(len(weights), *sums.values.shape[1:])))
     return {name: np.mean([scores[name] for scores in per_seed], axis=0) for name in CLASS_SCORES}
 

@@ -51,6 +51,7 @@ def difference_table(
 
     Returns:
         ``DIFFERENCE_COLUMNS``; points that lack cells are compared only where no others are there.
+        What is not defined, as any R² of a constant target, has no row.
     """
     rows: Family = []
     by_probe = curves.layers.groupby(["target", "probe"], sort=True, observed=True)
@@ -67,7 +68,7 @@ def difference_table(
             *_between(models, twins, bootstrap),
         ]
         named = {"target": target, "probe": probe, "score": score}
-        rows += [row | named for family in families for row in _corrected(family)]
+        rows += [row | named for family in families for row in _corrected(_defined(family))]
     return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
 
 
@@ -91,7 +92,7 @@ def _within(model: _Candidates, of_classes: bool, bootstrap: Bootstrap) -> Itera
         return
     errors, names = model.at(model.speakers), model.layers
     nothing = MAJORITY_CLASS if of_classes else MEAN_PREDICTOR
-    found = above_nothing(errors)
+    found = above_nothing(errors, of_classes)
     yield _rows(LAYER_NOTHING, model.model, names, nothing, [""] * len(names), found)
     if len(names) > 1:
         found = (
@@ -160,6 +161,11 @@ def _rows(
         }
         for i in range(len(layers_a))
     ]
+
+
+def _defined(family: Family) -> Family:
+    """Without what is not defined: a constant target has no R²."""
+    return [row for row in family if row["p"] == row["p"]]
 
 
 def _corrected(family: Family) -> Family:

@@ -12,6 +12,8 @@ _BLOCK = 1 << 16
 _SLUG_LENGTH = 80
 """A file name has 255 bytes at most; two slugs, an id and the suffix of a temporary file fit."""
 
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.[^.]*)?", re.DOTALL)
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a disk without room, or of a user without any more of it."""
 
@@ -34,6 +36,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is that of an ``atomic_path``."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -25,10 +25,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from jobs.differences import LEVEL, ROUNDING, Differences, against_t, sizes_of
+from jobs.differences import Differences, against_t, bonferroni, sizes_of, unvarying
 from jobs.gram_scores import N_SPEAKERS
 from jobs.intervals import (
+    LEVEL,
     NO_INTERVAL,
+    ROUNDING,
     ScaleName,
     degrees_of_freedom,
     jackknife_error,
@@ -112,12 +114,16 @@ def against_the_best_by_fold(errors: FloatArray) -> Differences:
     left_out = scores_of(errors, leave_one_out(n_folds))
     value = score - score[best]
     error = jackknife_error(left_out - left_out[:, [best]])
-    error = np.where(error < ROUNDING, 0.0, error)
-    freedom = degrees_of_freedom(errors[best, :, 0])
+    sizes = errors[best, :, 0]
+    alike, none = unvarying(value, sizes), error < ROUNDING
+    freedom = degrees_of_freedom(sizes)
     reach = student.ppf(1 - (1 - LEVEL) / others, freedom) * error
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.minimum(others * student.sf(-value / error, freedom), 1.0)
-    return Differences(value, value - reach, value + reach, np.where(error > 0, p, 1.0))
+    p = np.where(none, bonferroni(alike.p, others), p)
+    p[best] = 1.0
+    low, high = np.where(none, (alike.low, alike.high), (value - reach, value + reach))
+    return Differences(value, low, high, p)
 
 
 def _estimate(statistic: Statistic, rows: FloatArray, scale: ScaleName) -> Estimate:

@@ -55,19 +55,20 @@ class Scale:
     """g'"""
 
 
-ScaleName = Literal["error", "rest", "correlation", "share"]
+ScaleName = Literal["error", "rest", "correlation", "share", "plain"]
 
 SCALES: dict[ScaleName, Scale] = {
     "error": Scale(np.log, np.exp, np.reciprocal),
     "rest": Scale(lambda x: -np.log1p(-x), lambda z: -np.expm1(-z), lambda x: 1 / (1 - x)),
     "correlation": Scale(np.arctanh, np.tanh, lambda x: 1 / (1 - x**2)),
     "share": Scale(logit, expit, lambda x: 1 / (x - x**2)),
+    "plain": Scale(np.positive, np.positive, np.ones_like),
 }
 """``error``: logarithm, of a mean loss · ``rest``: that of what is not explained, of R² ·
 ``correlation``: R. A. Fisher's z (Metron 1, 1921, 3–32) · ``share``: log
 odds, as for proportions in samples of clusters (N. Dean & M. Pagano, Evaluating confidence interval
 methods for binomial proportions in clustered surveys, Journal of Survey Statistics and Methodology
-3, 2015, 484–503)."""
+3, 2015, 484–503) · ``plain``: the score's own, of a difference or a slope."""
 
 
 def speaker_interval(

@@ -1,4 +1,4 @@
-"""Scores of held-out predictions, and their intervals by resampling speakers.
+"""Scores of held-out predictions, and their intervals over speakers.
 
 A score that is not defined (a correlation with a constant, R² of a constant target) is None.
 """

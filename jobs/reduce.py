@@ -71,6 +71,11 @@ CORRELATIONS = ("pearson", "spearman", "within_speaker")
 ERRORS = ("mse", "mae", "mean_mse", "mean_mae")
 
 
+OF_R2 = ("r2_low", "r2_high", "speaker_mean_r2")
+"""What is not defined where ``r2`` is not, whatever sums of squares make of the rounding of a
+constant target."""
+
+
 @dataclass(frozen=True)
 class Bootstrap:
     """How scores on other speakers, and layers with the best one, are resampled."""
@@ -155,6 +160,9 @@ def layer_curves(
                 row |= {**scores, "n_speakers": len(errors[key].speakers)}
                 row["interval_over"] = SPEAKERS
                 row |= speaker_mean_scores(_test_parts(cells, read, speakers), of_classes)
+            if row.get("r2") != row.get("r2"):  # NaN
+                row |= dict.fromkeys(OF_R2, np.nan)
+                errors[key] = errors[key].without_reference()
         rows.append(row)
     layers, by_fold = _frame(rows, points), read is None
     return Curves(layers, _honest(layers, errors, None if by_fold else bootstrap), errors, by_fold)

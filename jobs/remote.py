@@ -4,8 +4,10 @@ Every failure is left to the driver: Ray restarts no actor and retries no task, 
 poison call for ever.
 """
 
-from collections.abc import Collection, Sequence
+import pickle
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import Any, Literal
 
@@ -62,16 +64,25 @@ class _ExtractionActor:
             return extractor.extract(shard)
 
 
-def _probe(job: ProbeJob, cpus: int, seconds: float | None) -> list[CellResult]:
+def _probe(packed: bytes, cpus: int, seconds: float | None) -> list[CellResult]:
     limit_threads(cpus)
     with TimeLimit(seconds).job():
+        job: ProbeJob = pickle.loads(packed)
         return probe_layer(job)
 
 
-def _compare(job: ComparisonJob, cpus: int, seconds: float | None) -> ComparisonReport:
+def _compare(packed: bytes, cpus: int, seconds: float | None) -> ComparisonReport:
     limit_threads(cpus)
     with TimeLimit(seconds).job():
+        job: ComparisonJob = pickle.loads(packed)
         return compare(job)
+
+
+@cache
+def _on_ray(work: Callable[..., Any]) -> Any:
+    """``work`` for Ray, made once: each time it is made, its code is sent to the cluster and stays
+    there. Ray itself sends it again to the next cluster that this process connects to."""
+    return ray.remote(work)
 
 
 def extraction_actor(
@@ -102,7 +113,7 @@ def extraction_actor(
     gpu = {"num_gpus": gpus, "max_concurrency": 2}
     options |= gpu if gpus else NO_GPU if hide_gpus else {}
     device = DEVICE_OF_GPUS if gpus else "cpu"
-    return ray.remote(_ExtractionActor).options(**options).remote(device, cpus, seconds)
+    return _on_ray(_ExtractionActor).options(**options).remote(device, cpus, seconds)
 
 
 def submit_task(
@@ -134,7 +145,8 @@ def submit_task(
         among = NodeLabelSchedulingStrategy({NODE_LABEL: In(*sorted(nodes))})
         options |= {"scheduling_strategy": among}
     work = _probe if isinstance(job, ProbeJob) else _compare
-    return ray.remote(work).options(**options).remote(job, cpus, seconds)
+    # Packed here: Ray's own pickler, in Python, takes as long for 70 cells as for all else.
+    return _on_ray(work).options(**options).remote(pickle.dumps(job), cpus, seconds)
 
 
 def wait(refs: Sequence[Any], seconds: float) -> list[Any]:
@@ -200,7 +212,7 @@ def ask_node(node_id: str, places: Sequence[Place]) -> Any:
     here = NodeAffinitySchedulingStrategy(node_id, soft=False)
     # No CPU: a node whose CPUs are taken answers, too.
     options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here}
-    return ray.remote(describe_node).options(**options).remote(places, node_id)
+    return _on_ray(describe_node).options(**options).remote(places, node_id)
 
 
 def has_answered(ref: Any) -> bool:

@@ -12,13 +12,14 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from typing import Any
 
 from jobs.corpus.table import Skipped
 from jobs.manifest import CorruptShard, FileState, data_name, manifest_name
 from jobs.place import Place, RemotePath
-from jobs.storage import list_files, read_bytes, read_parts, whole, write_text
+from jobs.storage import listed, read_bytes, read_parts, whole, write_text
 from jobs.store import read_manifest
 
 log = logging.getLogger(__name__)
@@ -41,14 +42,21 @@ Finding = SeenShard | CorruptShard | None
 """None: the shard was never finished."""
 
 
-def look_over(folder: Place, n_shards: int) -> list[Finding]:
+def look_over(folder: Place, n_shards: int, *, keep_index: bool = True) -> list[Finding]:
     """The shards of a set, as they are now, without reading what has not changed.
+
+    Args:
+        folder: of the set.
+        n_shards: that it has when it is whole.
+        keep_index: write what was read to the index; otherwise nothing is written.
 
     Raises:
         StorageError: the object store cannot be read.
     """
-    listing = _states(folder)
-    known = _read_index(folder) if INDEX in listing else {}
+    # Asked once: a request for each file of thousands would take minutes.
+    seen = listed(folder) if isinstance(folder, RemotePath) else folder
+    listing = _states(seen)
+    known = _read_index(seen) if INDEX in listing else {}
     states = [
         f"{listing.get(manifest_name(index))} {listing.get(data_name(index))}"
         for index in range(n_shards)
@@ -58,14 +66,19 @@ def look_over(folder: Place, n_shards: int) -> list[Finding]:
         for index, state in enumerate(states)
         if manifest_name(index) in listing and (index not in known or known[index].state != state)
     ]
-    if new and isinstance(folder, RemotePath):
-        read_parts([whole(folder / manifest_name(index)) for index in new])
-    read = {index: _read(folder, index, states[index]) for index in new}
+    if new and isinstance(seen, RemotePath):
+        with suppress(FileNotFoundError):  # one is gone since: they are read one by one
+            read_parts([whole(seen / manifest_name(index)) for index in new])
+    read = {index: _read(seen, index, states[index]) for index in new}
+    if seen is not folder:
+        # Damaged, or written anew since the listing?
+        torn = [index for index, finding in read.items() if isinstance(finding, CorruptShard)]
+        read |= {index: _read(folder, index, states[index]) for index in torn}
     found = [
         read[index] if index in read else known[index] if manifest_name(index) in listing else None
         for index in range(n_shards)
     ]
-    if any(isinstance(finding, SeenShard) for finding in read.values()):
+    if keep_index and any(isinstance(finding, SeenShard) for finding in read.values()):
         _write_index(folder, found)
     return found
 
@@ -73,7 +86,7 @@ def look_over(folder: Place, n_shards: int) -> list[Finding]:
 def _states(folder: Place) -> Mapping[str, str]:
     """What the files of a folder look like from outside, by name."""
     if isinstance(folder, RemotePath):
-        return {name: state.version for name, state in list_files(folder).items()}
+        return {name: state.version for name, state in (folder.listing or {}).items()}
     try:
         with os.scandir(folder) as entries:
             return {entry.name: _state(entry) for entry in entries}

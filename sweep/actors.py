@@ -6,7 +6,7 @@ come to their end: layers are probed while other models are extracted.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,12 @@ class Actors:
         self._end = end
         self._on_gpus = on_gpus
         self._actors: list[Actor] = []
+        self._found: Mapping[str, int] = {}
+        """Node → places that its resources make."""
         self._places: Mapping[str, int] = {}
-        self._most: int | None = None
-        """That memory suffices for; None: as many as there are places."""
+        """Of these, those that memory suffices for."""
+        self._most: dict[str, int] = {}
+        """Model that ran out of memory → actors of a node there may be beside it."""
         self.probes_wait = False
 
     def __len__(self) -> int:
@@ -57,20 +60,20 @@ class Actors:
     @property
     def slots(self) -> int:
         """Actors that fit on the cluster at a time."""
-        places = sum(self._places.values())
-        return places if self._most is None else min(places, self._most)
+        return sum(self._places.values())
 
     def set_places(self, places: Mapping[str, int]) -> None:
-        """Node → actors it has room for; those on nodes that are not among them get no more."""
-        self._places = places
-        for actor in [actor for actor in self._active() if actor.node not in places]:
+        """Node → actors it has room for; those on nodes that have none get no more."""
+        self._found = {node: count for node, count in places.items() if count > 0}
+        self._count_places()
+        for actor in [actor for actor in self._active() if actor.node not in self._places]:
             self._retire(actor)
 
     def has_room(self, model: str) -> bool:
         """A free place at an actor, or for a new one."""
         return (
             self._free(model) is not None
-            or len(self._active()) < self._limit()
+            or self._roomiest(self._places) is not None
             or (self._on_gpus and self._idle() is not None)
         )
 
@@ -79,12 +82,11 @@ class Actors:
         place, else a busy one."""
         actor = self._free(model)
         if actor is None or actor.calls:
-            full = len(self._active()) >= self._limit()
             idle = self._idle()  # on a GPU, of another model: it makes place
-            if full and idle is not None:
+            if self._roomiest(self._places) is None and idle is not None:
                 self._finish(idle)
-            if not full or idle is not None:
-                actor = self._new(model, max(self._places, key=self._room))
+            node = self._roomiest(self._places)
+            actor = actor if node is None else self._new(model, node)
         assert actor is not None, "has_room told otherwise"
         actor.model = model
         actor.calls += 1
@@ -102,10 +104,9 @@ class Actors:
         actor = min(
             idle, key=lambda actor: (actor.model != slow.model, actor.seconds), default=None
         )
-        if actor is None and len(self._active()) < self._limit():
-            others = [node for node in self._places if node != slow.node and self._room(node) > 0]
-            if others:
-                actor = self._new(slow.model, max(others, key=self._room))
+        if actor is None:
+            node = self._roomiest(node for node in self._places if node != slow.node)
+            actor = None if node is None else self._new(slow.model, node)
         if actor is not None:
             actor.model = slow.model
             actor.calls += 1
@@ -125,21 +126,33 @@ class Actors:
         self._retire(actor)
 
     def make_way(self) -> None:
-        """Let as many come to their end as there are above the limit, the idle ones at once."""
-        excess = max(0, len(self._active()) - self._limit())
-        for actor in sorted(self._active(), key=lambda actor: actor.calls)[:excess]:
-            self._retire(actor)
+        """Let as many come to their end as there are above the limit."""
+        self._thin(self._active(), self._limit())
 
-    def ran_out_of_memory(self) -> None:
-        """From now on, at most half as many as there are."""
-        self._most = max(1, len(self._active()) // 2)
+    def ran_out_of_memory(self, actor: Actor) -> None:
+        """Until its model is done, a node has at most half as many as the one of ``actor`` had:
+        they share its memory, and nothing with other nodes."""
+        there = sum(other.node == actor.node for other in self._active())
+        most = max(1, there // 2)
+        self._most[actor.model] = min(most, self._most.get(actor.model, most))
+        self._count_places()
+        for node, places in self._places.items():
+            self._thin([other for other in self._active() if other.node == node], places)
         self.make_way()
 
     def release(self, model: str, *, last: bool) -> None:
-        """End actors: all with ``last``; on GPUs those of the model."""
+        """The model is done. End actors: all with ``last``; on GPUs those of the model."""
+        if self._most.pop(model, None) is not None:
+            self._count_places()
         for actor in list(self._actors):
             if last or (self._on_gpus and actor.model == model):
                 self._finish(actor)
+
+    def _count_places(self) -> None:
+        most = min(self._most.values(), default=None)
+        self._places = {
+            node: count if most is None else min(count, most) for node, count in self._found.items()
+        }
 
     def _limit(self) -> int:
         """Actors there may be: on CPUs, probes that are there to be run get half of the places."""
@@ -161,16 +174,34 @@ class Actors:
         return min(free, key=lambda actor: (actor.calls, actor.model != model), default=None)
 
     def _idle(self) -> Actor | None:
-        return next((actor for actor in self._active() if not actor.calls), None)
+        """One without a shard whose end makes a place on its node."""
+        room = self._room()
+        idle = (actor for actor in self._active() if not actor.calls and room[actor.node] >= 0)
+        return next(idle, None)
 
-    def _room(self, node: str) -> int:
-        """Places of a node without an actor; fewer than none while some come to their end."""
+    def _roomiest(self, nodes: Iterable[str]) -> str | None:
+        """Of ``nodes`` the one with the most free places; None: all are full, or there are as many
+        actors as there may be. Those that come to their end have their places until then."""
+        if len(self._active()) >= self._limit():
+            return None
+        room = self._room()
+        node = max(nodes, key=room.__getitem__, default=None)
+        return node if node is not None and room[node] > 0 else None
+
+    def _room(self) -> dict[str, int]:
+        """Node → places without an actor; fewer than none while some come to their end."""
         there = Counter(actor.node for actor in self._actors)
-        return self._places[node] - there[node]
+        return {node: count - there[node] for node, count in self._places.items()}
 
     def _new(self, model: str, node: str) -> Actor:
         self._actors.append(Actor(self._start(node), node, model))
         return self._actors[-1]
+
+    def _thin(self, actors: Iterable[Actor], most: int) -> None:
+        """Of ``actors``, let as many as are too many come to their end, the idle ones at once."""
+        by_calls = sorted(actors, key=lambda actor: actor.calls)
+        for actor in by_calls[: max(0, len(by_calls) - most)]:
+            self._retire(actor)
 
     def _retire(self, actor: Actor) -> None:
         actor.retiring = True

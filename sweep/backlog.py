@@ -46,11 +46,12 @@ def find_work(
     wanted: Wanted,
     on_corrupt: Callable[[CorruptShard], object],
     compared: Collection[str] = (),
+    keep_index: bool = True,
 ) -> list[ModelWork]:
     """The models that have cells left, in plan order, with their missing shards.
 
     So have models whose layers are to be ``compared``. Failed cells are left to do; ``on_corrupt``
-    is told of shards that cannot be used as they are.
+    is told of shards that cannot be used as they are. Without ``keep_index`` nothing is written.
     """
     tasks: dict[str, deque[LayerTask]] = {model.name: deque() for model in plan.models}
     for task in layer_tasks(plan):
@@ -62,7 +63,11 @@ def find_work(
     # One string an utterance, for the shards of all models.
     table = table.astype(dict.fromkeys(("utterance_id", "audio_path"), object))
     return [
-        ModelWork(model, tasks[model.name], deque(missing_shards(model, table, cache, on_corrupt)))
+        ModelWork(
+            model,
+            tasks[model.name],
+            deque(missing_shards(model, table, cache, on_corrupt, keep_index=keep_index)),
+        )
         for model in plan.models
         if tasks[model.name] or model.name in compared
     ]
@@ -78,10 +83,12 @@ def missing_shards(
     table: pd.DataFrame,
     cache: Place,
     on_corrupt: Callable[[CorruptShard], object],
+    *,
+    keep_index: bool = True,
 ) -> Iterator[Shard]:
     """The model's shards that are not in the cache, not whole, or whose files were mended since."""
     for planned in model.all_sets:
-        found = look_over(planned.folder(cache), planned.n_shards)
+        found = look_over(planned.folder(cache), planned.n_shards, keep_index=keep_index)
         if all(isinstance(one, SeenShard) and not one.skipped for one in found):
             continue  # nothing to spell out
         for shard, one in zip(shards(planned, table, cache), found, strict=True):

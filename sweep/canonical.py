@@ -177,10 +177,7 @@ def _scores(tested: Sequence[_Tested], component: int, targets: Sequence[str]) -
     ]
     low, high = score_intervals([sums])["pearson"]
     sizes = [len(one.speakers) for one in tested]
-    loadings = [
-        _mean([pearson(v, one.Y[:, k]) for one, (v, _) in zip(tested, pairs, strict=True)], sizes)
-        for k in range(len(targets))
-    ]
+    loadings = mean_loadings([v for v, _ in pairs], [one.Y for one in tested])
     shown = (f"{name} {loading:z.2f}" for name, loading in zip(targets, loadings, strict=True))
     return {
         "correlation": _mean([pearson(v, u) for v, u in pairs], sizes),
@@ -194,6 +191,25 @@ def _scores(tested: Sequence[_Tested], component: int, targets: Sequence[str]) -
         "targets": " + ".join(targets),
         "loadings": ", ".join(shown),
     }
+
+
+def mean_loadings(variates: Sequence[FloatArray], targets: Sequence[FloatArray]) -> list[float]:
+    """(K,) mean over folds of the correlations of ``targets`` (n_test, K) with their side of a
+    component (n_test,), ``variates``.
+
+    A component has no sign of its own: that of a fold is turned so that its loadings agree with
+    those of the first one, since they would cancel otherwise.
+    """
+    by_fold = np.array(
+        [
+            [np.nan if (r := pearson(v, y)) is None else r for y in Y.T]
+            for v, Y in zip(variates, targets, strict=True)
+        ]
+    )
+    agreement = np.nansum(by_fold * by_fold[0], axis=1)
+    turned = by_fold * np.where(agreement < 0, -1, 1)[:, None]
+    sizes = [len(v) for v in variates]
+    return [_mean([None if np.isnan(r) else r for r in of_one], sizes) for of_one in turned.T]
 
 
 def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float:

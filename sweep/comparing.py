@@ -106,14 +106,15 @@ class Comparison:
         self._in_flight += 1
 
     def again(self, job: ComparisonJob) -> None:
-        """The job is to be done another time."""
+        """The job is to be done another time, if somebody still needs it."""
         self._in_flight -= 1
-        self._queue(job).append(job)
+        if self._is_needed(job):
+            self._queue(job).append(job)
 
     def finish(self, job: ComparisonJob, report: ComparisonReport) -> None:
         """Take in what the job gave back."""
         self._in_flight -= 1
-        if isinstance(job, TileJob):
+        if isinstance(job, TileJob) and self._is_needed(job):
             pair_id, rows, columns = self._places[job]
             for measure, part in report.values.items():
                 whole = self._values[pair_id].by_measure[measure]
@@ -127,7 +128,7 @@ class Comparison:
         self._in_flight -= 1
         if isinstance(job, SketchJob):
             self._broken.add(job.sketch)
-        else:
+        elif self._is_needed(job):
             pair_id, _, _ = self._places[job]
             self._values[pair_id] = replace(self._values[pair_id], complete=False)
             self._count_tile(pair_id)
@@ -141,6 +142,15 @@ class Comparison:
         }
         if self._sketches:
             self._sketches = deque(job for job in self._sketches if job.model != model)
+        if self._tiles:
+            self._tiles = deque(filter(self._is_needed, self._tiles))
+
+    def _is_needed(self, job: ComparisonJob) -> bool:
+        """Whether its pair, or one of its model's, was not given up meanwhile."""
+        if isinstance(job, SketchJob):
+            return job.model in self.models
+        pair_id, _, _ = self._places[job]
+        return pair_id in self._left
 
     def _is_done(self, pair: ModelPair) -> bool:
         values = read_pair(pair.file(self._folder), self._measures)

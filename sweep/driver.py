@@ -19,7 +19,7 @@ from jobs.extract import Shard, ShardReport
 from jobs.place import Place
 from jobs.probe import ProbeJob
 from jobs.store import CorruptShard, set_aside
-from sweep.backlog import ModelWork, Wanted, find_work
+from sweep.backlog import ModelWork, Wanted, find_work, missing_shards
 from sweep.comparing import Comparison
 from sweep.ledger import Finished, Record
 from sweep.outcomes import Executor, ExtractJob, Job, Outcome
@@ -176,8 +176,10 @@ class Driver:
         if self._pause.holds():
             return
         room = True  # all probes ask for the same; a job is not made for every model in vain
+        extracts = any(work.shards for work in self._work) and not self._pause.holds_extraction()
         for work in self._work:
-            self._submit_shards(executor, work)
+            if extracts:
+                self._submit_shards(executor, work)
             room = room and (not work.extracted or self._submit_probes(executor, work))
         self._submit_comparison(executor)
         if not any(work.shards for work in self._work):
@@ -186,7 +188,7 @@ class Driver:
     def _submit_shards(self, executor: Executor, work: ModelWork) -> None:
         while shard := next((s for s in work.shards if self._is_due(work, s)), None):
             job = ExtractJob(work.planned.name, work.planned.extract, shard)
-            if self._pause.holds_extraction() or not self._send(executor, job):
+            if not self._send(executor, job):
                 return
             work.shards.remove(shard)
             work.extracting.add(shard)
@@ -308,7 +310,10 @@ class Driver:
         self._recorder.failure("similarity", None, job.place, reason(error))
 
     def _extract_again(self, work: ModelWork, error: CorruptShard) -> bool:
-        """Queue the corrupt shard, once, however many layers trip over it; else it is hopeless."""
+        """Queue the corrupt shard, once, however many layers trip over it, and with it all that the
+        model lacks by now; else it is hopeless."""
+        if work.dead:
+            return False
         place = (error.folder, error.index)
         if any((shard.folder, shard.index) == place for shard in (*work.shards, *work.extracting)):
             return True
@@ -319,13 +324,32 @@ class Driver:
             self._set_aside(error)
         except OSError as failed:  # of an object store; the next to trip over it tries again
             return self._attempts.again(where, cause_of(failed), reason(failed))
-        work.shards.extend(
+        queued = {*work.shards, *work.extracting}
+        work.shards.extend(one for one in self._lacking(work, error) if one not in queued)
+        return True
+
+    def _lacking(self, work: ModelWork, error: CorruptShard) -> list[Shard]:
+        """The shard that was set aside, and others that are not there: who deletes one deletes
+        many, and one at a time the probes would trip over each."""
+        found = [
             shard
             for planned in work.planned.all_sets
+            if planned.folder(self._cache) == error.folder
             for shard in shards(planned, self._table, self._cache)
-            if (shard.folder, shard.index) == place
-        )
-        return True
+            if shard.index == error.index
+        ]
+        at_work = {(shard.folder, shard.index) for shard in work.extracting}
+
+        def on_corrupt(other: CorruptShard) -> None:
+            if (other.folder, other.index) not in at_work:  # else it is being written
+                self._set_aside(other)
+
+        try:
+            others = list(missing_shards(work.planned, self._table, self._cache, on_corrupt))
+        except OSError as failed:  # of an object store; probes find what is not found now
+            log.warning("%s: cannot be looked over: %s", work.planned.name, failed)
+            return found
+        return [*found, *(one for one in others if one not in found)]
 
     def _set_aside(self, error: CorruptShard) -> None:
         moved = [path.name for path in set_aside(error.folder, error.index)]

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import ray.exceptions
 from ray.job_submission import JobSubmissionClient
 
 from jobs import remote
-from jobs.node import describe_node
+from jobs.node import NodeReport, describe_node
 from sweep import preflight
 from sweep.nodes import Roster
 from sweep.preflight import ClusterError, Node, Storage
@@ -42,21 +43,33 @@ class _AskedNode:
         self._stack = ExitStack()
         self._met = self._stack.enter_context(preflight.meeting_places(storage)) if storage else ()
         self._ref = remote.ask_node(node.id, self._met)
+        self._thread = ThreadPoolExecutor(1)
+        self._looking: Future[list[str]] | None = None
 
     def troubles(self) -> list[str] | None:
         """See ``sweep.nodes.Asked``."""
         in_time = time.monotonic() < self._until
-        if not remote.has_answered(self._ref) and in_time:
+        if self._looking is None:
+            if not remote.has_answered(self._ref) and in_time:
+                return None
+            # Shared storage may take seconds to show what the node wrote: the driver goes on.
+            answer = remote.answer_of(self._ref, preflight.NODE_SECONDS)
+            self._looking = self._thread.submit(self._look, answer)
+        if not self._looking.done():
             return None
-        answer = remote.answer_of(self._ref, preflight.NODE_SECONDS)
-        here = describe_node()
         try:
-            return list(preflight.node_troubles(here, self._node, answer, self._met, self._compute))
+            return self._looking.result()
         except OSError as error:  # of an object store
+            self._looking = None
             return None if in_time else [f"cannot be asked: {error}"]
+
+    def _look(self, answer: NodeReport | str) -> list[str]:
+        met, here = self._met, describe_node()
+        return list(preflight.node_troubles(here, self._node, answer, met, self._compute))
 
     def close(self) -> None:
         """See ``sweep.nodes.Asked``."""
+        self._thread.shutdown(wait=False)
         try:
             self._stack.close()
         except OSError as error:
@@ -228,4 +241,7 @@ def _shared_problems(
         answers = remote.ask_nodes(ids, met, preflight.NODE_SECONDS)
         if preflight.is_open(answers):
             warn(preflight.OPEN_CLUSTER)
-        return list(preflight.node_problems(describe_node(), nodes, answers, met, compute))
+        # Ray knows of a death some seconds later: who died says nothing, and is not waited for.
+        there = {node.id for node in _nodes()}
+        left = [node for node in nodes if node.id in there]
+        return list(preflight.node_problems(describe_node(), left, answers, met, compute))

@@ -3,8 +3,10 @@
 What runs need is in ``sweep.needs``; where it is not known, nothing is dropped. Only
 ``<cache>/activations`` is touched; corpora, measurements and fetched models stay.
 
-A set is renamed away before it is deleted: whatever dies in the middle, no half set is left under
-its name, and the next ``gc`` deletes the rest.
+All sets that go are renamed away before one is deleted: whatever dies in the middle, no half set
+is left under its name, and the next ``gc`` deletes the rest. Deleting takes minutes, in which a run
+may begin: what runs need is read once more in between. A run that wrote its plan before that gets
+its sets back; one that writes it later finds them gone, and makes them anew.
 """
 
 import os
@@ -12,7 +14,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +85,7 @@ def collect(cache: Place, results: Sequence[Path] | None, *, dry_run: bool) -> l
             f"{folder} itself"
         )
     items = [_judged(item, needs) for item in found]
-    return items if dry_run else [_drop(item) for item in items]
+    return items if dry_run else _drop(items, cache, results)
 
 
 def report_lines(items: Sequence[Item], *, dry_run: bool) -> Iterator[str]:
@@ -172,31 +174,71 @@ def _judged(item: Item, needs: Needs) -> Item:
     return replace(item, goes=False, why=f"needed by {', '.join(sorted(runs)[:3])}{more}")
 
 
-def _drop(item: Item) -> Item:
-    if not item.goes:
+def _drop(items: Sequence[Item], cache: Path, results: Sequence[Path]) -> list[Item]:
+    """Delete what goes, but sets that a run needs by now.
+
+    Raises:
+        GcError: what a run needs is not known any more; every set is where it was.
+    """
+    away: dict[Path, Path] = {}
+    fates = [_set_aside(item, away) if item.goes else item for item in items]
+    try:
+        needs = needed_sets(cache, results)
+    except BaseException:
+        for path, gone in away.items():
+            _put_back(path, gone)
+        raise
+    for number, item in enumerate(fates):
+        path, judged = item.paths[0], _judged(item, needs)
+        if path in away and not judged.goes and _put_back(path, away[path]):
+            fates[number] = judged
+    return [_delete(item, away) if item.goes and not item.error else item for item in fates]
+
+
+def _set_aside(item: Item, away: dict[Path, Path]) -> Item:
+    """Rename a set, and note to what."""
+    path = item.paths[0]
+    if not SET_NAME.fullmatch(path.name):
         return item
+    gone = path.with_name(f"{_GONE}{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        path.rename(gone)
+    except FileNotFoundError:  # another gc has it
+        return item
+    except OSError as error:
+        return replace(item, error=error.strerror or str(error))
+    away[path] = gone
+    return item
+
+
+def _put_back(path: Path, gone: Path) -> bool:
+    """Give a set its name again; False: it was made anew meanwhile, or another gc deleted it."""
+    try:
+        gone.rename(path)
+    except OSError:
+        if path.exists() or not gone.exists():
+            return False
+        raise
+    return True
+
+
+def _delete(item: Item, away: Mapping[Path, Path]) -> Item:
     try:
         for path in item.paths:
-            if path.is_file():
-                path.unlink(missing_ok=True)
+            found = away.get(path, path)
+            if found.is_file():
+                found.unlink(missing_ok=True)
             else:
-                _remove_set(path)
+                _remove_folder(found)
     except OSError as error:
         return replace(item, error=error.strerror or str(error))
     return item
 
 
-def _remove_set(path: Path) -> None:
+def _remove_folder(path: Path) -> None:
     """Delete a folder that another ``gc`` may be deleting, too."""
-    gone = path
-    if not path.name.startswith(_GONE):
-        gone = path.with_name(f"{_GONE}{path.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            path.rename(gone)
-        except FileNotFoundError:
-            return
     try:
-        shutil.rmtree(gone)
+        shutil.rmtree(path)
     except FileNotFoundError:
-        if gone.exists():
+        if path.exists():
             raise

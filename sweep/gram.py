@@ -1,20 +1,16 @@
-"""``store: gram`` in a spec: what it cannot do, what it costs, and where its statistics lie."""
+"""``store: gram`` in a spec: what it cannot do, and where its statistics lie."""
 
 from collections.abc import Iterator
-
-import pandas as pd
 
 from jobs.gram_probe import GRAM_PROBES, GramSets
 from jobs.place import Place
 from jobs.probes import probe_name
 from jobs.probes.ridge import RidgeSettings
 from jobs.protocol import KFoldProtocol, ProtocolSettings
-from sweep.plan import Plan, PlannedModel
-from sweep.sets import with_gram
+from sweep.plan import PlannedModel
 from sweep.source import Location, Problem, Source
 from sweep.spec import Spec
 
-GIB = 2**30
 MOST_FOLDS = 3
 """With which inner folds are kept apart: 5 for each of 3 parts. A part that trains m folds takes
 up to 5^m sums."""
@@ -79,18 +75,3 @@ def gram_sets(model: PlannedModel, cache: Place) -> GramSets | None:
         return None
     units = {planned.unit: (planned.folder(cache), planned.n_shards) for planned in sets}
     return GramSets(sets[0].gram, tuple(units[number] for number in range(len(units))))
-
-
-def cost_lines(spec: Spec, table: pd.DataFrame, plan: Plan) -> Iterator[str]:
-    """What both ways to store a model cost, if both are open to the spec."""
-    if any(why_no_gram(spec)):
-        return
-    for model in plan.models:
-        gram = with_gram(spec, table, plan.targets, model)
-        whole = sum(planned.n_utterances for planned in model.sets) * model.row_bytes
-        tested = sum(planned.n_utterances for planned in gram.stored_sets) * model.row_bytes
-        disk = tested + sum(s.n_shards for s in gram.sets if s.gram) * gram.gram_bytes
-        yield (
-            f"{model.name}: store: activations takes {whole / GIB:.3g} GiB of disk; store: gram "
-            f"{disk / GIB:.3g} GiB, and {gram.gram_memory / GIB:.3g} GiB of memory an extractor"
-        )

@@ -58,10 +58,10 @@ def check_store(place: Place) -> None:
     if isinstance(place, Path):
         return
     try:
-        write_text(place / f".preflight-{uuid.uuid4().hex[:12]}", "")
-        for name in list_files(place):
-            if name.startswith(".preflight-"):
-                remove(place / name)
+        # Of its own name: beside it there may be those of another run that begins.
+        probe = place / f".preflight-{uuid.uuid4().hex[:12]}"
+        write_text(probe, "")
+        remove(probe)
     except OSError as error:
         raise ClusterError(
             f"cannot write to {place}: {error}. Is there such a bucket, and does the environment "

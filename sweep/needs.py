@@ -87,7 +87,8 @@ def _remembered(cache: Path) -> Iterator[Place]:
         except (ValueError, KeyError, TypeError, PlaceError) as error:
             raise GcError(f"{note} does not name a run ({error}); delete it if none does") from None
         if isinstance(run, Path):
-            if not run.exists() and not run.parent.exists():
+            # An empty folder may be where a disk is mounted at other times.
+            if _is_bare(run) if run.exists() else _is_bare(run.parent):
                 raise GcError(
                     f"{run} used this cache and cannot be seen from here: run gc on a machine that "
                     f"sees it, or, if the run is gone for good, delete {note}"
@@ -95,6 +96,11 @@ def _remembered(cache: Path) -> Iterator[Place]:
             if not run.exists():
                 continue  # deleted
         yield run
+
+
+def _is_bare(folder: Path) -> bool:
+    """Missing, or empty."""
+    return not folder.exists() or not any(folder.iterdir())
 
 
 def _planned_ids(root: Place) -> Iterator[str]:

@@ -5,6 +5,7 @@ work come to it. One that is not fit is told of and left alone.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 """Between two looks at who is there."""
+UNFIT_SECONDS = 300.0
+"""Until a node that was not fit is asked again: its storage may have been mounted since."""
 LONELY_SECONDS = 600.0
 """How long a run waits for a node that has what its jobs ask for, when none is left."""
 
@@ -58,7 +61,10 @@ class Roster:
         self._clock = clock
         self._looked = clock()
         self._asked: dict[str, Asked] = {}
-        self._unfit: set[str] = set()
+        self._unfit: dict[str, float] = {}
+        """Nodes that are not fit, and when that was found."""
+        self._told: dict[str, list[str]] = {}
+        """Why they are not: once is enough."""
         self._missing_since: dict[str, float] = {}
 
     @property
@@ -76,29 +82,34 @@ class Roster:
             self._warn(f"{self.usable.pop(node_id).name} is gone: others do its work")
         for node_id in self._asked.keys() - there.keys():
             self._asked.pop(node_id).close()
+        for node_id in self._unfit.keys() - there.keys():
+            del self._unfit[node_id], self._told[node_id]
         for node in there.values():
             self._meet(node)
         self._looked = self._clock()
         return before != set(self.usable)
 
     def missing(self, demand: Demand) -> None:
-        """No node has a place for such a job: wait for one, but not for ever.
+        """No node has a place for such a job: wait for one."""
+        if demand.key not in self._missing_since:
+            self._missing_since[demand.key] = self._clock()
+            self._warn(
+                f"no node is left that can go on, the run waits {_minutes()} for one: "
+                f"{self._problems(demand)}"
+            )
+
+    def give_up(self, demand: Demand) -> None:
+        """There is nothing to do but such jobs: wait for a node, but not for ever.
 
         Raises:
             ClusterError: none came.
         """
         since = self._missing_since.get(demand.key)
-        if since is not None and self._clock() - since < LONELY_SECONDS:
-            return
-        why = " ".join(demand_problems(list(self.usable.values()), demand))
-        minutes = f"{LONELY_SECONDS / 60:g} minutes"
-        if since is not None:
+        if since is not None and self._clock() - since >= LONELY_SECONDS:
             raise ClusterError(
-                f"for {minutes} no node had room for what is left to do. What is done is kept: run "
-                f"again when there is one. {why}"
+                f"for {_minutes()} no node had room for what is left to do. What is done is kept: "
+                f"run again when there is one. {self._problems(demand)}"
             )
-        self._missing_since[demand.key] = self._clock()
-        self._warn(f"no node is left that can go on, the run waits {minutes} for one: {why}")
 
     def found(self, demand: Demand) -> None:
         """There is a place for such a job."""
@@ -110,9 +121,14 @@ class Roster:
             asked.close()
         self._asked.clear()
 
+    def _problems(self, demand: Demand) -> str:
+        return " ".join(demand_problems(list(self.usable.values()), demand))
+
     def _meet(self, node: Node) -> None:
         """Take a node in when it is fit, as far as that is known yet."""
-        if node.id in self.usable or node.id in self._unfit or not self._fits(node):
+        found_unfit = self._unfit.get(node.id, -math.inf)
+        waits = self._clock() - found_unfit < UNFIT_SECONDS
+        if node.id in self.usable or waits or not self._fits(node):
             return
         if node.id not in self._asked:
             assert self._ask is not None
@@ -126,8 +142,16 @@ class Roster:
             return
         self._asked.pop(node.id).close()
         if troubles:
-            self._unfit.add(node.id)
-            self._warn(f"{node.name} joined and gets NO WORK: {'; '.join(troubles)}")
+            self._unfit[node.id] = self._clock()
+            if troubles != self._told.get(node.id):
+                self._warn(f"{node.name} joined and gets NO WORK: {'; '.join(troubles)}")
+            self._told[node.id] = troubles
         else:
+            self._unfit.pop(node.id, None)
+            self._told.pop(node.id, None)
             self.usable[node.id] = node
             self._warn(f"{node.name} joined and gets work")
+
+
+def _minutes() -> str:
+    return f"{LONELY_SECONDS / 60:g} minutes"

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from jobs import remote
 from jobs.extract import ShardReport
 from jobs.process import ran_out_of_memory
@@ -30,6 +32,8 @@ class _Pending:
     """That it may run on, if it is none; None: all."""
     twin: Any = None
     """The same shard with another actor: what comes back first counts."""
+    helped: bool = False
+    """Another actor was given the same shard: that is done once, whatever becomes of it."""
     sent: float = field(default_factory=lambda: time.monotonic())
     begun: float = field(default_factory=lambda: time.monotonic())
     """Later than ``sent`` if its actor had another shard first."""
@@ -58,6 +62,8 @@ class RayExecutor:
         self._pending: dict[Any, _Pending] = {}
         self._tasks = 0
         """Of the pending jobs, those that no actor has; counting them each time takes too long."""
+        self._lonely: Demand | None = None
+        """Of a job that no node has had a place for since the last ``wait``."""
         self.probe_window = 0
         self._count_places()
 
@@ -67,14 +73,11 @@ class RayExecutor:
         return self._actors.slots
 
     def room(self, job: Job) -> bool:
-        """A free place at an actor, or for a new actor; a window for probes.
-
-        Raises:
-            ClusterError: for a long time no node could take such a job.
-        """
+        """A free place at an actor, or for a new actor; a window for probes."""
         extracts = isinstance(job, ExtractJob)
         if not (self.slots if extracts else self.probe_window):
-            self._roster.missing(self._extraction if extracts else self._probing)
+            self._lonely = self._extraction if extracts else self._probing
+            self._roster.missing(self._lonely)
             return False
         if isinstance(job, ExtractJob):
             return self._actors.has_room(job.model)
@@ -109,21 +112,29 @@ class RayExecutor:
         now = time.monotonic()
         for ref, pending in list(self._pending.items()):
             job, slow = pending.job, pending.actor
-            if slow is None or pending.twin is not None or not isinstance(job, ExtractJob):
+            if slow is None or pending.helped or not isinstance(job, ExtractJob):
                 continue
             if not self._waits.is_late(job.model, now - pending.begun):
                 continue
             helper = self._actors.take_elsewhere(slow)
             if helper is None:
-                return
+                continue
             log.warning("%s: shard %d is late: extracted twice", job.model, job.shard.index)
-            pending.twin = self._send_shard(job, helper)
-            self._pending[pending.twin].twin = ref
+            twin = self._send_shard(job, helper)
+            pending.twin, pending.helped = twin, True
+            self._pending[twin].twin, self._pending[twin].helped = ref, True
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """The jobs that are done; up to ``seconds`` for the first."""
+        """The jobs that are done; up to ``seconds`` for the first.
+
+        Raises:
+            ClusterError: none is out, and for a long time no node could take the next.
+        """
         lost = self._look_around()
+        lonely, self._lonely = self._lonely, None
         if lost or not self._pending:
+            if lonely and not lost:
+                self._roster.give_up(lonely)
             return lost
         done = remote.wait(list(self._pending), seconds)
         outcomes = [self._collect(ref) for ref in done if ref in self._pending]
@@ -204,8 +215,8 @@ class RayExecutor:
             self._count_tasks(-1)
             return outcome
         report = outcome.result if isinstance(outcome.result, ShardReport) else None
-        if outcome.died == "memory" or ran_out_of_memory(outcome.error):
-            self._actors.ran_out_of_memory()
+        if outcome.died == "memory" or self._lacked_shared_memory(outcome.error):
+            self._actors.ran_out_of_memory(pending.actor)
         self._actors.came_back(
             pending.actor,
             seconds=None if report is None else report.seconds,
@@ -222,18 +233,28 @@ class RayExecutor:
             return outcome
         if report is None:
             twin.twin = None
-            log.warning("%s: one of two tries failed: %s", pending.job.model, outcome.error)
+            log.warning(
+                "%s: shard %d: one of two tries failed, the other is waited for: %s",
+                pending.job.model, pending.job.shard.index, outcome.error,
+            )  # fmt: skip
             return None
         del self._pending[pending.twin]
         assert twin.actor is not None
         self._actors.drop(twin.actor)
         return outcome
 
+    def _lacked_shared_memory(self, error: BaseException | None) -> bool:
+        """Whether fewer actors would help: nobody else uses a GPU that an actor has for itself."""
+        own_gpu = self._compute.extractor.gpus >= 1 and isinstance(error, torch.OutOfMemoryError)
+        return ran_out_of_memory(error) and not own_gpu
+
     def _outcome(self, ref: Any, pending: _Pending) -> Outcome:
         ended = remote.collect(ref)
         if ended.died != "died" or self._seconds is None:
             return Outcome(pending.job, ended.result, ended.error, ended.died)
-        if time.monotonic() - pending.sent < self._seconds:
+        # On a GPU an actor begins with its second shard at once. When a task began is not known.
+        begun = pending.sent if self._compute.extractor.gpus else pending.begun
+        if time.monotonic() - begun < self._seconds:
             return Outcome(pending.job, error=ended.error, died="died")
         late = TimeoutError(
             f"no result within {self._compute.timeout:g} minutes (compute.timeout): its process "

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 
 from jobs.place import RemotePath
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LEASE = ".lease"
 STOP_REQUEST = ".stop"
+LOOK_SECONDS = 2.0
+"""Between two looks of who wants to take a run over."""
 BEAT_SECONDS = 10.0
 """Between two signs of life, and between two looks for a request to stop."""
 STALE_SECONDS = 60.0
@@ -32,12 +35,19 @@ def read_remote_holder(remote: RemotePath) -> Holder | None:
     """Who holds a run, or did when it died; None when it was let go, or never held.
 
     Raises:
+        RunIsLocked: another version of this program holds it.
         StorageError: the store cannot be read.
     """
+    lease = remote / LEASE
     try:
-        return Holder(**json.loads(read_now(remote / LEASE)))
+        return Holder(**json.loads(read_now(lease)))
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise RunIsLocked(
+            f"{lease} is not as this version writes it ({error}), so it is not known who drives "
+            "the run: use the version that does, or, if nobody does any more, delete it"
+        ) from None
 
 
 class RemoteLeaseWatch:
@@ -94,19 +104,43 @@ class RemoteLease:
         """
         lease = self._remote / LEASE
         data = json.dumps(asdict(self._me))
-        try:
-            create(lease, data.encode())
-        except FileExistsError:
-            holder = read_remote_holder(self._remote)
-            if holder is not None and not holder.died_here and not unlock:
-                raise RunIsLocked(
-                    f"{self._remote} is held by {holder} since {holder.since}: wait for it, or "
-                    f"stop it with `sweep stop {self._remote}`. If you know that it is dead, take "
-                    "over: the same command with --unlock"
-                ) from None
+        while True:
+            try:
+                create(lease, data.encode())
+                break
+            except FileExistsError:
+                holder = read_remote_holder(self._remote)
+            if holder is None or not self._is_left(holder, unlock=unlock):
+                continue  # it was let go since
             log.warning("took %s over from %s", self._remote, holder)
             write_text(lease, data)
+            break
         remove(self._remote / STOP_REQUEST)
+
+    def _is_left(self, holder: Holder, *, unlock: bool) -> bool:
+        """Whether a dead driver left its lease; False: it is not there any more.
+
+        Raises:
+            RunIsLocked: the driver lives, or may.
+        """
+        if holder.died_here:
+            return True
+        if not unlock:
+            raise RunIsLocked(
+                f"{self._remote} is held by {holder} since {holder.since}: wait for it, or "
+                f"stop it with `sweep stop {self._remote}`. If you know that it is dead, take "
+                "over: the same command with --unlock"
+            )
+        watch = RemoteLeaseWatch(self._remote)
+        while (seen := watch.holder()) == holder and not holder.is_here:
+            time.sleep(LOOK_SECONDS)
+        seen = seen or watch.read()
+        if seen is not None and (seen != holder or seen.is_here):
+            raise RunIsLocked(
+                f"{self._remote} is being worked on by {seen}: wait for it, or stop it with "
+                f"`sweep stop {self._remote}`"
+            )
+        return seen is not None
 
     def start(self) -> None:
         """Show signs of life, from a thread."""
@@ -114,17 +148,24 @@ class RemoteLease:
 
     def check(self) -> None:
         """End this process if another driver has taken the run."""
-        holder = read_remote_holder(self._remote)
+        try:
+            holder = read_remote_holder(self._remote)
+        except RunIsLocked as taken:
+            log.critical("%s: this driver ends", taken)
+            os._exit(TAKEN_EXIT_CODE)
         if holder is not None and holder.token != self._me.token:
             log.critical("%s was taken by %s: this driver ends", self._remote, holder)
             os._exit(TAKEN_EXIT_CODE)
 
     def release(self) -> None:
-        """Let go of the run."""
+        """Let go of the run, unless another driver has taken it."""
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
-        remove(self._remote / LEASE)
+        with suppress(RunIsLocked):
+            holder = read_remote_holder(self._remote)
+            if holder is not None and holder.token == self._me.token:
+                remove(self._remote / LEASE)
 
     def _run(self) -> None:
         while not self._done.wait(BEAT_SECONDS):
@@ -133,6 +174,8 @@ class RemoteLease:
                 self._look_for_request()
             except OSError as error:  # the store may come back; if not, the driver finds out
                 log.warning("lease of %s: %s", self._remote, error)
+            except Exception:  # without a heartbeat the run would look abandoned
+                log.exception("lease of %s", self._remote)
 
     def _beat(self) -> None:
         self.check()

@@ -165,7 +165,6 @@ class Run:
             self.records,
             self.folder.predictions,
             dict(zip(self.utterances["utterance_id"], self.utterances["speaker_id"], strict=True)),
-            self.spec.bootstrap.resamples,
         )
 
     @cached_property

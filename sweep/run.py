@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Literal
 
 from jobs.corpus.table import Skipped, write_table
-from jobs.files import atomic_path, write_text
+from jobs.files import atomic_path, is_temporary, write_text
 from jobs.place import Place
 from jobs.probe import Cell
 from jobs.probes import PROBES
@@ -39,13 +39,13 @@ from sweep.needs import remember_run
 from sweep.outcomes import Executor
 from sweep.plan import LayerTask, Plan, layer_tasks
 from sweep.precision import precision_errors
-from sweep.preflight import Storage, check, disk_problems, inline_problems
+from sweep.preflight import ClusterError, Storage, check, disk_problems, inline_problems
 from sweep.prepare import Prepared, load_and_prepare
 from sweep.provenance import describe_plan, describe_session
 from sweep.recorder import Recorder
 from sweep.report.build import build_report
 from sweep.results import Run
-from sweep.run_folder import DEFAULT_CACHE, RunFolder, local_cache, run_folder
+from sweep.run_folder import DEFAULT_CACHE, RunFolder, local_cache, make_folder, run_folder
 from sweep.sets import heard_table, shards
 from sweep.source import Problem, SpecError
 from sweep.spec import Spec
@@ -113,13 +113,20 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         check_answers(options.address or "auto")
     with _stage(events, "prepare"):
         tell = tell_events(events, "prepare")
-        prepared = load_and_prepare(spec_path, options.overrides, local_cache(options.cache), tell)
+        try:
+            prepared = load_and_prepare(
+                spec_path, options.overrides, local_cache(options.cache), tell
+            )
+        except OSError:
+            make_folder("--cache", options.cache)  # says it, if that is why
+            raise
     _check_matches(options.only, prepared.plan)
     # Absolute: jobs run in processes that have a working directory of their own.
     options = replace(options, cache=options.cache.absolute())
     folder = run_folder(options.out or Path("results") / prepared.spec.name)
-    check_store(options.cache)
-    check_store(folder.for_jobs(folder.root))
+    for option, place in (("--cache", options.cache), ("--out", folder.for_jobs(folder.root))):
+        make_folder(option, place)
+        check_store(place)
     lock = run_lock(folder.lock, folder.stop_request, unlock=options.unlock)
     mirror = mirrored(folder, unlock=options.unlock)
     with lock, mirror as push, driver_log(folder.driver_log):
@@ -165,7 +172,14 @@ def _run(
         _add_provenance(folder, prepared, options)
         storage = driver.storage()
         with stop, _executor(prepared.spec, options, storage, recorder) as executor:
-            status = driver.run(executor, stop)
+            try:
+                status = driver.run(executor, stop)
+            except ClusterError:  # no node was left, and none came
+                done, failed = count_cells(prepared.plan, ledger.records)
+                seconds = perf_counter() - start
+                ended = {"done": done, "failed": failed, "seconds": seconds}
+                events.emit("run_finished", status="failed", **ended)
+                raise
         status = "interrupted" if stop.received else status
     run = None
     if status != "interrupted":
@@ -327,12 +341,13 @@ def _add_precision(folder: RunFolder, plan: Plan, cache: Place) -> None:
 
 def _remove_leftovers(folder: RunFolder) -> None:
     """Temporary files of a driver or worker that was killed; the lock says that none is at work."""
-    for path in folder.root.rglob(".*.tmp*"):
-        path.unlink()
+    for path in folder.written():
+        if is_temporary(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _forget(folder: RunFolder) -> None:
-    for path in (folder.ledger, folder.events, folder.provenance):
+    for path in (folder.ledger, folder.events, folder.provenance, folder.submission):
         for place in {path, folder.for_jobs(path)}:
             remove(place)
     for path in (folder.predictions, folder.probes, folder.similarity):

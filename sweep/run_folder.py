@@ -1,11 +1,15 @@
 """All paths of a run on disk come from here."""
 
 import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.files import slug
 from jobs.place import Place, RemotePath
+from sweep.source import Problem, SpecError
 
 DEFAULT_CACHE = Path("results/.cache")
 COPIES = Path("results/.remote")
@@ -83,6 +87,11 @@ class RunFolder:
         return self.root / ".stop"
 
     @property
+    def submission(self) -> Path:
+        """What ``sweep submit`` had a cluster run here last."""
+        return self.root / ".submitted"
+
+    @property
     def predictions(self) -> Path:
         """Test predictions, one file a probe job."""
         return self.root / "predictions"
@@ -122,6 +131,19 @@ class RunFolder:
         """The page with all of it."""
         return self.root / "report.html"
 
+    def written(self) -> Iterator[Path]:
+        """Files in the folders that a run writes to; neither below another run among them, nor
+        below anything else that lies here."""
+        folders = (self.predictions, self.similarity, self.probes, self.tables, self.plots)
+        for top in (*folders, self.findings.parent):
+            for here, below, names in os.walk(top):
+                if RunFolder(Path(here)).lock.exists():
+                    below.clear()
+                    continue
+                yield from (Path(here, name) for name in names)
+        if self.root.is_dir():
+            yield from (path for path in self.root.iterdir() if path.is_file())
+
 
 def run_folder(place: Place) -> RunFolder:
     """The folder of a run; of one behind a URL its copy on this machine."""
@@ -129,3 +151,20 @@ def run_folder(place: Place) -> RunFolder:
         return RunFolder(place.absolute())
     digest = hashlib.sha256(place.url.encode()).hexdigest()[:8]
     return RunFolder((COPIES / f"{slug(place.name)}-{digest}").absolute(), place)
+
+
+def make_folder(option: str, place: Place) -> None:
+    """Make what was given with ``option`` and see that it can be written to, if it is a path.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    if not isinstance(place, Path):
+        return
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        message = f"nothing can be written there ({error.strerror}): expected a folder for that"
+        raise SpecError([Problem(f"{option} {place}", 1, 1, message)]) from None

@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -21,8 +22,10 @@ from pydantic import BaseModel
 from jobs.models.wespeaker import INCLUDED
 from jobs.place import Place
 from jobs.secrets import without_secrets
+from jobs.storage import size, write_text
 from sweep.executors import submit_entrypoint
 from sweep.provenance import REVISION_FILE, git_state
+from sweep.run_folder import run_folder
 from sweep.source import Location, Problem, Source, SpecError
 from sweep.spec import Spec, load_spec
 from sweep.stop import COMMAND_VARIABLE
@@ -88,15 +91,41 @@ def submit(
         raise SpecError(problems)
     with tempfile.TemporaryDirectory(prefix="sweep-submit-") as temporary:
         folder = make_package(spec, Path(temporary))
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        if size > SHIPPED_BYTES:
+        shipped = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if shipped > SHIPPED_BYTES:
             raise SubmitError(
-                f"the wheel and the spec take {size / 2**20:.0f} MiB: expected at most "
+                f"the wheel and the spec take {shipped / 2**20:.0f} MiB: expected at most "
                 f"{SHIPPED_BYTES / 2**20:.0f}; keep data and checkpoints out of sweep/ and jobs/"
             )
         started = entrypoint(out, cache, unlock=unlock, command=command)
+        told = _events_there(out)
         name = submit_entrypoint(url, started, folder)
-    return Submission(name, out, size)
+    if told is not None:
+        leave_note(out, name, told)
+    return Submission(name, out, shipped)
+
+
+def _events_there(out: Place) -> int | None:
+    """Bytes of the events that runs before left there; None: none are seen from here."""
+    folder = run_folder(out)
+    try:
+        return size(folder.for_jobs(folder.events))
+    except OSError:  # `sweep watch` cannot see them from here either
+        return None
+
+
+def leave_note(out: Place, name: str, told: int) -> None:
+    """Tell ``sweep watch`` that more is to come than the events that are there.
+
+    Args:
+        out: the run's folder.
+        name: of the job.
+        told: bytes of events that were there before it was submitted.
+    """
+    folder = run_folder(out)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    note = json.dumps({"id": name, "since": since, "told": told})
+    write_text(folder.for_jobs(folder.submission), note)
 
 
 def entrypoint(out: Place, cache: Place | None, *, unlock: bool, command: Sequence[str]) -> str:

@@ -51,7 +51,6 @@ def tempo_tables(
     records: Mapping[str, Record],
     folder: Path,
     speakers: Mapping[str, str],
-    resamples: int,
 ) -> TempoTables:
     """The tables of a run, from the predictions in ``folder``.
 
@@ -62,7 +61,6 @@ def tempo_tables(
         records: the finished cells.
         folder: of predictions.
         speakers: speaker of every utterance id.
-        resamples: of the bootstrap.
 
     Raises:
         jobs.predictions.PredictionsError: a file is damaged.
@@ -71,8 +69,8 @@ def tempo_tables(
     changes: list[dict[str, object]] = []
     for task in layer_tasks(plan) if plan.tempo else ():
         for named, heard in _points(plan, task, records, folder, speakers):
-            scores.append(named | heard.scores(resamples))
-            changes += [named | change for change in heard.changes(resamples)]
+            scores.append(named | heard.scores())
+            changes += [named | change for change in heard.changes()]
     return TempoTables(
         pd.DataFrame(scores, columns=list(SCORE_COLUMNS)),
         pd.DataFrame(changes, columns=list(CHANGE_COLUMNS)),
@@ -93,11 +91,11 @@ class _Heard:
     """(U, 1 + F) what is predicted: mean over seeds."""
     counts: Mapping[str, int]
 
-    def scores(self, resamples: int) -> dict[str, object]:
+    def scores(self) -> dict[str, object]:
         """Of a row of ``tempo.csv``."""
         found = counterfactual_scores(
             self.y[:, 0], self.predicted[:, 0], self.y[:, 1:], self.predicted[:, 1:],
-            self.speakers, resamples,
+            self.speakers,
         )  # fmt: skip
         estimates = {
             "slope": found.slope, "correlation": found.correlation, "shift": found.shift,
@@ -111,12 +109,12 @@ class _Heard:
             **self.counts,
         }
 
-    def changes(self, resamples: int) -> Iterator[dict[str, object]]:
+    def changes(self) -> Iterator[dict[str, object]]:
         """Of the rows of ``tempo_changes.csv``, over the utterances that have a prediction."""
         known = np.isfinite(self.predicted[:, 1:]) & np.isfinite(self.predicted[:, :1])
         x = np.where(known, self.y[:, 1:], np.nan)
-        of_x = mean_changes(self.y[:, 0], x, self.speakers, resamples)
-        of_d = mean_changes(self.predicted[:, 0], self.predicted[:, 1:], self.speakers, resamples)
+        of_x = mean_changes(self.y[:, 0], x, self.speakers)
+        of_d = mean_changes(self.predicted[:, 0], self.predicted[:, 1:], self.speakers)
         for factor, true, told in zip(self.factors, of_x, of_d, strict=True):
             yield {
                 "factor": factor,

@@ -24,9 +24,8 @@ from sweep.backlog import ModelWork, find_work
 from sweep.bars import bars_on_stderr
 from sweep.comparing import Comparison
 from sweep.control import Reins, how_to_go_on
-from sweep.costs import extra_lines
+from sweep.costs import cells_to_hear, cost_lines, extra_lines
 from sweep.events import read_events
-from sweep.gram import cost_lines
 from sweep.ledger import finished, stream_records
 from sweep.mirror import fetch
 from sweep.plan import why_stale
@@ -61,11 +60,13 @@ def print_result(result: RunResult) -> None:
             _print(_comparison(comparison))
         _print_findings(result.folder)
         print(f"report: {result.folder.report}")
-    if result.done == result.planned and not result.ran_cells:
+    if result.status == "done" and result.done == result.planned and not result.ran_cells:
         print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
     else:
         ran = f"ran {result.ran_cells} cells and extracted {result.ran_shards} shards"
-        print(f"{result.status}: {result.done} cells done, {result.failed} failed; {ran}")
+        beside = result.status == "failed" and not result.failed  # as a comparison of layers
+        why = f"; what failed: {result.folder.events}" if beside else ""
+        print(f"{result.status}: {result.done} cells done, {result.failed} failed; {ran}{why}")
 
 
 def _print_findings(folder: RunFolder) -> None:
@@ -88,6 +89,7 @@ def print_plan(path: Path, overrides: Sequence[str], out: Place | None, cache: P
     work = find_work(
         prepared.plan, heard_table(prepared.plan, prepared.table), cache, records,
         wanted=lambda task, cell: True, on_corrupt=lambda error: None, compared=comparison.models,
+        keep_index=False,
     )  # fmt: skip
     _print(_plan_table(prepared, {left.planned.name: left for left in work}))
     print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
@@ -98,7 +100,9 @@ def print_plan(path: Path, overrides: Sequence[str], out: Place | None, cache: P
     print(
         f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
     )
-    lines = extra_lines(prepared, comparison.n_jobs)
+    present = {path.name for path in folder.predictions.glob("*.npz")}
+    to_hear = cells_to_hear(prepared.plan, records, present)
+    lines = extra_lines(prepared, comparison.n_jobs, to_hear)
     for line in (*lines, *cost_lines(prepared.spec, prepared.table, prepared.plan)):
         print(printable(line))
     print(_corpus_line(prepared))

@@ -1,5 +1,6 @@
 """``sweep watch``: the live view of a run that was started elsewhere, drawn from its events."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ HEAD_BYTES = 200
 """By which a file of events is known again: its first event has a time."""
 GRACE_SECONDS = 5.0
 """How long a driver's last lines may take to arrive after it let go of the run."""
+SUBMIT_SECONDS = 120.0
+"""How long one that was submitted may take to begin, where a run has ended before."""
 
 Ending = Literal["done", "failed", "interrupted", "died"]
 
@@ -40,7 +43,8 @@ def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
     tail = EventTail(place) if isinstance(place, Path) else RemoteTail(place)
     last: Event | None = None
     alone_since: float | None = None
-    told_waiting = False
+    told_waiting = seen_driven = False
+    began = time.monotonic()
     while True:
         # Looked at before the events: what a driver wrote before it ended is read after.
         driven = reins.holder() is not None
@@ -48,18 +52,33 @@ def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
             show(event)
             last, alone_since = event, None
         if driven:
-            alone_since = None
+            alone_since, seen_driven = None, True
         elif last is None:
             if not told_waiting:
                 say(f"waiting for {folder.for_jobs(folder.root)} to begin")
                 told_waiting = True
         elif last["kind"] == "run_finished":
-            return _ended(last, folder, say)
+            submitted = None if seen_driven else _submitted(folder, tail)
+            if submitted is None or time.monotonic() - began > SUBMIT_SECONDS:
+                return _ended(last, folder, say, before=not seen_driven)
+            if not told_waiting:
+                say(f"this is the run that ended at {last['time']}; waiting for {submitted}")
+                told_waiting = True
         else:
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since > GRACE_SECONDS:
                 return _died(folder, reins, say)
         time.sleep(REMOTE_POLL_SECONDS if reins.are_remote else POLL_SECONDS)
+
+
+def _submitted(folder: RunFolder, tail: "EventTail | RemoteTail") -> str | None:
+    """A job that was submitted since the events were written; None if there is none."""
+    place = folder.for_jobs(folder.submission)
+    try:
+        note = json.loads(place.read_bytes() if isinstance(place, Path) else read_now(place))
+        return None if tail.position > note["told"] else f"{note['id']}, submitted {note['since']}"
+    except FileNotFoundError:
+        return None
 
 
 class EventTail:
@@ -70,6 +89,11 @@ class EventTail:
         self._offset = 0
         self._lines = 0
         self._file_number: int | None = None
+
+    @property
+    def position(self) -> int:
+        """Bytes that were read."""
+        return self._offset
 
     def read(self) -> list[Event]:
         """The whole lines since the last call; none while there is no file.
@@ -109,6 +133,11 @@ class RemoteTail:
         self._offset = 0
         self._lines = 0
 
+    @property
+    def position(self) -> int:
+        """Bytes that were read."""
+        return self._offset
+
     def read(self) -> list[Event]:
         """The whole lines since the last call; none while there is no object.
 
@@ -143,8 +172,11 @@ def _events_of(data: bytes, name: str, before: int) -> list[Event]:
     return [parse_event(line, f"{name}:{n}") for n, line in enumerate(lines, start=before + 1)]
 
 
-def _ended(event: Event, folder: RunFolder, say: Say) -> Ending:
+def _ended(event: Event, folder: RunFolder, say: Say, *, before: bool) -> Ending:
+    """Args: before: it had ended before it was watched."""
     status: Ending = event["status"]
+    if before:
+        say(f"this is the run that ended at {event['time']}; nobody drives it now")
     if status == "interrupted":
         say(how_to_go_on(folder))
     return status

@@ -108,14 +108,66 @@ def test_on_a_cpu_an_idle_actor_takes_the_next_model() -> None:
     assert stage.ended == []
 
 
-def test_memory_that_ran_out_halves_the_actors_and_a_node_more_does_not_change_that() -> None:
-    stage = Stage(a=4)
-    taken = stage.take(*"mmmm")
-    stage.actors.ran_out_of_memory()
-    assert stage.actors.slots == 2
-    assert sum(actor.retiring for actor in taken) == 2
-    stage.actors.set_places({"a": 4, "b": 4})
-    assert stage.actors.slots == 2
+def test_memory_that_ran_out_halves_the_actors_of_every_node_until_the_model_is_done() -> None:
+    stage = Stage(a=4, b=4)
+    taken = stage.take(*"mmmmmmmm")
+    stage.actors.ran_out_of_memory(taken[0])
+    assert stage.actors.slots == 4
+    for node in "ab":
+        assert sum(actor.retiring for actor in taken if actor.node == node) == 2
+    stage.actors.set_places({"a": 4, "b": 4, "c": 4})
+    assert stage.actors.slots == 6
+    stage.actors.release("other", last=False)
+    assert stage.actors.slots == 6
+    stage.actors.release("m", last=False)
+    assert stage.actors.slots == 12
+
+
+def test_one_shard_that_never_finds_the_memory_leaves_nodes_of_one_actor_alone() -> None:
+    stage = Stage(**{f"n{number}": 1 for number in range(64)})
+    for _ in range(3):
+        [actor] = stage.take("m")
+        stage.actors.ran_out_of_memory(actor)
+        stage.actors.came_back(actor, died=True)
+    assert stage.actors.slots == 64
+
+
+def test_a_node_without_places_gets_no_actor() -> None:
+    stage = Stage(head=0, a=1, b=1)
+    for actor in stage.take("m", "m"):
+        stage.actors.came_back(actor, seconds=1.0)
+    stage.take("m", "m")
+    stage.actors.probes_wait = True
+    stage.actors.make_way()  # one of the two comes to its end, with its shard
+    stage.actors.probes_wait = False
+    stage.take("m")
+    assert sorted(stage.started) == ["a", "b"]
+
+
+def test_a_place_is_free_only_when_its_actor_has_ended() -> None:
+    stage = Stage(a=2)
+    leaving, _ = stage.take("m", "m")
+    stage.actors.probes_wait = True
+    stage.actors.make_way()
+    stage.actors.probes_wait = False
+    assert not stage.actors.has_room("m")
+    stage.actors.came_back(leaving, seconds=1.0)
+    stage.take("m")
+    assert stage.started == ["a", "a", "a"]
+
+
+def test_on_gpus_an_idle_actor_makes_no_place_where_others_still_come_to_their_end() -> None:
+    stage = Stage(on_gpus=True, a=4)
+    busy = stage.take(*"mmmm")
+    stage.actors.ran_out_of_memory(busy[3])
+    staying = [actor for actor in busy if not actor.retiring]
+    stage.actors.came_back(staying[0], seconds=1.0)
+    assert not stage.actors.has_room("other")
+    for actor in busy:
+        if actor.retiring:
+            stage.actors.came_back(actor, seconds=1.0)
+    [other] = stage.take("other")
+    assert other.model == "other"
 
 
 def test_one_that_died_makes_place_whatever_else_it_held() -> None:

@@ -311,7 +311,7 @@ def test_bad_audio_is_named_and_counted_and_the_rest_is_scored(
     notes = (tmp_path / "run" / "tables" / "models.md").read_text().rpartition("|")[2]
     for name, reason in skipped.items():
         kind = re.escape(reason.partition(":")[0])
-        assert re.search(rf"^- 1 utterances skipped, {kind}: {name} ", notes, re.MULTILINE), notes
+        assert re.search(rf"^- 1 utterance skipped, {kind}: {name} ", notes, re.MULTILINE), notes
     corpus = sorted(
         line.split()[0]
         for path in (tmp_path / "corpus").rglob("*.trans.txt")

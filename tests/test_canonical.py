@@ -16,11 +16,13 @@ from jobs.layer_data import LayerData
 from jobs.metrics import pearson, score_intervals, speaker_sums
 from jobs.probes.cca import CcaSettings, fit_jointly
 from jobs.protocol import Fold
-from sweep.canonical import COLUMNS
+from sweep.canonical import COLUMNS, mean_loadings
 from sweep.events import EventLog
 from sweep.prepare import load_and_prepare
+from sweep.report.canonical import write_canonical
 from sweep.run import RunOptions, run_sweep
 from sweep.source import SpecError
+from tests.report_data import make_layers
 
 TARGETS = ("cps", "energy")
 PROBE = CcaSettings(components=2)
@@ -155,6 +157,24 @@ def test_the_table_has_the_held_out_correlation_with_its_interval_over_speakers(
     assert (row["correlation_low"], row["correlation_high"]) == pytest.approx(ends)
 
 
+def test_the_sign_that_a_component_has_in_a_fold_is_nothing(tmp_path):
+    data = layer()
+    folds = fit_targets_jointly(joint(tmp_path), data)["cca"]
+    table = data.table.set_index("utterance_id")[list(TARGETS)]
+    targets = [table.loc[fold.utterance_id].to_numpy() for fold in folds]
+    for component in (0, 1):
+        first, second = (fold.found.targets[:, component] for fold in folds)
+        found = mean_loadings([first, second], targets)
+        assert np.abs(found).max() > 0.5
+        assert mean_loadings([first, -second], targets) == pytest.approx(found)
+        assert mean_loadings([-first, second], targets) == pytest.approx(np.negative(found))
+        of_first, of_second = (mean_loadings([v], [Y]) for v, Y in
+                               zip((first, second), targets, strict=True))  # fmt: skip
+        assert np.dot(of_first, of_second) > 0
+        sizes = [len(first), len(second)]
+        assert found == pytest.approx(np.average([of_first, of_second], axis=0, weights=sizes))
+
+
 def test_what_cannot_be_fitted_together_fails_the_cells_with_the_reason(sweep, monkeypatch):
     def refuse(*anything):
         raise ValueError("no luck")
@@ -190,3 +210,13 @@ def test_components_that_cannot_be_had_are_a_problem_at_their_place(
     assert any(said in problem.message for problem in caught.value.problems)
     line = path.read_text().splitlines().index("  components: 3") + 1
     assert any(problem.line == line for problem in caught.value.problems)
+
+
+def test_the_table_leaves_out_loadings_that_are_not_defined(tmp_path):
+    layers = make_layers(models=(("a", 3),), probes=("cca",), baselines=False)
+    rows = layers[["model", "layer", "layer_index", "probe"]].astype({"model": str, "probe": str})
+    rows = rows.assign(component=1, correlation=[0.1, 0.5, 0.2], in_sample=0.9, flagged=True)
+    rows = rows.assign(correlation_low=0.0, correlation_high=0.6)
+    rows["loadings"] = "cps 0.88, const nan, energy -0.10"
+    _, (table,) = write_canonical(tmp_path / "tables", tmp_path / "plots", rows, layers)
+    assert table.rows[0][table.header.index("Loadings")].text == "cps 0.88, energy -0.10; flagged"

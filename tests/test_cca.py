@@ -169,6 +169,21 @@ def test_targets_that_are_constant_or_say_the_same_add_no_component():
     assert none == [] and constant.in_sample.size == 0
 
 
+def test_a_component_goes_up_with_the_target_that_it_is_about_whatever_the_units():
+    """A target in small units that the layer does not know has the largest weight, by chance."""
+    rng = np.random.default_rng(0)
+    latent = rng.standard_normal((400, 3))
+    X = latent[:, :2] @ rng.standard_normal((2, 6)) + 0.5 * rng.standard_normal((400, 6))
+    order = np.arange(400)
+    for units in ([1, 1, 1], [2, 40, 0.05], [1e4, 1, 1e-4]):
+        for tested in np.array_split(order, 5):
+            fold = Fold(np.setdiff1d(order, tested), order[:0], tested)
+            found, _ = jointly(X.astype(np.float32), latent * units, fold, components=2)
+            for variate in found.targets.T:
+                r = [pearsonr(variate, target)[0] for target in latent[tested].T]
+                assert max(r) > 0.5 and max(r) == max(np.abs(r))
+
+
 def test_more_directions_than_rows_are_flagged():
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((140, 120)).astype(np.float32), rng.standard_normal((140, 3))

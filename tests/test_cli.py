@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import typer
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from jobs.storage import StorageError
 from sweep.cli import app
@@ -51,6 +52,13 @@ def test_an_error_becomes_a_message_and_an_exit_code(
         raise error
     assert ended.value.exit_code == code
     assert "is wrong" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", "submit"])
+def test_an_empty_address_is_not_this_machine(verb: str) -> None:
+    done = CliRunner().invoke(app, [verb, "specs/smoke.yaml", "--address", ""])
+    assert done.exit_code == 2
+    assert "--address is empty" in done.output
 
 
 def test_a_mistake_of_this_program_keeps_its_traceback() -> None:

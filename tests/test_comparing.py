@@ -13,6 +13,7 @@ import pytest
 from jobs.compare import ComparisonJob, ComparisonReport, SketchJob, compare
 from jobs.similarity import leading_subspace, linear_cka, pwcca
 from sweep import open_run
+from sweep.comparing import Comparison
 from sweep.events import EventLog, read_events
 from sweep.progress import Progress, Stage
 from sweep.run import RunOptions, RunResult, run_sweep
@@ -238,6 +239,30 @@ def test_a_tile_that_fails_leaves_its_pair_empty(
     assert np.isnan(matrix(result, "cka", "a", "b")).all()
     assert np.isnan(matrix(result, "cka", "b", "a")).all()
     assert np.isfinite(matrix(result, "cka", "b", "b")).all()
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize("error", [None, OSError])
+def test_a_model_that_is_given_up_while_its_tiles_are_out_costs_its_own_pairs(
+    sweep: Sweep, values: Values, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
+) -> None:
+    sent = Comparison.sent
+
+    def give_up(comparison: Comparison, job: ComparisonJob) -> None:
+        sent(comparison, job)
+        if not isinstance(job, SketchJob) and job.models == ("a", "a"):
+            comparison.drop("a")
+
+    def run(job: ComparisonJob) -> ComparisonReport:
+        if error is not None and not isinstance(job, SketchJob) and job.models == ("a", "a"):
+            raise error
+        return compare(job)
+
+    monkeypatch.setattr(Comparison, "sent", give_up)
+    monkeypatch.setattr("sweep.inline.compare", run)
+    rows = similarity(sweep(values))
+    assert set(rows["model_a"]) == set(rows["model_b"]) == {"b"}
+    assert rows["value"].notna().all()
 
 
 @pytest.mark.usefixtures("no_report")

@@ -2,13 +2,16 @@
 
 import pytest
 
-from sweep.costs import extra_lines
+from sweep.costs import cells_to_hear, extra_lines
+from sweep.ledger import Finished
+from sweep.plan import layer_tasks
 from sweep.prepare import load_and_prepare
+from sweep.tempo import tempo_file
 
 
 def lines(write_spec, tmp_path, values, left=1, **changes):
     prepared = load_and_prepare(write_spec({**values, **changes}), [], tmp_path)
-    return list(extra_lines(prepared, left))
+    return list(extra_lines(prepared, left, 0))
 
 
 def test_a_plan_without_them_says_nothing(write_spec, spec_values, tmp_path):
@@ -27,8 +30,29 @@ def test_tempo_is_counted_in_forward_passes_and_minutes(write_spec, spec_values,
     pytest.importorskip("python_stretch")
     asked = {"tempo": {"factors": [0.5, 2.0], "utterances": 4}}
     prepared = load_and_prepare(write_spec({**spec_values, **asked}), [], tmp_path)
-    (line,) = extra_lines(prepared, 0)
+    (line,) = extra_lines(prepared, 0, left_to_hear=1)
     assert line.startswith("tempo: 4 utterances at 2 other rates: 8 of each model's forward passes")
     table = prepared.table.set_index("utterance_id")
     seconds = 2.5 * table.loc[list(prepared.plan.tempo.utterances), "seconds"].sum()
     assert f" {seconds / 60:.3g} min of audio" in line
+
+
+def test_tempo_is_done_once_every_probe_has_predicted_it_and_not_before(
+    write_spec, spec_values, tmp_path
+):
+    pytest.importorskip("python_stretch")
+    asked = {"tempo": {"factors": [0.5, 2.0], "utterances": 4}}
+    prepared = load_and_prepare(write_spec({**spec_values, **asked}), [], tmp_path)
+    plan = prepared.plan
+    cells = [(task.model, cell) for task in layer_tasks(plan) for cell in task.cells]
+    n_asked = cells_to_hear(plan, {}, [])
+    assert 0 < n_asked < len(cells)  # controls are not asked
+    done = {
+        cell.cell_id: Finished("done", cell.probe, cell.control, f"{cell.cell_id}.npz")
+        for _, cell in cells
+    }
+    files = [tempo_file(f"{cell.cell_id}.npz", plan, model) for model, cell in cells]
+    assert cells_to_hear(plan, done, []) == n_asked
+    assert cells_to_hear(plan, done, files) == 0
+    (line,) = extra_lines(prepared, 0, 0)
+    assert line == "tempo: 4 utterances at 2 other rates, all done"

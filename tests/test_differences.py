@@ -12,7 +12,9 @@ from jobs.differences import (
     between_models,
     holm,
 )
+from jobs.gram_folds import against_the_best_by_fold
 from jobs.metrics import resample_weights
+from tests.by_hand import t_interval
 
 ALIKE = 0.4
 
@@ -82,10 +84,58 @@ def test_above_nothing_is_the_score_itself_of_r2_and_what_it_adds_to_the_majorit
     rng = np.random.default_rng(2)
     errors = make_errors(rng, [0.3])
     expected = 1 - errors[0, :, 1].sum() / errors[0, :, 2].sum()
-    assert above_nothing(errors).value[0] == pytest.approx(expected, rel=1e-12)
+    assert above_nothing(errors, of_classes=False).value[0] == pytest.approx(expected, rel=1e-12)
     classes = class_errors(rng, 0.8, np.full(9, 20))
     gain = (classes[0, :, 3].sum() - classes[0, :, 1].sum()) / 180
-    assert above_nothing(classes).value[0] == pytest.approx(gain, rel=1e-12)
+    assert above_nothing(classes, of_classes=True).value[0] == pytest.approx(gain, rel=1e-12)
+
+
+def unlike_speakers(rng, n_speakers, r2=0.0):
+    """(1, S, 4) of a layer whose speakers are misheard to different degrees."""
+    own = np.arange(n_speakers).repeat(10)
+    degree = np.exp(0.3 * rng.standard_normal(n_speakers))[own]
+    y = rng.standard_normal(len(own))
+    spread = ((0.75 - r2) / np.exp(2 * 0.3**2)) ** 0.5  # second moment of the log-normal
+    off = 0.5 * y + spread * degree * rng.standard_normal(len(own))
+    columns = np.ones(len(own)), off**2, y**2, y**2
+    return np.stack([np.bincount(own, column) for column in columns], axis=1)[None]
+
+
+@pytest.mark.parametrize("n_speakers", [5, 14])
+def test_a_score_is_above_nothing_at_p_where_its_interval_is_and_as_rarely_as_p_says(n_speakers):
+    rng = np.random.default_rng(n_speakers)
+    called = 0
+    for _ in range(400):
+        errors = unlike_speakers(rng, n_speakers)
+        found = above_nothing(errors, of_classes=False)
+        assert (found.p[0] < 0.05) == (found.low[0] > 0 or found.high[0] < 0)
+        called += found.p[0] < 0.05
+    assert called <= possible(0.06, 400)[1]
+    n, loss, reference, _ = errors[0].T
+    left_out = [1 - np.delete(loss, s).sum() / np.delete(reference, s).sum()
+                for s in range(n_speakers)]  # fmt: skip
+    expected = t_interval(1 - loss.sum() / reference.sum(), left_out, n, "rest")
+    assert [found.low[0], found.high[0]] == pytest.approx(list(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 9, 14])
+def test_what_is_the_same_for_every_speaker_is_no_surer_than_an_exact_binomial(n):
+    sizes = np.full(n, 10)
+    right, half, wrong = (
+        np.stack([sizes, sizes * share, sizes, sizes // 2], axis=1)[None].astype(float)
+        for share in (0, 0.5, 1)
+    )
+    all_of_it = between_layers(right, wrong)
+    assert all_of_it.p[0] == pytest.approx(stats.binomtest(n, n).pvalue, rel=1e-12)
+    assert all_of_it.high[0] == 1 and -1 < all_of_it.low[0] < 1
+    for found in (above_nothing(right, of_classes=True), between_layers(half, right)):
+        assert found.p[0] > all_of_it.p[0]
+        assert (found.p[0] < 0.05) == (found.low[0] > 0 or found.high[0] < 0)
+        assert -1 < found.low[0] < found.value[0] < found.high[0] < 1
+    layers = np.concatenate([right, half, half])
+    for found in (against_the_best(layers, 100, 0), against_the_best_by_fold(layers)):
+        assert found.low[1] < found.value[1] < found.high[1] and found.p[0] == 1
+        assert (found.p[1] < 0.05) == (n > 9)
 
 
 def test_models_of_one_layer_differ_as_their_layers_do():

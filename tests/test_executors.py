@@ -1,5 +1,9 @@
 import pytest
+import ray
+from ray.experimental.internal_kv import _internal_kv_list
 
+from jobs import remote
+from jobs.node import NodeReport
 from sweep.executors import ray_session
 from sweep.preflight import ClusterError
 from sweep.spec import Compute
@@ -38,3 +42,14 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_more_cores_than_the_machine_has_are_shared_locally() -> None:
     with ray_session(compute(extractor={"cpus": 64}), None) as executor:
         assert executor.slots == 1
+
+
+def test_code_is_sent_to_each_cluster_once_however_many_tasks_run_it() -> None:
+    for _ in range(2):
+        with ray_session(compute(), None):
+            [node] = [node["NodeID"] for node in ray.nodes()]
+            before = len(_internal_kv_list("RemoteFunction", namespace="fun"))
+            for _ in range(3):
+                answers = remote.ask_nodes([node], (), 60.0)
+                assert isinstance(answers[node], NodeReport)
+            assert len(_internal_kv_list("RemoteFunction", namespace="fun")) == before + 1

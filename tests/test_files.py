@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.files import atomic_path, slug, write_text
+from jobs.files import atomic_path, is_temporary, slug, write_text
 
 
 def test_a_write_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -11,6 +11,19 @@ def test_a_write_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> No
     write_text(path, "two")
     assert path.read_text() == "two"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a", ".hidden", "a.b.json", "a--b--ridge.e1.npz", "a."])
+def test_a_file_that_is_being_written_is_told_from_those_of_others(
+    tmp_path: Path, name: str
+) -> None:
+    with atomic_path(tmp_path / name) as temporary:
+        temporary.touch()
+        assert is_temporary(temporary.name)
+    assert not is_temporary(name)
+    assert not any(
+        map(is_temporary, (".mine.tmp.docx", ".x.12345678.tmp.tar.gz", "x.12345678.tmp"))
+    )
 
 
 def test_a_failed_write_leaves_the_old_file_untouched(tmp_path: Path) -> None:

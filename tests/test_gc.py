@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from jobs.storage import write_text
 from sweep import gc
 from sweep.cli import app
 from sweep.gc import Item, collect
-from sweep.needs import GcError, remember_run
+from sweep.needs import GcError, Needs, remember_run
 from sweep.run_folder import RunFolder
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep
@@ -83,6 +83,7 @@ def test_sets_of_a_run_that_was_deleted_go_and_those_of_another_stay_usable(
     assert there(one.cache) == needed | other
 
     shutil.rmtree(two.folder.root)
+    (two.folder.root.parent / "other work").touch()  # no empty folder: nothing is unmounted
     before = everything(one.cache)
     shown = cli("--cache", str(one.cache), "--dry-run")
     assert shown.exit_code == 0, shown.output
@@ -124,6 +125,84 @@ def test_a_run_that_cannot_be_seen_from_here_stops_everything(home: Path) -> Non
     note.write_text("{}")
     with pytest.raises(GcError, match="does not name a run"):
         collect(cache, None, dry_run=False)
+
+
+@pytest.mark.parametrize("run", ["mnt/run", "mnt"])
+def test_a_run_on_a_disk_that_is_not_mounted_is_not_taken_for_deleted(home: Path, run: str) -> None:
+    cache = made_cache(home)
+    made_run(home, "a" * 16)
+    (home / "mnt").mkdir()  # the mount point, empty now
+    remember_run(cache, RunFolder(home / run))
+    with pytest.raises(GcError, match=r"cannot be seen from here.*gone for good, delete .*runs"):
+        collect(cache, None, dry_run=False)
+    assert len(there(cache)) == 2
+
+
+def begin_after_the_first_look(
+    monkeypatch: pytest.MonkeyPatch, begin: Callable[[], object]
+) -> None:
+    """Something happens as soon as gc has read once what runs need."""
+    look, looks = gc.needed_sets, []
+
+    def then(cache: Path, results: Sequence[Path]) -> Needs:
+        needs = look(cache, results)
+        looks.append(needs)
+        if len(looks) == 1:
+            begin()
+        return needs
+
+    monkeypatch.setattr(gc, "needed_sets", then)
+
+
+def test_a_run_that_begins_while_sets_go_gets_its_own_back(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = made_cache(home, *(letter * 16 for letter in "abc"))
+    made_run(home, "a" * 16)
+    before = everything(cache)
+    begin_after_the_first_look(monkeypatch, lambda: made_run(home, "b" * 16, name="late"))
+    items = collect(cache, None, dry_run=False)
+    assert there(cache) == {"a" * 16, "b" * 16}
+    assert everything(cache).items() <= before.items()
+    assert [item.paths[0].name for item in items if item.goes] == ["c" * 16]
+
+
+def test_a_set_that_a_run_made_anew_while_it_went_stays_as_it_was_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = made_cache(home)
+    made_run(home, "a" * 16)
+    made = cache / "activations" / ("b" * 16) / "shard-00000.json"
+    away = gc._set_aside
+
+    def then_made(item: Item, renamed: dict[Path, Path]) -> Item:
+        done = away(item, renamed)
+        made_run(home, "b" * 16, name="late")
+        made.parent.mkdir()
+        made.write_text("anew")
+        return done
+
+    monkeypatch.setattr(gc, "_set_aside", then_made)
+    collect(cache, None, dry_run=False)
+    assert there(cache) == {"a" * 16, "b" * 16}
+    assert [path.read_text() for path in made.parent.iterdir()] == ["anew"]
+
+
+def test_when_it_is_not_known_any_more_what_runs_need_every_set_is_where_it_was(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = made_cache(home)
+    made_run(home, "a" * 16)
+    before = everything(cache)
+
+    def unreadable() -> None:
+        (home / "results" / "late").mkdir()
+        (home / "results" / "late" / "plan.json").write_text("{")
+
+    begin_after_the_first_look(monkeypatch, unreadable)
+    with pytest.raises(GcError, match="does not tell"):
+        collect(cache, None, dry_run=False)
+    assert everything(cache) == before
 
 
 @pytest.mark.parametrize(
@@ -271,6 +350,23 @@ def test_without_any_run_nothing_goes(home: Path) -> None:
         collect(cache, None, dry_run=False)
     with pytest.raises(GcError, match="is no folder"):
         collect(cache, [home / "absent"], dry_run=False)
+    assert len(there(cache)) == 2
+
+
+def test_a_folder_that_may_not_be_looked_into_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = made_cache(home)
+
+    def refuse(path: Path) -> bool:
+        if path.name == "private":
+            raise PermissionError(13, "Permission denied", str(path))
+        return os.path.isdir(path)  # noqa: PTH112 - this stands for the other
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    done = cli("--cache", str(cache), "--results", "private")
+    assert done.exit_code == 2
+    assert "private cannot be looked into (Permission denied)" in done.stderr
     assert len(there(cache)) == 2
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from jobs.store import data_path, read_manifest
 from sweep import preflight, sets
+from sweep.costs import cost_lines
 from sweep.events import EventLog
-from sweep.gram import cost_lines, gram_sets
+from sweep.gram import gram_sets
 from sweep.preflight import ClusterError, Node, extraction, resource_problems
 from sweep.prepare import Prepared, load_and_prepare
 from sweep.run import RunOptions, RunResult, run_sweep

@@ -179,6 +179,23 @@ def test_intervals_of_accuracies_hold_the_truth_in_93_to_97_percent(mean, alike)
     assert 0.93 <= held / 3000 <= 0.97
 
 
+def test_intervals_of_balanced_accuracies_rest_on_the_speakers_of_the_rarer_class():
+    """8 of 40 speakers have the class that is found less often."""
+    rng = np.random.default_rng(4)
+    own, n, held = np.arange(40).repeat(20), 300, 0
+    y = (own >= 32).astype(float)
+    for _ in range(n):
+        share = np.concatenate([rng.beta(2.7, 0.3, 32), rng.beta(2.1, 0.9, 8)])
+        predicted = np.where(rng.random(len(own)) < share[own], y, 1 - y)
+        sums = class_sums(y, predicted, own.astype(np.str_))
+        held += holds(class_intervals([[sums]])["balanced_accuracy"], (0.9 + 0.7) / 2)
+    low, high = possible(0.93, 0.97, n)
+    assert low <= held <= high
+    sums = class_sums(y, y, own.astype(np.str_))
+    perfect = class_intervals([[sums]])
+    assert perfect["accuracy"][0] > perfect["balanced_accuracy"][0]
+
+
 def test_answers_that_are_all_right_do_not_promise_that_all_will_be():
     """14 speakers, of whom all answers are right in half of the experiments."""
     held, perfect, above = covered_accuracies(0.98, 0.7, 300, n_speakers=14)

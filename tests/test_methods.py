@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 
 from jobs.probes.cca import CcaSettings
@@ -11,6 +12,7 @@ from jobs.probes.logistic import LogisticSettings
 from jobs.probes.mdl import MdlSettings
 from jobs.probes.mlp import MlpSettings
 from jobs.probes.ridge import RidgeSettings
+from jobs.protocol import KFoldProtocol, make_folds
 from sweep.report.build import build_report
 from sweep.report.methods import REFERENCES, methods
 from sweep.report.probe_words import probe_sentence
@@ -82,10 +84,32 @@ def test_sentences_begin_and_end_as_sentences_do(run):
     ],
 )
 def test_a_probe_is_told_with_the_settings_that_matter(settings, said):
-    assert said in probe_sentence(settings, validation=True)
+    assert said in probe_sentence(settings, "validation part")
 
 
 def test_without_a_validation_part_inner_folds_choose():
-    assert probe_sentence(RidgeSettings(), validation=False).endswith(
+    assert probe_sentence(RidgeSettings(), None).endswith(
         "chosen on inner folds of the training speakers."
     )
+
+
+@pytest.mark.parametrize(
+    ("folds", "roles", "chosen"),
+    [
+        (2, "the other one was the training part", "on inner folds"),
+        (3, "next one was the validation fold, and the other one was", "on the validation fold"),
+        (5, "next one was the validation fold, and the other three were", "on the validation fold"),
+    ],
+)
+def test_with_folds_it_says_what_each_was_for(make_run, folds, roles, chosen):  # noqa: F811
+    run = make_run(
+        lambda task, cell: None, probes=PROBES, protocol={"kind": "kfold", "folds": folds}
+    )
+    text = methods(run)
+    assert roles in text and chosen in text
+    assert "No speaker was in more than one fold." in text and "validation part," not in text
+    table = pd.DataFrame({"speaker_id": list("abcde") * 2})  # the folds that probes really get
+    (fold, *_) = make_folds(KFoldProtocol(folds=folds), table)
+    parts = [set(table["speaker_id"][rows]) for rows in (fold.test, fold.validation, fold.train)]
+    assert bool(parts[1]) == ("validation fold, and" in text)
+    assert sum(map(len, parts)) == 5

@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from sweep.nodes import Roster
+from sweep.nodes import UNFIT_SECONDS, Roster
 from sweep.preflight import ClusterError, Node
 
 
@@ -69,6 +69,21 @@ def test_one_that_is_not_fit_is_told_of_once_and_gets_no_work() -> None:
     assert list(cluster.roster.usable) == ["first"]
     assert cluster.asked == ["other"]
     assert cluster.told == ["other joined and gets NO WORK: has other code; does not share /cache"]
+
+
+def test_one_that_was_not_fit_is_asked_again_after_a_while_and_told_of_when_that_changed() -> None:
+    cluster = Cluster(other=["does not share /cache"])
+    cluster.there.append("other")
+    cluster.look()
+    for _ in range(2):
+        cluster.now += UNFIT_SECONDS
+        cluster.look()
+    assert cluster.asked == ["other"] * 3
+    assert len(cluster.told) == 1
+    cluster.answers["other"].said = []
+    cluster.now += UNFIT_SECONDS
+    assert cluster.look()
+    assert cluster.told[1:] == ["other joined and gets work"]
 
 
 def test_one_without_room_for_a_job_is_not_asked() -> None:

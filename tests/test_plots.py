@@ -14,7 +14,7 @@ from sweep.report.curves import MSE, R2, limits, line_styles
 from sweep.report.depth import depth_of
 from sweep.report.plots import write_plots
 from sweep.report.style import WIDTH, figure_style, short
-from tests.report_data import MAJORITY, MEAN_MSE, layer_names, make_layers
+from tests.report_data import MAJORITY, MEAN_MSE, SPEAKER_ACCURACY, layer_names, make_layers
 
 FAMILY = (("SimAMResNet34 vb", 51), ("SimAMResNet34 random", 51))
 UNEQUAL = (("R34 vb", 51), ("R34 vb+vc", 51), ("R100 vb", 150), ("R100 vc", 150))
@@ -197,6 +197,45 @@ def test_intervals_alone_beyond_the_cut_are_told():
     assert "some intervals reach further" in limits(R2, [layers]).note
 
 
+def test_baselines_beyond_the_cut_are_named_and_not_counted_among_the_marked_points(
+    tmp_path, figures
+):
+    layers = make_layers(models=FAMILY, probes=("ridge",))
+    bad = (layers["model"] == FAMILY[0][0]) & layers["layer_index"].isin([40, 45])
+    layers.loc[bad, ["r2", "r2_low", "r2_high"]] = -5.0
+    fbank = layers["model"] == "baseline:fbank"
+    layers.loc[fbank, ["r2", "r2_low", "r2_high"]] = -1.31
+    note = limits(R2, [layers]).note
+    assert (
+        "2 points lie beyond (▼), the furthest at −5; fbank only (−1.31) lies beyond, too" in note
+    )
+    write_plots(tmp_path, layers)
+    marks = [line for line in figures["r2_cps_ridge"].axes[0].lines if line.get_marker() == "v"]
+    assert sum(len(line.get_xdata()) for line in marks) == 2
+    note = limits(R2, [layers[~bad]]).note
+    assert note.endswith("fbank only (−1.31) lies beyond.")
+    worse = layers[fbank].assign(r2=-7.0)
+    assert "fbank only (to −7) lies" in limits(R2, [layers, worse]).note
+
+
+def test_a_baseline_looks_the_same_where_another_one_has_no_score(tmp_path, figures):
+    layers = make_layers(models=FAMILY, probes=("ridge", "mlp"))
+    gone = (layers["model"] == "baseline:duration") & (layers["probe"] == "mlp")
+    layers.loc[gone, ["r2", "r2_low", "r2_high"]] = np.nan
+    layers.loc[gone, ["cells", "missing"]] = 0, 5
+    write_plots(tmp_path, layers)
+    overview = figures["overview_cps"]
+    (legend,) = overview.legends
+    named = {
+        t.get_text(): line
+        for t, line in zip(legend.get_texts(), legend.legend_handles, strict=True)
+    }
+    at = layers[layers["model"] == "baseline:fbank"].set_index("probe")["r2"]
+    for axes, probe in zip(overview.axes, ("ridge", "mlp"), strict=False):
+        (drawn,) = [line for line in axes.lines if list(line.get_ydata()) == [at[probe]] * 2]
+        assert drawn._unscaled_dash_pattern == named["fbank only"]._unscaled_dash_pattern
+
+
 def test_equal_depth_is_drawn_by_index_and_unequal_depth_from_0_to_1():
     equal = depth_of(make_layers(models=FAMILY, baselines=False))
     assert not equal.relative
@@ -301,8 +340,8 @@ def test_classes_are_drawn_by_accuracy_above_the_majority_class(tmp_path, figure
     for name in ("overview_sex", "accuracy_sex_logistic"):
         axes = figures[name].axes[0]
         assert axes.get_ylabel() == "accuracy"
-        dashed = [line for line in axes.lines if line.get_color() == "black"]
-        assert [list(line.get_ydata()) for line in dashed] == [[MAJORITY, MAJORITY]]
+        black = [list(line.get_ydata()) for line in axes.lines if line.get_color() == "black"]
+        assert black == [[MAJORITY] * 2, [SPEAKER_ACCURACY] * 2]
         assert axes.get_ylim()[0] > 0.3
         labels = [text.get_text() for text in figures[name].legends[0].get_texts()]
         assert "majority class" in labels and "mean predictor" not in labels

@@ -3,6 +3,7 @@ from unittest import mock
 
 import pytest
 import ray.exceptions
+import torch
 
 from jobs.extract import ShardReport
 from jobs.probe import ProbeJob
@@ -138,6 +139,35 @@ def test_a_process_that_ended_when_its_time_was_over_took_too_long(fake: FakeRay
         assert [outcome.died for outcome in executor.wait(0)] == [died]
 
 
+def test_a_shard_that_waited_for_another_has_its_whole_time_from_then_on(fake: FakeRay) -> None:
+    executor = RayExecutor(Compute(timeout=1), Roster([Node("a", "a", {"CPU": 1})]))
+    executor.submit(extract_job("m", 0))
+    fake.finish(fake.refs[-1])
+    executor.wait(0)
+    for index in (1, 2):
+        executor.submit(extract_job("m", index))
+    fake.now += 50
+    fake.finish(fake.refs[1])
+    executor.wait(0)
+    fake.now += 50
+    fake.done[fake.refs[2]] = ray.exceptions.ActorDiedError()
+    assert [outcome.died for outcome in executor.wait(0)] == ["died"]
+
+
+@pytest.mark.parametrize(("gpus", "left"), [(1, 4), (0.5, 2)])
+def test_what_lacked_memory_of_its_own_gpu_costs_no_other_actor(
+    fake: FakeRay, gpus: float, left: int
+) -> None:
+    executor = on_nodes({"CPU": 4, "GPU": 4 * gpus}, extractor={"gpus": gpus, "cpus": 1})
+    assert executor.slots == 4
+    for index in range(4):
+        executor.submit(extract_job("m", index))
+    cause = torch.OutOfMemoryError("CUDA out of memory")
+    fake.done[fake.refs[0]] = ray.exceptions.RayTaskError("extract", "", cause)
+    executor.wait(0)
+    assert executor.slots == left
+
+
 def test_after_a_shard_that_ran_out_of_memory_half_as_many_actors_go_on(fake: FakeRay) -> None:
     executor = on_nodes({"CPU": 4})
     for index in range(4):
@@ -214,6 +244,39 @@ def test_of_two_tries_the_one_that_fails_is_not_heard_of(fake: FakeRay) -> None:
     [(ref, _)] = executor._pending.items()
     fake.finish(ref)
     assert [outcome.error for outcome in executor.wait(0)] == [None]
+
+
+def test_a_shard_is_helped_once_even_if_every_helper_would_die(fake: FakeRay) -> None:
+    executor = busy_pair(fake)
+    known = len(fake.refs)
+    for _ in range(20):
+        fake.now += 1
+        executor.hasten()
+        for ref in fake.refs[known:]:
+            fake.done[ref] = ray.exceptions.ActorDiedError()
+        assert executor.wait(0) == []
+    assert len(fake.refs) == known + 1
+
+
+def test_one_late_shard_that_nobody_can_help_does_not_hide_the_others(fake: FakeRay) -> None:
+    executor = on_nodes({"CPU": 2}, {"CPU": 1})  # on node a two, of which one is idle in the end
+    for index in range(3):
+        executor.submit(extract_job("m", index))
+    kept = {
+        node: next(ref for ref, one in executor._pending.items() if one.actor.node == node)
+        for node in "ab"
+    }
+    for index in range(3):
+        fake.now += 10
+        [ref] = executor._pending.keys() - kept.values()
+        fake.finish(ref)
+        executor.wait(0)
+        if index < 2:
+            executor.submit(extract_job("m", 3 + index))
+    assert list(executor._pending) == [kept["a"], kept["b"]]
+    fake.now += 20
+    executor.hasten()
+    assert [one.twin is not None for one in list(executor._pending.values())[:2]] == [False, True]
 
 
 def test_what_is_late_on_the_only_node_is_waited_for(fake: FakeRay) -> None:
@@ -314,9 +377,16 @@ def test_when_the_last_node_is_gone_the_run_waits_for_one_and_then_ends(fake: Fa
         "the run waits 10 minutes for one: compute.extractor asks for 1 CPUs and 1 GPUs"
         in (comings.told[-1])
     )
+    executor.submit(probe_job())
     comings.later(executor, 2)
+    assert not executor.room(extract_job("m"))
+    assert comings.later(executor, 100) == []  # what still runs is waited for
+    fake.done[fake.refs[-1]] = []
+    assert comings.later(executor, 0) == [None]
+    assert comings.later(executor, 0) == []  # nobody asked for more since
+    assert not executor.room(extract_job("m"))
     with pytest.raises(ClusterError, match=r"for 10 minutes no node had room.*run again.*1 GPUs"):
-        executor.room(extract_job("m"))
+        comings.later(executor, 0)
 
 
 def test_a_node_that_comes_in_time_ends_the_waiting(fake: FakeRay) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from jobs.classification import class_intervals, class_sums, score_classes
+from jobs.difference_table import difference_table
 from jobs.metrics import score, score_intervals, speaker_sums
 from jobs.model_table import (
     MAJORITY_CLASS,
@@ -197,6 +198,31 @@ def test_selectivity_is_undefined_where_r2_is():
     (stem,) = run.curves(10).to_dict("records")
     assert np.isnan(stem["r2"]) and np.isnan(stem["selectivity"])
     assert stem["r2_control"] < 0
+
+
+@pytest.mark.parametrize("by_fold", [False, True])
+def test_a_constant_target_has_no_score_however_its_mean_is_rounded(by_fold):
+    run = Run()
+    run.truth = np.full(len(NAMES), 0.1, dtype=np.float32)
+    run.add("m", "stem", 0, "ridge", 0.0).add("m", "top", 1, "ridge", 1e-8)
+    run.cells = {
+        name: dataclasses.replace(cell, train_mean=cell.train_mean * (1 + 1e-15))
+        for name, cell in run.cells.items()
+    }
+    metrics = run.metrics().assign(
+        mean_mse=1e-34, speaker_mean_mse=0.0, speaker_mean_mae=0.0, speaker_mean_pearson=None,
+        n_speakers=9,
+    )  # fmt: skip
+    read = None if by_fold else run.read
+    curves = layer_curves(run.points(), metrics, read, SPEAKERS, Bootstrap(100))
+    scores = curves.layers[["r2", "r2_low", "r2_high", "speaker_mean_r2", "selectivity"]]
+    assert scores.isna().all(axis=None)
+    assert (curves.layers["mse"] < 1e-15).all()
+    for estimate in curves.honest.values():
+        assert np.isnan([estimate.value, estimate.low, estimate.high]).all()
+    assert difference_table(curves, set(), Bootstrap(100)).empty
+    table = model_table(curves).set_index("probe").loc["ridge"]
+    assert np.isnan([table["best_r2"], table["best_r2_honest"]]).all()
 
 
 def test_rows_come_in_one_order_and_predictions_a_curve_at_a_time():

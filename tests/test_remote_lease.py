@@ -1,6 +1,7 @@
 """Who drives a run on an object store, and how it is stopped from elsewhere; a store in memory."""
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from jobs.place import RemotePath
 from jobs.storage import exists, list_files, write_text
 from sweep import control, remote_lease
 from sweep.control import Reins, stop_run
-from sweep.lock import Holder, run_lock
+from sweep.lock import Holder, RunIsLocked, run_lock
 from sweep.mirror import mirrored
 from sweep.remote_lease import (
     LEASE,
@@ -36,6 +37,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemotePath:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_lease, "BEAT_SECONDS", 0.02)
     monkeypatch.setattr(remote_lease, "STALE_SECONDS", 0.5)
+    monkeypatch.setattr(remote_lease, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(control, "REMOTE_POLL_SECONDS", 0.02)
 
 
@@ -178,3 +180,82 @@ def test_a_request_is_passed_on_to_the_drivers_own_heart(
         watch.ask_to_stop(holder)
         time.sleep(20)
     assert list_files(remote) == {}
+
+
+def test_a_driver_that_shows_signs_of_life_is_not_thrown_out_whatever_is_said(
+    remote: RemotePath, quick: None
+) -> None:
+    holder = put_lease(remote)
+    done = threading.Event()
+
+    def live() -> None:
+        for n in range(1, 1000):
+            if done.wait(0.1):
+                return
+            put_lease(remote, token=holder.token, beat=n)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    with pytest.raises(RunIsLocked, match="being worked on by process 7 on elsewhere"):
+        RemoteLease(remote, lambda: None).claim(unlock=True)
+    done.set()
+    thread.join()
+    found = read_remote_holder(remote)
+    assert found is not None and found.token == holder.token
+
+
+def test_a_driver_that_lives_on_this_machine_is_not_thrown_out(
+    remote: RemotePath, quick: None, held: list[str]
+) -> None:
+    with pytest.raises(RunIsLocked, match="being worked on"):
+        RemoteLease(remote, lambda: None).claim(unlock=True)
+
+
+def test_a_silent_driver_is_followed_when_told_so(remote: RemotePath, quick: None) -> None:
+    put_lease(remote)
+    lease = RemoteLease(remote, lambda: None)
+    with pytest.raises(RunIsLocked, match="--unlock"):
+        lease.claim(unlock=False)
+    lease.claim(unlock=True)
+    found = read_remote_holder(remote)
+    assert found is not None and found.is_here
+    lease.release()
+    assert not exists(remote / LEASE)
+
+
+def test_a_driver_whose_run_was_taken_leaves_the_others_lease_where_it_is(
+    remote: RemotePath, quick: None
+) -> None:
+    lease = RemoteLease(remote, lambda: None)
+    lease.claim(unlock=False)
+    other = put_lease(remote)
+    lease.release()
+    assert read_remote_holder(remote) == other
+
+
+@pytest.mark.parametrize("text", ['{"host": "x", "of_another_version": 1}', "", "[1]"])
+def test_a_lease_of_another_version_is_said_and_left(
+    remote: RemotePath, quick: None, text: str
+) -> None:
+    write_text(remote / LEASE, text)
+    with pytest.raises(RunIsLocked, match=r"\.lease is not as this version writes it.*delete it"):
+        RemoteLease(remote, lambda: None).claim(unlock=True)
+    assert exists(remote / LEASE)
+
+
+def test_a_heart_whose_request_goes_wrong_beats_on_and_says_it(
+    remote: RemotePath, quick: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong() -> None:
+        raise RuntimeError("no way to stop")
+
+    lease = RemoteLease(remote, wrong)
+    lease.claim(unlock=False)
+    lease.start()
+    holder = read_remote_holder(remote)
+    assert holder is not None
+    RemoteLeaseWatch(remote).ask_to_stop(holder)
+    wait_for(lambda: "no way to stop" in caplog.text)
+    before = beat(remote)
+    wait_for(lambda: beat(remote) > before)
+    lease.release()

@@ -16,6 +16,8 @@ from sweep import open_run
 from sweep.events import EventLog
 from sweep.run import RunOptions, RunResult, run_sweep
 from sweep.source import SpecError
+from sweep.verbs.running import exit_code
+from sweep.views import print_result
 from tests.conftest import Values
 
 Sweep = Callable[..., RunResult]
@@ -309,3 +311,55 @@ def test_many_damaged_shards_of_one_layer_are_all_extracted_again(
     assert again.failed == 0
     assert 4 < again.ran_shards <= len(damaged)
     pd.testing.assert_frame_equal(table(again, "layers"), before)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_what_a_killed_driver_left_goes_and_what_is_not_its_own_stays(
+    sweep: Sweep, spec_values: Values, tmp_path: Path
+) -> None:
+    name = ".x.0123abcd.tmp.npz"
+    own = [tmp_path / "out" / place / name for place in (".", "predictions", "similarity/sketches")]
+    others = [
+        tmp_path / "out" / place
+        for place in (
+            f"own-cache/activations/{name}", f"another/predictions/{name}", ".mine.tmp.docx",
+            f"tables/another/{name}", "tables/another/.lock", f"plots/{name}/file",
+        )
+    ]  # fmt: skip
+    for path in (*own, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    sweep(spec_values, only="a/stem/*")
+    assert not any(path.exists() for path in own)
+    assert all(path.exists() for path in others)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_comparison_that_fails_makes_the_run_fail_each_time_it_is_tried(
+    sweep: Sweep,
+    spec_values: Values,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(job: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("sweep.inline.compare", fails)
+    spec_values |= {"similarity": {"measures": ["cka"]}, "layers": [-1], "controls": []}
+    spec_values["models"] = spec_values["models"][:1]
+    for _ in range(2):
+        result = sweep(spec_values)
+        assert (result.failed, exit_code(result)) == (0, 1)
+        print_result(result)
+        shown = capsys.readouterr().out
+        assert "failed: " in shown and str(result.folder.events) in shown
+        assert "nothing to do" not in shown
+    monkeypatch.undo()
+    assert exit_code(sweep(spec_values)) == 0
+
+
+def test_a_folder_that_cannot_be_made_is_said(sweep: Sweep, spec_values: Values) -> None:
+    with pytest.raises(SpecError, match=r"--out /proc/foo.*nothing can be written there"):
+        sweep(spec_values, out="/proc/foo")
+    with pytest.raises(SpecError, match=r"--cache /proc/foo"):
+        sweep(spec_values, cache=Path("/proc/foo"))

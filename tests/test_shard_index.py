@@ -2,8 +2,11 @@
 
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -160,3 +163,70 @@ def test_nothing_is_left_on_the_way(folder: Place) -> None:
         {path.name for path in folder.iterdir()} if isinstance(folder, Path) else list_files(folder)
     )
     assert set(names) == {INDEX, "shard-00000.json", "shard-00000.safetensors"}
+
+
+def test_without_the_wish_to_keep_an_index_nothing_is_written(folder: Place) -> None:
+    put(folder, 0)
+    assert look_over(folder, 1, keep_index=False) != [None]
+    assert not exists(folder / INDEX)
+
+
+def test_a_store_is_asked_for_its_list_and_not_for_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEP_NODE_CACHE", str(tmp_path / "near"))
+    folder = RemotePath(f"memory://{uuid.uuid4().hex}/set")
+    for index in range(20):
+        put(folder, index)
+    asked: list[str] = []
+    store = type(fsspec.filesystem("memory"))
+    for name in ("info", "find", "cat_ranges"):
+        monkeypatch.setattr(store, name, counting(getattr(store, name), asked, name))
+    assert all(isinstance(one, SeenShard) for one in look_over(folder, 20))
+    assert asked.count("find") == asked.count("cat_ranges") == 1
+    assert asked.count("info") < 20
+
+
+def counting(method: Callable[..., Any], asked: list[str], name: str) -> Callable[..., Any]:
+    def counted(*arguments: Any, **options: Any) -> Any:
+        asked.append(name)
+        return method(*arguments, **options)
+
+    return counted
+
+
+def test_a_manifest_that_vanishes_while_it_is_looked_over_is_missing_and_the_rest_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEP_NODE_CACHE", str(tmp_path / "near"))
+    folder = RemotePath(f"memory://{uuid.uuid4().hex}/set")
+    for index in range(3):
+        put(folder, index)
+    states = shard_index._states
+
+    def then_removed(place: Place) -> object:
+        found = states(place)
+        remove(manifest_path(folder, 1))
+        return found
+
+    monkeypatch.setattr(shard_index, "_states", then_removed)
+    found = look_over(folder, 3)
+    assert [isinstance(one, SeenShard) for one in found] == [True, False, True]
+    assert found[1] is None
+
+
+def test_a_shard_that_is_written_anew_while_it_is_looked_over_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEP_NODE_CACHE", str(tmp_path / "near"))
+    folder = RemotePath(f"memory://{uuid.uuid4().hex}/set")
+    put(folder, 0)
+    states = shard_index._states
+
+    def then_written(place: Place) -> object:
+        found = states(place)
+        put(folder, 0, skipped=True, rows=9)
+        return found
+
+    monkeypatch.setattr(shard_index, "_states", then_written)
+    assert isinstance(look_over(folder, 1)[0], SeenShard)

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.signal import resample_poly
 from scipy.stats import pearsonr
 
@@ -17,6 +18,7 @@ from jobs.tempo import (
     mean_changes,
     stretch,
 )
+from tests.by_hand import degrees, jackknife, t_interval
 
 FACTORS = np.array([0.8, 0.9, 1.1, 1.25])
 
@@ -185,18 +187,45 @@ def test_slope_and_correlation_are_those_of_a_regression_with_an_intercept_an_ut
         assert score.low < score.value < score.high
 
 
-def test_intervals_cover_the_gain_as_often_as_they_say():
+@pytest.mark.parametrize("n_speakers", [5, 40])
+def test_intervals_cover_the_gain_as_often_as_they_say(n_speakers):
     rng = np.random.default_rng(3)
     covered, n = 0, 200
-    speakers = np.repeat(np.arange(40).astype(str), 5)
+    speakers = np.repeat(np.arange(n_speakers).astype(str), 5)
     for _ in range(n):
-        y = rng.normal(12, 2, 200)
-        gain = rng.normal(0.5, 0.2, 40).repeat(5)  # speakers differ: utterances are not independent
+        y = rng.normal(12, 2, len(speakers))
+        gain = rng.normal(0.5, 0.2, n_speakers).repeat(
+            5
+        )  # speakers differ: utterances are not independent
         new = y[:, None] * FACTORS
         response = gain[:, None] * (new - y[:, None]) + rng.normal(0, 0.5, new.shape)
-        slope = counterfactual_scores(y, y, new, y[:, None] + response, speakers, 200).slope
+        slope = counterfactual_scores(y, y, new, y[:, None] + response, speakers).slope
         covered += slope.low <= 0.5 <= slope.high
-    assert 0.90 <= covered / n <= 0.99  # 95 % ± 3 SD of 200 draws, less a little: 40 speakers
+    assert 0.90 <= covered / n <= 0.99  # 95 % ± 3 SD of 200 draws
+
+
+def test_intervals_are_students_about_the_jackknife_over_speakers(rates):
+    rng = np.random.default_rng(5)
+    y, y_new, speakers, _ = rates
+    pred, pred_new = 0.5 * y, 0.3 * y_new + rng.normal(0, 1, y_new.shape)
+    names = np.unique(speakers)
+
+    def without(name, of):
+        kept = speakers != name
+        return of(y[kept], pred[kept], y_new[kept], pred_new[kept], speakers[kept])
+
+    found, sizes = scores(rates, pred, pred_new), [np.sum(speakers == name) for name in names]
+    one = found.correlation
+    left_out = [without(name, counterfactual_scores).correlation.value for name in names]
+    assert [one.low, one.high] == pytest.approx(
+        list(t_interval(one.value, left_out, sizes, "correlation")), rel=1e-9
+    )
+    means = [np.mean((y_new - y[:, None])[speakers != name], axis=0) for name in names]
+    for rate, change in enumerate(mean_changes(y, y_new, speakers)):
+        of_rate = [float(mean[rate]) for mean in means]
+        reach = stats.t(degrees(of_rate, sizes)).ppf(0.975) * jackknife(of_rate)
+        ends = [change.value - reach, change.value + reach]
+        assert [change.low, change.high] == pytest.approx(ends, rel=1e-9)
 
 
 def test_missing_predictions_are_left_out(rates):

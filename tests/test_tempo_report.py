@@ -69,7 +69,7 @@ def test_the_figure_names_what_its_lines_are(write):
     (path,), _ = write(make_layers(probes=("ridge", "mlp")))
     text = svg(path)
     for what in (
-        "cps · ridge", "cps · mlp", "SimAMResNet34 vb", "SimAMResNet34 random", "fbank only",
+        ">cps<", ">ridge<", ">mlp<", "SimAMResNet34 vb", "SimAMResNet34 random", "fbank only",
         "0: does not follow", "1: follows fully", "layer of best R², drawn below", "slope",
         "change (characters/s)", "tempo", ">1.25<",
     ):  # fmt: skip

@@ -21,6 +21,7 @@ from sweep.events import Event, EventLog
 from sweep.lock import Holder, run_lock
 from sweep.remote_lease import LEASE
 from sweep.run_folder import RunFolder, run_folder
+from sweep.submit import leave_note
 from sweep.watch import EventTail, RemoteTail, watch_run
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep, wait_for
@@ -134,7 +135,8 @@ def test_a_run_on_an_object_store_is_watched_from_there(
     arguments = {"runs": [{"arguments": ["run", "x.yaml", "--out", str(remote)]}]}
     write_text(remote / "provenance.json", json.dumps(arguments))
     assert watch_run(run_folder(remote), shown.append, said.append) == "interrupted"
-    assert said[1:] == [f"go on with: sweep run x.yaml --out {remote}"]
+    assert "nobody drives it now" in said[1]
+    assert said[2:] == [f"go on with: sweep run x.yaml --out {remote}"]
 
 
 @pytest.mark.parametrize("status", ["done", "failed", "interrupted"])
@@ -149,7 +151,49 @@ def test_a_run_that_is_over_is_shown_whole_and_ends_with_its_status(
     said: list[str] = []
     assert watch_run(folder, shown.append, said.append) == status
     assert kinds(shown) == ["stage_started", "run_finished"]
-    assert said == (["go on with the same command"] if status == "interrupted" else [])
+    assert said[0] == f"this is the run that ended at {shown[1]['time']}; nobody drives it now"
+    assert said[1:] == (["go on with the same command"] if status == "interrupted" else [])
+
+
+def end(events: EventLog, folder: RunFolder, status: str) -> None:
+    events.open(folder.events)
+    events.emit("stage_started", stage="prepare")
+    events.emit("run_finished", status=status, done=1, failed=0, seconds=1.0)
+
+
+def test_after_a_submit_the_end_of_the_run_before_is_not_taken_for_its_own(
+    folder: RunFolder,
+) -> None:
+    with EventLog() as events:
+        end(events, folder, "interrupted")
+    leave_note(folder.root, "raysubmit_7", folder.events.stat().st_size)
+    shown: list[Event] = []
+    said: list[str] = []
+
+    def begin(message: str) -> None:
+        said.append(message)
+        with run_lock(folder.lock, folder.stop_request), EventLog() as events:
+            end(events, folder, "done")
+
+    assert watch_run(folder, shown.append, begin) == "done"
+    assert kinds(shown) == ["stage_started", "run_finished"] * 2
+    assert "the run that ended at" in said[0] and "waiting for raysubmit_7" in said[0]
+    # The note is of a run that is over by now.
+    assert watch_run(folder, shown.append, said.append) == "done"
+    assert "nobody drives it now" in said[1]
+
+
+def test_a_submitted_run_that_never_begins_is_not_waited_for_for_ever(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SUBMIT_SECONDS", 0.2)
+    with EventLog() as events:
+        end(events, folder, "failed")
+    leave_note(folder.root, "raysubmit_7", folder.events.stat().st_size)
+    said: list[str] = []
+    assert watch_run(folder, lambda event: None, said.append) == "failed"
+    assert "raysubmit_7" in said[0]
+    assert "nobody drives it now" in said[1]
 
 
 def test_a_driver_that_let_go_without_an_end_is_noticed(

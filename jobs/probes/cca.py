@@ -128,7 +128,7 @@ def fit_jointly(
     the variates (Å. Björck & G. Golub, Numerical methods for computing angles between linear
     subspaces, Mathematics of Computation 27, 1973, 579–594). X is standardised and reduced as in
     ``fit_predict``. Targets that are constant, or a linear function of others, add no direction. Of
-    each component the target with the largest weight has a positive one.
+    each component, the target that its target side goes with most, up or down, goes up.
 
     Returns:
         The variates of ``fold.test``, whose correlation is the held-out canonical correlation; no
@@ -149,7 +149,7 @@ def fit_jointly(
     k = min(settings.components, len(rho))
     solution = vectors @ (A[:, :k] / squares[:, None] ** (0.5 if primal else 1.0))
     of_targets = to_basis @ Bt[:k].T
-    unit = n**0.5 * _signs(of_targets)
+    unit = n**0.5 * _signs(_loadings(Y[fold.train] - means, of_targets))
     weights = (equations.weights(solution) * unit).T
     raw = [part.standardise.in_raw_units(weight, 0.0) for weight in weights]
     return Components(
@@ -170,9 +170,22 @@ def _basis(Y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return means, scale[:, None] * Vt[kept].T / sizes[kept]
 
 
-def _signs(weights: FloatArray) -> FloatArray:
-    """(k,) of the entry of every column of ``weights`` (K, k) that is the largest in size."""
-    if not weights.size:
-        return np.ones(weights.shape[1])
-    largest = np.abs(weights).argmax(axis=0)[None]
-    return np.asarray(np.sign(np.take_along_axis(weights, largest, axis=0))[0])
+def _loadings(centred: FloatArray, weights: FloatArray) -> FloatArray:
+    """(K, k) correlations of the ``centred`` targets (N, K) with ``centred @ weights`` (K, k), of
+    which every column is 1 long; 0 of a target that has no weight, as constant ones have none.
+
+    Unlike weights they do not depend on units, nor on which of two like targets has the weight.
+    """
+    lengths = np.linalg.norm(centred, axis=0)[:, None]
+    used = weights.any(axis=1, keepdims=True)
+    products = centred.T @ (centred @ weights)
+    found = np.divide(products, lengths, out=np.zeros_like(products), where=used & (lengths > 0))
+    return np.asarray(found)
+
+
+def _signs(loadings: FloatArray) -> FloatArray:
+    """(k,) of the entry of every column of ``loadings`` (K, k) that is the largest in size."""
+    if not loadings.size:
+        return np.ones(loadings.shape[1])
+    largest = np.abs(loadings).argmax(axis=0)[None]
+    return np.asarray(np.sign(np.take_along_axis(loadings, largest, axis=0))[0])

@@ -8,7 +8,7 @@ from jobs.files import file_names, write_text
 from sweep.report.cells import assemble, interval, number, text
 from sweep.report.curves import Score, legend_entries, limits, line_styles, models_in
 from sweep.report.depth import depth_of
-from sweep.report.markup import Table, one_line
+from sweep.report.markup import MISSING, Table, one_line
 from sweep.report.plots import write_panels
 from sweep.report.style import figure_style
 
@@ -18,7 +18,11 @@ READING = (
     "further one is uncorrelated with those before it. They are fitted on the training part, and "
     "their <em>correlation</em> is that of the test part, with its 95 % interval over speakers; "
     "<em>in sample</em> it is higher, and high for pure noise. The <em>loadings</em>, correlations "
-    "of the mixture with each target on the test part, tell what a component is about. The layer "
+    "of the mixture with each target on the test part, tell what a component is about; of a target "
+    "that does not vary there they are not defined and left out. <em>Flagged</em>: layer and "
+    "targets have more directions than training utterances can tell apart, so that in-sample "
+    "values are 1 whatever the data. With folds all are means over them, and components that are "
+    "about equally strong may swap their order between folds, which blurs both. The layer "
     "named is the best of many on the speakers shown, so a little too good; all are in "
     "<code>tables/canonical.csv</code>."
 )
@@ -63,14 +67,23 @@ def write_canonical(
     with figure_style():
         for probe, of_probe in rows.groupby("probe", sort=True, observed=True):
             panels = [
-                (one_line(f"{probe} · component {component}"), cell)
+                (f"component {component}", cell)
                 for component, cell in of_probe.groupby("component")
             ]
             entries = legend_entries(of_probe, SCORE, styles, name_best=False)
             limit = limits(SCORE, [of_probe])
             name = f"canonical_{files[str(probe)]}"
-            figures.append(write_panels(plots, name, panels, SCORE, depth, styles, limit, entries))
+            figures.append(
+                write_panels(
+                    plots, name, panels, SCORE, depth, styles, limit, entries, one_line(str(probe))
+                )
+            )
     return figures, [_best_table(rows)]
+
+
+def _defined(loadings: str) -> str:
+    """``name value, …`` without the values that are not defined."""
+    return ", ".join(one for one in loadings.split(", ") if not one.endswith(" nan")) or MISSING
 
 
 def _best_table(rows: pd.DataFrame) -> Table:
@@ -91,7 +104,7 @@ def _best_table(rows: pd.DataFrame) -> Table:
             (
                 text(""), text(row["model"]), text(row["probe"]), number(row["component"], 0),
                 text(row["layer"]), interval(row, "correlation"), number(row["in_sample"], 3),
-                text(row["loadings"] + ("; flagged" if row["flagged"] else "")),
+                text(_defined(row["loadings"]) + ("; flagged" if row["flagged"] else "")),
             )
             for row in (pd.concat(best) if best else rows.iloc[:0]).to_dict("records")
         ],

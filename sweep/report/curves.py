@@ -27,10 +27,11 @@ LINES: tuple[Literal["-"] | tuple[float, tuple[float, ...]], ...] = ("-", (0, (5
 MOST_LINES = len(COLOURS) * len(LINES)
 """Models that get a colour of their own, the best first; the others are thin grey lines."""
 _GREY = "#BBBBBB"
-_SPEAKER_MEAN = {"color": "#A0522D", "linestyle": (0, (1, 1)), "linewidth": 0.9}
+_SPEAKER_MEAN = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 0.9}
 _CONTROL_LINES: tuple[Any, ...] = (":", (0, (3, 1, 1, 1, 1, 1)))
 _CONTROLS = ("shuffled targets", "random value per speaker")
-_BASELINE_LINES = ((0, (4, 1.5, 1, 1.5)), (0, (8, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 2)))
+_BASELINE_LINES = {"duration": (0, (4, 1.5, 1, 1.5)), "fbank": (0, (8, 2))}
+"""By name, so that a baseline looks the same where another one has no score."""
 
 
 @dataclass(frozen=True)
@@ -154,18 +155,41 @@ def limits(score: Score, panels: Sequence[pd.DataFrame]) -> Limits:
     if not cut:
         return Limits(low, high)
     edge = low if score.high_is_good else high
-    return Limits(low, high, edge, _cut_note(points[sign * points < sign * edge], edge, score))
+    marked = _finite(rows.loc[rows["model"].isin(models_in(rows)), score.column])
+    drawn = {
+        _baseline_label(model): _finite(rows.loc[rows["model"] == model, score.column])
+        for model in baselines_in(rows)
+    }
+    drawn[SPEAKER_MEAN] = _finite(references.iloc[1:])
+    return Limits(low, high, edge, _cut_note(marked, drawn, edge, score))
 
 
-def _cut_note(beyond: npt.NDArray[np.float64], cut: float, score: Score) -> str:
-    start = f"Axis cut at {_signed(f'{cut:.2g}')}: "
-    if beyond.size == 0:
-        return start + "some intervals reach further."
-    furthest = beyond.min() if score.high_is_good else beyond.max()
-    far = _signed(f"{furthest:.3g}")
-    lie = "point lies" if beyond.size == 1 else "points lie"
-    mark = "▼" if score.high_is_good else "▲"
-    return f"{start}{beyond.size} {lie} beyond ({mark}), the furthest at {far}."
+def _cut_note(
+    marked: npt.NDArray[np.float64],
+    drawn: dict[str, npt.NDArray[np.float64]],
+    cut: float,
+    score: Score,
+) -> str:
+    """What lies beyond the ``cut``: of points, which are ``marked`` there, how many; of lines
+    ``drawn`` from side to side, which a cut axis does not show at all, the names."""
+    sign = 1.0 if score.high_is_good else -1.0
+    furthest = np.min if score.high_is_good else np.max
+    found, lines = [], []
+    beyond = marked[sign * marked < sign * cut]
+    if beyond.size:
+        lie = "point lies" if beyond.size == 1 else "points lie"
+        mark = "▼" if score.high_is_good else "▲"
+        far = _signed(f"{furthest(beyond):.3g}")
+        found.append(f"{beyond.size} {lie} beyond ({mark}), the furthest at {far}")
+    for name, values in drawn.items():
+        if (over := values[sign * values < sign * cut]).size:
+            to = "to " if over.size > 1 else ""
+            lines.append(f"{name} ({to}{_signed(f'{furthest(over):.3g}')})")
+    if lines:
+        also = ", too" if found else ""
+        found.append(f"{', '.join(lines)} {'lie' if len(lines) > 1 else 'lies'} beyond{also}")
+    said = "; ".join(found) or "some intervals reach further"
+    return f"Axis cut at {_signed(f'{cut:.2g}')}: {said}."
 
 
 def draw_panel(
@@ -183,9 +207,9 @@ def draw_panel(
     speaker_mean = score_of_speaker_mean(score, rows)
     if speaker_mean is not None:
         axes.axhline(speaker_mean, **_SPEAKER_MEAN, zorder=2)  # type: ignore[arg-type]
-    for number, model in enumerate(baselines_in(rows)):
+    for model in baselines_in(rows):
         value = rows.loc[rows["model"] == model, score.column].iloc[0]
-        axes.axhline(value, **baseline_style(number), zorder=2)  # type: ignore[arg-type]
+        axes.axhline(value, **baseline_style(model), zorder=2)  # type: ignore[arg-type]
     coloured = sorted(models_in(rows), key=lambda model: styles[model][0] != _GREY)
     for number, model in enumerate(coloured):
         group = rows[rows["model"] == model].sort_values("layer_index")
@@ -299,9 +323,9 @@ def legend_entries(
     entries.append((dashed, score.knows_nothing))
     if score_of_speaker_mean(score, rows) is not None:
         entries.append((Line2D([], [], **_SPEAKER_MEAN), SPEAKER_MEAN))  # type: ignore[arg-type]
-    for number, model in enumerate(baselines_in(rows)):
-        handle = Line2D([], [], **baseline_style(number))  # type: ignore[arg-type]
-        entries.append((handle, short(model.removeprefix(BASELINE_PREFIX), 44) + " only"))
+    for model in baselines_in(rows):
+        handle = Line2D([], [], **baseline_style(model))  # type: ignore[arg-type]
+        entries.append((handle, _baseline_label(model)))
     for column, dashes, name in zip(score.controls, _CONTROL_LINES, _CONTROLS, strict=False):
         if rows[column].notna().any():
             handle = Line2D([], [], color="#555555", linestyle=dashes, linewidth=0.8)
@@ -317,10 +341,14 @@ def legend_entries(
     return entries
 
 
-def baseline_style(number: int) -> dict[str, object]:
-    """Colour and dashes of a baseline's line, by its position among them."""
-    dashes = _BASELINE_LINES[number % len(_BASELINE_LINES)]
+def baseline_style(model: str) -> dict[str, object]:
+    """Colour and dashes of a baseline's line, the same in all panels and figures."""
+    dashes = _BASELINE_LINES[model.removeprefix(BASELINE_PREFIX)]
     return {"color": "#666666", "linestyle": dashes, "linewidth": 0.9}
+
+
+def _baseline_label(model: str) -> str:
+    return model.removeprefix(BASELINE_PREFIX) + " only"
 
 
 def _signed(number: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from jobs.files import write_text
 from jobs.models import precision_of
 from jobs.probes import PROBES
-from jobs.protocol import SplitsProtocol
+from jobs.protocol import KFoldProtocol, SplitsProtocol
 from jobs.span import split_tempo
 from jobs.statistics import SECONDS_PER_HOUR, describe_part
 from jobs.targets import TARGETS
@@ -142,7 +142,7 @@ def _model(model: PlannedModel) -> str:
 
 
 def _probes(run: Run) -> Iterator[str]:
-    validation = _has_validation(run)
+    validation = _validation(run)
     for name, settings in run.plan.probes.items():
         targets = [t for t, probe in run.plan.pairs() if probe == name]
         named = "" if name == settings.kind else f", here called {_text(name)}"
@@ -153,11 +153,12 @@ def _probes(run: Run) -> Iterator[str]:
     yield "Activations were standardised on the training part alone."
 
 
-def _has_validation(run: Run) -> bool:
+def _validation(run: Run) -> str | None:
+    """What the part is called that hyperparameters are chosen on; None: there is none."""
     protocol = run.plan.protocol
     if isinstance(protocol, SplitsProtocol):
-        return protocol.validation is not None
-    return run.plan.n_folds > 2
+        return None if protocol.validation is None else "validation part"
+    return "validation fold" if protocol.folds > 2 else None
 
 
 def _evaluation(run: Run) -> Iterator[str]:
@@ -170,14 +171,12 @@ def _evaluation(run: Run) -> Iterator[str]:
             f"{_text(protocol.test)}."
         )
     else:
-        yield (
-            f"All parts were pooled and scored by {_count(protocol.folds)}-fold cross-validation"
-            f", with whatever shared a value of {_text(protocol.group)} kept in one fold."
-        )
+        yield _folds(protocol)
+    part = "part" if isinstance(protocol, SplitsProtocol) else "fold"
     if protocol.allow_speaker_overlap:
-        yield "A speaker could be in more than one part."
+        yield f"A speaker could be in more than one {part}."
     else:
-        yield "No speaker was in more than one part."
+        yield f"No speaker was in more than one {part}."
     if any(run.plan.kind(target) == "regression" for target in run.plan.targets):
         yield (
             "R² was measured against the mean of the training targets, so that 0 is the score of "
@@ -186,6 +185,22 @@ def _evaluation(run: Run) -> Iterator[str]:
     if run.plan.classes:
         yield "Classes were scored by accuracy, beside that of the training part's largest class."
     yield from _controls(run)
+
+
+def _folds(protocol: KFoldProtocol) -> str:
+    """What each fold was for, as `jobs.protocol.make_folds` deals them out."""
+    others = protocol.folds - 2
+    trained = "one was" if others == 1 else f"{_count(others)} were"
+    roles = (
+        f"the next one was the validation fold, and the other {trained} the training part"
+        if others
+        else "the other one was the training part, and there was no validation fold"
+    )
+    return (
+        f"All parts were pooled and scored by {_count(protocol.folds)}-fold cross-validation, with "
+        f"whatever shared a value of {_text(protocol.group)} kept in one fold: each fold was "
+        f"tested once, {roles}."
+    )
 
 
 def _controls(run: Run) -> Iterator[str]:
@@ -226,15 +241,18 @@ def _statistics(run: Run) -> Iterator[str]:
         factors = _listed(f"{factor:g}" for factor in run.spec.tempo.factors)
         yield (
             f"Tested utterances were played at {factors} times their rate with their pitch kept "
-            "(Signalsmith Stretch), and the fitted probes asked again."
+            "(Signalsmith Stretch), and the fitted probes asked again. Intervals of what they "
+            "answered are those of Student's t with a jackknife over speakers (Efron & Stein 1981)"
+            f"{', not over folds' * run.plan.scored_by_sums}."
         )
 
 
 def _statistics_of_folds() -> Iterator[str]:
     yield (
         "Only sums over each fold were kept, no prediction: intervals hold 95 % and come from a "
-        "jackknife over folds, which are groups of speakers (Wolter 2007), with Student's t and "
-        "one degree of freedom less than there are folds."
+        "jackknife over folds, which are groups of speakers (Wolter 2007), with Student's t and at "
+        "most one degree of freedom less than there are folds, fewer where folds are of unequal "
+        "size or one of them decides the standard error (Satterthwaite 1946; O'Neill 2014)."
     )
     yield (
         "The score of a model at its best layer is that on folds that had no part in choosing the "

@@ -111,12 +111,15 @@ def write_page(
         ("layers", "All layers", _folded("Table of all layers", all_layers)),
         ("provenance", "Provenance", _provenance(provenance)),
     )
+    write_text(path, _document(name, sections))
+
+
+def _document(name: str, sections: Sequence[tuple[str, str, str]]) -> str:
+    """The page of (anchor, title, HTML) sections, with links to them."""
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in sections)
     body = "".join(f'<h2 id="{anchor}">{title}</h2>\n{html}\n' for anchor, title, html in sections)
     title = escape(name)
-    write_text(
-        path,
-        f"""<!DOCTYPE html>
+    return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -132,8 +135,7 @@ def write_page(
 {body}<script>{_SCRIPT}</script>
 </body>
 </html>
-""",
-    )
+"""
 
 
 def _findings(sentences: Sequence[str], tables: Sequence[Table], layers: pd.DataFrame) -> str:

@@ -118,15 +118,14 @@ def _write_overview(
     depth: Depth,
     styles: dict[str, Line],
 ) -> Path | None:
-    panels = [
-        (one_line(f"{target} · {probe}"), cell) for probe, cell in rows.groupby("probe", sort=False)
-    ]
+    panels = [(one_line(str(probe)), cell) for probe, cell in rows.groupby("probe", sort=False)]
     score = main_score(rows)
     if rows.loc[rows["model"].isin(models_in(rows)), score.column].isna().all():
         return None
     limit = limits(score, [cell for _, cell in panels])
     entries = legend_entries(rows, score, styles, name_best=False)
-    return write_panels(folder, name, panels, score, depth, styles, limit, entries)
+    heading = one_line(target)
+    return write_panels(folder, name, panels, score, depth, styles, limit, entries, heading)
 
 
 def write_panels(
@@ -138,8 +137,12 @@ def write_panels(
     styles: dict[str, Line],
     limit: Limits,
     entries: Sequence[tuple[Artist, str]],
+    heading: str = "",
 ) -> Path:
     """A figure of panels beside and below each other, one value axis and one legend for all.
+
+    ``heading`` is what all have in common, above them; ``panels`` are called by what they differ
+    in.
 
     Everything is placed in inches, so that a figure is exactly ``WIDTH`` wide and no text is cut.
     """
@@ -152,12 +155,14 @@ def write_panels(
     width = (WIDTH - left - right - gap * (across - 1)) / across
     top, axis = 0.26 + strips_height(depth), axis_height(depth, width)
     below = legend_height(entries, limit.note)
-    total = down * (top + height + axis) + below
+    rows_top = down * (top + height + axis) + below
+    total = rows_top + heading_height(heading)
     figure = new_figure(total)
+    write_heading(figure, heading, left, total)
     for number, (title, rows) in enumerate(panels):
         row, column = divmod(number, across)
         x = left + column * (width + gap)
-        y = total - row * (top + height + axis) - top - height
+        y = rows_top - row * (top + height + axis) - top - height
         axes = figure.add_axes((x / WIDTH, y / total, width / WIDTH, height / total))
         draw_panel(axes, rows, score, depth, styles, limit)
         draw_depth(axes, depth, (width, height), at_edge=column == across - 1)
@@ -172,6 +177,17 @@ def write_panels(
             axes.tick_params(labelleft=False)
     write_below(figure, entries, columns, limit.note, left / WIDTH, below, total)
     return save(figure, folder, name)
+
+
+def heading_height(heading: str) -> float:
+    """Inches above the panels that ``heading`` takes."""
+    return 0.2 * bool(heading)
+
+
+def write_heading(figure: Figure, heading: str, left: float, total: float) -> None:
+    """What all panels have in common, ``left`` inches from the edge of a figure so high."""
+    shown = short(heading, int((WIDTH - left) / text_width("n", 9)))
+    figure.text(left / WIDTH, 1 - 0.06 / total, shown, va="top", size=9)
 
 
 def write_below(

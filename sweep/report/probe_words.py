@@ -10,20 +10,22 @@ from jobs.probes.mlp import MlpSettings
 from jobs.probes.ridge import RidgeSettings
 
 
-def probe_sentence(settings: ProbeSettings, validation: bool) -> str:
-    """A sentence on a probe; ``validation`` tells whether the protocol has such a part."""
+def probe_sentence(settings: ProbeSettings, validation: str | None) -> str:
+    """A sentence on a probe; ``validation`` is what the protocol's part to choose on is called,
+    None where it has none."""
     match settings:
         case RidgeSettings():
             choose = settings.choose
             if choose == "auto":
                 choose = "validation" if validation else "inner"
-            return f"Ridge regression (Hoerl & Kennard 1970), {_penalty(settings, _by(choose))}."
+            chosen = _by(choose, validation)
+            return f"Ridge regression (Hoerl & Kennard 1970), {_penalty(settings, chosen)}."
         case LogisticSettings():
-            chosen = _by("validation" if validation else "inner")
+            chosen = _by("validation" if validation else "inner", validation)
             return f"Multinomial logistic regression, {_penalty(settings, chosen)}."
         case KnnSettings():
             k = ", ".join(map(str, settings.k))
-            chosen = _by("validation" if validation else "inner")
+            chosen = _by("validation" if validation else "inner", validation)
             several = f"one of {k}, chosen {chosen}" if len(settings.k) > 1 else k
             return f"k nearest neighbours by {settings.metric} distance, k = {several}."
         case CcaSettings():
@@ -54,9 +56,9 @@ def probe_sentence(settings: ProbeSettings, validation: bool) -> str:
             return f"A linear layer, {_training(settings)}."
 
 
-def _by(choose: str) -> str:
+def _by(choose: str, validation: str | None) -> str:
     return {
-        "validation": "on the validation part",
+        "validation": f"on the {validation}",
         "inner": "on inner folds of the training speakers",
         "loo": "by leaving out single training utterances",
     }[choose]

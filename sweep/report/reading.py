@@ -75,7 +75,8 @@ _INTERVAL = (
 )
 _INTERVAL_OF_FOLDS = (
     "Interval",
-    "95 %, from a jackknife over the <em>folds</em> with Student's t: of folds alone something is "
+    "95 %, from a jackknife over the <em>folds</em> with Student's t and at most one degree of "
+    "freedom less than there are folds, fewer where one fold decides: of folds alone something is "
     "known here, not of speakers. A fold is a group of speakers whom no other fold has, so that "
     "the interval is honest; with few folds it is wide. Two intervals that overlap do not show "
     "that two layers are equal.",

@@ -28,7 +28,13 @@ from sweep.report.curves import (
 )
 from sweep.report.depth import Depth, axis_height, depth_of, draw_depth, strips_height
 from sweep.report.markup import Table, one_line
-from sweep.report.plots import legend_columns, legend_height, write_below
+from sweep.report.plots import (
+    heading_height,
+    legend_columns,
+    legend_height,
+    write_below,
+    write_heading,
+)
 from sweep.report.style import WIDTH, figure_style, new_figure, save, short, text_width
 from sweep.report.units import with_unit
 from sweep.tempo_tables import POINT, TempoTables
@@ -43,7 +49,8 @@ READING = (
     "baseline, stretched as well, shows what the input alone does. Slope and "
     "<em>correlation</em> compare each utterance's stretched versions with each other, so that "
     "what stretching adds to all of them cancels; it is how far from 0 a line of the lower panels "
-    "passes tempo 1, the recording."
+    "passes tempo 1, the recording. Intervals are over speakers (Student's t with a jackknife), "
+    "also where those of R² are over folds."
 )
 """HTML."""
 SLOPE = Score(
@@ -144,6 +151,8 @@ class _Layout:
     depth: Depth
     below: float
     """Of the legend."""
+    above: float
+    """Of the heading."""
 
     @property
     def width(self) -> float:
@@ -163,12 +172,12 @@ class _Layout:
     @property
     def total(self) -> float:
         """Height of the figure."""
-        return self.down * self.row + self.below
+        return self.above + self.down * self.row + self.below
 
     def place(self, probe: int) -> tuple[float, float]:
         """Left edge, and top edge measured from below, of the panels of a probe."""
         row, column = divmod(probe, self.across)
-        return _LEFT + column * (self.width + _GAP), self.total - row * self.row
+        return _LEFT + column * (self.width + _GAP), self.total - self.above - row * self.row
 
     def inches(self, x: float, y: float, height: float) -> tuple[float, float, float, float]:
         """A panel as matplotlib takes it."""
@@ -186,12 +195,14 @@ def _write_figure(
     entries = _entries(rows, styles)
     across = math.ceil(len(probes) / math.ceil(len(probes) / _ACROSS))
     below = legend_height(entries, limit.note)
-    layout = _Layout(across, math.ceil(len(probes) / across), depth, below)
-    figure = new_figure(layout.total)
     target = str(rows["target"].iloc[0])
+    above = heading_height(target)
+    layout = _Layout(across, math.ceil(len(probes) / across), depth, below, above)
+    figure = new_figure(layout.total)
+    write_heading(figure, one_line(target), _LEFT, layout.total)
     for position, (probe, cell) in enumerate(probes):
         x, y = layout.place(position)
-        title = short(one_line(f"{target} · {probe}"), int(layout.width / text_width("n", 8)))
+        title = short(one_line(probe), int(layout.width / text_width("n", 8)))
         figure.text(x / WIDTH, (y - 0.06) / layout.total, title, va="top", size=8)
         y -= layout.top + _SLOPES
         axes = figure.add_axes(layout.inches(x, y, _SLOPES))
@@ -233,12 +244,10 @@ def _draw_changes(
     known = pd.concat([known, pd.Series({1.0: 0.0})]).sort_index()  # with the recording
     axes.plot(known.index, known, color="black", linewidth=0.9, zorder=2)
     axes.axhline(0, color="black", linestyle="--", linewidth=0.9, zorder=2)
-    baselines = baselines_in(cell)
     for model, rows in shown.groupby("model", sort=False):
         x, y = rows["factor"], rows["predicted_change"]
-        if model in baselines:
-            style = baseline_style(baselines.index(str(model)))
-            axes.plot(x, y, **style, zorder=2)  # type: ignore[arg-type]
+        if str(model) in baselines_in(cell):
+            axes.plot(x, y, **baseline_style(str(model)), zorder=2)  # type: ignore[arg-type]
             continue
         colour, line = styles[str(model)]
         axes.plot(x, y, color=colour, linestyle=line, marker="o", markersize=2.5, zorder=3)

@@ -15,6 +15,7 @@ from sweep.verbs.options import (
     SpecPath,
     cache_of,
     exit_codes,
+    say,
 )
 
 Mirror = Annotated[
@@ -121,6 +122,10 @@ def gc(
     from sweep.gc import collect, report_lines
 
     with exit_codes():
-        items = collect(cache_of(cache), results, dry_run=dry_run)
+        try:
+            items = collect(cache_of(cache), results, dry_run=dry_run)
+        except PermissionError as error:
+            say(f"{error.filename} cannot be looked into ({error.strerror}): nothing was dropped")
+            raise typer.Exit(2) from None
     print("\n".join(report_lines(items, dry_run=dry_run)))
     raise typer.Exit(1 if any(item.error for item in items) else 0)

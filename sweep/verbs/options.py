@@ -80,7 +80,18 @@ def where_of(
     """Where to run."""
     if local + inline + (address is not None) > 1:
         raise typer.BadParameter("choose one of --local, --inline and --address")
+    if address is not None:
+        check_address(address)
     return "inline" if inline else "cluster" if address else "local"
+
+
+def check_address(address: str) -> None:
+    """Refuse an empty one: ``--address "$HEAD"`` does not mean this machine where HEAD is unset."""
+    if not address.strip():
+        raise typer.BadParameter(
+            "--address is empty: expected a cluster's address; is a variable unset that was to "
+            "hold it?"
+        )
 
 
 def typed_arguments() -> list[str]:

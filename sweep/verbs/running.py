@@ -22,6 +22,7 @@ from sweep.verbs.options import (
     SpecPath,
     Unlock,
     cache_of,
+    check_address,
     exit_codes,
     how_to_go_on,
     out_of,
@@ -156,6 +157,7 @@ def submit(
     """Have a cluster run SPEC by itself. Paths are those of its nodes; --out and --cache, too."""
     from sweep.submit import submit
 
+    check_address(address)
     with exit_codes():
         job = submit(
             spec,
@@ -198,14 +200,15 @@ def _sweep(spec: Path, options: "RunOptions", display: "Kind | None") -> NoRetur
             end_with(code)
             print(how_to_go_on(), file=terminal)
             raise typer.Exit(code) from None
-    end_with(_exit_code(result))
+        end_with(exit_code(result))  # before SIGTERM is given back to the system
     print_result(result)
     if result.status == "interrupted":
         print(how_to_go_on(), file=sys.stderr)
-    raise typer.Exit(_exit_code(result))
+    raise typer.Exit(exit_code(result))
 
 
-def _exit_code(result: "RunResult") -> int:
+def exit_code(result: "RunResult") -> int:
+    """0: nothing is left to do; 1: something failed; else that of the signal."""
     if result.stopped_by is not None and result.status == "interrupted":
         return EXIT_CODES[result.stopped_by]
-    return 1 if result.failed else 0
+    return 0 if result.status == "done" else 1

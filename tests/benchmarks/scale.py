@@ -15,24 +15,25 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
-import ray
 
 from jobs import remote
 from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.files import write_text
 from jobs.models import ModelInfo, TapShape
+from jobs.probe import ProbeJob
 from jobs.targets import add_targets
 from sweep.backlog import find_work
 from sweep.driver import Driver
 from sweep.events import EventLog
 from sweep.executors import ray_session
 from sweep.ledger import Ledger, Record, to_line
+from sweep.nodes import Roster
 from sweep.plan import LayerTask, Plan, layer_tasks, made_from
 from sweep.planning import all_models, make_plan
+from sweep.probe_jobs import ProbeJobs
 from sweep.ray_executor import RayExecutor
 from sweep.recorder import Recorder
 from sweep.run import count_cells
@@ -212,7 +213,7 @@ def simulate(folder: Path, cluster: SimulatedCluster, n_models: int, n_layers: i
 def cluster_use(bench: Workbench) -> list[Result]:
     """What Ray takes of the driver for a task; and, charged with it, how busy nodes are kept."""
     rounds, repetitions = (10, 1) if bench.quick else (100, 3)
-    results = _ray_tasks(100 if bench.quick else 5_000)
+    results = _ray_tasks(bench.scratch / "tasks", 100 if bench.quick else 5_000)
     handling = results[0].values[0] * JOB_SECONDS
     for what, models, layers, utterances in (
         ("probes: a job a layer, 70 cells each", NODES, rounds, 64),
@@ -231,33 +232,49 @@ def cluster_use(bench: Workbench) -> list[Result]:
     return results
 
 
-def _ray_tasks(count: int) -> list[Result]:
-    """The driver's CPU time for an empty task, through the real executor and Ray, ÷ 100 ms."""
-    results = []
-    with ray_session(Compute(), None) as executor:
-        task = ray.remote(num_cpus=1)(_nothing)
-        ray.get([task.remote() for _ in range(2 * executor.slots)])  # its processes start
-        with patch.object(remote, "submit_task", lambda job, **_: task.remote()):
-            for window in (2 * NODES, 2 * NODES * 16):
-                executor.probe_window = window
-                share = _drain(executor, max(count, 2 * window)) / JOB_SECONDS
-                text = f"  submit, wait and collect an empty Ray task ÷ 100 ms, {window} in flight"
-                results.append(Result(18, text, (share,), None, percent=True))
+def _ray_tasks(folder: Path, count: int) -> list[Result]:
+    """The driver's CPU time for a task that does nothing, through the real executor and Ray, as on
+    a cluster of ``NODES`` nodes, ÷ 100 ms."""
+    job, results = _layer_job(folder), []
+    with ray_session(Compute(), None) as executor, patch.object(remote, "_probe", _nothing):
+        _may_run_on(executor, NODES)
+        executor.probe_window = 2 * NODES
+        _drain(executor, job, 2 * NODES)  # its processes start
+        for window in (2 * NODES, 2 * NODES * 16):
+            executor.probe_window = window
+            share = _drain(executor, job, max(count, 2 * window)) / JOB_SECONDS
+            text = f"  submit, wait and collect an empty Ray task ÷ 100 ms, {window} in flight"
+            results.append(Result(18, text, (share,), None, percent=True))
     return results
 
 
-def _nothing() -> None:
+def _layer_job(folder: Path) -> ProbeJob:
+    """As the driver sends it: 70 cells."""
+    plan = big_plan(big_spec(1), big_table(300), 1)
+    jobs = ProbeJobs(plan, RunFolder(folder), folder / "cache", save_probes=False)
+    return jobs.make(next(layer_tasks(plan)), alone=False)
+
+
+def _may_run_on(executor: RayExecutor, count: int) -> None:
+    """Tasks name the nodes of a cluster that they may run on: all but one of ours are made up."""
+    made_up = frozenset(f"{number:056x}" for number in range(count - 1))
+    executor._probe_nodes |= made_up
+    executor._roster = Roster(executor._roster.usable.values(), executor._roster.usable.values)
+
+
+def _nothing(packed: bytes, cpus: int, seconds: float | None) -> None:
     """The work of an empty task."""
 
 
-def _drain(executor: RayExecutor, count: int) -> float:
+def _drain(executor: RayExecutor, job: ProbeJob, count: int) -> float:
     """CPU seconds of the driver's process a task; the tasks' own processes are elsewhere."""
-    job: Any = None  # what it is matters to nobody here
     start = time.process_time()
     submitted = collected = 0
     while collected < count:
         while submitted < count and executor.room(job):
             executor.submit(job)
             submitted += 1
-        collected += len(executor.wait(1.0))
+        outcomes = executor.wait(1.0)
+        assert all(one.error is None for one in outcomes), outcomes
+        collected += len(outcomes)
     return (time.process_time() - start) / count

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from jobs.extract import Extractor
+from jobs.store import CorruptShard
 from sweep import open_run
+from sweep.inline import InlineExecutor
+from sweep.outcomes import Job, Result
 from sweep.sets import shards
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
@@ -107,6 +110,34 @@ def flip_every_layer(manifest: Path) -> None:
     for layer in json.loads(content[8 : 8 + header]).values():
         content[8 + header + layer["data_offsets"][0]] ^= 1
     data.write_bytes(content)
+
+
+def test_all_shards_that_were_deleted_since_are_made_again_before_the_next_probe(
+    make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = make_sweep("sweep")
+    release, run = InlineExecutor.release, InlineExecutor._run
+    trips: list[str] = []
+
+    def delete_once(executor: InlineExecutor, model: str, *, last: bool) -> None:
+        release(executor, model, last=last)
+        if not trips:
+            for path in sweep.cache.glob("activations/*/shard-*"):
+                path.unlink()
+
+    def watched(executor: InlineExecutor, job: Job) -> Result:
+        try:
+            return run(executor, job)
+        except CorruptShard as error:
+            trips.append(str(error))
+            raise
+
+    monkeypatch.setattr("sweep.sets.SHARD_UTTERANCES", 5)
+    monkeypatch.setattr(InlineExecutor, "release", delete_once)
+    monkeypatch.setattr(InlineExecutor, "_run", watched)
+    assert sweep.here(only="a/stem/*").status == "done"
+    assert len(sweep.shards()) > 5
+    assert len(trips) == 1, trips
 
 
 @pytest.mark.parametrize("damage", DAMAGES[:4], ids=lambda damage: damage.__name__)

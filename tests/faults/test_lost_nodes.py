@@ -6,9 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from sweep.inline import InlineExecutor
+from sweep.preflight import ClusterError
 from tests import ray_nodes
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import EXTRACTING, Sweep, session, wait_for, with_signal
@@ -76,6 +79,19 @@ def test_a_node_that_is_lost_at_work_is_done_without(
 
 
 @pytest.mark.slow
+def test_a_node_that_died_before_ray_knows_of_it_is_no_reason_to_refuse(
+    make_sweep: MakeSweep, undisturbed: Sweep, head: str, tmp_path: Path
+) -> None:
+    sweep = make_sweep("sweep")
+    with node(tmp_path / "node", head, cpus=1) as lost:
+        lose(lost)
+        with sweep.driver("--address", head) as driver:
+            _, said = driver.communicate(timeout=240)
+            assert driver.returncode == 0, said
+    assert sweep.tables() == undisturbed.tables()
+
+
+@pytest.mark.slow
 def test_when_the_only_node_with_a_gpu_is_lost_the_run_waits_and_goes_on_with_another_one(
     make_sweep: MakeSweep, undisturbed: Sweep, head: str, tmp_path: Path
 ) -> None:
@@ -95,6 +111,20 @@ def test_when_the_only_node_with_a_gpu_is_lost_the_run_waits_and_goes_on_with_an
     assert sweep.tables() == undisturbed.tables()
 
 
+def test_a_run_that_ends_for_want_of_nodes_tells_its_end_to_those_that_follow_it(
+    make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(executor: InlineExecutor, seconds: float) -> NoReturn:
+        raise ClusterError("no node had room")
+
+    monkeypatch.setattr(InlineExecutor, "wait", nobody)
+    sweep = make_sweep("sweep")
+    with pytest.raises(ClusterError):
+        sweep.here()
+    [end] = sweep.events("run_finished")
+    assert (end["status"], end["done"]) == ("failed", 0)
+
+
 @pytest.mark.slow
 def test_when_no_node_with_a_gpu_comes_the_run_ends_and_says_why(
     make_sweep: MakeSweep, undisturbed: Sweep, head: str, tmp_path: Path
@@ -111,6 +141,7 @@ def test_when_no_node_with_a_gpu_comes_the_run_ends_and_says_why(
     assert "no node had room for what is left to do" in said
     assert "compute.extractor asks for 1 CPUs and 1 GPUs on one node" in said
     assert "Traceback" not in said
+    assert [event["status"] for event in sweep.events("run_finished")] == ["failed"]
     kept = sweep.shards()
     assert kept
     with (

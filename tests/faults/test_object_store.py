@@ -246,6 +246,8 @@ def test_a_driver_that_was_killed_is_followed_by_one_on_another_machine_when_tol
     holder = json.loads(store.objects()[f"runs/demo/{LEASE}"])
     with monkeypatch.context() as patch:
         patch.setattr("sweep.lock._this_machine", lambda: "another")
+        patch.setattr("sweep.remote_lease.STALE_SECONDS", 0.5)
+        patch.setattr("sweep.remote_lease.LOOK_SECONDS", 0.1)
         with pytest.raises(RunIsLocked, match=rf"process {holder['pid']} on .*--unlock"):
             two.run(monkeypatch)
         result = two.run(monkeypatch, unlock=True)
