@@ -119,7 +119,6 @@ def slope(found: dict[str, CellPredictions], table: pd.DataFrame) -> float:
         np.stack([one.y_true for one in new], axis=1).astype(float),
         np.stack([one.y_pred for one in new], axis=1).astype(float),
         speakers.to_numpy(dtype=str),
-        100,
     ).slope.value
 
 

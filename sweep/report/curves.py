@@ -189,7 +189,7 @@ def _cut_note(
         also = ", too" if found else ""
         found.append(f"{', '.join(lines)} {'lie' if len(lines) > 1 else 'lies'} beyond{also}")
     said = "; ".join(found) or "some intervals reach further"
-    return f"Axis cut at {_signed(f'{cut:.2g}')}: {said}."
+    return f"Axis cut at {_signed(f'{cut:.3g}')}: {said}."
 
 
 def draw_panel(
