@@ -129,7 +129,7 @@ def wait_for_nodes(address: str, count: int) -> None:
     ray.shutdown()
 
 
-if __name__ == "__main__":
+def main() -> None:
     address, folder = sys.argv[1], Path(sys.argv[2])
     wait_for_nodes(address, 3)
     print(json.dumps({"whole": whole_gpus(address, folder), "shares": shares(address, folder)}))

@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +26,16 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             ray_nodes.worker(folder / "small", head.address, cpus=2, gpus=1),
         ):
             (folder / "seen").mkdir()
-            command = [sys.executable, gpu_facts.__file__, head.address, str(folder / "seen")]
+            # Not run as a script: workers unpack spies by the name of their module.
+            program = f"from {gpu_facts.__name__} import main; main()"
+            command = [sys.executable, "-c", program, head.address, str(folder / "seen")]
             done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=400, check=False
+                command,
+                cwd=Path(__file__).parents[1],
+                capture_output=True,
+                text=True,
+                timeout=400,
+                check=False,
             )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
