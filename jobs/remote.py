@@ -64,18 +64,32 @@ class _ExtractionActor:
             return extractor.extract(shard)
 
 
-def _probe(packed: bytes, cpus: int, seconds: float | None) -> list[CellResult]:
+@dataclass(frozen=True)
+class _TaskResult:
+    """What a task gives back."""
+
+    result: list[CellResult] | ComparisonReport
+    node: str
+    """Ray's id of the one it ran on."""
+
+
+def _probe(packed: bytes, cpus: int, seconds: float | None) -> _TaskResult:
     limit_threads(cpus)
     with TimeLimit(seconds).job():
         job: ProbeJob = pickle.loads(packed)
-        return probe_layer(job)
+        return _TaskResult(probe_layer(job), _here())
 
 
-def _compare(packed: bytes, cpus: int, seconds: float | None) -> ComparisonReport:
+def _compare(packed: bytes, cpus: int, seconds: float | None) -> _TaskResult:
     limit_threads(cpus)
     with TimeLimit(seconds).job():
         job: ComparisonJob = pickle.loads(packed)
-        return compare(job)
+        return _TaskResult(compare(job), _here())
+
+
+def _here() -> str:
+    node: str = ray.get_runtime_context().get_node_id()
+    return node
 
 
 @cache
@@ -166,12 +180,15 @@ class Ended:
     error: BaseException | None = None
     died: Literal["died", "memory", "disk"] | None = None
     """Why its process or node ended; None: it did not, and the error tells."""
+    node: str | None = None
+    """Ray's id of the one that a task ran on to its end."""
 
 
 def collect(ref: Any) -> Ended:
     """How what is done ended."""
     try:
-        return Ended(ray.get(ref))
+        got = ray.get(ref)
+        return Ended(got.result, node=got.node) if isinstance(got, _TaskResult) else Ended(got)
     except ray.exceptions.RayTaskError as error:
         return Ended(error=error.cause if error.cause is not None else error)
     except ray.exceptions.OutOfMemoryError as error:

@@ -20,6 +20,7 @@ from ray.job_submission import JobSubmissionClient
 from jobs import remote
 from jobs.node import NodeReport, describe_node
 from sweep import preflight
+from sweep.head import Head
 from sweep.nodes import Roster
 from sweep.preflight import ClusterError, Node, Storage
 from sweep.ray_executor import RayExecutor
@@ -109,33 +110,53 @@ def ray_session(
     """
     _connect(compute, address)
     gram_memory = 0 if storage is None else storage.gram_memory
-    try:
-        nodes = _nodes()
-        problems = list(preflight.resource_problems(nodes, compute, gram_memory))
-        if storage is not None:
-            problems += preflight.disk_problems(storage)
-        fit = preflight.workers(nodes, compute, gram_memory)
-        if address is None:
-            local = {node.id: describe_node() for node in fit}
-            problems += preflight.node_problems(describe_node(), fit, local, (), compute)
-        elif storage is not None:
-            problems += _shared_problems(fit, storage, compute, warn)
-        preflight.check(problems)
-        roster = Roster(fit)
-        if address is not None:
-            roster = Roster(
-                fit,
-                _nodes,
-                lambda node: _AskedNode(node, storage, compute),
-                lambda node: bool(preflight.workers([node], compute, gram_memory)),
-                warn,
-            )
+    with ExitStack() as last:
         try:
-            yield RayExecutor(compute, roster, gram_memory)
+            fit = _fit_nodes(compute, address, storage, warn)
+            roster = Roster(fit)
+            if address is not None:
+                head = Head(ray.get_runtime_context().gcs_address, _nodes, _last_word(warn))
+                last.callback(head.close)  # after `shutdown`, which waits for a silent head, too
+                roster = Roster(
+                    fit,
+                    head.nodes,
+                    lambda node: _AskedNode(node, storage, compute),
+                    lambda node: bool(preflight.workers([node], compute, gram_memory)),
+                    warn,
+                    answers=lambda: head.answers,
+                )
+            try:
+                yield RayExecutor(compute, roster, gram_memory, warn)
+            finally:
+                roster.close()
         finally:
-            roster.close()
-    finally:
-        ray.shutdown()
+            ray.shutdown()
+
+
+def _fit_nodes(
+    compute: Compute,
+    address: str | None,
+    storage: Storage | None,
+    warn: Callable[[str], object],
+) -> list[Node]:
+    """The nodes that work can be given to.
+
+    Raises:
+        ClusterError: there is none, or one differs in what must be alike.
+    """
+    nodes = _nodes()
+    gram_memory = 0 if storage is None else storage.gram_memory
+    problems = list(preflight.resource_problems(nodes, compute, gram_memory))
+    if storage is not None:
+        problems += preflight.disk_problems(storage)
+    fit = preflight.workers(nodes, compute, gram_memory)
+    if address is None:
+        local = {node.id: describe_node() for node in fit}
+        problems += preflight.node_problems(describe_node(), fit, local, (), compute)
+    elif storage is not None:
+        problems += _shared_problems(fit, storage, compute, warn)
+    preflight.check(problems)
+    return fit
 
 
 def _connect(compute: Compute, address: str | None) -> None:
@@ -218,6 +239,17 @@ def _submit(client: JobSubmissionClient, entrypoint: str, folder: Path) -> str:
             time.sleep(1)
         else:
             return job
+
+
+def _last_word(warn: Callable[[str], object]) -> Callable[[str], object]:
+    """Says why, and ends the process, for Ray would, and say nothing: it waits, deep in Ray, for a
+    head that is gone."""
+
+    def end(why: str) -> None:
+        warn(why)
+        os._exit(ClusterError.EXIT_CODE)
+
+    return end
 
 
 def _nodes() -> list[Node]:

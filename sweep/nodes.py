@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from sweep.preflight import ClusterError, Demand, Node, demand_problems
@@ -42,6 +43,7 @@ class Roster:
         fits: whether a node has room for any job at all.
         warn: told of what a user should know.
         clock: seconds.
+        answers: whether the cluster takes jobs now.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class Roster:
         fits: Callable[[Node], bool] = lambda node: True,
         warn: Callable[[str], object] = print,
         clock: Callable[[], float] = time.monotonic,
+        answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self.usable = {node.id: node for node in nodes}
         self._look = look
         self._ask = ask
         self._fits = fits
+        self._answers = answers
         self._warn = warn
         self._clock = clock
         self._looked = clock()
@@ -71,6 +75,25 @@ class Roster:
     def changes(self) -> bool:
         """Whether nodes may come and go."""
         return self._look is not None
+
+    @property
+    def answers(self) -> bool:
+        """Whether the cluster takes jobs now; else who sends it one may wait for a minute, and be
+        ended by Ray."""
+        return self._answers()
+
+    def with_place(self, demand: Demand) -> frozenset[str]:
+        """Ids of the nodes that have room for such a job."""
+        nodes = self.usable.items()
+        return frozenset(name for name, node in nodes if demand.places(node.resources))
+
+    def whole_node(self, demand: Demand) -> Demand:
+        """All CPUs and, where memory is asked for, all memory of the least node that has room for
+        such a job: one that holds so much has a node to itself."""
+        fit = [self.usable[name].resources for name in self.with_place(demand)]
+        least = min(fit, key=lambda resources: (resources["CPU"], resources.get("memory", 0.0)))
+        memory = int(least["memory"]) if demand.memory else 0
+        return replace(demand, cpus=int(least["CPU"]), memory=memory)
 
     def refresh(self) -> bool:
         """Look who is there, not too often; whether those that may work are others than before."""

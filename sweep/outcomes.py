@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from jobs.compare import ComparisonJob, ComparisonReport
+from jobs.compare import ComparisonJob, ComparisonReport, SketchJob
 from jobs.extract import ExtractSettings, Shard, ShardReport
 from jobs.probe import CellResult, ProbeJob
 
@@ -19,6 +19,27 @@ class ExtractJob:
 
 Job = ExtractJob | ProbeJob | ComparisonJob
 Result = ShardReport | list[CellResult] | ComparisonReport
+
+
+def kind_of(job: Job) -> str:
+    """Of jobs that take about as long as each other."""
+    if isinstance(job, ExtractJob):
+        return shards_of(job.model)
+    if isinstance(job, ProbeJob):
+        return f"layers of {job.model}"
+    return f"sketches of {job.model}" if isinstance(job, SketchJob) else "comparisons"
+
+
+def shards_of(model: str) -> str:
+    """The kind of a model's shards."""
+    return f"shards of {model}"
+
+
+def title_of(job: Job) -> str:
+    """Of a job, for people."""
+    if isinstance(job, ExtractJob):
+        return f"{job.model} / shard {job.shard.index}"
+    return f"{job.model} / {job.layer}" if isinstance(job, ProbeJob) else f"comparison {job.place}"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ OPEN_CLUSTER = (
 class ClusterError(RuntimeError):
     """The cluster cannot run this: not reachable, or without what the spec asks for."""
 
+    EXIT_CODE = 3
+
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
 

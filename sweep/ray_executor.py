@@ -2,7 +2,8 @@
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,12 +14,15 @@ from jobs.process import ran_out_of_memory
 from sweep import preflight
 from sweep.actors import Actor, Actors
 from sweep.nodes import Roster
-from sweep.outcomes import ExtractJob, Job, Outcome
+from sweep.outcomes import ExtractJob, Job, Outcome, kind_of, shards_of, title_of
 from sweep.preflight import Demand
 from sweep.spec import Compute
-from sweep.stragglers import Waits
+from sweep.stragglers import Line, Waits
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 30.0
+"""Between two looks for work that may hang."""
 
 
 @dataclass
@@ -28,15 +32,19 @@ class _Pending:
     job: Job
     actor: Actor | None = None
     """That has it, if it is a shard."""
+    held: Demand | None = None
+    """What it holds, if it is no shard."""
     nodes: frozenset[str] | None = None
-    """That it may run on, if it is none; None: all."""
+    """That it may run on, if it is no shard; None: all."""
     twin: Any = None
-    """The same shard with another actor: what comes back first counts."""
+    """The same job elsewhere: what comes back first counts."""
     helped: bool = False
-    """Another actor was given the same shard: that is done once, whatever becomes of it."""
+    """It was given to another place, too: that is done once, whatever becomes of it."""
+    told: bool = False
+    """A user knows that it takes long."""
     sent: float = field(default_factory=lambda: time.monotonic())
     begun: float = field(default_factory=lambda: time.monotonic())
-    """Later than ``sent`` if its actor had another shard first."""
+    """Later than ``sent`` if its actor had another shard first; see ``_begun`` for tasks."""
 
 
 class RayExecutor:
@@ -46,12 +54,19 @@ class RayExecutor:
         compute: resources a job holds.
         roster: the nodes to use.
         gram_memory: bytes that the statistics of an extraction actor take.
+        warn: told of what a user should know.
 
     Attributes:
         probe_window: probe tasks in flight at most.
     """
 
-    def __init__(self, compute: Compute, roster: Roster, gram_memory: int = 0) -> None:
+    def __init__(
+        self,
+        compute: Compute,
+        roster: Roster,
+        gram_memory: int = 0,
+        warn: Callable[[str], object] = log.warning,
+    ) -> None:
         self._compute = compute
         self._roster = roster
         self._extraction = preflight.extraction(compute, gram_memory)
@@ -59,9 +74,13 @@ class RayExecutor:
         on_gpus = bool(compute.extractor.gpus)
         self._actors = Actors(self._start_actor, remote.end, on_gpus=on_gpus)
         self._waits = Waits()
+        self._warn = warn
+        self._looked = time.monotonic()
         self._pending: dict[Any, _Pending] = {}
-        self._tasks = 0
-        """Of the pending jobs, those that no actor has; counting them each time takes too long."""
+        self._tasks = Line(lambda: time.monotonic())
+        """Of the pending jobs, those that no actor has."""
+        self._came: dict[str, float] = {}
+        """Node → when it last brought back a task that was not late."""
         self._lonely: Demand | None = None
         """Of a job that no node has had a place for since the last ``wait``."""
         self.probe_window = 0
@@ -74,6 +93,8 @@ class RayExecutor:
 
     def room(self, job: Job) -> bool:
         """A free place at an actor, or for a new actor; a window for probes."""
+        if not self._roster.answers:
+            return False
         extracts = isinstance(job, ExtractJob)
         if not (self.slots if extracts else self.probe_window):
             self._lonely = self._extraction if extracts else self._probing
@@ -81,48 +102,60 @@ class RayExecutor:
             return False
         if isinstance(job, ExtractJob):
             return self._actors.has_room(job.model)
-        return self._tasks < self.probe_window
+        return len(self._tasks) < self.probe_window
 
     def submit(self, job: Job, *, alone: bool = False) -> None:
         """Send the job off; a shard that ran out of memory has left fewer actors behind it."""
         if isinstance(job, ExtractJob):
             self._send_shard(job, self._actors.take(job.model))
             return
-        held = self._whole_node() if alone else self._probing
-        fit = self._nodes_with_place(held) if alone else self._probe_nodes
-        nodes = fit if self._roster.changes else None
-        ref = remote.submit_task(
-            job,
-            cpus=self._probing.cpus,
-            reserved=held.cpus,
-            memory=held.memory,
-            nodes=nodes,
-            hide_gpus=self._hide_gpus,
-            seconds=self._seconds,
-        )
-        self._pending[ref] = _Pending(job, nodes=nodes)
-        self._count_tasks(1)
+        held = self._roster.whole_node(self._probing) if alone else self._probing
+        fit = self._roster.with_place(held) if alone else self._probe_nodes
+        self._send_task(job, held, fit if self._roster.changes else None)
         self._actors.make_way()
 
     def hasten(self) -> None:
-        """Give shards that are late to idle actors on other nodes, too: what a slow node holds
-        would hold the sweep."""
-        if not len(self._actors):
+        """Give work that is late to places that are free on other nodes, too: what a slow node
+        holds would hold the sweep."""
+        if not self._roster.answers or (not len(self._actors) and not self._tasks.has_place):
             return
-        now = time.monotonic()
         for ref, pending in list(self._pending.items()):
-            job, slow = pending.job, pending.actor
-            if slow is None or pending.helped or not isinstance(job, ExtractJob):
+            if pending.helped or not self._is_late(ref, pending):
                 continue
-            if not self._waits.is_late(job.model, now - pending.begun):
+            twin = self._help_shard(pending) if pending.actor else self._help_task(ref, pending)
+            if twin is None:
                 continue
-            helper = self._actors.take_elsewhere(slow)
-            if helper is None:
-                continue
-            log.warning("%s: shard %d is late: extracted twice", job.model, job.shard.index)
-            twin = self._send_shard(job, helper)
+            log.warning("%s is late: done twice", title_of(pending.job))
             pending.twin, pending.helped = twin, True
             self._pending[twin].twin, self._pending[twin].helped = ref, True
+
+    def _is_late(self, ref: Any, pending: _Pending) -> bool:
+        begun = self._begun(ref, pending)
+        return begun is not None and self._waits.is_late(
+            kind_of(pending.job), time.monotonic() - begun
+        )
+
+    def _begun(self, ref: Any, pending: _Pending) -> float | None:
+        """When it began, as far as is known; None: it waits for a place."""
+        return pending.begun if pending.actor else self._tasks.begun(ref)
+
+    def _help_shard(self, late: _Pending) -> Any:
+        assert late.actor is not None
+        assert isinstance(late.job, ExtractJob)
+        helper = self._actors.take_elsewhere(late.actor)
+        return None if helper is None else self._send_shard(late.job, helper)
+
+    def _help_task(self, ref: Any, late: _Pending) -> Any:
+        """Send it to nodes that brought back work while it was late. Where it runs itself is not
+        known, but from a node that is slow, or hangs, nothing comes in time."""
+        since = self._tasks.begun(ref)
+        if late.nodes is None or not self._tasks.has_place:
+            return None
+        assert late.held is not None
+        assert since is not None
+        fit = self._roster.with_place(late.held)
+        able = frozenset(node for node in fit if self._came.get(node, since) > since)
+        return self._send_task(late.job, late.held, able) if able and len(fit) > 1 else None
 
     def wait(self, seconds: float) -> list[Outcome]:
         """The jobs that are done; up to ``seconds`` for the first.
@@ -131,6 +164,7 @@ class RayExecutor:
             ClusterError: none is out, and for a long time no node could take the next.
         """
         lost = self._look_around()
+        self._tell_what_is_stuck()
         lonely, self._lonely = self._lonely, None
         if lost or not self._pending:
             if lonely and not lost:
@@ -142,7 +176,7 @@ class RayExecutor:
 
     def release(self, model: str, *, last: bool) -> None:
         """End actors: all with ``last``; on GPUs those of the model."""
-        self._waits.forget(model)
+        self._waits.forget(shards_of(model))
         self._actors.release(model, last=last)
 
     def _start_actor(self, node: str) -> Any:
@@ -161,9 +195,36 @@ class RayExecutor:
         self._pending[ref] = _Pending(job, actor)
         return ref
 
-    def _count_tasks(self, change: int) -> None:
-        self._tasks += change
-        self._actors.probes_wait = self._tasks > 0
+    def _send_task(self, job: Job, held: Demand, nodes: frozenset[str] | None) -> Any:
+        assert not isinstance(job, ExtractJob)
+        ref = remote.submit_task(
+            job,
+            cpus=self._probing.cpus,
+            reserved=held.cpus,
+            memory=held.memory,
+            nodes=nodes,
+            hide_gpus=self._hide_gpus,
+            seconds=self._seconds,
+        )
+        self._pending[ref] = _Pending(job, held=held, nodes=nodes)
+        self._tasks.join(ref)
+        self._actors.probes_wait = True
+        return ref
+
+    def _task_is_out(self, ref: Any) -> float | None:
+        """The seconds that it was at work."""
+        seconds = self._tasks.leave(ref)
+        self._actors.probes_wait = len(self._tasks) > 0
+        return seconds
+
+    def _give_up(self, ref: Any) -> None:
+        """Nobody waits for this job any more."""
+        pending = self._pending.pop(ref)
+        if pending.actor is not None:
+            self._actors.drop(pending.actor)
+        else:
+            remote.cancel(ref)
+            self._task_is_out(ref)
 
     def _count_places(self) -> None:
         """What the nodes have room for."""
@@ -172,10 +233,11 @@ class RayExecutor:
         self._actors.set_places(
             {name: self._extraction.places(node.resources) for name, node in nodes.items()}
         )
-        self._probe_nodes = self._nodes_with_place(self._probing)
-        window = 2 * sum(self._probing.places(node.resources) for node in nodes.values())
-        self.probe_window = window
-        for demand, places in ((self._extraction, self.slots), (self._probing, window)):
+        self._probe_nodes = self._roster.with_place(self._probing)
+        probes = sum(self._probing.places(node.resources) for node in nodes.values())
+        self.probe_window = 2 * probes
+        self._tasks.set_places(probes)
+        for demand, places in ((self._extraction, self.slots), (self._probing, probes)):
             if places:
                 self._roster.found(demand)
 
@@ -187,33 +249,45 @@ class RayExecutor:
         lost = []
         for ref, pending in list(self._pending.items()):
             if pending.nodes is not None and not pending.nodes & self._roster.usable.keys():
-                remote.cancel(ref)
-                del self._pending[ref]
-                self._count_tasks(-1)
+                self._give_up(ref)
                 error = RuntimeError("every node that it was given to is gone")
-                lost.append(Outcome(pending.job, error=error, died="died"))
-        return lost
+                lost.append(self._settle(pending, Outcome(pending.job, error=error, died="died")))
+        return [outcome for outcome in lost if outcome is not None]
 
-    def _nodes_with_place(self, held: Demand) -> frozenset[str]:
-        nodes = self._roster.usable.items()
-        return frozenset(name for name, node in nodes if held.places(node.resources))
-
-    def _whole_node(self) -> Demand:
-        """All CPUs and, where memory is asked for, all memory of the least node that will do: a
-        task that holds so much has a node to itself."""
-        demand = self._probing
-        fit = [self._roster.usable[name].resources for name in self._nodes_with_place(demand)]
-        least = min(fit, key=lambda resources: (resources["CPU"], resources.get("memory", 0.0)))
-        memory = int(least["memory"]) if demand.memory else 0
-        return replace(demand, cpus=int(least["CPU"]), memory=memory)
+    def _tell_what_is_stuck(self) -> None:
+        """Once for each: a job that hangs would otherwise be seen by nobody."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        for ref, pending in self._pending.items():
+            begun = self._begun(ref, pending)
+            kind = kind_of(pending.job)
+            if pending.told or begun is None or not self._waits.is_stuck(kind, now - begun):
+                continue
+            pending.told = True
+            self._warn(f"{title_of(pending.job)}: {self._waits.describe(kind, now - begun)}")
 
     def _collect(self, ref: Any) -> Outcome | None:
         """What became of a job; None if the same one is still worked on elsewhere."""
         pending = self._pending.pop(ref)
-        outcome = self._outcome(ref, pending)
+        ended = remote.collect(ref)
+        outcome = self._outcome(pending, ended)
         if pending.actor is None:
-            self._count_tasks(-1)
-            return outcome
+            self._task_came_back(ref, pending, ended)
+        else:
+            self._shard_came_back(pending, outcome)
+        return self._settle(pending, outcome)
+
+    def _task_came_back(self, ref: Any, pending: _Pending, ended: remote.Ended) -> None:
+        seconds, kind = self._task_is_out(ref), kind_of(pending.job)
+        if ended.node is not None and not (seconds and self._waits.is_late(kind, seconds)):
+            self._came[ended.node] = time.monotonic()
+        if ended.node is not None and seconds is not None:
+            self._waits.add(kind, seconds)
+
+    def _shard_came_back(self, pending: _Pending, outcome: Outcome) -> None:
+        assert pending.actor is not None
         report = outcome.result if isinstance(outcome.result, ShardReport) else None
         if outcome.died == "memory" or self._lacked_shared_memory(outcome.error):
             self._actors.ran_out_of_memory(pending.actor)
@@ -222,25 +296,25 @@ class RayExecutor:
             seconds=None if report is None else report.seconds,
             died=outcome.died is not None,
         )
-        assert isinstance(pending.job, ExtractJob)
         if report is not None:
-            self._waits.add(pending.job.model, time.monotonic() - pending.begun)
+            self._waits.add(kind_of(pending.job), time.monotonic() - pending.begun)
         for other in self._pending.values():
             if other.actor is pending.actor:
                 other.begun = time.monotonic()
+
+    def _settle(self, pending: _Pending, outcome: Outcome) -> Outcome | None:
+        """One of two that do the same came back; None: the other one decides."""
         twin = self._pending.get(pending.twin) if pending.twin is not None else None
         if twin is None:
             return outcome
-        if report is None:
+        if outcome.result is None:
             twin.twin = None
             log.warning(
-                "%s: shard %d: one of two tries failed, the other is waited for: %s",
-                pending.job.model, pending.job.shard.index, outcome.error,
+                "%s: one of two tries failed, the other is waited for: %s",
+                title_of(pending.job), outcome.error,
             )  # fmt: skip
             return None
-        del self._pending[pending.twin]
-        assert twin.actor is not None
-        self._actors.drop(twin.actor)
+        self._give_up(pending.twin)
         return outcome
 
     def _lacked_shared_memory(self, error: BaseException | None) -> bool:
@@ -248,8 +322,7 @@ class RayExecutor:
         own_gpu = self._compute.extractor.gpus >= 1 and isinstance(error, torch.OutOfMemoryError)
         return ran_out_of_memory(error) and not own_gpu
 
-    def _outcome(self, ref: Any, pending: _Pending) -> Outcome:
-        ended = remote.collect(ref)
+    def _outcome(self, pending: _Pending, ended: remote.Ended) -> Outcome:
         if ended.died != "died" or self._seconds is None:
             return Outcome(pending.job, ended.result, ended.error, ended.died)
         # On a GPU an actor begins with its second shard at once. When a task began is not known.

@@ -23,6 +23,8 @@ class Head:
 
     address: str
     dashboard: str
+    pid: int
+    """Of the process that leads its session: `ray start`."""
 
 
 def free_port() -> int:
@@ -53,7 +55,7 @@ def head(folder: Path, *, cpus: int, gpus: int = 0, dashboard: bool = False) -> 
     ):
         for wanted in (port, http) if dashboard else (port,):
             _wait_for(partial(answers, wanted), process)
-        yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{http}")
+        yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{http}", process.pid)
 
 
 @contextmanager

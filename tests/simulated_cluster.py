@@ -118,7 +118,7 @@ class SimulatedRay:
     Args:
         slow: node → how many times as long as others it takes.
         shard_seconds: of a shard, on a node that is as others.
-        probe_seconds: of a layer's probes, which no node is slow with.
+        probe_seconds: of a layer's probes there; a node has one place for them.
     """
 
     def __init__(
@@ -127,16 +127,22 @@ class SimulatedRay:
         self.now = 0.0
         self.shards: Counter[str] = Counter()
         """Node → those that it was given."""
+        self.probes: Counter[str] = Counter()
+        """Node → layers that it was given."""
         self.last_shard = 0.0
         """When the last shard came back that somebody asked for."""
+        self.last_probe = 0.0
+        self.cancelled: list[object] = []
+        self._free_at: dict[str, float] = {}
+        """Node → when it has a place for the next layer."""
         self._slow = slow
         self._shard_seconds = shard_seconds
         self._probe_seconds = probe_seconds
-        self._ends: dict[object, tuple[float, Job]] = {}
+        self._ends: dict[object, tuple[float, Job, str]] = {}
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """In place of ``jobs.remote`` and of the executor's clock."""
-        for name in ("extraction_actor", "submit_task", "wait", "collect"):
+        for name in ("extraction_actor", "submit_task", "wait", "collect", "cancel"):
             monkeypatch.setattr(f"jobs.remote.{name}", getattr(self, name))
         monkeypatch.setattr("jobs.remote.end", lambda actor: None)
         monkeypatch.setattr("sweep.ray_executor.time", SimpleNamespace(monotonic=lambda: self.now))
@@ -150,13 +156,23 @@ class SimulatedRay:
             self.shards[node] += 1
             seconds = self._shard_seconds * self._slow.get(node, 1.0)
             busy_until = max(busy_until, self.now) + seconds
-            return self._begun(busy_until, ExtractJob("", settings, shard))
+            return self._begun(busy_until, ExtractJob("", settings, shard), node)
 
         return SimpleNamespace(extract=SimpleNamespace(remote=extract))
 
-    def submit_task(self, job: Job, **options: object) -> object:
-        """A task that finds a place at once."""
-        return self._begun(self.now + self._probe_seconds, job)
+    def submit_task(self, job: Job, *, nodes: frozenset[str] | None, **options: object) -> object:
+        """A task that the node takes, of those it may run on, that is free first."""
+        at = {node: max(self.now, self._free_at.get(node, 0.0)) for node in sorted(nodes or "?")}
+        node = min(at, key=at.__getitem__)
+        self._free_at[node] = at[node] + self._probe_seconds * self._slow.get(node, 1.0)
+        self.probes[node] += 1
+        return self._begun(self._free_at[node], job, node)
+
+    def cancel(self, ref: object) -> None:
+        """See ``jobs.remote.cancel``; its node has a place again."""
+        _, _, node = self._ends.pop(ref)
+        self._free_at[node] = self.now
+        self.cancelled.append(ref)
 
     def wait(self, refs: Sequence[object], seconds: float) -> list[object]:
         """See ``jobs.remote.wait``."""
@@ -165,12 +181,14 @@ class SimulatedRay:
 
     def collect(self, ref: object) -> Ended:
         """See ``jobs.remote.collect``."""
-        end, job = self._ends.pop(ref)
+        end, job, node = self._ends.pop(ref)
         if isinstance(job, ExtractJob):
             self.last_shard = end
-        return Ended(_result(job, self._shard_seconds))
+            return Ended(_result(job, self._shard_seconds))
+        self.last_probe = end
+        return Ended(_result(job, self._probe_seconds), node=node)
 
-    def _begun(self, end: float, job: Job) -> object:
+    def _begun(self, end: float, job: Job, node: str) -> object:
         ref = object()
-        self._ends[ref] = (end, job)
+        self._ends[ref] = (end, job, node)
         return ref

@@ -5,6 +5,7 @@ import pytest
 import ray.exceptions
 import torch
 
+from jobs import remote
 from jobs.extract import ShardReport
 from jobs.probe import ProbeJob
 from sweep.nodes import Roster
@@ -25,6 +26,7 @@ class FakeRay:
         self.now = 0.0
         self.started: list[str] = []
         self.ended: list[object] = []
+        self.cancelled: list[object] = []
         self.taken: list[dict[str, object]] = []
         self.done: dict[object, object] = {}
         """Reference → a result, or the error to raise."""
@@ -33,7 +35,7 @@ class FakeRay:
             ("extraction_actor", self.start),
             ("submit_task", self.take),
             ("end", self.ended.append),
-            ("cancel", lambda ref: None),
+            ("cancel", self.cancelled.append),
             ("wait", lambda refs, seconds: [ref for ref in refs if ref in self.done]),
         ):
             monkeypatch.setattr(f"jobs.remote.{name}", stand_in)
@@ -73,7 +75,7 @@ def extract_job(model: str, index: int = 0) -> ExtractJob:
 
 
 def probe_job() -> ProbeJob:
-    job: ProbeJob = mock.Mock(spec=ProbeJob)
+    job: ProbeJob = mock.Mock(spec=ProbeJob, model="m", layer="l")
     return job
 
 
@@ -291,6 +293,117 @@ def test_what_is_late_on_the_only_node_is_waited_for(fake: FakeRay) -> None:
     fake.now += 1000
     executor.hasten()
     assert len(executor._pending) == 2
+
+
+def comes_from(fake: FakeRay, node: str, *refs: object) -> None:
+    for ref in refs:
+        fake.done[ref] = remote._TaskResult([], node)
+
+
+def late_layer(fake: FakeRay, came_from: str = "b") -> RayExecutor:
+    """Two nodes; three layers came back, the last after 10 s, and a fourth is out for 30 s."""
+    nodes = [Node(name, name, {"CPU": 1}) for name in "ab"]
+    executor = RayExecutor(compute(), Roster(nodes, lambda: nodes, clock=lambda: fake.now))
+    executor.submit(probe_job())
+    for _ in range(3):
+        executor.submit(probe_job())
+        fake.now += 10
+        comes_from(fake, came_from, fake.refs[-1])
+        assert len(executor.wait(0)) == 1
+    return executor
+
+
+def test_a_layer_that_is_late_is_given_to_nodes_that_brought_back_others_since(
+    fake: FakeRay,
+) -> None:
+    executor = late_layer(fake)
+    executor.hasten()
+    assert len(fake.taken) == 4
+    fake.now += 1
+    executor.hasten()
+    executor.hasten()
+    assert [sorted(taken["nodes"]) for taken in fake.taken[3:]] == [["a", "b"], ["b"]]
+    late, twin = list(executor._pending)
+    comes_from(fake, "b", twin)
+    assert [outcome.result for outcome in executor.wait(0)] == [[]]
+    assert fake.cancelled == [late]
+    assert executor._pending == {}
+
+
+def test_of_two_tries_of_a_layer_the_one_that_fails_is_not_heard_of(fake: FakeRay) -> None:
+    executor = late_layer(fake)
+    fake.now += 1
+    executor.hasten()
+    late, twin = list(executor._pending)
+    fake.done[twin] = ray.exceptions.WorkerCrashedError()
+    assert executor.wait(0) == []
+    executor.hasten()
+    assert list(executor._pending) == [late]
+    comes_from(fake, "a", late)
+    assert [outcome.error for outcome in executor.wait(0)] == [None]
+    assert fake.cancelled == []
+
+
+def test_a_layer_that_is_late_while_others_wait_for_a_place_is_not_done_twice(
+    fake: FakeRay,
+) -> None:
+    executor = late_layer(fake)
+    for _ in range(2):
+        executor.submit(probe_job())
+    fake.now += 100
+    executor.hasten()
+    assert len(fake.taken) == 6
+
+
+def test_a_layer_is_not_given_to_nodes_of_which_nothing_was_heard_since_it_began(
+    fake: FakeRay,
+) -> None:
+    executor = late_layer(fake)
+    comes_from(fake, "b", *executor._pending)
+    executor.wait(0)
+    executor.submit(probe_job())
+    fake.now += 1000
+    executor.hasten()
+    assert len(fake.taken) == 5
+
+
+def test_of_two_tries_of_a_layer_one_may_be_lost_with_its_node(fake: FakeRay) -> None:
+    nodes = {name: Node(name, name, {"CPU": 1}) for name in "ab"}
+    executor = late_layer(fake)
+    fake.now += 1
+    executor.hasten()
+    late, twin = list(executor._pending)
+    executor._roster = Roster(nodes.values(), lambda: [nodes["a"]], clock=lambda: fake.now)
+    fake.now += 6
+    assert executor.wait(0) == []
+    assert fake.cancelled == [twin]
+    assert list(executor._pending) == [late]
+
+
+def test_to_a_cluster_whose_head_is_silent_nothing_is_sent(fake: FakeRay) -> None:
+    answers = [False, True]
+    nodes = [Node("a", "a", {"CPU": 2})]
+    executor = RayExecutor(Compute(), Roster(nodes, answers=lambda: answers[0]))
+    assert not executor.room(probe_job())
+    assert not executor.room(extract_job("m"))
+    assert executor.wait(0) == []
+    del answers[0]
+    assert executor.room(probe_job())
+    assert executor.room(extract_job("m"))
+
+
+def test_a_user_is_told_once_of_what_may_hang(fake: FakeRay) -> None:
+    told: list[str] = []
+    executor = RayExecutor(Compute(), Roster([Node("a", "a", {"CPU": 2})]), warn=told.append)
+    executor.submit(probe_job())
+    executor.submit(extract_job("m", 7))
+    for minutes in (29, 2, 60):
+        fake.now += 60 * minutes
+        assert executor.wait(0) == []
+    assert [line.partition(".")[0] for line in told] == [
+        "m / l: at work for 31 minutes",
+        "m / shard 7: at work for 31 minutes",
+    ]
 
 
 class Comings:

@@ -156,4 +156,4 @@ def _exit_code_of(error: Exception) -> int | None:
         return 2
     if isinstance(error, FetchError | ArchiveError | MeasureError | StorageError):
         return 1
-    return 3 if isinstance(error, ClusterError) else None
+    return ClusterError.EXIT_CODE if isinstance(error, ClusterError) else None

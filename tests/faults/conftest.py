@@ -1,3 +1,4 @@
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,13 @@ MakeSweep = Callable[[str], Sweep]
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time, and no fault spares or breaks them."""
     monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters that begin, and those who use them, know a token."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @pytest.fixture

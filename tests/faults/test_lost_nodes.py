@@ -1,6 +1,5 @@
 """Nodes of a cluster that are gone from one moment to the next, as machines are that lose power."""
 
-import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -51,10 +50,8 @@ def lose(process: "Popen[bytes]") -> None:
 
 
 @pytest.fixture
-def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def head(tmp_path: Path, token: None) -> Iterator[str]:
     """The address of a cluster, its one node with one CPU and no GPU."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with ray_nodes.head(tmp_path / "cluster", cpus=1) as started:
         yield started.address
 
