@@ -9,7 +9,7 @@ demo: $(READY)
 	$(BIN)/sweep run specs/demo.yaml
 
 test: $(READY_DEV)
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 4 -m "not slow"
 
 test-all: $(READY_DEV)
 	$(BIN)/pytest -n 2

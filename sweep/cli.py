@@ -7,6 +7,7 @@ Data goes to standard output, progress and messages to standard error.
 
 import typer
 
+from sweep.stop import abrupt_if_asked
 from sweep.verbs import data, looking, running
 
 app = typer.Typer(
@@ -43,4 +44,5 @@ app.add_typer(fetch_app, name="fetch")
 
 def main() -> None:
     """The ``sweep`` command."""
-    app(prog_name="sweep")
+    with abrupt_if_asked():
+        app(prog_name="sweep")

@@ -18,10 +18,11 @@ from jobs.compare import ComparisonJob, ComparisonReport, SketchJob
 from jobs.extract import Shard, ShardReport
 from jobs.place import Place
 from jobs.probe import ProbeJob
-from jobs.store import CorruptShard, set_aside
-from sweep.backlog import ModelWork, Wanted, find_work, missing_shards
+from jobs.store import CorruptShard
+from sweep.backlog import ModelWork, Wanted, find_work
 from sweep.comparing import Comparison
 from sweep.ledger import Finished, Record
+from sweep.mending import Mending
 from sweep.outcomes import Executor, ExtractJob, Job, Outcome
 from sweep.pause import DiskPause
 from sweep.plan import LayerTask, Plan
@@ -30,7 +31,7 @@ from sweep.probe_jobs import ProbeJobs
 from sweep.recorder import Recorder, reason
 from sweep.retries import Attempts, Breaker, cause_of
 from sweep.run_folder import RunFolder
-from sweep.sets import heard_table, shards
+from sweep.sets import heard_table
 from sweep.stop import StopSignal
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Driver:
         self._in_flight = 0
         self._stop: StopSignal | None = None
         self._attempts = Attempts(recorder.retry)
+        self._mending = Mending(self._table, cache, self._attempts, recorder.warning)
         self._pause = DiskPause(
             [place for place in (cache, folder.root) if isinstance(place, Path)], recorder.warning
         )
@@ -100,7 +102,7 @@ class Driver:
             cache,
             records,
             wanted=wanted,
-            on_corrupt=self._set_aside,
+            on_corrupt=self._mending.set_aside,
             compared=comparison.models if comparison else (),
         )
         self._breaker = Breaker(give_up_after, n_models=len(self._work))
@@ -241,7 +243,7 @@ class Driver:
     def _handle_shard(self, work: ModelWork, outcome: Outcome, shard: Shard) -> None:
         model = work.planned.name
         if isinstance(outcome.result, ShardReport):
-            self._recorder.shard(model, self._shard_number(work, shard), outcome.result)
+            self._recorder.shard(model, _shard_number(work, shard, self._cache), outcome.result)
         elif work.dead:
             return
         elif self._try_again(_place(work, shard), outcome):
@@ -280,10 +282,7 @@ class Driver:
                 self._breaker.succeeded()
             return
         error, work = outcome.error, self._of(job.model)
-        if isinstance(error, CorruptShard):
-            again = self._extract_again(work, error)
-        else:
-            again = self._try_again(_place(work, task), outcome)
+        again = self._again(work, _place(work, task), outcome)
         if again:
             work.tasks.append(task)
             return
@@ -298,8 +297,8 @@ class Driver:
             self._recorder.compared(outcome.result.seconds)
             return
         error = outcome.error
-        if isinstance(error, CorruptShard) and isinstance(job, SketchJob):
-            again = self._extract_again(self._of(job.model), error)
+        if isinstance(job, SketchJob):
+            again = self._again(self._of(job.model), _comparing(job), outcome)
         else:
             again = self._try_again(_comparing(job), outcome)
         if again:
@@ -309,53 +308,14 @@ class Driver:
         self._comparison.fail(job)
         self._recorder.failure("similarity", None, job.place, reason(error))
 
-    def _extract_again(self, work: ModelWork, error: CorruptShard) -> bool:
-        """Queue the corrupt shard, once, however many layers trip over it, and with it all that the
-        model lacks by now; else it is hopeless."""
-        if work.dead:
-            return False
-        place = (error.folder, error.index)
-        if any((shard.folder, shard.index) == place for shard in (*work.shards, *work.extracting)):
-            return True
-        where = f"{error.folder.name} / shard {error.index}"
-        if not self._attempts.again(where, "corrupt", reason(error)):
-            return False
+    def _again(self, work: ModelWork, where: str, outcome: Outcome) -> bool:
+        """Whether a job that reads a model's shards is to be done another time."""
+        if not isinstance(outcome.error, CorruptShard):
+            return self._try_again(where, outcome)
         try:
-            self._set_aside(error)
-        except OSError as failed:  # of an object store; the next to trip over it tries again
+            return self._mending.again(work, outcome.error)
+        except OSError as failed:  # it trips over the shard again, after some waiting
             return self._attempts.again(where, cause_of(failed), reason(failed))
-        queued = {*work.shards, *work.extracting}
-        work.shards.extend(one for one in self._lacking(work, error) if one not in queued)
-        return True
-
-    def _lacking(self, work: ModelWork, error: CorruptShard) -> list[Shard]:
-        """The shard that was set aside, and others that are not there: who deletes one deletes
-        many, and one at a time the probes would trip over each."""
-        found = [
-            shard
-            for planned in work.planned.all_sets
-            if planned.folder(self._cache) == error.folder
-            for shard in shards(planned, self._table, self._cache)
-            if shard.index == error.index
-        ]
-        at_work = {(shard.folder, shard.index) for shard in work.extracting}
-
-        def on_corrupt(other: CorruptShard) -> None:
-            if (other.folder, other.index) not in at_work:  # else it is being written
-                self._set_aside(other)
-
-        try:
-            others = list(missing_shards(work.planned, self._table, self._cache, on_corrupt))
-        except OSError as failed:  # of an object store; probes find what is not found now
-            log.warning("%s: cannot be looked over: %s", work.planned.name, failed)
-            return found
-        return [*found, *(one for one in others if one not in found)]
-
-    def _set_aside(self, error: CorruptShard) -> None:
-        moved = [path.name for path in set_aside(error.folder, error.index)]
-        fate = f"set aside as {', '.join(moved)}" if moved else "nothing is left of it"
-        what = f"{error.folder.name}/shard-{error.index:05d}: {error.reason}"
-        self._recorder.warning(f"{what}; {fate}, it is extracted again")
 
     def _try_again(self, where: str, outcome: Outcome) -> bool:
         """Whether work that came back with an error is to be done another time."""
@@ -395,14 +355,15 @@ class Driver:
     def _of(self, model: str) -> ModelWork:
         return next(work for work in self._work if work.planned.name == model)
 
-    def _shard_number(self, work: ModelWork, shard: Shard) -> int:
-        """Number of a shard among all of its model's, its sets one after the other."""
-        before = 0
-        for planned in work.planned.all_sets:
-            if planned.folder(self._cache) == shard.folder:
-                break
-            before += planned.n_shards
-        return before + shard.index
+
+def _shard_number(work: ModelWork, shard: Shard, cache: Place) -> int:
+    """Number of a shard among all of its model's, its sets one after the other."""
+    before = 0
+    for planned in work.planned.all_sets:
+        if planned.folder(cache) == shard.folder:
+            break
+        before += planned.n_shards
+    return before + shard.index
 
 
 def _place(work: ModelWork, what: Shard | LayerTask) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,11 +26,13 @@ from sweep.nodes import Roster
 from sweep.preflight import ClusterError, Node, Storage
 from sweep.ray_executor import RayExecutor
 from sweep.spec import Compute
-from sweep.stop import Terminated
+from sweep.stop import Terminated, leave_abruptly
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
+FAREWELL_SECONDS = 20.0
+"""How long leaving a cluster may take: its head may be silent."""
 AGENT_SECONDS = 30.0
 """How long a head may take until it takes jobs."""
 
@@ -110,27 +113,39 @@ def ray_session(
     """
     _connect(compute, address)
     gram_memory = 0 if storage is None else storage.gram_memory
-    with ExitStack() as last:
+    head: Head | None = None
+    try:
+        fit = _fit_nodes(compute, address, storage, warn)
+        roster = Roster(fit)
+        if address is not None:
+            head = Head(ray.get_runtime_context().gcs_address, _nodes)
+            roster = Roster(
+                fit,
+                head.nodes,
+                lambda node: _AskedNode(node, storage, compute),
+                lambda node: bool(preflight.workers([node], compute, gram_memory)),
+                warn,
+                answers=lambda: head.answers,
+            )
         try:
-            fit = _fit_nodes(compute, address, storage, warn)
-            roster = Roster(fit)
-            if address is not None:
-                head = Head(ray.get_runtime_context().gcs_address, _nodes, _last_word(warn))
-                last.callback(head.close)  # after `shutdown`, which waits for a silent head, too
-                roster = Roster(
-                    fit,
-                    head.nodes,
-                    lambda node: _AskedNode(node, storage, compute),
-                    lambda node: bool(preflight.workers([node], compute, gram_memory)),
-                    warn,
-                    answers=lambda: head.answers,
-                )
-            try:
-                yield RayExecutor(compute, roster, gram_memory, warn)
-            finally:
-                roster.close()
+            yield RayExecutor(compute, roster, gram_memory, warn)
         finally:
-            ray.shutdown()
+            roster.close()
+    finally:
+        _leave(head)
+
+
+def _leave(head: Head | None) -> None:
+    """Leave the cluster; a farewell that nobody answers is not waited for."""
+    if head is None:  # a Ray of our own
+        ray.shutdown()
+        return
+    head.close()
+    leaving = Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(timeout=FAREWELL_SECONDS)
+    if leaving.is_alive():
+        leave_abruptly()
 
 
 def _fit_nodes(
@@ -241,25 +256,18 @@ def _submit(client: JobSubmissionClient, entrypoint: str, folder: Path) -> str:
             return job
 
 
-def _last_word(warn: Callable[[str], object]) -> Callable[[str], object]:
-    """Says why, and ends the process, for Ray would, and say nothing: it waits, deep in Ray, for a
-    head that is gone."""
-
-    def end(why: str) -> None:
-        warn(why)
-        os._exit(ClusterError.EXIT_CODE)
-
-    return end
-
-
 def _nodes() -> list[Node]:
+    try:
+        found = ray.nodes()
+    except ray.exceptions.RayError as error:
+        raise ConnectionError(str(error)) from error
     return [
         Node(
             id=node["NodeID"],
             name=f"{node['NodeManagerHostname']} (node {node['NodeID'][:8]})",
             resources=node["Resources"],
         )
-        for node in ray.nodes()
+        for node in found
         if node["Alive"]
     ]
 

@@ -1,8 +1,11 @@
-"""The head of a cluster: whether it is still there. Ray ends a process, without a word of why, that
-asks a head which has been silent for a minute, and what asks it waits that long; so it is looked at
-from aside, and left alone while it is silent."""
+"""The head of a cluster: whether it is still there, and which nodes it knows.
+
+What asks a head that is gone waits for a minute, and then Ray ends the process without a word of
+why. So a thread asks, the others read what it heard last, and nothing is sent to a silent head.
+"""
 
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -15,43 +18,36 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """Between two looks."""
 CONNECT_SECONDS = 5.0
-SILENT_SECONDS = 30.0
+RAY_SECONDS = float(os.environ.get("RAY_gcs_rpc_server_reconnect_timeout_s", "60"))  # noqa: SIM112
+"""After which Ray ends the process; more where a head may be started again under a run."""
+SILENT_SECONDS = RAY_SECONDS / 2
 """How long it may be silent."""
-LAST_SECONDS = 50.0
-"""Then it is too late for an orderly end: after 60 s Ray ends the process."""
 
 
 class Head:
-    """Looks at a head from a thread of its own, until it is closed.
+    """Asks a head, from a thread of its own, until it is closed.
 
     Args:
         address: HOST:PORT.
-        ask: asks the head which nodes there are.
-        last_word: called from that thread if the process still waits for an answer of the head
-            shortly before Ray ends it.
+        ask: asks the head which nodes there are; an OSError if it gets no answer.
     """
 
-    def __init__(
-        self,
-        address: str,
-        ask: Callable[[], Iterable[Node]],
-        last_word: Callable[[str], object],
-    ) -> None:
+    def __init__(self, address: str, ask: Callable[[], Iterable[Node]]) -> None:
         host, _, port = address.rpartition(":")
         self._address = address
         self._place = host.strip("[]"), int(port)
         self._ask = ask
-        self._last_word = last_word
         self._known = list(ask())
-        self._silent_since: float | None = None
+        self._heard = time.monotonic()
+        self._refused = False
         self._closed = Event()
         self._thread = Thread(target=self._run, name="head", daemon=True)
         self._thread.start()
 
     @property
     def answers(self) -> bool:
-        """Whether it did when it was looked at last."""
-        return self._silent_since is None
+        """Whether it did of late: what is sent to it will arrive."""
+        return not self._refused and self._silence < 2 * CONNECT_SECONDS
 
     def nodes(self) -> list[Node]:
         """Those that are there; while the head is silent, those that were.
@@ -59,38 +55,33 @@ class Head:
         Raises:
             ClusterError: it has been silent for too long.
         """
-        since = self._silent_since
-        if since is None:
-            self._known = list(self._ask())
-        elif time.monotonic() - since > SILENT_SECONDS:
-            raise ClusterError(self._why(since))
+        if self._silence > SILENT_SECONDS:
+            raise ClusterError(
+                f"the head of the cluster, {self._address}, has not answered for "
+                f"{self._silence:.0f} s. What is done is kept: start the cluster again and run the "
+                "same command"
+            )
         return self._known
 
     def close(self) -> None:
-        """Look no more."""
+        """Ask no more; a question that is not answered is not waited for."""
         self._closed.set()
-        self._thread.join()
+        self._thread.join(timeout=0 if self._refused else CONNECT_SECONDS)
+
+    @property
+    def _silence(self) -> float:
+        return time.monotonic() - self._heard
 
     def _run(self) -> None:
         while not self._closed.wait(LOOK_SECONDS):
             try:
+                # A closed port tells at once what Ray would wait for.
                 socket.create_connection(self._place, timeout=CONNECT_SECONDS).close()
+                self._known = list(self._ask())
             except OSError as error:
-                self._is_silent(error)
+                if not self._refused:
+                    log.warning("the head of the cluster does not answer: %s", error)
+                self._refused = True
             else:
-                self._silent_since = None
-
-    def _is_silent(self, error: OSError) -> None:
-        since = self._silent_since
-        if since is None:
-            log.warning("the head of the cluster does not answer: %s", error)
-            self._silent_since = time.monotonic()
-        elif time.monotonic() - since > LAST_SECONDS:
-            self._last_word(self._why(since))
-
-    def _why(self, since: float) -> str:
-        return (
-            f"the head of the cluster, {self._address}, has not answered for "
-            f"{time.monotonic() - since:.0f} s. What is done is kept: start the cluster again and "
-            "run the same command"
-        )
+                self._refused = False
+                self._heard = time.monotonic()

@@ -1,6 +1,7 @@
 """Jobs on Ray, on this machine or on a cluster: what is sent where, and what comes back."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 30.0
 """Between two looks for work that may hang."""
+HOW_TO_END_IT = (
+    "it hangs, or waits for a place: --set compute.timeout=MINUTES ends a job that takes longer"
+)
+HELPERS = 3
+"""That a late job may have, one after the other: a helper may die."""
 
 
 @dataclass
@@ -38,8 +44,10 @@ class _Pending:
     """That it may run on, if it is no shard; None: all."""
     twin: Any = None
     """The same job elsewhere: what comes back first counts."""
-    helped: bool = False
-    """It was given to another place, too: that is done once, whatever becomes of it."""
+    helpers: int = 0
+    """How often it was given to another place, too, whatever became of that."""
+    helped: float = -math.inf
+    """When, at last."""
     told: bool = False
     """A user knows that it takes long."""
     sent: float = field(default_factory=lambda: time.monotonic())
@@ -120,20 +128,22 @@ class RayExecutor:
         if not self._roster.answers or (not len(self._actors) and not self._tasks.has_place):
             return
         for ref, pending in list(self._pending.items()):
-            if pending.helped or not self._is_late(ref, pending):
+            if pending.twin or pending.helpers == HELPERS or not self._is_late(ref, pending):
                 continue
             twin = self._help_shard(pending) if pending.actor else self._help_task(ref, pending)
             if twin is None:
                 continue
             log.warning("%s is late: done twice", title_of(pending.job))
-            pending.twin, pending.helped = twin, True
-            self._pending[twin].twin, self._pending[twin].helped = ref, True
+            pending.twin, pending.helpers = twin, pending.helpers + 1
+            pending.helped = time.monotonic()
+            self._pending[twin].twin, self._pending[twin].helpers = ref, HELPERS
 
     def _is_late(self, ref: Any, pending: _Pending) -> bool:
         begun = self._begun(ref, pending)
-        return begun is not None and self._waits.is_late(
-            kind_of(pending.job), time.monotonic() - begun
-        )
+        if begun is None:
+            return False
+        since = max(begun, pending.helped)
+        return self._waits.is_late(kind_of(pending.job), time.monotonic() - since)
 
     def _begun(self, ref: Any, pending: _Pending) -> float | None:
         """When it began, as far as is known; None: it waits for a place."""
@@ -255,24 +265,28 @@ class RayExecutor:
         return [outcome for outcome in lost if outcome is not None]
 
     def _tell_what_is_stuck(self) -> None:
-        """Once for each: a job that hangs would otherwise be seen by nobody."""
+        """Once for each: who set no time limit would never hear of a job that hangs."""
         now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if self._seconds is not None or now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
+        told = []
         for ref, pending in self._pending.items():
             begun = self._begun(ref, pending)
             kind = kind_of(pending.job)
             if pending.told or begun is None or not self._waits.is_stuck(kind, now - begun):
                 continue
             pending.told = True
-            self._warn(f"{title_of(pending.job)}: {self._waits.describe(kind, now - begun)}")
+            told.append(f"{title_of(pending.job)} {self._waits.describe(kind, now - begun)}")
+        if told:
+            others = f" (and {len(told) - 1} others)" if len(told) > 1 else ""
+            self._warn(f"{told[0]}{others}; {HOW_TO_END_IT}")
 
     def _collect(self, ref: Any) -> Outcome | None:
         """What became of a job; None if the same one is still worked on elsewhere."""
         pending = self._pending.pop(ref)
         ended = remote.collect(ref)
-        outcome = self._outcome(pending, ended)
+        outcome = self._outcome(ref, pending, ended)
         if pending.actor is None:
             self._task_came_back(ref, pending, ended)
         else:
@@ -322,12 +336,13 @@ class RayExecutor:
         own_gpu = self._compute.extractor.gpus >= 1 and isinstance(error, torch.OutOfMemoryError)
         return ran_out_of_memory(error) and not own_gpu
 
-    def _outcome(self, pending: _Pending, ended: remote.Ended) -> Outcome:
+    def _outcome(self, ref: Any, pending: _Pending, ended: remote.Ended) -> Outcome:
         if ended.died != "died" or self._seconds is None:
             return Outcome(pending.job, ended.result, ended.error, ended.died)
-        # On a GPU an actor begins with its second shard at once. When a task began is not known.
-        begun = pending.sent if self._compute.extractor.gpus else pending.begun
-        if time.monotonic() - begun < self._seconds:
+        begun = self._begun(ref, pending)
+        if pending.actor and self._compute.extractor.gpus:
+            begun = pending.sent  # an actor begins with its second shard at once
+        if begun is None or time.monotonic() - begun < self._seconds:
             return Outcome(pending.job, error=ended.error, died="died")
         late = TimeoutError(
             f"no result within {self._compute.timeout:g} minutes (compute.timeout): its process "

@@ -111,6 +111,10 @@ class Attempts:
         self._tell(where, attempts + 1, reason)
         return True
 
+    def take_back(self, where: str) -> None:
+        """What failed last was not to blame: it does not count."""
+        self._count[where] -= 1
+
     def is_due(self, where: str) -> bool:
         """Whether it may be tried now."""
         return where not in self._due or self._clock() >= self._due[where]

@@ -1,6 +1,5 @@
 """``sweep run``: from a spec file to tables and plots."""
 
-import csv
 import difflib
 import json
 import logging
@@ -14,18 +13,12 @@ from signal import Signals
 from time import perf_counter
 from typing import Literal
 
-from jobs.corpus.table import Skipped, write_table
-from jobs.files import atomic_path, is_temporary, write_text
+from jobs.corpus.table import write_table
+from jobs.files import is_temporary, write_text
 from jobs.place import Place
 from jobs.probe import Cell
-from jobs.probes import PROBES
-from jobs.saved_probes import card_path
-from jobs.shard_index import SeenShard, look_over
-from jobs.span import split_tempo
 from jobs.storage import remove, remove_folder
-from jobs.store import CorruptShard
 from sweep.backlog import Wanted
-from sweep.canonical import without_components
 from sweep.comparing import Comparison
 from sweep.driver import Driver, Status
 from sweep.events import EventLog, tell_events
@@ -46,11 +39,11 @@ from sweep.recorder import Recorder
 from sweep.report.build import build_report
 from sweep.results import Run
 from sweep.run_folder import DEFAULT_CACHE, RunFolder, local_cache, make_folder, run_folder
-from sweep.sets import heard_table, shards
+from sweep.skipped import skipped_by_extraction, write_skipped
 from sweep.source import Problem, SpecError
 from sweep.spec import Spec
 from sweep.stop import StopSignal
-from sweep.tempo import without_tempo
+from sweep.whole import whole_records
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +150,7 @@ def _run(
         prepared.table,
         folder,
         options.cache,
-        _with_files(folder, prepared, ledger, recorder),
+        whole_records(folder, prepared, ledger.records, recorder.warning),
         recorder,
         wanted=_wanted(options, ledger.records),
         fail_fast=options.fail_fast,
@@ -181,11 +174,13 @@ def _run(
                 events.emit("run_finished", status="failed", **ended)
                 raise
         status = "interrupted" if stop.received else status
+        _remove_leftovers(folder)
     run = None
     if status != "interrupted":
         with _stage(events, "report"):
             fetch_results(folder)
-            _write_skipped(folder, [*prepared.skipped, *_skipped(prepared, folder, options.cache)])
+            left_out = skipped_by_extraction(prepared, folder, options.cache)
+            write_skipped(folder.skipped, [*prepared.skipped, *left_out])
             _add_precision(folder, prepared.plan, options.cache)
             run = Run(folder)
             build_report(run)
@@ -204,56 +199,6 @@ def _run(
         stopped_by=stop.received,
         run=run,
     )
-
-
-def _with_files(
-    folder: RunFolder, prepared: Prepared, ledger: Ledger, recorder: Recorder
-) -> dict[str, Finished]:
-    """The records but those whose predictions or saved probes are not there: they run again."""
-    present = {path.name for path in folder.predictions.glob("*.npz")}
-    predicted = {
-        cell_id: record
-        for cell_id, record in ledger.records.items()
-        if record.status == "failed"
-        or record.predictions in present
-        or prepared.plan.scored_by_sums  # it never had any
-    }
-    lost = len(ledger.records) - len(predicted)
-    if lost:
-        recorder.warning(f"{lost} cells have lost their predictions; they run again")
-    silent = without_tempo(prepared.plan, predicted, present)
-    if silent:
-        recorder.warning(
-            f"{len(silent)} cells have no predictions of stretched speech yet: their probes are "
-            "fitted again, to the same scores"
-        )
-    apart = without_components(prepared.plan, predicted, present)
-    if apart:
-        recorder.warning(
-            f"{len(apart)} layers have no canonical components of several targets yet: a cell of "
-            "each runs again, to the same scores"
-        )
-    again = silent | apart
-    predicted = {cell_id: one for cell_id, one in predicted.items() if cell_id not in again}
-    if not prepared.spec.save_probes:
-        return predicted
-    usable = {
-        cell_id: record
-        for cell_id, record in predicted.items()
-        if record.status == "failed"
-        or not _is_savable(prepared.plan, record)
-        or card_path(folder.probes, cell_id).exists()
-    }
-    if len(usable) < len(predicted):
-        unsaved = len(predicted) - len(usable)
-        recorder.warning(f"{unsaved} cells have no saved probe yet; they run again")
-    return usable
-
-
-def _is_savable(plan: Plan, record: Finished) -> bool:
-    settings = plan.probes.get(record.probe)
-    savable = settings is not None and PROBES[settings.kind].apply is not None
-    return savable and record.control == "none"
 
 
 def _comparison(prepared: Prepared, folder: RunFolder, options: RunOptions) -> Comparison | None:
@@ -340,7 +285,7 @@ def _add_precision(folder: RunFolder, plan: Plan, cache: Place) -> None:
 
 
 def _remove_leftovers(folder: RunFolder) -> None:
-    """Temporary files of a driver or worker that was killed; the lock says that none is at work."""
+    """Temporary files of a driver or worker that was killed; none is at work now."""
     for path in folder.written():
         if is_temporary(path.name):
             path.unlink(missing_ok=True)
@@ -353,47 +298,6 @@ def _forget(folder: RunFolder) -> None:
     for path in (folder.predictions, folder.probes, folder.similarity):
         for place in {path, folder.for_jobs(path)}:
             remove_folder(place)
-
-
-def _skipped(prepared: Prepared, folder: RunFolder, cache: Place) -> Iterator[Skipped]:
-    """Utterances that extraction left out, as recorded and at other rates, each once: every model
-    reads the same audio.
-
-    Shards of finished cells may be gone from the cache, or damaged: what they told when the tables
-    were last made is taken from there.
-    """
-    seen: dict[Skipped, None] = {}
-    unread: set[tuple[str, float | None]] = set()
-    table = heard_table(prepared.plan, prepared.table)
-    for model in prepared.plan.models:
-        for planned in model.all_sets:
-            found = look_over(planned.folder(cache), planned.n_shards)
-            if all(isinstance(one, SeenShard) and not one.skipped for one in found):
-                continue
-            for shard, one in zip(shards(planned, table, cache), found, strict=True):
-                if isinstance(one, SeenShard):
-                    seen.update(dict.fromkeys(one.skipped))
-                    continue
-                if isinstance(one, CorruptShard):
-                    log.warning("%s", one)
-                factors = [split_tempo(path)[1] for path in shard.audio_paths]
-                unread.update(zip(shard.utterance_ids, factors, strict=True))
-    before = Run(folder).skipped if unread else []
-    known = (one for one in before if (one.utterance_id, split_tempo(one.path)[1]) in unread)
-    yield from (seen | dict.fromkeys(known))
-
-
-def _write_skipped(folder: RunFolder, skipped: Sequence[Skipped]) -> None:
-    for one in skipped:
-        log.warning("skipped %s: %s (%s)", one.utterance_id, one.reason, one.path)
-    with (
-        atomic_path(folder.skipped) as path,
-        # A file name that is not UTF-8 is shown with its odd bytes escaped.
-        path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.DictWriter(file, ["utterance_id", "path", "reason"])
-        writer.writeheader()
-        writer.writerows(vars(one) for one in skipped)
 
 
 def count_cells(plan: Plan, records: Mapping[str, Finished]) -> tuple[int, int]:

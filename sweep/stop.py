@@ -3,6 +3,7 @@
 import atexit
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -65,6 +66,28 @@ def end_with(code: int) -> None:
 
     for number in EXIT_CODES:
         signal.signal(number, at_once)
+
+
+_abrupt = False
+
+
+def leave_abruptly() -> None:
+    """A library is stuck, and would keep the process from its end, or crash it there."""
+    global _abrupt
+    _abrupt = True
+
+
+@contextmanager
+def abrupt_if_asked() -> Iterator[None]:
+    """After the block, end the process with its exit code, if ``leave_abruptly`` was called."""
+    try:
+        yield
+    except SystemExit as end:
+        if _abrupt:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        raise
 
 
 def deaf_at_last() -> None:

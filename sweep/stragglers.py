@@ -47,13 +47,10 @@ class Waits:
         return seconds > most
 
     def describe(self, kind: str, seconds: float) -> str:
-        """What a user should know of one that is stuck, or seems to be."""
+        """What is known of one that is stuck, or seems to be."""
         median = self.median(kind)
         others = "" if median is None else f", where half of the {kind} took {median:.3g} s"
-        return (
-            f"at work for {seconds / 60:.0f} minutes{others}. If it hangs, stop the run and go on "
-            "with --set compute.timeout=MINUTES, which ends such work"
-        )
+        return f"has not come back for {seconds / 60:.0f} minutes{others}"
 
     def forget(self, kind: str) -> None:
         """Nothing of it is left to do."""

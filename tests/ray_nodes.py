@@ -67,14 +67,17 @@ def worker(
     gpus: int = 0,
     mounts: Sequence[Path] = (),
     environment: Mapping[str, str] | None = None,
-) -> Iterator[None]:
-    """Another node; it has empty folders of its own in place of ``mounts``. Its GPUs are a claim:
-    Ray gives them away, and nothing can compute on them."""
+) -> Iterator[int]:
+    """Another node, by the process that leads its session.
+
+    It has empty folders of its own in place of ``mounts``. Its GPUs are a claim: Ray gives them
+    away, and nothing can compute on them.
+    """
     options = [f"--address={address}", f"--num-cpus={cpus}", f"--num-gpus={gpus}"]
     with _node(folder, options, mounts, environment) as process:
         # One after the other: two that start at once may choose one socket.
         _wait_for(lambda: b"Ray runtime started" in (folder / "log").read_bytes(), process)
-        yield
+        yield process.pid
 
 
 def can_mount() -> bool:

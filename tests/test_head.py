@@ -1,8 +1,9 @@
-"""A head that falls silent: a socket on loopback that is closed."""
+"""A head that falls silent: a socket on loopback that is closed, or that answers nothing."""
 
 import socket
 import time
 from collections.abc import Callable, Iterator
+from threading import Event
 
 import pytest
 
@@ -16,8 +17,8 @@ NODES = [Node("a", "a", {"CPU": 1})]
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
-    monkeypatch.setattr(module, "LAST_SECONDS", 0.5)
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -27,13 +28,13 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def said() -> list[str]:
-    return []
+def there() -> list[Node]:
+    return list(NODES)
 
 
 @pytest.fixture
-def head(quick: None, listener: socket.socket, said: list[str]) -> Iterator[Head]:
-    asked = Head(f"127.0.0.1:{listener.getsockname()[1]}", lambda: NODES, said.append)
+def head(quick: None, listener: socket.socket, there: list[Node]) -> Iterator[Head]:
+    asked = Head(f"127.0.0.1:{listener.getsockname()[1]}", lambda: there)
     yield asked
     asked.close()
 
@@ -45,24 +46,7 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def test_a_head_that_is_there_tells_of_its_nodes(head: Head, said: list[str]) -> None:
-    assert head.answers
-    assert head.nodes() == NODES
-    assert said == []
-
-
-def test_while_a_head_is_silent_its_nodes_are_those_that_were_and_then_it_is_given_up(
-    head: Head, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(head, "_ask", lambda: pytest.fail("a silent head is not asked"))
-    listener.close()
-    until(lambda: not head.answers)
-    until(lambda: _gives_up(head))
-    with pytest.raises(ClusterError, match=r"has not answered for .*run the same command"):
-        head.nodes()
-
-
-def _gives_up(head: Head) -> bool:
+def gives_up(head: Head) -> bool:
     try:
         assert head.nodes() == NODES
     except ClusterError:
@@ -70,23 +54,63 @@ def _gives_up(head: Head) -> bool:
     return False
 
 
+def test_a_head_that_is_there_tells_who_joined(head: Head, there: list[Node]) -> None:
+    assert head.answers
+    assert head.nodes() == NODES
+    there.append(Node("b", "b", {"CPU": 1}))
+    until(lambda: head.nodes() == there)
+
+
+def test_while_a_head_is_silent_its_nodes_are_those_that_were_and_then_it_is_given_up(
+    head: Head, listener: socket.socket
+) -> None:
+    listener.close()
+    until(lambda: not head.answers)
+    until(lambda: gives_up(head))
+    with pytest.raises(ClusterError, match=r"has not answered for 1 s.*run the same command"):
+        head.nodes()
+
+
 def test_a_head_that_comes_back_is_asked_again(
-    head: Head, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+    head: Head, listener: socket.socket, there: list[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SILENT_SECONDS", 30.0)
     place = listener.getsockname()
     listener.close()
     until(lambda: not head.answers)
+    there.append(Node("b", "b", {"CPU": 1}))
+    assert head.nodes() == NODES
     with socket.create_server(place):
         until(lambda: head.answers)
-        more = [*NODES, Node("b", "b", {"CPU": 1})]
-        monkeypatch.setattr(head, "_ask", lambda: more)
-        assert head.nodes() == more
+        assert head.nodes() == there
 
 
-def test_who_still_waits_for_a_silent_head_is_told_before_ray_ends_him(
-    head: Head, listener: socket.socket, said: list[str]
+def test_a_head_that_listens_and_says_nothing_is_given_up_by_those_who_do_not_wait_for_it(
+    quick: None, listener: socket.socket
 ) -> None:
-    listener.close()
-    until(lambda: said)
-    assert "has not answered for" in said[0]
+    thawed = Event()
+    answers = iter([NODES])
+
+    def ask() -> list[Node]:
+        found = next(answers, None)
+        return NODES if found or thawed.wait(30) else []
+
+    head = Head(f"127.0.0.1:{listener.getsockname()[1]}", ask)
+    until(lambda: not head.answers)
+    until(lambda: gives_up(head))
+    thawed.set()
+    until(lambda: head.answers)
+    head.close()
+
+
+def test_a_question_that_fails_is_no_answer(quick: None, listener: socket.socket) -> None:
+    answers = iter([NODES])
+
+    def ask() -> list[Node]:
+        for found in answers:
+            return found
+        raise ConnectionError("no answer")
+
+    head = Head(f"127.0.0.1:{listener.getsockname()[1]}", ask)
+    until(lambda: not head.answers)
+    head.close()

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from types import SimpleNamespace
 from unittest import mock
 
@@ -248,16 +249,21 @@ def test_of_two_tries_the_one_that_fails_is_not_heard_of(fake: FakeRay) -> None:
     assert [outcome.error for outcome in executor.wait(0)] == [None]
 
 
-def test_a_shard_is_helped_once_even_if_every_helper_would_die(fake: FakeRay) -> None:
+def test_a_shard_has_three_helpers_if_each_dies_and_the_next_one_after_some_waiting(
+    fake: FakeRay,
+) -> None:
     executor = busy_pair(fake)
-    known = len(fake.refs)
-    for _ in range(20):
+    known, moments = len(fake.refs), []
+    for _ in range(200):
         fake.now += 1
+        before = len(fake.refs)
         executor.hasten()
+        moments += [fake.now] * (len(fake.refs) - before)
         for ref in fake.refs[known:]:
             fake.done[ref] = ray.exceptions.ActorDiedError()
         assert executor.wait(0) == []
-    assert len(fake.refs) == known + 1
+    assert len(moments) == 3
+    assert [after - before for before, after in pairwise(moments)] == [31, 31]
 
 
 def test_one_late_shard_that_nobody_can_help_does_not_hide_the_others(fake: FakeRay) -> None:
@@ -400,10 +406,20 @@ def test_a_user_is_told_once_of_what_may_hang(fake: FakeRay) -> None:
     for minutes in (29, 2, 60):
         fake.now += 60 * minutes
         assert executor.wait(0) == []
-    assert [line.partition(".")[0] for line in told] == [
-        "m / l: at work for 31 minutes",
-        "m / shard 7: at work for 31 minutes",
+    assert told == [
+        "m / l has not come back for 31 minutes (and 1 others); it hangs, or waits for a place: "
+        "--set compute.timeout=MINUTES ends a job that takes longer"
     ]
+
+
+def test_who_set_a_time_limit_is_not_told_of_what_may_hang(fake: FakeRay) -> None:
+    told: list[str] = []
+    nodes = Roster([Node("a", "a", {"CPU": 2})])
+    executor = RayExecutor(Compute(timeout=600), nodes, warn=told.append)
+    executor.submit(probe_job())
+    fake.now += 18_000
+    assert executor.wait(0) == []
+    assert told == []
 
 
 class Comings:

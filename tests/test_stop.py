@@ -49,3 +49,24 @@ def test_sigterm_interrupts_as_ctrl_c_does_but_for_the_time_that_somebody_listen
         assert stop.received == signal.SIGTERM
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+STUCK = """
+import atexit
+from sweep.stop import abrupt_if_asked, leave_abruptly
+atexit.register(print, "Python ended it")
+with abrupt_if_asked():
+    print("done")
+    if {stuck}:
+        leave_abruptly()
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize(("stuck", "said"), [(False, "done\nPython ended it\n"), (True, "done\n")])
+def test_a_process_with_a_library_that_is_stuck_leaves_at_once_with_its_code(
+    stuck: bool, said: str
+) -> None:
+    command = [sys.executable, "-c", STUCK.format(stuck=stuck)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, said, "")

@@ -34,6 +34,12 @@ def values(spec_values: Values) -> Values:
 
 
 @pytest.fixture
+def slow_layers(values: Values) -> None:
+    """Each takes a second: there is time to do something to who is at it."""
+    values["probes"] = [{"kind": "mlp", "hidden": [64], "epochs": 600, "patience": 600, "seeds": 3}]
+
+
+@pytest.fixture
 def make_sweep(values: Values, cache: Path, tmp_path: Path) -> MakeSweep:
     """Makes sweeps of ``values``, by name, each with a cache and a folder of its own."""
     return lambda name: Sweep.make(values, cache, tmp_path / name)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.soak_cluster import Cluster, kill_raylet, mib_of
-from tests.faults.soak_faults import LIVE, REST, Codes, Scene
+from tests.faults.soak_faults import LIVE, REST, WITH_WORKERS, Codes, Scene
 from tests.faults.soak_specs import SPECS, small_sweep
 from tests.faults.sweeps import EXTRACTING, PROBING, Sweep, session, with_signal
 
@@ -130,9 +130,14 @@ class Soak:
             done = _n_shards(sweep) + (0 if fresh else len(sweep.events("cells_done")))
             # Two at most: work whose process dies a third time is given up.
             faults = self._dice.sample(sorted(LIVE), self._dice.randint(1, 2))
-            moments = sorted(self._dice.randint(min(done, units - 1), units - 1) for _ in faults)
-            _log(f"round {number}, {name}: {faults} at {moments} of {units}")
-            self._drive(sweep, cluster, dict(zip(faults, moments, strict=True)), fresh=fresh)
+            first = min(done, units - 1)
+            drawn = {
+                fault: 0 if fault in WITH_WORKERS else self._dice.randint(first, units - 1)
+                for fault in faults
+            }
+            at = dict(sorted(drawn.items(), key=lambda pair: pair[1]))
+            _log(f"round {number}, {name}: of {units}: {at}")
+            self._drive(sweep, cluster, at, fresh=fresh)
         self._damage(sweep)
         self._drive(sweep, cluster, {}, fresh=_is_done(sweep))
         self.figures.seconds += time.monotonic() - start
@@ -192,7 +197,7 @@ class Soak:
             deadline = time.monotonic() + RUN_SECONDS
             for fault, moment in faults.items():
                 if _reaches(sweep, driver, before, moment):
-                    time.sleep(self._dice.uniform(0, 1))
+                    time.sleep(self._dice.uniform(0, 1) if fault not in WITH_WORKERS else 0)
                     allowed |= self._do(fault, sweep, driver, cluster)
             while driver.poll() is None and time.monotonic() < deadline:
                 peak = max(peak, mib_of(driver.pid, "VmHWM"))

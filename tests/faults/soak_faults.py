@@ -128,6 +128,8 @@ LIVE: dict[str, Callable[[Scene], Codes | None]] = {
     "SIGTERM": sigterm,
 }
 """Done to a driver at work; None: it was too late for it."""
+WITH_WORKERS = {"SIGKILL of an extraction worker", "SIGSTOP of a worker for some seconds"}
+"""Those that wait themselves until somebody extracts, which is over soon: they begin at once."""
 
 
 def _shard(sweep: Sweep, dice: random.Random) -> Path | None:

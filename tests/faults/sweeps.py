@@ -151,16 +151,18 @@ def with_signal(pid: int, number: signal.Signals) -> None:
 
 
 def wait_for(what: Callable[[], T], process: "subprocess.Popen[str] | None" = None) -> T:
-    """The first true value of ``what``, looked for a thousand times a second.
+    """The first true value of ``what``, looked for a thousand times a second, or as often as
+    leaves the processors to those that are waited for.
 
     Fails when ``process`` ends before, or when it takes for ever.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
         over = process is not None and process.poll() is not None
+        began = time.monotonic()
         value = what()
         if value:
             return value
         assert not over, f"ended with {process and process.returncode} before it came to that"
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.001)
+        time.sleep(max(0.001, 2 * (time.monotonic() - began)))

@@ -1,13 +1,16 @@
 """A job that never ends: its process is ended for it, and another does the work."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from sweep.events import Event, EventLog
 from sweep.run import RunOptions, run_sweep
+from tests import ray_nodes
 from tests.conftest import Values
-from tests.faults.sweeps import Sweep
+from tests.faults.conftest import MakeSweep
+from tests.faults.sweeps import PROBING, Process, Sweep, session, wait_for, with_signal
 
 NETWORK = '''
 from pathlib import Path
@@ -59,3 +62,30 @@ def test_a_shard_that_hangs_is_ended_tried_again_and_the_reason_recorded(
     assert all(event["attempt"] == 2 for event in retries)
     late = "no result within 0.25 minutes (compute.timeout)"
     assert any(late in event["error"] for event in retries)
+
+
+@pytest.mark.slow
+def test_layers_that_hang_on_one_node_are_done_on_another(
+    slow_layers: None, make_sweep: MakeSweep, token: None, no_plots: None, tmp_path: Path
+) -> None:
+    sweep, undisturbed = make_sweep("sweep"), make_sweep("undisturbed")
+    assert undisturbed.here().status == "done"
+    with (
+        ray_nodes.head(tmp_path / "cluster", cpus=1) as head,
+        ray_nodes.worker(tmp_path / "node", head.address, cpus=1) as node,
+        sweep.driver("--address", head.address) as driver,
+    ):
+
+        def probing() -> list[Process]:
+            return [p for p in session(node) if p.command.startswith(PROBING)]
+
+        stopped = wait_for(probing, driver)[0].pid
+        with_signal(stopped, signal.SIGSTOP)
+        try:
+            _, said = driver.communicate(timeout=240)
+        finally:
+            with_signal(stopped, signal.SIGKILL)
+    assert driver.returncode == 0, said
+    assert "is late: done twice" in sweep.folder.driver_log.read_text()
+    assert sweep.events("failure") == sweep.events("retry") == []
+    assert sweep.tables() == undisturbed.tables()

@@ -8,9 +8,9 @@ import pytest
 
 from tests import ray_nodes
 from tests.faults.conftest import MakeSweep
-from tests.faults.sweeps import Sweep, session, wait_for, with_signal
+from tests.faults.sweeps import session, wait_for, with_signal
 
-SOON = "from sweep import head\nhead.SILENT_SECONDS = 2.0"
+SOON = "from sweep import head\nhead.SILENT_SECONDS = 12.0"
 
 
 @pytest.fixture
@@ -24,26 +24,36 @@ def clusters(tmp_path: Path, token: None) -> Iterator[tuple[ray_nodes.Head, ray_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["gcs_server", "ray"])
+@pytest.mark.parametrize(
+    ("what", "number"),
+    [("gcs_server", signal.SIGKILL), ("gcs_server", signal.SIGSTOP), ("ray", signal.SIGKILL)],
+    ids=["its server ends", "its server freezes", "the whole node ends"],
+)
 def test_a_run_whose_head_is_gone_says_so_and_goes_on_with_another(
-    make_sweep: MakeSweep, undisturbed: Sweep, clusters: tuple[ray_nodes.Head, ray_nodes.Head],
-    what: str,
+    slow_layers: None, make_sweep: MakeSweep, no_plots: None,
+    clusters: tuple[ray_nodes.Head, ray_nodes.Head], what: str, number: signal.Signals,
 ) -> None:  # fmt: skip
-    sweep = make_sweep("sweep")
+    sweep, undisturbed = make_sweep("sweep"), make_sweep("undisturbed")
+    assert undisturbed.here().status == "done"
     one, two = clusters
     with sweep.driver("--address", one.address, before=SOON) as driver:
-        wait_for(sweep.shards, driver)
-        for process in session(one.pid):  # all of the node, or what it asks alone
-            if what in process.command:
-                with_signal(process.pid, signal.SIGKILL)
-        _, said = driver.communicate(timeout=240)
+        wait_for(sweep.ledger, driver)
+        struck = [process.pid for process in session(one.pid) if what in process.command]
+        for pid in struck:
+            with_signal(pid, number)
+        try:
+            _, said = driver.communicate(timeout=240)
+        finally:
+            for pid in struck:
+                with_signal(pid, signal.SIGKILL)
     assert driver.returncode == 3, said
-    told = said + "".join(event["message"] for event in sweep.events("warning"))
-    assert "start the cluster again and run the same command" in told
+    assert "start the cluster again and run the same command" in said
     assert "Traceback" not in said
-    kept = sweep.shards()
+    assert [event["status"] for event in sweep.events("run_finished")] == ["failed"]
+    kept, ledger = sweep.shards(), sweep.ledger()
     with sweep.driver("--address", two.address) as again:
         _, said = again.communicate(timeout=240)
         assert again.returncode == 0, said
     assert {name: sweep.shards()[name] for name in kept} == kept
+    assert sweep.ledger()[: len(ledger)] == ledger
     assert sweep.tables() == undisturbed.tables()
