@@ -15,7 +15,7 @@ from sweep.preflight import ClusterError, Node
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 """Between two looks."""
 CONNECT_SECONDS = 5.0
 RAY_SECONDS = float(os.environ.get("RAY_gcs_rpc_server_reconnect_timeout_s", "60"))  # noqa: SIM112

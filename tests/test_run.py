@@ -11,10 +11,12 @@ import pytest
 
 from jobs.audio import load_audio
 from jobs.features import Fbank, FeatureSettings
+from jobs.files import is_temporary
 from jobs.models import load_model
 from sweep import open_run
 from sweep.events import EventLog
 from sweep.run import RunOptions, RunResult, run_sweep
+from sweep.run_folder import RunFolder
 from sweep.source import SpecError
 from sweep.verbs.running import exit_code
 from sweep.views import print_result
@@ -66,6 +68,22 @@ def test_a_sweep_leaves_everything_that_is_promised(sweep: Sweep, spec_values: V
     assert len(metrics) == result.done
     assert metrics["cell_id"].is_unique
     assert set(metrics["n_test"]) == {4 * 5}
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_what_killed_work_left_is_gone_when_the_run_is_over(
+    spec_values: Values, write_spec: Callable[[Values], Path], cache: Path, tmp_path: Path
+) -> None:
+    """A task that somebody else was quicker with is killed, perhaps while it writes."""
+    folder = RunFolder(tmp_path / "out")
+    left = folder.predictions / ".layer.0123abcd.tmp.npz"
+    assert is_temporary(left.name)
+    spec_values |= {"models": spec_values["models"][:1], "layers": [-1]}
+    options = RunOptions(where="inline", cache=cache, out=folder.root)
+    with EventLog([lambda event: event["kind"] == "cells_done" and left.touch()]) as events:
+        run_sweep(write_spec(spec_values), options, events)
+    assert any(folder.predictions.iterdir())
+    assert not left.exists()
 
 
 @pytest.mark.usefixtures("no_plots")

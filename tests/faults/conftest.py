@@ -36,7 +36,7 @@ def values(spec_values: Values) -> Values:
 @pytest.fixture
 def slow_layers(values: Values) -> None:
     """Each takes a second: there is time to do something to who is at it."""
-    values["probes"] = [{"kind": "mlp", "hidden": [64], "epochs": 600, "patience": 600, "seeds": 3}]
+    values["probes"] = [{"kind": "mlp", "hidden": [64], "epochs": 600, "patience": 600, "seeds": 5}]
 
 
 @pytest.fixture

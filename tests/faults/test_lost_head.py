@@ -10,7 +10,7 @@ from tests import ray_nodes
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import session, wait_for, with_signal
 
-SOON = "from sweep import head\nhead.SILENT_SECONDS = 12.0"
+SOON = "from sweep import head\nhead.CONNECT_SECONDS = 0.5\nhead.SILENT_SECONDS = 3.0"
 
 
 @pytest.fixture
