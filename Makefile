@@ -9,10 +9,10 @@ demo: $(READY)
 	$(BIN)/sweep run specs/demo.yaml
 
 test: $(READY_DEV)
-	$(BIN)/pytest -n 4 -m "not slow"
+	$(BIN)/pytest -n 4 --dist worksteal -m "not slow"
 
 test-all: $(READY_DEV)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 4 --dist worksteal
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .
