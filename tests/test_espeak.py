@@ -283,11 +283,12 @@ def test_a_signal_while_the_library_speaks_stops_it_and_reaches_the_caller(delay
 
 
 def test_an_interrupted_corpus_is_not_called_complete(tmp_path):
+    large = {**SMALL, "utterances_per_speaker": 50}  # it takes far longer than until the signal
     script = (
         "import sys, signal; from pathlib import Path; from jobs.corpus.espeak import *; "
         "signal.signal(signal.SIGALRM, signal.default_int_handler); "
         "signal.setitimer(signal.ITIMER_REAL, 0.1); "
-        f"make_espeak_corpus(EspeakSettings(**{SMALL!r}), Path(sys.argv[1]))"
+        f"make_espeak_corpus(EspeakSettings(**{large!r}), Path(sys.argv[1]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(jobs.__file__).parents[1])}
     done = subprocess.run(

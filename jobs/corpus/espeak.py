@@ -5,7 +5,6 @@ README. A voice is an English accent × a voice variant × a pitch × a mean spe
 the rates of its utterances scatter around that mean.
 """
 
-import io
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +24,7 @@ from jobs.corpus.espeak_library import Espeak, open_espeak
 from jobs.corpus.librispeech import SPEAKERS, LibriSpeechSettings
 from jobs.corpus.sentences import count_letters, sentence
 from jobs.corpus.table import Utterance, make_table
-from jobs.files import write_bytes, write_text
+from jobs.files import atomic_path, write_text
 from jobs.identity import content_id
 from jobs.settings import Settings
 from jobs.telling import Tell, tell_nobody
@@ -210,9 +209,9 @@ def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSet
         name = f"{voice.speaker_id}-{chapter}-{number:04d}"
         rate = max(_SLOWEST, voice.words_per_minute * float(np.exp(_RATE_SD_WITHIN * z)))
         text, wave = _utterance(rng, espeak, voice, rate)
-        buffer = io.BytesIO()
-        soundfile.write(buffer, wave, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-        write_bytes(folder / f"{name}.flac", buffer.getvalue())
+        # To a path: an interrupt while libsndfile writes to a buffer of Python's would be lost.
+        with atomic_path(folder / f"{name}.flac") as path:
+            soundfile.write(path, wave, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
         lines.append(f"{name} {text}\n")
         n_samples += len(wave)
     write_text(folder / f"{voice.speaker_id}-{chapter}.trans.txt", "".join(lines))
