@@ -38,7 +38,9 @@ class Head:
         self._place = host.strip("[]"), int(port)
         self._ask = ask
         self._known = list(ask())
-        self._heard = time.monotonic()
+        self._asked: float | None = None
+        """Since when a question has no answer. Between two questions there is none: a process that
+        was stopped for a while has not found its head silent."""
         self._refused = False
         self._closed = Event()
         self._thread = Thread(target=self._run, name="head", daemon=True)
@@ -70,10 +72,12 @@ class Head:
 
     @property
     def _silence(self) -> float:
-        return time.monotonic() - self._heard
+        asked = self._asked
+        return 0.0 if asked is None else time.monotonic() - asked
 
     def _run(self) -> None:
         while not self._closed.wait(LOOK_SECONDS):
+            self._asked = self._asked or time.monotonic()
             try:
                 # A closed port tells at once what Ray would wait for.
                 socket.create_connection(self._place, timeout=CONNECT_SECONDS).close()
@@ -84,4 +88,4 @@ class Head:
                 self._refused = True
             else:
                 self._refused = False
-                self._heard = time.monotonic()
+                self._asked = None

@@ -71,6 +71,17 @@ def test_while_a_head_is_silent_its_nodes_are_those_that_were_and_then_it_is_giv
         head.nodes()
 
 
+def test_a_process_that_was_stopped_for_a_while_does_not_take_its_head_for_silent(
+    quick: None, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 3600.0)
+    head = Head(f"127.0.0.1:{listener.getsockname()[1]}", lambda: NODES)
+    time.sleep(1.5 * module.SILENT_SECONDS)  # nobody asks meanwhile
+    assert head.answers
+    assert head.nodes() == NODES
+    head.close()
+
+
 def test_a_head_that_comes_back_is_asked_again(
     head: Head, listener: socket.socket, there: list[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
