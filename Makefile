@@ -24,7 +24,7 @@ format: $(READY_DEV)
 	$(BIN)/ruff format .
 
 bench: $(READY_DEV)
-	$(BIN)/python -m tests.benchmarks
+	PYTHONPATH=$(CURDIR) $(BIN)/python -m tests.benchmarks
 
 # The environment: pip reads the lock, then this project itself (editable, no download).
 $(READY): requirements.lock requirements-nodeps.lock pyproject.toml

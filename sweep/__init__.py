@@ -6,11 +6,15 @@ What runs is in ``jobs``; here it is decided with which arguments, where, and wh
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.own_packages import import_own_jobs
+
 if TYPE_CHECKING:
     from jobs.saved_probes import SavedProbe
     from sweep.results import Run
 
 __all__ = ["load_probe", "open_run"]
+
+import_own_jobs()
 
 
 def open_run(path: str | Path) -> "Run":

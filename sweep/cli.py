@@ -7,6 +7,7 @@ Data goes to standard output, progress and messages to standard error.
 
 import typer
 
+from sweep.own_packages import search_own_packages_first
 from sweep.stop import abrupt_if_asked
 from sweep.verbs import data, looking, running
 
@@ -44,5 +45,6 @@ app.add_typer(fetch_app, name="fetch")
 
 def main() -> None:
     """The ``sweep`` command."""
+    search_own_packages_first()
     with abrupt_if_asked():
         app(prog_name="sweep")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import ray
 import ray.exceptions
+from ray.job_config import JobConfig
 from ray.job_submission import JobSubmissionClient
 
 from jobs import remote
@@ -176,7 +177,9 @@ def _fit_nodes(
 
 def _connect(compute: Compute, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {
+        "log_to_driver": False, "logging_level": "ERROR", "job_config": _job_config(),
+    }  # fmt: skip
     if address is None:
         needed = max(compute.extractor.cpus, compute.probe.cpus)
         cpus = max(len(os.sched_getaffinity(0)), needed)
@@ -194,6 +197,17 @@ def _connect(compute: Compute, address: str | None) -> None:
         raise Terminated from None
     finally:
         signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _job_config() -> Any:
+    """A job whose workers search for modules where any Python process on their node does.
+
+    Ray puts the driver's working directory first on their ``sys.path``, unless the job ships one: a
+    user's folder ``jobs`` there would be imported in place of this project's.
+    """
+    config = JobConfig()
+    config._runtime_env_has_working_dir = lambda: True
+    return config
 
 
 def check_answers(address: str) -> None:

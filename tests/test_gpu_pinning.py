@@ -20,18 +20,20 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # Workers unpack spies by the name of their module.
+        root = Path(__file__).parents[1]
+        patch.setenv("PYTHONPATH", str(root))
         with (
             ray_nodes.head(folder, cpus=0) as head,
             ray_nodes.worker(folder / "large", head.address, cpus=4, gpus=3),
             ray_nodes.worker(folder / "small", head.address, cpus=2, gpus=1),
         ):
             (folder / "seen").mkdir()
-            # Not run as a script: workers unpack spies by the name of their module.
             program = f"from {gpu_facts.__name__} import main; main()"
             command = [sys.executable, "-c", program, head.address, str(folder / "seen")]
             done = subprocess.run(
                 command,
-                cwd=Path(__file__).parents[1],
+                cwd=root,
                 capture_output=True,
                 text=True,
                 timeout=400,

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
@@ -37,6 +37,8 @@ NETWORK = "output"
 _DUMMY_FRAMES = (100, 200)
 """One and two seconds: more than most networks need for a frame."""
 _BATCH = 2
+_OWN_PACKAGES = ("jobs", "sweep")
+_TAKEN = "the names jobs and sweep are taken by this project's own packages: rename yours"
 _BY_AN_ARGUMENT = "let the function make an untrained network by an argument instead"
 
 
@@ -67,6 +69,13 @@ class PythonSettings(Settings):
     """All weights are drawn anew from ``seed`` after the function has returned."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the weights that the function draws, and of an untrained network's."""
+
+    @field_validator("factory")
+    @classmethod
+    def _is_not_in_this_project(cls, factory: str) -> str:
+        if _is_own(factory.partition(":")[0]):
+            raise ValueError(_TAKEN)
+        return factory
 
 
 def load_python(settings: PythonSettings) -> ProbedModel:
@@ -119,10 +128,17 @@ def _import(settings: PythonSettings) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:  # whatever the user's module does
+        remedy = f"expected an installed module, or one in {settings.folder.absolute()} (folder)"
+        if isinstance(error, ImportError) and _is_own(error.name or ""):
+            remedy = _TAKEN
         raise ModelError(
-            f"{name} cannot be imported: {type(error).__name__}: {error}; expected an installed "
-            f"module, or one in {settings.folder.absolute()} (folder)"
+            f"{name} cannot be imported: {type(error).__name__}: {error}; {remedy}"
         ) from error
+
+
+def _is_own(module: str) -> bool:
+    """Whether a dotted name belongs to this project, and so cannot be a module of the user's."""
+    return module.partition(".")[0] in _OWN_PACKAGES
 
 
 def _source(module: ModuleType) -> Path:
