@@ -32,7 +32,7 @@ from jobs.similarity import (
 from jobs.storage import read_bytes, written
 from jobs.store import read_layer, save_tensors
 
-SIMILARITY_VERSION = 1
+SIMILARITY_VERSION = 2
 """Part of the identity of a comparison: to be raised when its numbers change."""
 
 FEWEST = 10

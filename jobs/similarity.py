@@ -9,6 +9,7 @@ PWCCA has no such remedy: its value stands beside what chance alone gives (``cha
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import exp, lgamma, pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ VARIANCE = 0.99
 1706.05806)."""
 CONSTANT = 1e-7
 """A feature whose SD is below this share of its values is constant: float32 rounding."""
+TIED = 1e-5
+"""Canonical correlations that differ by no more are equal. Sketches are in float32, which moved
+those that are 1 by up to 4e-7 (1000 rows, ranks of 600 and 800)."""
 _NODES = 128
 """Of the Gauss-Legendre quadrature in ``chance_pwcca``."""
 
@@ -115,6 +119,15 @@ def pwcca(a: Subspace, b: Subspace) -> tuple[float, float]:
     The ρ_i do not change under any invertible linear map of a layer that keeps its subspace. The
     weights are those of one layer, so that the measure is not symmetric.
 
+    Of k equal ρ_i (``TIED``) the h_i may be any orthonormal basis of one subspace, and the sum of
+    their α_i depends on it. They have the mean of that sum over all bases: with P the projector
+    onto that subspace, of K = k dimensions, and u uniform on the unit sphere in K dimensions::
+
+        Σ_i α_i = k E_K Σ_j ‖P x_j‖,     E_K = E|u_1| = Γ(K/2) / (√π Γ((K+1)/2))
+
+    E_1 = 1 gives the definition back. Where ρ_i = 0 and the layer has more than c directions, its
+    others would serve as well: P is onto all of them, K = k + r − c.
+
     Returns:
         Weighted by ``a``, and weighted by ``b``; NaN where a layer is constant.
     """
@@ -123,9 +136,39 @@ def pwcca(a: Subspace, b: Subspace) -> tuple[float, float]:
     left, rho, right = np.linalg.svd(a.basis.T @ b.basis, full_matrices=False)
     rho = np.minimum(rho, 1)
     return (
-        float(np.average(rho, weights=np.abs(left.T @ a.loadings).sum(axis=1))),
-        float(np.average(rho, weights=np.abs(right @ b.loadings).sum(axis=1))),
+        float(np.average(rho, weights=_projection_weights(left.T @ a.loadings, rho, a.loadings))),
+        float(np.average(rho, weights=_projection_weights(right @ b.loadings, rho, b.loadings))),
     )
+
+
+def _projection_weights(
+    projected: Float32Array, rho: Float32Array, loadings: Float32Array
+) -> Float32Array:
+    """(c,) the α_i of ``pwcca``, of equal ``rho`` (c,) the mean over all bases.
+
+    Args:
+        projected: (c, D) ⟨h_i, x_j⟩.
+        rho: descending.
+        loadings: (r, D) of the layer, whose columns are as long as the x_j.
+    """
+    weights: Float32Array = np.abs(projected).sum(axis=1)
+    n_spare = len(loadings) - len(rho)
+    starts = np.flatnonzero(np.diff(rho, prepend=np.inf) < -TIED)
+    for start, stop in zip(starts, [*starts[1:], len(rho)], strict=True):
+        squares = np.square(projected[start:stop]).sum(axis=0)
+        dimension = stop - start
+        if n_spare and rho[stop - 1] <= TIED:
+            others = np.square(projected[:start]).sum(axis=0)
+            squares = np.maximum(np.square(loadings).sum(axis=0) - others, 0)
+            dimension += n_spare
+        if dimension > 1:
+            weights[start:stop] = _mean_coordinate(dimension) * np.sqrt(squares).sum()
+    return weights
+
+
+def _mean_coordinate(dimension: int) -> float:
+    """E|u_1| of a unit vector u that is uniform on the sphere in ``dimension`` dimensions."""
+    return exp(lgamma(dimension / 2) - lgamma((dimension + 1) / 2)) / sqrt(pi)
 
 
 def is_forced(rank_a: int, rank_b: int, n: int) -> bool:

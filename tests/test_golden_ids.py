@@ -30,7 +30,7 @@ TEMPO = {"factors": [0.8, 1.25], "utterances": 3}
 
 def test_the_versions_in_ids_are_those_that_the_ids_here_were_computed_with() -> None:
     versions = (EXTRACT_VERSION, PROBE_VERSION, GRAM_VERSION, SIMILARITY_VERSION, TEMPO_VERSION)
-    assert versions == (1, 3, 1, 1, 1)
+    assert versions == (1, 3, 1, 2, 1)
 
 
 @pytest.mark.parametrize(

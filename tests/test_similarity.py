@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import subspace_angles
 
 from jobs.similarity import (
+    Subspace,
     chance_pwcca,
     gram_vector,
     is_forced,
@@ -197,3 +198,67 @@ def test_too_many_directions_together_force_some_correlations_to_1(rng):
     rho = np.linalg.svd(a.basis.T @ b.basis, compute_uv=False)
     assert (rho > 1 - FLOAT32).sum() == 20 + 15 - 29
     assert is_forced(20, 15, 30)
+
+
+def turned(rng, layer):
+    """The same subspace in another basis."""
+    rotation = orthogonal(rng, layer.rank).astype(np.float32)
+    return Subspace(layer.basis @ rotation, rotation.T @ layer.loadings)
+
+
+def forced(rng, n=12):
+    """Two layers of ranks 6 and 9 in 11 dimensions: four of six correlations are 1."""
+    X, Y = layers(rng, n, 6, 9, shared=2)
+    return leading_subspace(X * np.geomspace(1, 9, 6), 1), leading_subspace(Y, 1)
+
+
+def test_no_basis_of_a_tied_subspace_changes_pwcca(rng):
+    a, b = forced(rng)
+    found = [pwcca(turned(rng, a), turned(rng, b)) for _ in range(50)]
+    np.testing.assert_allclose(found, [pwcca(a, b)] * 50, atol=FLOAT32)
+
+
+def test_pwcca_of_ties_weighs_them_by_the_mean_over_bases(rng):
+    a, b = forced(rng)
+    left, rho, _ = np.linalg.svd(a.basis.T @ b.basis, full_matrices=False)
+    assert (rho > 1 - FLOAT32).sum() == 4
+    projected = left.T.astype(float) @ a.loadings
+    tied = [np.abs(orthogonal(rng, 4) @ projected[:4]).sum() for _ in range(20_000)]
+    others = np.abs(projected[4:]).sum(axis=1)
+    expected = (np.mean(tied) + others @ rho[4:]) / (np.mean(tied) + others.sum())
+    assert pwcca(a, b)[0] == pytest.approx(expected, abs=3e-4)
+
+
+def with_correlations(rng, rho, loadings):
+    """A layer of these ``loadings`` (r, D), and one with ``rho`` (c,) to its first directions."""
+    r, c = len(loadings), len(rho)
+    Q = orthogonal(rng, r + c)
+    other = Q[:, :c] * rho + Q[:, r:] * np.sqrt(1 - np.square(rho))
+    layer = [np.ascontiguousarray(values, dtype=np.float32) for values in (Q[:, :r], other)]
+    loadings = loadings.astype(np.float32)
+    return Subspace(layer[0], loadings), Subspace(layer[1], loadings[:c])
+
+
+def test_pwcca_of_ties_is_the_mean_of_what_almost_tied_layers_have(rng):
+    loadings = rng.standard_normal((3, 40)) * [[1], [5], [2]]
+    tied = pwcca(*with_correlations(rng, np.array([0.9, 0.9, 0.3]), loadings))[0]
+    almost = []
+    for _ in range(2000):
+        mixed = loadings.copy()
+        mixed[:2] = orthogonal(rng, 2) @ loadings[:2]
+        almost.append(pwcca(*with_correlations(rng, np.array([0.9001, 0.9, 0.3]), mixed))[0])
+    assert np.std(almost) > 1e-3  # the definition alone has no one answer here
+    assert tied == pytest.approx(np.mean(almost), abs=4 * np.std(almost) / 2000**0.5 + 1e-3)
+
+
+def test_directions_that_go_with_nothing_are_weighed_alike_whichever_are_counted(rng):
+    loadings = rng.standard_normal((5, 40)) * [[1], [5], [2], [9], [0.1]]
+    a, b = with_correlations(rng, np.array([0.8, 0.0, 0.0]), loadings)
+    found = [pwcca(turned(rng, a), turned(rng, b)) for _ in range(50)]
+    np.testing.assert_allclose(found, [pwcca(a, b)] * 50, atol=FLOAT32)
+    sizes = np.abs(loadings[0]).sum()
+    spare = [
+        np.abs(np.linalg.qr(rng.standard_normal((4, 2)))[0].T @ loadings[1:]).sum()
+        for _ in range(20_000)
+    ]
+    assert pwcca(a, b)[0] == pytest.approx(0.8 * sizes / (sizes + np.mean(spare)), abs=3e-4)
