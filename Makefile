@@ -28,7 +28,7 @@ bench: $(READY_DEV)
 
 # The environment: pip reads the lock, then this project itself (editable, no download).
 $(READY): requirements.lock requirements-nodeps.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "CPython 3.11 is needed, found " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CPython 3.11 or later is needed, found " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r requirements-nodeps.lock
@@ -41,8 +41,8 @@ $(READY_DEV): $(READY) requirements-dev.lock
 	touch $(READY_DEV)
 
 # Resolve everything afresh in one throw-away environment, then see in another what the product alone takes of it.
-PRODUCT = import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	print(*[d for d in project["dependencies"] if not d.startswith(("wespeaker", "silero"))], *project["optional-dependencies"]["prosody"], *project["optional-dependencies"]["tempo"], sep="\n")
+PRODUCT = import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; \
+	print(*project["dependencies"], *(d for name in ("demo", "lhotse", "prosody", "tempo") for d in extras[name]), sep="\n")
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock/all && $(PYTHON) -m venv .venv-lock/product
 	$(PYTHON) -c '$(PRODUCT)' > .venv-lock/wanted.txt

@@ -87,7 +87,7 @@ def load_audio(path: Path | str) -> FloatArray:
     Raises:
         AudioError: empty, not audio, truncated, silent, or too short for one frame.
         AudioUnavailable: missing, or not readable by the system.
-        jobs.tempo.TempoUnavailable: it asks for a tempo, and the library for it is not installed.
+        MissingPackageError: it asks for a tempo, and the library for it is not installed.
     """
     _, factor = split_tempo(path)
     path, span = split_span(path)

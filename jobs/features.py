@@ -2,16 +2,16 @@
 
 WeSpeaker calls ``torchaudio.compliance.kaldi.fbank`` (80 bins, 25 ms, 10 ms, hamming, all else
 default) on the waveform in int16 scale and subtracts the mean over time. The same algorithm is
-computed here by lhotse, which needs no torchaudio.
+computed here without torchaudio, by the operations of ``lhotse.features.kaldi.layers``.
 
-Legend: N samples, T frames, F mel bins: 80 unless a network asks for others.
+Legend: N samples, T frames, L samples in a frame, F mel bins: 80 unless a network asks for others.
 """
 
-import warnings
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from lhotse.features.kaldi.layers import Wav2LogFilterBank
 from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
@@ -23,6 +23,9 @@ FRAME_SHIFT = 160
 """Samples from frame to frame: 10 ms."""
 N_BINS = 80
 """Mel bins, where nothing else is said."""
+_LOWEST_HZ = 20.0
+_PREEMPHASIS = 0.97
+_FFT_LENGTH = 512
 
 
 class FeatureSettings(Settings):
@@ -104,21 +107,8 @@ class Fbank:
 
     def __init__(self, settings: FeatureSettings | None = None, n_bins: int = N_BINS) -> None:
         self.settings = settings or FeatureSettings()
-        with warnings.catch_warnings():
-            # Frames that do not fit are dropped on purpose: WeSpeaker drops them.
-            warnings.filterwarnings("ignore", message="Setting snip_edges=True")
-            # lhotse takes numpy's logarithm of a tensor; the result is right.
-            warnings.filterwarnings("ignore", message="__array_wrap__", category=DeprecationWarning)
-            self._fbank = Wav2LogFilterBank(
-                sampling_rate=SAMPLE_RATE,
-                frame_length=FRAME_LENGTH / SAMPLE_RATE,
-                frame_shift=FRAME_SHIFT / SAMPLE_RATE,
-                window_type="hamming",
-                snip_edges=True,
-                low_freq=20.0,
-                high_freq=0.0,
-                num_filters=n_bins,
-            )
+        self._window_L = torch.hamming_window(FRAME_LENGTH, periodic=False, alpha=0.54, beta=0.46)
+        self._filters_KF = _mel_filters(n_bins)
 
     def __call__(self, wave: FloatArray) -> Tensor:
         """What the models see.
@@ -146,5 +136,36 @@ class Fbank:
                 f"found {len(wave)}"
             )
         used = FRAME_LENGTH + (frames - 1) * FRAME_SHIFT
-        features_TF: Tensor = self._fbank(torch.tensor(wave[:used])[None])[0]
-        return features_TF
+        return self._log_mel(torch.tensor(wave[:used]))
+
+    def _log_mel(self, wave: Tensor) -> Tensor:
+        """(T, F) from (N,), as Kaldi's ``compute-fbank-feats`` does it: the logarithm of at least
+        float32's ε, of ``|FFT(window · preemphasis(frame − its mean))|² · filters``."""
+        frames_TL = wave.unfold(0, FRAME_LENGTH, FRAME_SHIFT)
+        frames_TL = frames_TL - frames_TL.mean(dim=1, keepdim=True)
+        before_TL = functional.pad(frames_TL, (1, 0), mode="replicate")[:, :-1]
+        frames_TL = (frames_TL - _PREEMPHASIS * before_TL) * self._window_L
+        power_TK = torch.fft.rfft(frames_TL, n=_FFT_LENGTH).abs() ** 2
+        floor = torch.finfo(torch.float32).eps
+        return torch.matmul(power_TK, self._filters_KF).clamp(min=floor).log()
+
+
+def _mel_filters(n_bins: int) -> Tensor:
+    """(K, F) weights of F triangles, equally spaced in mel from ``_LOWEST_HZ`` to half the sampling
+    rate, at the K = 257 frequencies of the FFT; the last frequency belongs to none."""
+    low, high = (float(_mel(np.array(hertz))) for hertz in (_LOWEST_HZ, SAMPLE_RATE / 2))
+    step = (high - low) / (n_bins + 1)
+    bins_F1 = torch.arange(n_bins)[:, None]
+    left_F1, centre_F1, right_F1 = (low + (bins_F1 + edge) * step for edge in (0, 1, 2))
+    hertz_K = SAMPLE_RATE / _FFT_LENGTH * torch.arange(_FFT_LENGTH // 2, dtype=torch.float32)
+    mel_K = torch.from_numpy(_mel(hertz_K.numpy()))
+    rising_FK = (mel_K - left_F1) / (centre_F1 - left_F1)
+    falling_FK = (right_F1 - mel_K) / (right_F1 - centre_F1)
+    # A view of (F, K): the sums of a matrix product depend on how its factors lie in memory.
+    return functional.pad(torch.minimum(rising_FK, falling_FK).clamp(min=0), (0, 1)).T
+
+
+def _mel(hertz: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """The mel scale of HTK and Kaldi, in the precision of ``hertz``."""
+    mel: npt.NDArray[np.floating[Any]] = 1127.0 * np.log(1 + hertz / 700)
+    return mel

@@ -16,8 +16,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -27,6 +25,7 @@ from joblib import cpu_count
 
 from jobs.audio import AudioError, AudioUnavailable, FloatArray, load_audio
 from jobs.files import cut_torn_line
+from jobs.optional_packages import PARSELMOUTH, SILERO_VAD, OptionalPackage
 from jobs.process import limit_threads
 from jobs.prosody import measure_level, measure_pitch
 from jobs.telling import Tell, tell_nobody
@@ -57,24 +56,18 @@ class Measurement:
     """(N,) samples at 16 kHz in int16 scale → the values, NaN where undefined."""
     cost: float
     """Seconds of one core a second of audio, roughly: how it is run, and no more."""
-    module: str | None = None
-    """What it imports of a package that may be missing."""
-    package: str | None = None
-    """That package's name."""
-    install: str | None = None
-    """The command that brings the package."""
+    package: OptionalPackage | None = None
+    """What it is measured with."""
 
     @property
     def file(self) -> str:
         """Where its values are kept."""
-        package = f"-{self.package}-{version(self.package)}" if self.package else ""
+        package = f"-{self.package.name}-{self.package.version}" if self.package else ""
         return f"{self.name}-{self.version}{package}.jsonl"
 
     def missing(self) -> str | None:
         """What has to be installed first; None if nothing."""
-        if self.module is None or find_spec(self.module) is not None:
-            return None
-        return f"the package {self.package} is not installed: {self.install}"
+        return None if self.package is None else self.package.missing()
 
 
 MEASUREMENTS: dict[str, Measurement] = {
@@ -86,9 +79,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             columns=("speaking_seconds", "span_seconds"),
             of=measure_speech,
             cost=0.012,
-            module="silero_vad",
-            package="silero-vad",
-            install="pip install --no-deps silero-vad",
+            package=SILERO_VAD,
         ),
         Measurement(
             name="pitch",
@@ -96,9 +87,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             columns=("f0_mean", "f0_sd"),
             of=measure_pitch,
             cost=0.007,
-            module="parselmouth",
-            package="praat-parselmouth",
-            install="pip install praat-parselmouth",
+            package=PARSELMOUTH,
         ),
         Measurement(
             name="level",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-import fsspec
+from jobs.optional_packages import GCSFS, S3FS
 
 PROTOCOLS = ("s3", "gs", "file", "memory")
 """``file`` and ``memory`` (of one process) are for tests."""
-NEEDS = {"s3": "s3fs", "gs": "gcsfs"}
+NEEDS = {"s3": S3FS, "gs": GCSFS}
 """Protocol → the package that speaks it."""
 
 
@@ -82,12 +82,7 @@ def as_place(text: str | Path) -> Place:
         )
     if parts.scheme in NEEDS and not (parts.netloc and parts.path.strip("/")):
         raise PlaceError(f"{text} names no folder: expected {parts.scheme}://BUCKET/FOLDER")
-    try:
-        fsspec.get_filesystem_class(parts.scheme)
-    except ImportError:
-        needed = NEEDS[parts.scheme]
-        raise PlaceError(
-            f"{text} needs the package {needed}: install it with `pip install {needed}`, on every "
-            "machine that works"
-        ) from None
+    missing = NEEDS[parts.scheme].missing() if parts.scheme in NEEDS else None
+    if missing is not None:
+        raise PlaceError(f"{text}: {missing}, on every machine that works")
     return RemotePath(text.rstrip("/"))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.audio import INT16_SCALE, SAMPLE_RATE, FloatArray
+from jobs.optional_packages import PARSELMOUTH
 
 PITCH_STEP = 0.01
 """Seconds from frame to frame: Praat's own at its standard floor of 75 Hz."""
@@ -48,7 +49,7 @@ def measure_pitch(wave: FloatArray) -> Pitch:
         than two.
 
     Raises:
-        ImportError: parselmouth is not installed.
+        MissingPackageError: parselmouth is not installed.
     """
     floor, ceiling = PITCH_RANGE
     hz = _voiced(wave, floor, ceiling)
@@ -62,8 +63,7 @@ def measure_pitch(wave: FloatArray) -> Pitch:
 
 def _voiced(wave: FloatArray, floor: float, ceiling: float) -> npt.NDArray[np.float64]:
     """(T,) the pitch of the voiced frames, in Hz."""
-    import parselmouth
-
+    parselmouth = PARSELMOUTH.load()
     if len(wave) <= _PERIODS * SAMPLE_RATE / floor:
         return np.empty(0)
     sound = parselmouth.Sound(wave.astype(np.float64) / INT16_SCALE, SAMPLE_RATE)

@@ -4,13 +4,13 @@ U utterances, F rates at which each is heard again, S speakers.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.intervals import ScaleName, speaker_interval
 from jobs.metrics import CONSTANT, FloatArray
+from jobs.optional_packages import PYTHON_STRETCH
 from jobs.selection import Estimate
 
 TEMPO_VERSION = 1
@@ -23,10 +23,6 @@ _BLOCK, _INTERVAL = 1024, 256
 """Samples. On synthetic speech at 0.8 and 1.25 this block, 64 ms, left a mean difference of 0.95 dB
 between the band spectra of frames that belong together, as good as Praat's overlap-add (0.84 and
 0.93); the library's preset of 120 ms left 0.97 and 1.13."""
-
-
-class TempoUnavailable(RuntimeError):  # noqa: N818 (says what is missing, as FileNotFound would)
-    """The library that changes the tempo is not installed."""
 
 
 def stretch(wave: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
@@ -46,30 +42,15 @@ def stretch(wave: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.floa
 
     Raises:
         ValueError: the factor is out of range.
-        TempoUnavailable: the package ``python-stretch`` is not installed.
+        MissingPackageError: the package ``python-stretch`` is not installed.
     """
     if not SLOWEST <= factor <= FASTEST:
         raise ValueError(f"factor {factor}: expected {SLOWEST} to {FASTEST} times the rate")
-    stretcher = stretch_library().Stretch(0)  # seeded: phases of noise are random
+    stretcher = PYTHON_STRETCH.load().Signalsmith.Stretch(0)  # seeded: phases of noise are random
     stretcher.configure(1, _BLOCK, _INTERVAL)
     stretcher.timeFactor = factor
     (changed,) = np.asarray(stretcher.process(wave[None].astype(np.float32)), dtype=np.float32)
     return np.asarray(changed)
-
-
-def stretch_library() -> Any:
-    """The module of the library that changes the tempo.
-
-    Raises:
-        TempoUnavailable: the package ``python-stretch`` is not installed.
-    """
-    try:
-        from python_stretch import Signalsmith
-    except ImportError as error:
-        raise TempoUnavailable(
-            "changing the tempo needs the package python-stretch: pip install python-stretch"
-        ) from error
-    return Signalsmith
 
 
 @dataclass(frozen=True)

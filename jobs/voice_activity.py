@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from jobs.audio import INT16_SCALE, SAMPLE_RATE, FloatArray
+from jobs.optional_packages import SILERO_VAD
 
 MIN_PAUSE_MS = 250
 """Shorter gaps are part of speaking: closures of stops and the like (F. Goldman-Eisler,
@@ -41,13 +42,11 @@ def measure_speech(wave: FloatArray) -> Speech:
         wave: (N,) in int16 scale, at 16 kHz.
 
     Raises:
-        ImportError: silero-vad is not installed.
+        MissingPackageError: silero-vad is not installed.
     """
     padded = np.concatenate([wave / INT16_SCALE, np.zeros(_TAIL)]).astype(np.float32)
     with _one_thread():
-        from silero_vad import get_speech_timestamps
-
-        found = get_speech_timestamps(
+        found = SILERO_VAD.load().get_speech_timestamps(
             torch.from_numpy(padded),
             _network(),
             sampling_rate=SAMPLE_RATE,
@@ -65,12 +64,10 @@ def measure_speech(wave: FloatArray) -> Speech:
 @cache
 def _network() -> Any:
     """The network, once a process; every utterance begins with its state reset."""
-    from silero_vad import load_silero_vad
-
     with warnings.catch_warnings():
         # The package has the network as TorchScript alone.
         warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
-        return load_silero_vad()
+        return SILERO_VAD.load().load_silero_vad()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from rich.text import Text
 from jobs.mask_check import LIMIT, LayerCheck, check_mask
 from jobs.models import ModelError, load_model
 from jobs.models.masked import CannotMask
+from jobs.optional_packages import OPTIONAL_PACKAGES
 from sweep.preflight import SPARE_BYTES
 from sweep.provenance import hardware
 from sweep.views import UsageError, find_model
@@ -54,11 +55,10 @@ def print_environment(cache: Path) -> bool:
 def examine(cache: Path) -> Iterator[Finding]:
     """Look at everything that a sweep needs on the machine where it is started."""
     version = ".".join(map(str, sys.version_info[:3]))
-    wrong = sys.version_info[:2] != (3, 11)
-    yield Finding("Python", version, "install CPython 3.11" if wrong else "")
+    wrong = sys.version_info < (3, 11)
+    yield Finding("Python", version, "install CPython 3.11 or later" if wrong else "")
     yield from _packages()
     yield _importable("Ray", "sweep.executors")
-    yield _importable("espeak-ng", "jobs.corpus.espeak_library")
     machine = hardware()
     threads = f"{torch.get_num_threads()} threads of torch on {machine['cores']} cores"
     yield Finding("processor", f"{machine['processor']}, {threads}, {machine['memory_gib']} GiB")
@@ -69,18 +69,19 @@ def examine(cache: Path) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Those that this project asks for, each as it is installed."""
+    """Those that this project asks for, and the optional ones, each as it is installed."""
     for requirement in metadata.requires(DISTRIBUTION) or []:
+        if "extra ==" in requirement:
+            continue
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        extra = re.search(r"extra == ['\"](.+?)['\"]", requirement)
         try:
             yield Finding(name, metadata.version(name))
         except metadata.PackageNotFoundError:
-            if extra is None:
-                yield Finding(name, "not installed", f"pip install '{requirement}'")
-            else:
-                wanted = f"pip install '{DISTRIBUTION}[{extra[1]}]'"
-                yield Finding(name, f"not installed; optional: {wanted}")
+            yield Finding(name, "not installed", f"pip install '{requirement}'")
+    for package in OPTIONAL_PACKAGES:
+        missing = package.missing()
+        absent = f"not installed; optional: {package.command}"
+        yield Finding(package.name, package.version if missing is None else absent)
 
 
 def _importable(what: str, module: str) -> Finding:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 from jobs.counterfactual import EXPONENTS, is_asked
 from jobs.identity import content_id
+from jobs.optional_packages import PYTHON_STRETCH
 from jobs.probe import Cell
 from jobs.probes import PROBES
-from jobs.tempo import TempoUnavailable, stretch_library
 from sweep.ledger import Finished, Record
 from sweep.plan import LayerTask, Plan, PlannedModel, layer_tasks
 from sweep.source import Problem, Source
@@ -17,10 +17,9 @@ def tempo_problems(spec: Spec, source: Source) -> Iterator[Problem]:
     """Why predictions for stretched speech cannot be had, each at its place."""
     if spec.tempo is None:
         return
-    try:
-        stretch_library()
-    except TempoUnavailable as error:
-        yield source.problem(("tempo",), str(error))
+    missing = PYTHON_STRETCH.missing()
+    if missing is not None:
+        yield source.problem(("tempo",), f"tempo: {missing}")
     yield from _target_problems(spec, source)
     appliable = [name for name, one in PROBES.items() if one.apply and "regression" in one.predicts]
     if not any(probe.kind in appliable for probe in spec.probes):

@@ -1,8 +1,11 @@
 """Fbank against an independent float64 implementation of Kaldi's algorithm."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from lhotse.features.kaldi.layers import Wav2LogFilterBank
 
 from jobs.audio import AudioError
 from jobs.features import Fbank, FeatureSettings, n_frames, pieces
@@ -76,6 +79,19 @@ def test_log_mel_equals_an_independent_float64_implementation(wave):
     assert computed.shape == expected.shape
     # Seen: 1.5e-4 at most (in bins 40 dB below their neighbours), 4e-6 on average.
     np.testing.assert_allclose(computed.numpy(), expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_bins", [23, 40, 72, 80])
+@pytest.mark.parametrize("wave", [noise(), speechlike(), noise(400), np.zeros(800, np.float32)])
+def test_features_are_those_of_lhotse_to_the_last_bit(wave, n_bins):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of snip_edges, and of numpy's logarithm of a tensor
+        lhotse = Wav2LogFilterBank(
+            window_type="hamming", snip_edges=True, high_freq=0.0, num_filters=n_bins
+        )
+    used = 400 + (n_frames(len(wave)) - 1) * 160
+    [expected] = lhotse(torch.tensor(wave[:used])[None])
+    assert torch.equal(Fbank(n_bins=n_bins).uncentred(wave), expected)
 
 
 def test_what_the_models_see_has_no_mean_over_time():

@@ -19,6 +19,7 @@ import soundfile
 from jobs import measure as module
 from jobs.audio import load_audio
 from jobs.measure import MEASUREMENTS, MeasureError, measure
+from jobs.optional_packages import OptionalPackage
 from jobs.prosody import measure_level, measure_pitch
 
 
@@ -197,7 +198,8 @@ def test_the_version_of_the_package_that_measures_is_part_of_the_name():
 
 def test_a_missing_package_is_told_with_the_command_that_brings_it():
     assert all(one.missing() is None for one in MEASUREMENTS.values())
-    absent = replace(MEASUREMENTS["pitch"], module="no_such_module")
+    package = OptionalPackage("praat-parselmouth", "no_such_module")
+    absent = replace(MEASUREMENTS["pitch"], package=package)
     assert absent.missing() == (
         "the package praat-parselmouth is not installed: pip install praat-parselmouth"
     )

@@ -6,7 +6,6 @@ the rates of its utterances scatter around that mean.
 """
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Literal
@@ -23,9 +22,10 @@ from jobs.corpus.assemble import told
 from jobs.corpus.espeak_library import Espeak, open_espeak
 from jobs.corpus.librispeech import SPEAKERS, LibriSpeechSettings
 from jobs.corpus.sentences import count_letters, sentence
-from jobs.corpus.table import Utterance, make_table
+from jobs.corpus.table import CorpusError, Utterance, make_table
 from jobs.files import atomic_path, write_text
 from jobs.identity import content_id
+from jobs.optional_packages import ESPEAK
 from jobs.settings import Settings
 from jobs.telling import Tell, tell_nobody
 
@@ -151,7 +151,9 @@ def outline(settings: EspeakSettings) -> pd.DataFrame:
 
     Raises:
         ValueError: more voices than there are.
+        CorpusError: espeakng-loader is not installed.
     """
+    _require_library()
     voices = make_voices(settings)
     table = make_table(
         Utterance(
@@ -170,6 +172,12 @@ def outline(settings: EspeakSettings) -> pd.DataFrame:
     return table.assign(sex=table["speaker_id"].map({v.speaker_id: v.sex for v in voices}))
 
 
+def _require_library() -> None:
+    missing = ESPEAK.missing()
+    if missing is not None:
+        raise CorpusError(f"kind: espeak: {missing}")
+
+
 def make_espeak_corpus(
     settings: EspeakSettings, cache: Path, tell: Tell = tell_nobody
 ) -> LibriSpeechSettings:
@@ -180,10 +188,12 @@ def make_espeak_corpus(
 
     Raises:
         ValueError: more voices than there are.
+        CorpusError: espeakng-loader is not installed.
         RuntimeError: the library cannot speak.
     """
+    _require_library()
     voices = make_voices(settings)
-    made_with = {"espeakng-loader": version("espeakng-loader"), "version": ESPEAK_VERSION}
+    made_with = {"espeakng-loader": ESPEAK.version, "version": ESPEAK_VERSION}
     root = cache / "corpora" / f"espeak-{content_id([settings.identity(), made_with])}"
     marker = root / "COMPLETE"
     if not marker.exists():

@@ -11,9 +11,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import espeakng_loader
 import numpy as np
 import numpy.typing as npt
+
+from jobs.optional_packages import ESPEAK
 
 _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000  # espeak_AUDIO_OUTPUT, option of espeak_Initialize
 _RATE, _VOLUME, _PITCH = 1, 2, 3  # espeak_PARAMETER
@@ -110,8 +111,10 @@ def open_espeak(seed: int) -> Iterator[Espeak]:
     (under 1 MB) stays loaded.
 
     Raises:
+        MissingPackageError: espeakng-loader is not installed.
         RuntimeError: the library finds no data.
     """
+    espeakng_loader = ESPEAK.load()
     with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
         library = ctypes.CDLL(shutil.copy(espeakng_loader.get_library_path(), folder))
         # The library cannot hold a data path of more than about 155 characters, and a virtual

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from lhotse import RecordingSet, SupervisionSet
 from pydantic import Field
 
 from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.speakers import with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.optional_packages import LHOTSE, MissingPackageError
 from jobs.settings import Settings
 from jobs.span import Span
 from jobs.telling import Tell, tell_nobody
@@ -47,15 +47,19 @@ def read_lhotse(settings: LhotseSettings, tell: Tell = tell_nobody) -> Corpus:
         ``language`` where they have one.
 
     Raises:
-        CorpusError: a manifest is missing or cannot be read.
+        CorpusError: a manifest is missing or cannot be read, or lhotse is not installed.
     """
+    try:
+        lhotse = LHOTSE.load()
+    except MissingPackageError as error:
+        raise CorpusError(f"kind: lhotse: {error}") from None
     root = absolute(settings.root)
     lines: list[Line | Skipped] = []
     genders: dict[str, str] = {}
     languages: dict[str, str] = {}
     for part, manifests in settings.splits.items():
-        recordings = {one.id: one for one in _read(RecordingSet, manifests.recordings)}
-        supervisions = _read(SupervisionSet, manifests.supervisions)
+        recordings = {one.id: one for one in _read(lhotse.RecordingSet, manifests.recordings)}
+        supervisions = _read(lhotse.SupervisionSet, manifests.supervisions)
         lines += _lines(part, root, recordings, supervisions)
         for one in supervisions:
             genders.setdefault(one.id, str(one.gender or ""))
@@ -73,7 +77,7 @@ def _read(kind: Any, path: Path) -> list[Any]:
         return list(kind.from_file(path))
     # lhotse raises whatever a wrong line leads to: AssertionError, KeyError, TypeError, …
     except Exception as error:
-        what = "recordings" if kind is RecordingSet else "supervisions"
+        what = "recordings" if kind.__name__ == "RecordingSet" else "supervisions"
         raise CorpusError(
             f"{path} is no manifest of {what}: {type(error).__name__}: {error}; expected what "
             "lhotse writes"

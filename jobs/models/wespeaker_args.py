@@ -16,6 +16,7 @@ from jobs.features import N_BINS
 from jobs.models.model import ModelError
 from jobs.models.wespeaker_families import find_family
 from jobs.models.wespeaker_package import import_network_module
+from jobs.optional_packages import MissingPackageError
 
 Value = bool | int | float | str | list[int] | None
 """Of an argument, in a spec."""
@@ -75,9 +76,13 @@ def network_builder(architecture: str) -> Any:
     """WeSpeaker's class or function that builds ``architecture`` from keyword arguments.
 
     Raises:
-        ModelError: unknown architecture.
+        ModelError: unknown architecture, or WeSpeaker is not installed.
     """
-    return getattr(import_network_module(find_family(architecture).source), architecture)
+    family = find_family(architecture)
+    try:
+        return getattr(import_network_module(family.source), architecture)
+    except MissingPackageError as error:
+        raise ModelError(f"{architecture}: {error}") from None
 
 
 def network_args(architecture: str, given: Mapping[str, object]) -> dict[str, object]:

@@ -13,7 +13,9 @@ import importlib.util
 import sys
 from types import ModuleType
 
-_PACKAGE = "wespeaker"
+from jobs.optional_packages import WESPEAKER
+
+_PACKAGE = WESPEAKER.module
 
 
 @functools.cache
@@ -24,18 +26,17 @@ def import_network_module(name: str) -> ModuleType:
     every call.
 
     Raises:
-        ImportError: WeSpeaker is not installed, or has no such module.
+        MissingPackageError: WeSpeaker is not installed.
+        ImportError: it has no such module.
     """
     full_name = f"{_PACKAGE}.models.{name}"
-    if _PACKAGE in sys.modules:
+    if sys.modules.get(_PACKAGE) is not None:
         return importlib.import_module(full_name)
+    WESPEAKER.require()
     # For a name without dots find_spec locates the package and executes nothing.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.submodule_search_locations is None:
-        raise ImportError(
-            "WeSpeaker is not installed: expected the package 'wespeaker'; "
-            "install it with: pip install wespeaker-unofficial"
-        )
+        raise ImportError(f"{_PACKAGE} is a module, expected WeSpeaker's package", name=_PACKAGE)
     stand_in = ModuleType(_PACKAGE)
     stand_in.__path__ = list(spec.submodule_search_locations)
     sys.modules[_PACKAGE] = stand_in

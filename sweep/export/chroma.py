@@ -1,10 +1,10 @@
 """The embeddings of a run in a ChromaDB collection on disk, as the study kept them."""
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs.optional_packages import CHROMADB
 from sweep.export.embeddings import Embeddings
 from sweep.results import RunError
 
@@ -13,11 +13,9 @@ COLLECTION = "speech_speed_embeddings"
 
 def check_installed() -> None:
     """Raise `RunError`, with the command that installs it, where ChromaDB is missing."""
-    if importlib.util.find_spec("chromadb") is None:
-        raise RunError(
-            "--chroma needs the package chromadb, which is not installed; install it with: "
-            "pip install chromadb"
-        )
+    missing = CHROMADB.missing()
+    if missing is not None:
+        raise RunError(f"--chroma: {missing}")
 
 
 def write_collections(folder: Path, found: Mapping[str, Embeddings]) -> list[str]:
@@ -34,11 +32,9 @@ def write_collections(folder: Path, found: Mapping[str, Embeddings]) -> list[str
     Returns:
         The names of the collections.
     """
-    import chromadb
-    from chromadb.config import Settings
-
+    chromadb = CHROMADB.load()
     folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(anonymized_telemetry=False)
+    settings = chromadb.Settings(anonymized_telemetry=False)
     client = chromadb.PersistentClient(path=str(folder), settings=settings)
     first_width = next(iter(found.values())).embeddings.shape[1]
     collections: dict[str, Any] = {}

@@ -3,7 +3,6 @@
 Legend: U utterances, D width of the embedding.
 """
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.files import atomic_path
+from jobs.optional_packages import PYARROW
 from jobs.protocol import StrArray
 from sweep.results import Run
 
 LAYER = "embedding"
 """The layer that is a model's embedding."""
-NO_PYARROW = "no embeddings.parquet: it needs pyarrow; install it with: pip install pyarrow"
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,9 @@ def write_npz(path: Path, found: Embeddings) -> None:
         )
 
 
-def has_pyarrow() -> bool:
-    """Whether parquet can be written."""
-    return importlib.util.find_spec("pyarrow") is not None
-
-
 def write_parquet(path: Path, found: Embeddings) -> None:
     """Write columns ``id, part, path, label…, embedding`` (a list of D float32), a row each."""
-    import pyarrow
-    from pyarrow import parquet
-
+    pyarrow, parquet = PYARROW.load(), PYARROW.load("parquet")
     flat = pyarrow.array(found.embeddings.reshape(-1))
     columns = {
         "id": found.ids.tolist(),

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from jobs.files import file_names, write_text
+from jobs.optional_packages import PYARROW
 from jobs.store import CorruptShard
 from sweep.export import chroma
 from sweep.export.activations import check_room, study_models, write_activations
 from sweep.export.embeddings import (
     LAYER,
-    NO_PYARROW,
     Embeddings,
-    has_pyarrow,
     read_embeddings,
     write_npz,
     write_parquet,
@@ -68,8 +67,9 @@ def export_run(
     exported = Exported(to or run.folder.root / "export", list(footnotes(run)))
     if activations:
         check_room(exported.folder, run)
-    if not has_pyarrow():
-        exported.notes.append(NO_PYARROW)
+    missing = PYARROW.missing()
+    if missing is not None:
+        exported.notes.append(f"no embeddings.parquet: {missing}")
     write_part_tables(exported.folder, run.utterances, run.plan.targets)
     write_csv(exported.folder / "comparison.csv", run.models)
     comparison = to_markdown(models_tables(run.models), list(footnotes(run)))
@@ -143,7 +143,7 @@ def _export_embeddings(
 ) -> None:
     """The embeddings, and what probes made of them."""
     write_npz(folder / "embeddings.npz", found)
-    if has_pyarrow():
+    if PYARROW.missing() is None:
         write_parquet(folder / "embeddings.parquet", found)
     tested = np.isin(found.parts, tested_parts(run))
     stems = _target_stems(run)
