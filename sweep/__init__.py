@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sweep.own_packages import import_own_jobs
 
 if TYPE_CHECKING:
-    from jobs.saved_probes import SavedProbe
-    from sweep.results import Run
+    from jobs.probing.saved_probes import SavedProbe
+    from sweep.results.run import Run
 
 __all__ = ["load_probe", "open_run"]
 
@@ -21,9 +21,11 @@ def open_run(path: str | Path) -> "Run":
     """The run in the folder ``path``, finished or not: its tables, predictions and activations.
 
     Raises:
-        sweep.results.RunError: there is no run.
+        sweep.errors.RunError: there is no run.
     """
-    from sweep.results import Run  # here: it brings torch, and ``sweep --help`` needs none of it
+    from sweep.results.run import (
+        Run,  # here: it brings torch, and ``sweep --help`` needs none of it
+    )
 
     return Run.open(path)
 
@@ -32,8 +34,8 @@ def load_probe(path: str | Path) -> "SavedProbe":
     """The fitted probe at ``path``, a card or its weights in a run's folder ``probes``.
 
     Raises:
-        jobs.saved_probes.SavedProbeError: there is none.
+        jobs.probing.saved_probes.SavedProbeError: there is none.
     """
-    from jobs.saved_probes import load_probe as load
+    from jobs.probing.saved_probes import load_probe as load
 
     return load(path)

@@ -24,7 +24,7 @@ import yaml
 from ray.scripts import scripts
 from typer.main import get_command
 
-from sweep.cli import app
+from sweep.commands.app import app
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"

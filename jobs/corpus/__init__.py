@@ -6,11 +6,11 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.corpus.csv import CsvSettings, read_csv
-from jobs.corpus.espeak import EspeakSettings, make_espeak_corpus
+from jobs.corpus.espeak.corpus import EspeakSettings, make_espeak_corpus
 from jobs.corpus.lhotse import LhotseSettings, read_lhotse
 from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import Corpus
-from jobs.telling import Tell, tell_nobody
+from jobs.progress import Tell, tell_nobody
 
 CorpusSettings = Annotated[
     LibriSpeechSettings | EspeakSettings | CsvSettings | LhotseSettings,

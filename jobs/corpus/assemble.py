@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from jobs.audio import SAMPLE_RATE, AudioError
-from jobs.corpus.audio import AudioFile, describe_audio
+from jobs.audio.read import SAMPLE_RATE, AudioError
+from jobs.audio.segments import Span
+from jobs.corpus.audio_checks import AudioFile, describe_audio
 from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_table
-from jobs.span import Span
-from jobs.telling import Tell, tell_nobody
+from jobs.progress import Tell, tell_nobody
 
 THREADS = 16
 """That read headers at once: the time goes into waiting for the disk."""

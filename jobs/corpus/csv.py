@@ -14,8 +14,8 @@ from pydantic import field_validator
 
 from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
+from jobs.progress import Tell, tell_nobody
 from jobs.settings import Settings
-from jobs.telling import Tell, tell_nobody
 
 _KEY = ["utterance_id", "audio_path"]
 _EXPECTED = (

@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from jobs.audio.segments import Span
 from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.speakers import with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.optional_packages import LHOTSE, MissingPackageError
+from jobs.progress import Tell, tell_nobody
 from jobs.settings import Settings
-from jobs.span import Span
-from jobs.telling import Tell, tell_nobody
 
 _SLACK = 0.025
 """Seconds that a supervision of a whole recording may differ from it: a frame."""

@@ -16,8 +16,8 @@ from pydantic import field_validator
 from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at, told
 from jobs.corpus.speakers import read_sexes, with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.progress import Tell, tell_nobody
 from jobs.settings import Settings
-from jobs.telling import Tell, tell_nobody
 
 SPEAKERS = "SPEAKERS.TXT"
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from jobs.files import atomic_path
 from jobs.identity import canonical_json, lines_digest
-from jobs.place import Place
-from jobs.storage import open_file
+from jobs.storage.atomic import atomic_path
+from jobs.storage.location import Place
+from jobs.storage.object_store import open_file
 
 
 class CorpusError(ValueError):
@@ -26,7 +26,7 @@ class Utterance:
 
     utterance_id: str
     audio_path: str
-    """Absolute; it may name a piece of a file, see ``jobs.span``."""
+    """Absolute; it may name a piece of a file, see ``jobs.audio.segments``."""
     text: str
     speaker_id: str
     chapter_id: str
@@ -172,7 +172,7 @@ def label_digest(table: pd.DataFrame, target: str) -> str:
     if target not in table.columns:
         raise ValueError(
             f"the table has no target {target!r}: expected one of its columns "
-            f"{', '.join(map(str, table.columns))}; add it with jobs.targets.add_targets"
+            f"{', '.join(map(str, table.columns))}; add it with jobs.targets.registry.add_targets"
         )
     if is_text(table[target]):
         values = [["class", str(value)] for value in table[target]]

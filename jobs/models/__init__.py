@@ -10,13 +10,13 @@ from pydantic import Field
 
 from jobs.models.baselines import BaselineSettings, load_baseline
 from jobs.models.describe import flops_per_second, tap_shapes, weights_digest
+from jobs.models.factory import PythonSettings, load_python
 from jobs.models.model import ModelError, ProbedModel
 from jobs.models.precision import Precision
-from jobs.models.pretrained import find_pretrained
-from jobs.models.python_factory import PythonSettings, load_python
-from jobs.models.self_supervised import TransformersSettings, load_self_supervised
 from jobs.models.taps import Pooling, Tap, TapShape
-from jobs.models.wespeaker import WespeakerSettings, find_checkpoint, load_wespeaker
+from jobs.models.transformers.model import TransformersSettings, load_self_supervised
+from jobs.models.transformers.pretrained import find_pretrained
+from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint, load_wespeaker
 
 __all__ = [
     "ModelError",

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from jobs.audio import SAMPLE_RATE
-from jobs.features import Fbank, FeatureSettings
+from jobs.audio.features import Fbank, FeatureSettings
+from jobs.audio.read import SAMPLE_RATE
 from jobs.models.model import FrontEnd, ProbedModel
 from jobs.models.taps import Tap, mean_and_std_over_time
 from jobs.settings import Settings

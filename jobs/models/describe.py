@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from jobs.audio import SAMPLE_RATE, AudioError
-from jobs.features import FRAME_SHIFT, FeatureSettings
+from jobs.audio.features import FRAME_SHIFT, FeatureSettings
+from jobs.audio.read import SAMPLE_RATE, AudioError
 from jobs.identity import canonical_json
 from jobs.models.model import ModelError, ProbedModel, dummy_input
 from jobs.models.taps import POOLINGS, Pooling, Tap, TapReader, TapShape

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from jobs.audio import FRAME_LENGTH
-from jobs.features import FRAME_SHIFT, FeatureSettings
+from jobs.audio.features import FRAME_SHIFT, FeatureSettings
+from jobs.audio.read import FRAME_LENGTH
 from jobs.models.taps import Tap
 
 FrontEnd = Callable[[npt.NDArray[np.float32]], Tensor]
@@ -24,7 +24,7 @@ as it would be read alone (to rounding):
 - ``none``: it cannot; a batch has equal lengths.
 - ``attention``: padded with zeros, with the (B,) lengths as the network's second argument; it masks
   what must not be seen, and every tap's ``frames`` says which frames are an utterance's own.
-- ``convolution``: inside `jobs.models.masked`, if all that it does has a rule there; none if not.
+- ``convolution``: inside `jobs.models.padding`, if all that it does has a rule there; none if not.
 """
 
 

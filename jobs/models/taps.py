@@ -55,7 +55,7 @@ class TapShape:
 
 
 # Poolings are ordinary operations on the value, its last axis being time, so that a batch that
-# carries its lengths (`jobs.models.masked`) is pooled over its own frames by the same code.
+# carries its lengths (`jobs.models.padding`) is pooled over its own frames by the same code.
 
 
 def mean_over_time(value: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes import cca, knn, linear, logistic, mdl, mlp, ridge
 from jobs.probes.cca import CcaSettings
 from jobs.probes.knn import KnnSettings
@@ -23,7 +23,7 @@ from jobs.probes.mdl import MdlSettings
 from jobs.probes.mlp import MlpSettings
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.ridge import RidgeSettings
-from jobs.protocol import Fold, StrArray
+from jobs.protocol.folds import Fold, StrArray
 
 __all__ = ["PROBES", "PROBE_VERSION", "Probe", "ProbeResult", "ProbeSettings", "Weights"]
 

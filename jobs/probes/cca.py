@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from jobs.metrics import CONSTANT, FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes.factorisations import Spectrum
-from jobs.probes.normal import NormalEquations, TrainingPart
+from jobs.probes.normal_equations import NormalEquations, TrainingPart
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
-from jobs.protocol import Fold, StrArray
+from jobs.protocol.folds import Fold, StrArray
 from jobs.settings import Settings
+from jobs.statistics.scores import CONSTANT
 
 apply = apply_linear
 
@@ -53,7 +54,8 @@ def fit_predict(
     A scalar target has one canonical correlation, whatever the width of X, and its direction is
     that of least squares: max_w corr(Xw, y) is reached by w = (XᵀX)⁻¹Xᵀ(y − ȳ), and the canonical
     correlation is the multiple correlation R (Hotelling 1936). A second component needs a second
-    target in the same fit: ``fit_jointly``; for layers against layers, see ``jobs.similarity``.
+    target in the same fit: ``fit_jointly``; for layers against layers, see
+    ``jobs.similarity.measures``.
 
     X is standardised on the training part and reduced to its leading SVD directions, as in SVCCA
     (Raghu et al. 2017, arXiv 1706.05806). The predictions are those of least squares, so that their

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import eigh_tridiagonal, lapack
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 
 DETERMINED = 1e-8
 """The smallest eigenvalue, relative to the largest, at which a system is solved as it stands."""

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes.result import ProbeResult
 from jobs.probes.ridge import inner_folds
 from jobs.probes.standardiser import fit_standardiser
-from jobs.protocol import Fold, IntArray, StrArray
+from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
 
 ROWS = 256

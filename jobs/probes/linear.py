@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.probes.training import Network, TrainingSettings, fit_networks
-from jobs.protocol import Fold, StrArray
+from jobs.protocol.folds import Fold, StrArray
 
 apply = apply_linear
 

@@ -13,11 +13,11 @@ from scipy.linalg import blas, cholesky, qr, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.ridge import Alphas, inner_folds
 from jobs.probes.standardiser import Standardiser, fit_standardiser
-from jobs.protocol import Fold, IntArray, StrArray
+from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(-10, 5))

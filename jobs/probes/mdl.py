@@ -12,15 +12,16 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.special import log_ndtr, softmax
 
-from jobs.metrics import CONSTANT, FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes import logistic
 from jobs.probes.factorisations import Tridiagonal
 from jobs.probes.logistic import LogisticSettings
-from jobs.probes.normal import TrainingPart
+from jobs.probes.normal_equations import TrainingPart
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.ridge import ALPHAS
-from jobs.protocol import Fold, IntArray, StrArray
+from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
+from jobs.statistics.scores import CONSTANT
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
 """Shares of the training part at whose ends a model is fitted: Voita & Titov 2020, section 4.1."""

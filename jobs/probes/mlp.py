@@ -8,11 +8,11 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser
 from jobs.probes.training import Network, TrainingSettings, fit_networks
-from jobs.protocol import Fold, StrArray
+from jobs.protocol.folds import Fold, StrArray
 
 
 class MlpSettings(TrainingSettings):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 
 Weights = Mapping[str, npt.NDArray[Any]]
 """What a probe's ``apply`` needs to predict from activations, by name; {} where nothing does."""

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from pydantic import AfterValidator, Field
 from sklearn.model_selection import GroupKFold
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes.factorisations import Spectrum, Tridiagonal
-from jobs.probes.normal import NormalEquations, TrainingPart
+from jobs.probes.normal_equations import NormalEquations, TrainingPart
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
-from jobs.protocol import Fold, IntArray, StrArray
+from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(-8, 11))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes.result import Weights
 
 BLOCK = 2048

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from pydantic import Field, model_validator
 
-from jobs.metrics import FloatArray
-from jobs.probes.perceptrons import Data, Layers, Recipe, n_parameters, train
+from jobs.arrays import FloatArray
+from jobs.probes.batched_mlp import Data, Layers, Recipe, n_parameters, train
 from jobs.probes.ridge import inner_folds
 from jobs.probes.standardiser import Standardiser, fit_standardiser, no_standardiser
-from jobs.protocol import Fold, StrArray
+from jobs.protocol.folds import Fold, StrArray
 from jobs.settings import Settings
 
 STUDY: dict[str, object] = {

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jobs.files import atomic_path, slug
+from jobs.storage.atomic import atomic_path, slug
+from sweep.errors import RunError
 from sweep.export.tables import write_csv
-from sweep.plan import PlannedModel
-from sweep.results import Run, RunError
+from sweep.plan.plan import PlannedModel
+from sweep.results.run import Run
 
 
 def check_room(folder: Path, run: Run) -> None:
@@ -46,7 +47,7 @@ def write_activations(folder: Path, run: Run, model: PlannedModel) -> None:
     ``layers.csv`` which layer a file is.
 
     Raises:
-        jobs.store.CorruptShard: activations are missing or damaged.
+        jobs.activations.store.CorruptShard: activations are missing or damaged.
     """
     rows = []
     utterance_ids: list[str] = []

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.optional_packages import CHROMADB
+from sweep.errors import RunError
 from sweep.export.embeddings import Embeddings
-from sweep.results import RunError
 
 COLLECTION = "speech_speed_embeddings"
 

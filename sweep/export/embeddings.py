@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from jobs.files import atomic_path
 from jobs.optional_packages import PYARROW
-from jobs.protocol import StrArray
-from sweep.results import Run
+from jobs.protocol.folds import StrArray
+from jobs.storage.atomic import atomic_path
+from sweep.results.run import Run
 
 LAYER = "embedding"
 """The layer that is a model's embedding."""
@@ -40,7 +40,7 @@ def read_embeddings(run: Run, model: str) -> Embeddings:
 
     Raises:
         KeyError: the model has no layer of that name.
-        jobs.store.CorruptShard: activations are missing or damaged.
+        jobs.activations.store.CorruptShard: activations are missing or damaged.
     """
     ids, values_UD = run.activations(model, LAYER)
     rows = run.utterances.set_index("utterance_id").loc[ids]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sweep.report.curves import (
+from sweep.report.figures.curves import (
     ACCURACY,
     CCA,
     MAE,
@@ -17,9 +17,9 @@ from sweep.report.curves import (
     limits,
     line_styles,
 )
-from sweep.report.depth import axis_height, depth_of, draw_depth, strips_height
-from sweep.report.markup import one_line
-from sweep.report.style import COLOURS, SMALL, WIDTH, figure_style, new_figure, save
+from sweep.report.figures.layer_axis import axis_height, depth_of, draw_depth, strips_height
+from sweep.report.figures.style import COLOURS, SMALL, WIDTH, figure_style, new_figure, save
+from sweep.report.tables.markup import one_line
 
 _LEFT, _PANEL, _HEIGHT, _LEGEND_ROW = 0.6, 4.2, 1.7, 0.17
 """Inches: left margin, width and height of a panel, height of a row of the legend beside it."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from jobs.files import file_names
-from jobs.protocol import KFoldProtocol
-from sweep.planning import used_parts
-from sweep.results import Run
+from jobs.protocol.folds import KFoldProtocol
+from jobs.storage.atomic import file_names
+from sweep.plan.make_plan import used_parts
+from sweep.results.run import Run
 
 STUDY_PARTS = {"validation": "dev"}
 """Parts of a corpus that the study called something else."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jobs.files import file_names, write_text
+from jobs.activations.store import CorruptShard
 from jobs.optional_packages import PYARROW
-from jobs.store import CorruptShard
+from jobs.storage.atomic import file_names, write_text
+from sweep.errors import RunError
 from sweep.export import chroma
 from sweep.export.activations import check_room, study_models, write_activations
 from sweep.export.embeddings import (
@@ -28,12 +29,12 @@ from sweep.export.tables import (
     write_part_tables,
     write_predictions,
 )
-from sweep.plan import PlannedModel
+from sweep.plan.plan import PlannedModel
 from sweep.report.build import footnotes
-from sweep.report.embedding_figures import write_prediction_figures, write_tsne
-from sweep.report.markup import to_markdown
-from sweep.report.tables import models_tables
-from sweep.results import Run, RunError
+from sweep.report.figures.embeddings import write_prediction_figures, write_tsne
+from sweep.report.tables.markup import to_markdown
+from sweep.report.tables.model_tables import models_tables
+from sweep.results.run import Run
 
 
 @dataclass

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.files import file_names, write_text
+from jobs.storage.atomic import file_names, write_text
 from sweep.export.names import part_names
 
 STUDY_COLUMNS = {

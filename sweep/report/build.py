@@ -5,22 +5,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jobs.files import write_text
-from jobs.span import split_tempo
-from sweep.ledger import Record
-from sweep.precision import precision_notes
-from sweep.report.canonical import write_canonical
-from sweep.report.findings import differences_tables, findings, write_differences
-from sweep.report.methods import write_methods
-from sweep.report.one_layer import write_one_layer_figures
+from jobs.audio.segments import split_tempo
+from jobs.storage.atomic import write_text
+from sweep.progress.wording import counted
+from sweep.report.figures.one_layer import write_one_layer_figures
+from sweep.report.figures.plots import write_plots
 from sweep.report.page import write_page
-from sweep.report.plots import write_plots
-from sweep.report.residuals import write_residuals
-from sweep.report.similarity import write_similarity
-from sweep.report.tables import write_tables
-from sweep.report.tempo import write_tempo
-from sweep.results import Run
-from sweep.wording import counted
+from sweep.report.sections.joint_cca import write_canonical
+from sweep.report.sections.residuals import write_residuals
+from sweep.report.sections.similarity import write_similarity
+from sweep.report.sections.tempo import write_tempo
+from sweep.report.tables.model_tables import write_tables
+from sweep.report.text.findings import differences_tables, findings, write_differences
+from sweep.report.text.methods import write_methods
+from sweep.results.precision import precision_notes
+from sweep.results.run import Run
+from sweep.state.ledger import Record
 
 NAMED = 3
 """Utterances, or failed layers of a model, that are named; the rest are counted."""

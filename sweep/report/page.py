@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.files import write_text
-from sweep.report.canonical import READING as JOINT
-from sweep.report.cells import by_fold, by_kind
-from sweep.report.findings import READING as FINDINGS
-from sweep.report.findings import READING_OF_FOLDS
-from sweep.report.layer_tables import layers_notes, layers_tables
-from sweep.report.markup import Cell, Table
-from sweep.report.reading import explanations
-from sweep.report.residuals import READING as RESIDUALS
-from sweep.report.similarity import READING as SIMILARITY
-from sweep.report.tables import models_notes, models_tables
-from sweep.report.tempo import READING as TEMPO
+from jobs.storage.atomic import write_text
+from sweep.report.sections.joint_cca import READING as JOINT
+from sweep.report.sections.residuals import READING as RESIDUALS
+from sweep.report.sections.similarity import READING as SIMILARITY
+from sweep.report.sections.tempo import READING as TEMPO
+from sweep.report.tables.cells import by_fold, by_kind
+from sweep.report.tables.layer_tables import layers_notes, layers_tables
+from sweep.report.tables.markup import Cell, Table
+from sweep.report.tables.model_tables import models_notes, models_tables
+from sweep.report.text.findings import READING as FINDINGS
+from sweep.report.text.findings import READING_OF_FOLDS
+from sweep.report.text.glossary import explanations
 
 _MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from jobs.models import load_model
 from jobs.models.taps import POOLINGS, TapReader
-from jobs.models.wespeaker import build_network
+from jobs.models.wespeaker.model import build_network
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import FRAMES, Workbench, untrained

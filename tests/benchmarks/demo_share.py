@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 from torch import Tensor
 
-from jobs.forward import Forward, Reading
-from jobs.probe import CellResult, ProbeJob, probe_layer
-from sweep.events import EventLog
-from sweep.run import RunOptions, run_sweep
+from jobs.extraction.forward import Forward, Reading
+from jobs.probing.job import CellResult, ProbeJob, probe_layer
+from sweep.running.run import RunOptions, run_sweep
+from sweep.state.events import EventLog
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench
 
@@ -74,5 +74,5 @@ def _watch() -> Iterator[Spent]:
         spent.probes += time.process_time() - start
         return results
 
-    with patch.object(Forward, "read", read), patch("sweep.inline.probe_layer", probe):
+    with patch.object(Forward, "read", read), patch("sweep.executors.inline.probe_layer", probe):
         yield spent

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from jobs.audio import load_audio
-from jobs.extract import Extractor, ExtractSettings, Shard
-from jobs.features import FeatureSettings
-from jobs.forward import Forward
+from jobs.audio.features import FeatureSettings
+from jobs.audio.read import load_audio
+from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
+from jobs.extraction.forward import Forward
 from jobs.models import load_model, weights_digest
 from jobs.models.precision import Precision
 from tests.benchmarks.result import Result, Target

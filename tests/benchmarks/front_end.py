@@ -6,8 +6,8 @@ import numpy as np
 import soundfile
 import torch
 
-from jobs.audio import SAMPLE_RATE, load_audio
-from jobs.features import FeatureSettings
+from jobs.audio.features import FeatureSettings
+from jobs.audio.read import SAMPLE_RATE, load_audio
 from jobs.models import load_model
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target

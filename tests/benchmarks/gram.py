@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from jobs.extract import LOT
-from jobs.gram import BLOCK_ROWS, GramSettings, LayerSums
+from jobs.extraction.extractor import LOT
+from jobs.gram.sums import BLOCK_ROWS, GramSettings, LayerSums
 from jobs.models import describe_model, load_model
-from jobs.protocol import SplitsProtocol
+from jobs.protocol.folds import SplitsProtocol
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import FRAMES, Workbench, untrained

@@ -9,11 +9,11 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes import cca, ridge
 from jobs.probes.cca import CcaSettings
 from jobs.probes.ridge import ALPHAS, RidgeSettings
-from jobs.protocol import Fold, IntArray, StrArray
+from jobs.protocol.folds import Fold, IntArray, StrArray
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sweep.provenance import git_state, hardware
+from sweep.plan.provenance import git_state, hardware
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "lhotse", "soundfile")
 

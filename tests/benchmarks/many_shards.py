@@ -9,16 +9,10 @@ import os
 import time
 from pathlib import Path
 
-from jobs.manifest import (
-    LayerEntry,
-    ShardManifest,
-    data_path,
-    manifest_path,
-    to_json,
-)
-from jobs.shard_index import INDEX
-from sweep.backlog import missing_shards
-from sweep.plan import PlannedSet
+from jobs.activations.index import INDEX
+from jobs.activations.manifest import LayerEntry, ShardManifest, data_path, manifest_path, to_json
+from sweep.plan.plan import PlannedSet
+from sweep.running.remaining import missing_shards
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.scale import (
     BYTES,

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import torch
 
-from jobs.mask_check import check_mask
+from jobs.extraction.padding_check import check_mask
 from jobs.models import load_model
-from jobs.models.masked import masked_batch, pad
+from jobs.models.padding import masked_batch, pad
 from jobs.models.taps import POOLINGS, TapReader
-from jobs.models.wespeaker import WespeakerSettings
+from jobs.models.wespeaker.model import WespeakerSettings
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import FRAMES, Workbench, untrained

@@ -11,15 +11,16 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jobs.corpus.table import write_table
-from jobs.extract import Extractor, ExtractSettings, Shard, ShardReport
+from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardReport
 from jobs.models import load_model, weights_digest
-from jobs.probe import Cell, ProbeJob, probe_layer
 from jobs.probes import ProbeSettings
 from jobs.probes.cca import CcaSettings
 from jobs.probes.mlp import MlpSettings
 from jobs.probes.ridge import RidgeSettings
-from jobs.protocol import SplitsProtocol
-from jobs.targets import add_targets
+from jobs.probing.job import ProbeJob, probe_layer
+from jobs.protocol.cells import Cell
+from jobs.protocol.folds import SplitsProtocol
+from jobs.targets.registry import add_targets
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench, untrained
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from jobs.metrics import FloatArray
+from jobs.arrays import FloatArray
 from jobs.probes import mlp
 from jobs.probes.mlp import MlpSettings
-from jobs.protocol import Fold
+from jobs.protocol.folds import Fold
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench

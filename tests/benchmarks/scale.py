@@ -5,8 +5,8 @@ done. Nothing is computed: models are what a plan knows of them, and the ledger 
 would have left it. Each phase is a process of its own, so that its peak of memory is its own.
 
 Row 18: the share of the time of 64 nodes that the driver keeps them at work on jobs of 100 ms
-(`tests.simulated_cluster`), by the CPU time of the driver and of Ray in its process; beside it, how
-often the ledger waits for the disk.
+(`tests.support.simulated_cluster`), by the CPU time of the driver and of Ray in its process;
+beside it, how often the ledger waits for the disk.
 """
 
 import time
@@ -19,30 +19,30 @@ from unittest.mock import patch
 
 import pandas as pd
 
-from jobs import remote
 from jobs.corpus.table import Utterance, make_table, write_table
-from jobs.files import write_text
 from jobs.models import ModelInfo, TapShape
-from jobs.probe import ProbeJob
-from jobs.targets import add_targets
-from sweep.backlog import find_work
-from sweep.driver import Driver
-from sweep.events import EventLog
-from sweep.executors import ray_session
-from sweep.ledger import Ledger, Record, to_line
-from sweep.nodes import Roster
-from sweep.plan import LayerTask, Plan, layer_tasks, made_from
-from sweep.planning import all_models, make_plan
-from sweep.probe_jobs import ProbeJobs
-from sweep.ray_executor import RayExecutor
-from sweep.recorder import Recorder
-from sweep.run import count_cells
-from sweep.run_folder import RunFolder
-from sweep.spec import Compute, Spec
-from sweep.stop import StopSignal
+from jobs.probing.job import ProbeJob
+from jobs.storage.atomic import write_text
+from jobs.targets.registry import add_targets
+from jobs.workers import ray_workers
+from sweep.executors.nodes import Roster
+from sweep.executors.ray import RayExecutor
+from sweep.executors.session import ray_session
+from sweep.plan.make_plan import all_models, make_plan
+from sweep.plan.plan import LayerTask, Plan, layer_tasks, made_from
+from sweep.running.driver import Driver
+from sweep.running.probe_jobs import ProbeJobs
+from sweep.running.recorder import Recorder
+from sweep.running.remaining import find_work
+from sweep.running.run import count_cells
+from sweep.signals import StopSignal
+from sweep.spec.schema import Compute, Spec
+from sweep.state.events import EventLog
+from sweep.state.ledger import Ledger, Record, to_line
+from sweep.state.run_folder import RunFolder
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench
-from tests.simulated_cluster import SimulatedCluster
+from tests.support.simulated_cluster import SimulatedCluster
 
 MODELS, LAYERS = 100, 150
 """A ResNet100 has 150 layers."""
@@ -240,7 +240,7 @@ def _ray_tasks(folder: Path, count: int) -> list[Result]:
     """The driver's CPU time for a task that does nothing, through the real executor and Ray, as on
     a cluster of ``NODES`` nodes, ÷ 100 ms."""
     job, results = _layer_job(folder), []
-    with ray_session(Compute(), None) as executor, patch.object(remote, "_probe", _nothing):
+    with ray_session(Compute(), None) as executor, patch.object(ray_workers, "_probe", _nothing):
         _may_run_on(executor, NODES)
         executor.probe_window = 2 * NODES
         _drain(executor, job, 2 * NODES)  # its processes start

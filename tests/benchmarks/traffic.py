@@ -24,12 +24,12 @@ import yaml
 from ray import cloudpickle
 from ray._private.internal_api import node_stats
 
-from sweep.events import EventLog
-from sweep.executors import ray_session
-from sweep.outcomes import Job, Outcome
-from sweep.ray_executor import RayExecutor
-from sweep.run import RunOptions, run_sweep
-from sweep.spec import Compute
+from sweep.executors.base import Job, Outcome
+from sweep.executors.ray import RayExecutor
+from sweep.executors.session import ray_session
+from sweep.running.run import RunOptions, run_sweep
+from sweep.spec.schema import Compute
+from sweep.state.events import EventLog
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench, untrained
 
@@ -85,7 +85,7 @@ def run(bench: Workbench) -> list[Result]:
     traffic = Traffic()
     spec = _write_spec(bench)
     options = RunOptions(where="local", out=bench.scratch / "sweep", cache=bench.scratch)
-    with patch("sweep.run.ray_session", partial(_counted, traffic)), EventLog() as events:
+    with patch("sweep.running.run.ray_session", partial(_counted, traffic)), EventLog() as events:
         result = run_sweep(spec, options, events)
     if result.status != "done":
         raise RuntimeError(f"the sweep ended as {result.status}; see the lines above")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.audio import FRAME_LENGTH
+from jobs.audio.features import FRAME_SHIFT
+from jobs.audio.read import FRAME_LENGTH
 from jobs.corpus import prepare
-from jobs.corpus.espeak import EspeakSettings
-from jobs.features import FRAME_SHIFT
-from jobs.models.wespeaker import WespeakerSettings
+from jobs.corpus.espeak.corpus import EspeakSettings
+from jobs.models.wespeaker.model import WespeakerSettings
 
 FRAMES = 400
 """Of the utterance whose forward pass the others are compared with: 4 s."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sweep.events import Event
+from sweep.state.events import Event
 
 NETWORK = '''
 import os

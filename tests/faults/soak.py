@@ -39,7 +39,7 @@ AGENT_SECONDS = 90.0
 RUN = """
 from sweep.report import build
 build.write_plots = lambda folder, layers: []
-from sweep.cli import main
+from sweep.commands.app import main
 main()
 """
 """``sweep`` without figures, which would take a good part of the hour."""
@@ -212,7 +212,9 @@ class Soak:
         said = (sweep.spec.parent / "said").read_text()
         if hangs or code not in allowed or "Traceback" in said:
             what = "hangs" if hangs else f"ended with {code}"
-            self.figures.crashes.append(f"{sweep.spec.parent.name}, {faults}: {what}: {said}")
+            self.figures.crashes.append(
+                f"{sweep.spec.schema.parent.name}, {faults}: {what}: {said}"
+            )
             _log(self.figures.crashes[-1])
         elif not faults:
             self.figures.driver_mib.append(peak)

@@ -5,8 +5,8 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests import ray_nodes
 from tests.faults.sweeps import Process, session, with_signal
+from tests.support import ray_nodes
 
 
 class Cluster:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweep import lock
+from sweep.state import local_lease
 from tests.faults.sweeps import EXTRACTING, PROBING, Process, Sweep, session, with_signal
 
 FREEZE_SECONDS = 7.0
@@ -220,7 +220,7 @@ def empty_the_cache(sweep: Sweep, dice: random.Random) -> bool:
 def leave_a_stale_lease(sweep: Sweep, dice: random.Random) -> bool:
     """Of a process of this machine that is long gone: its pid is another's now."""
     sweep.folder.root.mkdir(parents=True, exist_ok=True)
-    holder = replace(lock.Holder(), pid=dice.choice((1, os.getpid())), started="7")
+    holder = replace(local_lease.Holder(), pid=dice.choice((1, os.getpid())), started="7")
     sweep.folder.lock.write_text(json.dumps(holder.__dict__))
     return True
 

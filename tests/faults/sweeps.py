@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import yaml
 
 from jobs.corpus import prepare
-from sweep.events import EventLog
-from sweep.run import RunOptions, RunResult, run_sweep
-from sweep.run_folder import RunFolder
-from sweep.spec import Spec
+from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.spec.schema import Spec
+from sweep.state.events import EventLog
+from sweep.state.run_folder import RunFolder
 from tests.conftest import Values
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Sweep:
         ``before`` is code that the process runs first.
         """
         command = [
-            sys.executable, "-c", f"{before}\nfrom sweep.cli import main\nmain()",
+            sys.executable, "-c", f"{before}\nfrom sweep.commands.app import main\nmain()",
             "run", str(self.spec), *options, "--display", "none",
             "--out", str(self.folder.root), "--cache", str(self.cache),
         ]  # fmt: skip

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from jobs.probes import PROBES
-from sweep.events import EventLog
-from sweep.run import RunOptions, RunResult, run_sweep
+from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.state.events import EventLog
 from tests.conftest import Values
 from tests.faults.conftest import MakeSweep
 from tests.faults.networks import Traps
@@ -95,7 +95,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return ridge.fit_predict(*args, **kwargs)
 
     monkeypatch.setitem(PROBES, "ridge", replace(ridge, fit_predict=fit))
-    monkeypatch.setattr("sweep.retries.LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("sweep.state.retry_policy.LONGEST_WAIT", 0.05)
     yield left
 
 

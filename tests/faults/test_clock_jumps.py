@@ -4,7 +4,7 @@ import itertools
 import json
 from datetime import datetime
 
-from sweep.progress import Progress
+from sweep.progress.state import Progress
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
 

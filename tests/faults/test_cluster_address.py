@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import ray_nodes
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
+from tests.support import ray_nodes
 
 
 def test_a_cluster_gives_the_same_tables_from_relative_paths(

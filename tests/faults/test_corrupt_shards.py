@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.extract import Extractor
-from jobs.store import CorruptShard
+from jobs.activations.store import CorruptShard
+from jobs.extraction.extractor import Extractor
 from sweep import open_run
-from sweep.inline import InlineExecutor
-from sweep.outcomes import Job, Result
-from sweep.sets import shards
+from sweep.executors.base import Job, Result
+from sweep.executors.inline import InlineExecutor
+from sweep.plan.activation_sets import shards
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
 
@@ -132,7 +132,7 @@ def test_all_shards_that_were_deleted_since_are_made_again_before_the_next_probe
             trips.append(str(error))
             raise
 
-    monkeypatch.setattr("sweep.sets.SHARD_UTTERANCES", 5)
+    monkeypatch.setattr("sweep.plan.activation_sets.SHARD_UTTERANCES", 5)
     monkeypatch.setattr(InlineExecutor, "release", delete_once)
     monkeypatch.setattr(InlineExecutor, "_run", watched)
     assert sweep.here(only="a/stem/*").status == "done"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sweep.events import Event, EventLog
-from sweep.run import RunOptions, run_sweep
-from sweep.run_folder import RunFolder
+from sweep.running.run import RunOptions, run_sweep
+from sweep.state.events import Event, EventLog
+from sweep.state.run_folder import RunFolder
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
 
@@ -55,8 +55,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What counts as little on a disk of some megabytes."""
-    monkeypatch.setattr("sweep.pause.LOW_BYTES", 32 * 1024)
-    monkeypatch.setattr("sweep.preflight.SPARE_BYTES", 0)
+    monkeypatch.setattr("sweep.running.disk_pause.LOW_BYTES", 32 * 1024)
+    monkeypatch.setattr("sweep.executors.preflight.SPARE_BYTES", 0)
 
 
 class FillsOnce:
@@ -105,7 +105,7 @@ def test_a_shard_that_finds_the_disk_full_burns_no_attempt(
     make_sweep: MakeSweep, undisturbed: Sweep, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the disk had looked well enough when the shard began.
-    monkeypatch.setattr("sweep.pause.DiskPause.holds_extraction", lambda self: False)
+    monkeypatch.setattr("sweep.running.disk_pause.DiskPause.holds_extraction", lambda self: False)
     sweep = make_sweep("sweep")
     cache = disk.path / "cache"
     cache.mkdir()

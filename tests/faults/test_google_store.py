@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.place import RemotePath, as_place
-from jobs.storage import (
+from jobs.storage.location import RemotePath, as_place
+from jobs.storage.object_store import (
     create,
     download,
     exists,
@@ -23,13 +23,13 @@ from jobs.storage import (
     whole,
     write_text,
 )
-from sweep.run_folder import run_folder
+from sweep.state.run_folder import run_folder
 from tests.faults.sweeps import Sweep
 
 pytest.importorskip("gcsfs")
 pytest.importorskip("gcp_storage_emulator")
 
-from tests.google_store import BUCKET, google_store
+from tests.support.google_store import BUCKET, google_store
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 

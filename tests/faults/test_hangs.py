@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sweep.events import Event, EventLog
-from sweep.run import RunOptions, run_sweep
-from tests import ray_nodes
+from sweep.running.run import RunOptions, run_sweep
+from sweep.state.events import Event, EventLog
 from tests.conftest import Values
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import PROBING, Process, Sweep, session, wait_for, with_signal
+from tests.support import ray_nodes
 
 NETWORK = '''
 from pathlib import Path

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests import ray_nodes
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import session, wait_for, with_signal
+from tests.support import ray_nodes
 
-SOON = "from sweep import head\nhead.CONNECT_SECONDS = 0.5\nhead.SILENT_SECONDS = 3.0"
+SOON = (
+    "from sweep.executors import head_monitor\n"
+    "head_monitor.CONNECT_SECONDS = 0.5\nhead_monitor.SILENT_SECONDS = 3.0"
+)
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ from typing import NoReturn
 
 import pytest
 
-from sweep.inline import InlineExecutor
-from sweep.preflight import ClusterError
-from tests import ray_nodes
+from sweep.errors import ClusterError
+from sweep.executors.inline import InlineExecutor
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import EXTRACTING, Sweep, session, wait_for, with_signal
+from tests.support import ray_nodes
 
 CLAIMED = """
 from dataclasses import replace
-from jobs import remote
-from jobs.node import NodeReport
+from jobs.workers import ray_workers as remote
+from jobs.workers.node import NodeReport
 answer_of = remote.answer_of
 def claim(ref, seconds):
     report = answer_of(ref, seconds)
@@ -27,7 +27,7 @@ remote.answer_of = claim
 remote.DEVICE_OF_GPUS = "cpu"
 """
 """The nodes' GPUs are a claim: what they are given computes on CPUs."""
-IMPATIENT = "from sweep import nodes\nnodes.LONELY_SECONDS = 3.0"
+IMPATIENT = "from sweep.executors import nodes\nnodes.LONELY_SECONDS = 3.0"
 ON_GPUS = ("--set", "compute.extractor.gpus=1")
 
 Popen = subprocess.Popen

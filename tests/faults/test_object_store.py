@@ -16,21 +16,21 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from jobs.place import as_place
-from jobs.storage import StorageError
-from jobs.store import read_layer
+from jobs.activations.store import read_layer
+from jobs.storage.location import as_place
+from jobs.storage.object_store import StorageError
 from sweep import open_run
-from sweep.cli import app
-from sweep.events import Event
-from sweep.lock import RunIsLocked
-from sweep.preflight import ClusterError
-from sweep.remote_lease import LEASE
-from sweep.run import RunResult
-from sweep.run_folder import run_folder
-from sweep.watch import watch_run
+from sweep.commands.app import app
+from sweep.commands.watch import watch_run
+from sweep.errors import ClusterError
+from sweep.running.run import RunResult
+from sweep.state.events import Event
+from sweep.state.local_lease import RunIsLocked
+from sweep.state.remote_lease import LEASE
+from sweep.state.run_folder import run_folder
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep, wait_for
-from tests.object_store import SECRET, ObjectStore, environment, s3
+from tests.support.object_store import SECRET, ObjectStore, environment, s3
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -171,8 +171,8 @@ def test_a_run_on_a_store_is_watched_stopped_and_reported_from_another_machine(
 ) -> None:
     one, two = machines
     out, seen, told = str(one.out), list[Event](), list[str]()
-    monkeypatch.setattr("sweep.watch.REMOTE_POLL_SECONDS", 0.3)
-    monkeypatch.setattr("sweep.control.REMOTE_POLL_SECONDS", 0.3)
+    monkeypatch.setattr("sweep.commands.watch.REMOTE_POLL_SECONDS", 0.3)
+    monkeypatch.setattr("sweep.state.control.REMOTE_POLL_SECONDS", 0.3)
     folder = two.copy.folder  # and goes to that machine
 
     def slow(method: str, path: str) -> bool:
@@ -245,9 +245,9 @@ def test_a_driver_that_was_killed_is_followed_by_one_on_another_machine_when_tol
     assert n_shards >= 1
     holder = json.loads(store.objects()[f"runs/demo/{LEASE}"])
     with monkeypatch.context() as patch:
-        patch.setattr("sweep.lock._this_machine", lambda: "another")
-        patch.setattr("sweep.remote_lease.STALE_SECONDS", 0.5)
-        patch.setattr("sweep.remote_lease.LOOK_SECONDS", 0.1)
+        patch.setattr("sweep.state.local_lease._this_machine", lambda: "another")
+        patch.setattr("sweep.state.remote_lease.STALE_SECONDS", 0.5)
+        patch.setattr("sweep.state.remote_lease.LOOK_SECONDS", 0.1)
         with pytest.raises(RunIsLocked, match=rf"process {holder['pid']} on .*--unlock"):
             two.run(monkeypatch)
         result = two.run(monkeypatch, unlock=True)
@@ -269,7 +269,7 @@ def test_a_driver_that_was_killed_here_is_followed_without_a_word(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweep.retries.LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("sweep.state.retry_policy.LONGEST_WAIT", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -378,7 +378,7 @@ def test_an_upload_at_the_end_that_fails_is_said_and_the_next_run_makes_up_for_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, two = machines
-    monkeypatch.setattr("sweep.retries.LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("sweep.state.retry_policy.LONGEST_WAIT", 0.05)
     store.refuse = lambda method, path: method == "PUT" and path.endswith("report.html")
     with pytest.raises(StorageError, match=r"report\.html"):
         one.run(monkeypatch)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sweep import lock
-from sweep.lock import Holder, RunIsLocked
+from sweep.state import local_lease
+from sweep.state.local_lease import Holder, RunIsLocked
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
 
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.usefixtures("no_plots")
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(lock, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(lock, "STALE_SECONDS", 0.5)
+    monkeypatch.setattr(local_lease, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(local_lease, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(local_lease, "STALE_SECONDS", 0.5)
 
 
 def leave_lease(sweep: Sweep, **values: Any) -> None:

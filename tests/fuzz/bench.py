@@ -8,20 +8,20 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-import sweep.planning
-import sweep.prepare
-from jobs import targets
+import sweep.plan.make_plan
+import sweep.prepare.prepare
 from jobs.corpus import prepare as prepare_corpus
-from jobs.corpus.espeak import EspeakSettings, outline
+from jobs.corpus.espeak.corpus import EspeakSettings, outline
 from jobs.corpus.librispeech import LibriSpeechSettings
 from jobs.corpus.table import Corpus, Utterance, make_table
 from jobs.identity import content_id
-from jobs.measure import MEASUREMENTS
 from jobs.models import ModelInfo, ModelSettings, TapShape, describe_model
 from jobs.models.taps import Pooling
-from jobs.models.wespeaker import WespeakerSettings, find_checkpoint
-from jobs.models.wespeaker_args import network_args
-from jobs.telling import Tell
+from jobs.models.wespeaker.arguments import network_args
+from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint
+from jobs.progress import Tell
+from jobs.targets import registry
+from jobs.targets.measure import MEASUREMENTS
 
 FETCHED = Path("data/raw/LibriSpeech")
 """Taken for there, and the study's checkpoints with it."""
@@ -33,7 +33,7 @@ def patches() -> Iterator[Any]:
     yield patch.object(sweep.prepare, "prepare_corpus", _corpus)
     yield patch.object(sweep.prepare, "describe_model", _describe)
     yield patch.object(sweep.planning, "with_absolute_paths", lambda settings: settings)
-    yield patch.object(targets, "measure", _measured)
+    yield patch.object(registry, "measure", _measured)
 
 
 def _corpus(settings: Any, cache: Path, tell: Tell) -> Corpus:

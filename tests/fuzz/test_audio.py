@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jobs.audio import AudioError, load_audio
-from jobs.corpus.audio import describe_audio
+from jobs.audio.read import AudioError, load_audio
+from jobs.corpus.audio_checks import describe_audio
 from tests.fuzz.files import damaged
 from tests.fuzz.patience import patience
 

@@ -10,10 +10,15 @@ import pytest
 import torch
 import yaml
 
+from jobs.activations.store import CorruptShard, read_layer, write_shard
 from jobs.models import ModelError, describe_model
-from jobs.models.wespeaker import WespeakerSettings, build_network
-from jobs.predictions import CellPredictions, PredictionsError, read_predictions, write_predictions
-from jobs.store import CorruptShard, read_layer, write_shard
+from jobs.models.wespeaker.model import WespeakerSettings, build_network
+from jobs.protocol.predictions import (
+    CellPredictions,
+    PredictionsError,
+    read_predictions,
+    write_predictions,
+)
 from tests.fuzz.files import damaged
 from tests.fuzz.patience import patience
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.plain_yaml import MOST_DEPTH, MOST_VALUES, PlainYamlError, read_yaml
-from sweep.plan import layer_tasks
-from sweep.prepare import Prepared, load_and_prepare
-from sweep.source import Problem, SpecError
-from sweep.spec import Spec
+from jobs.yaml_reader import MOST_DEPTH, MOST_VALUES, PlainYamlError, read_yaml
+from sweep.errors import Problem, SpecError
+from sweep.plan.plan import layer_tasks
+from sweep.prepare.prepare import Prepared, load_and_prepare
+from sweep.spec.schema import Spec
 from tests.fuzz.bench import patches
 from tests.fuzz.patience import patience
 from tests.fuzz.specs import SPECS, mutated, override

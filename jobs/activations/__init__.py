@@ -1,0 +1,1 @@
+"""Activations on disk: shards of activation sets, their manifests and their index."""

@@ -1,0 +1,314 @@
+"""Activation shards on disk: every layer of some utterances, whole and checked, or absent.
+
+A shard is two files: ``shard-00003.safetensors``, one tensor a layer, and ``shard-00003.json``, its
+manifest, written last: a shard without a manifest was never finished. Each layer has its own
+checksum, so that reading one layer neither reads nor trusts the others. A shard of statistics
+(``jobs.gram.sums``) is the same, but that its tensors have rows of their own.
+
+Legend: U utterances, D the pooled width of a layer.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from jobs.activations.manifest import (
+    NOT_THERE,
+    CorruptShard,
+    FileState,
+    LayerEntry,
+    ShardManifest,
+    check_tensor,
+    checksum,
+    data_path,
+    entry_of,
+    from_json,
+    manifest_path,
+    to_json,
+)
+from jobs.activations.remote import read_ahead, read_remote_tensors
+from jobs.audio.segments import split_span
+from jobs.corpus.table import Skipped
+from jobs.storage.location import Place
+from jobs.storage.object_store import exists, read_bytes, remove, rename, size, write_text, written
+
+__all__ = [
+    "CorruptShard",
+    "FileState",
+    "ShardManifest",
+    "as_dtype",
+    "data_path",
+    "file_state",
+    "has_stale_skips",
+    "look_into",
+    "manifest_path",
+    "read_layer",
+    "read_manifest",
+    "read_names",
+    "read_sums",
+    "save_tensors",
+    "set_aside",
+    "write_shard",
+]
+
+FloatArray = npt.NDArray[np.float32]
+Dtype = Literal["float32", "float16"]
+
+
+def as_dtype(layer: str, values: FloatArray, dtype: Dtype) -> npt.NDArray[np.floating[Any]]:
+    """``values`` as they are to be stored. Half precision costs about 2e-4 of a value.
+
+    Values that are not finite stay as they are.
+
+    Raises:
+        OverflowError: a finite value has no place in half precision.
+    """
+    if dtype == "float32":
+        return values
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float16)
+    if np.any(np.isinf(stored) & np.isfinite(values)):
+        largest = np.max(np.abs(values), where=np.isfinite(values), initial=0)
+        raise OverflowError(
+            f"layer {layer!r} reaches {largest:.4g}, beyond the ±65504 of float16; "
+            "store this model with dtype float32"
+        )
+    return stored
+
+
+def write_shard(
+    folder: Place,
+    index: int,
+    activations: Mapping[str, npt.NDArray[np.floating[Any]]],
+    utterance_ids: Sequence[str],
+    skipped: Sequence[Skipped],
+    info: dict[str, Any],
+    skipped_files: Sequence[FileState] = (),
+    *,
+    sums: bool = False,
+) -> ShardManifest:
+    """Write a shard; a shard of that index is replaced.
+
+    Args:
+        folder: of the model's activations; made if absent.
+        index: of the shard, from 0.
+        activations: (U, D) float32 or float16 per layer, in depth order.
+        utterance_ids: U, in the order of the rows.
+        skipped: utterances of the shard that are not among them, and why.
+        info: plain JSON values for people.
+        skipped_files: for each of ``skipped``, the state of its file before it was read; without
+            them the shard is stale from the start if anything was skipped.
+        sums: ``activations`` are not those but statistics of them, in rows of their own.
+    """
+    arrays = {layer: np.ascontiguousarray(values) for layer, values in activations.items()}
+    for layer, values in arrays.items():
+        assert values.ndim == 2, (layer, values.shape)
+        assert sums or len(values) == len(utterance_ids), (layer, values.shape)
+    # Never a manifest beside tensors that are not its own.
+    remove(manifest_path(folder, index))
+    with written(data_path(folder, index)) as temporary:
+        save_tensors(arrays, temporary)
+        n_bytes = temporary.stat().st_size
+    manifest = ShardManifest(
+        index=index,
+        utterance_ids=tuple(utterance_ids),
+        skipped=tuple(skipped),
+        n_bytes=n_bytes,
+        layers={
+            layer: LayerEntry(
+                values.shape[1],
+                values.dtype.name,
+                checksum(values),
+                len(values) if sums else None,
+            )
+            for layer, values in arrays.items()
+        },
+        info=info,
+        skipped_files=tuple(skipped_files),
+    )
+    write_text(manifest_path(folder, index), to_json(manifest))
+    return manifest
+
+
+def save_tensors(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    """Write ``arrays``, contiguous ones, as safetensors.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; safetensors has an error of its own.
+    """
+    try:
+        save_file(dict(arrays), path)
+    except SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def look_into(folder: Place, n_shards: int) -> Place:
+    """``folder``, to read many of its manifests from, as they are now; a remote one is asked once
+    for all of them."""
+    if isinstance(folder, Path):
+        return folder
+    return read_ahead(folder, n_shards)
+
+
+def read_manifest(folder: Place, index: int) -> ShardManifest | None:
+    """The manifest of a finished shard; None if the shard was never finished.
+
+    Raises:
+        CorruptShard: the manifest is damaged, or the tensor file is absent or of another size.
+    """
+    try:
+        text = read_bytes(manifest_path(folder, index))
+    except FileNotFoundError:
+        return None
+    try:
+        manifest = from_json(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptShard(folder, index, f"its manifest is damaged ({error})") from error
+    try:
+        found = size(data_path(folder, index))
+    except FileNotFoundError as error:
+        raise CorruptShard(folder, index, "has a manifest but no tensor file") from error
+    if found != manifest.n_bytes:
+        raise CorruptShard(folder, index, f"expected {manifest.n_bytes} bytes, found {found}")
+    return manifest
+
+
+def read_layer(folder: Place, n_shards: int, layer: str) -> tuple[list[str], FloatArray]:
+    """One layer of all shards; the rest of the files is not read, and nothing is written.
+
+    Returns:
+        The utterance ids, shard after shard, and their rows, (U, D) float32; (0, 0) if every
+        utterance was skipped.
+
+    Raises:
+        CorruptShard: a shard is missing, or this layer of it is damaged.
+        KeyError: the shards have no such layer.
+    """
+    folder = look_into(folder, n_shards)
+    manifests = _finished(folder, n_shards)
+    utterance_ids = [name for manifest in manifests for name in manifest.utterance_ids]
+    width = entry_of(manifests[0], layer).width if manifests else 0
+    values_UD = np.empty((len(utterance_ids), width), dtype=np.float32)
+    start = 0
+    for values in _read_tensors(folder, manifests, layer, width):
+        stop = start + len(values)
+        values_UD[start:stop] = values
+        start = stop
+    return utterance_ids, values_UD
+
+
+def read_names(folder: Place, n_shards: int) -> list[str]:
+    """The utterance ids of all shards, shard after shard.
+
+    Raises:
+        CorruptShard: a shard is missing.
+    """
+    manifests = _finished(look_into(folder, n_shards), n_shards)
+    return [name for manifest in manifests for name in manifest.utterance_ids]
+
+
+def read_sums(folder: Place, n_shards: int, layer: str) -> Iterator[npt.NDArray[np.float64]]:
+    """The statistics of one layer, (rows, length) float64 of a shard at a time.
+
+    Raises:
+        CorruptShard: a shard is missing, or this layer of it is damaged.
+        KeyError: the shards have no such layer.
+    """
+    folder = look_into(folder, n_shards)
+    for manifest in _finished(folder, n_shards):
+        width = entry_of(manifest, layer).width
+        for values in _read_tensors(folder, [manifest], layer, width):
+            yield values.astype(np.float64, copy=False)
+
+
+def file_state(audio_path: str) -> FileState:
+    """The state of an audio file, or of the file that a piece is of."""
+    path, _ = split_span(audio_path)
+    try:
+        status = path.stat()
+    except OSError:
+        return NOT_THERE
+    return FileState(status.st_size, status.st_mtime_ns)
+
+
+class HasSkips(Protocol):
+    """What is to be known of a finished shard, to tell whether it is up to date."""
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Utterances that were left out."""
+
+    @property
+    def skipped_files(self) -> tuple[FileState, ...]:
+        """Their audio files, before they were read."""
+
+
+def has_stale_skips(manifest: HasSkips, audio_paths: Mapping[str, str]) -> bool:
+    """Whether a skipped utterance's file is not the one that was found unusable.
+
+    A damaged FLAC and its repair have the same header, so that the shard's id does not tell.
+
+    Args:
+        manifest: of a finished shard.
+        audio_paths: utterance id → where its audio lies now.
+    """
+    if len(manifest.skipped_files) != len(manifest.skipped):
+        return True
+    return any(
+        file_state(audio_paths.get(skipped.utterance_id, skipped.path)) != state
+        for skipped, state in zip(manifest.skipped, manifest.skipped_files, strict=True)
+    )
+
+
+def set_aside(folder: Place, index: int) -> list[Place]:
+    """Rename what there is of a shard to ``*.corrupt``, so that it counts as never extracted.
+
+    Returns:
+        The new places.
+    """
+    moved = []
+    for place in (manifest_path(folder, index), data_path(folder, index)):
+        if exists(place):
+            moved.append(rename(place, f"{place.name}.corrupt"))
+    return moved
+
+
+def _finished(folder: Place, n_shards: int) -> list[ShardManifest]:
+    """The manifests of the shards that hold any utterance."""
+    manifests = []
+    for index in range(n_shards):
+        manifest = read_manifest(folder, index)
+        if manifest is None:
+            raise CorruptShard(folder, index, "is missing, or was never finished")
+        if manifest.utterance_ids:
+            manifests.append(manifest)
+    return manifests
+
+
+def _read_tensors(
+    folder: Place, manifests: Sequence[ShardManifest], layer: str, width: int
+) -> Iterator[npt.NDArray[np.floating[Any]]]:
+    """A layer of each shard."""
+    if not isinstance(folder, Path):
+        yield from read_remote_tensors(folder, manifests, layer, width)
+        return
+    for manifest in manifests:
+        entry_of(manifest, layer)
+        try:
+            with safe_open(data_path(folder, manifest.index), framework="numpy") as file:
+                values: npt.NDArray[np.floating[Any]] = file.get_tensor(layer)
+        except SafetensorError as error:
+            reason = f"its header is damaged ({error})"
+            raise CorruptShard(folder, manifest.index, reason) from error
+        check_tensor(folder, manifest, layer, width, values)
+        yield values

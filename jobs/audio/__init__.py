@@ -1,0 +1,1 @@
+"""Audio: reading, segments, time-stretching and filterbank features."""

@@ -1,0 +1,171 @@
+"""Waveform to log-mel filterbank, exactly as WeSpeaker's ``Speaker.compute_features`` does it.
+
+WeSpeaker calls ``torchaudio.compliance.kaldi.fbank`` (80 bins, 25 ms, 10 ms, hamming, all else
+default) on the waveform in int16 scale and subtracts the mean over time. The same algorithm is
+computed here without torchaudio, by the operations of ``lhotse.features.kaldi.layers``.
+
+Legend: N samples, T frames, L samples in a frame, F mel bins: 80 unless a network asks for others.
+"""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional
+
+from jobs.audio.read import FRAME_LENGTH, SAMPLE_RATE, AudioError, FloatArray
+from jobs.settings import Settings
+
+FRAME_SHIFT = 160
+"""Samples from frame to frame: 10 ms."""
+N_BINS = 80
+"""Mel bins, where nothing else is said."""
+_LOWEST_HZ = 20.0
+_PREEMPHASIS = 0.97
+_FFT_LENGTH = 512
+
+
+class FeatureSettings(Settings):
+    """What changes the features."""
+
+    max_frames: Annotated[int, Field(ge=1)] | None = None
+    """Frames that a network is given at most, cut out before the mean is taken; None: all."""
+    crop: Literal["start", "centre", "windows"] = "start"
+    """Which frames of a longer utterance: the first; the middle ones; or all, in windows of
+    ``max_frames`` (see `pieces`), over which the pooled activations are averaged."""
+    pad_to: Annotated[int, Field(ge=1)] | None = None
+    """Fewer frames than these are followed by frames of zeros, after the mean is taken. The network
+    sees them as if they were speech, in any batch: it is for reproducing studies that padded."""
+
+    @model_validator(mode="after")
+    def _crop_to_something(self) -> "FeatureSettings":
+        if self.crop != "start" and self.max_frames is None:
+            raise ValueError(
+                f"crop: {self.crop} needs the number of frames: add max_frames, or remove crop"
+            )
+        return self
+
+    def identity(self) -> dict[str, object]:
+        """As of all settings; but what is left at its default changes no id that there was before
+        it could be set."""
+        unused = {
+            name
+            for name, off in (("crop", "start"), ("pad_to", None))
+            if getattr(self, name) == off
+        }
+        return self.model_dump(mode="json", exclude=unused)
+
+
+def n_frames(n_samples: int, max_frames: int | None = None) -> int:
+    """Frames of ``n_samples`` samples: those that fit wholly, at most ``max_frames``."""
+    frames = 1 + (n_samples - FRAME_LENGTH) // FRAME_SHIFT if n_samples >= FRAME_LENGTH else 0
+    return frames if max_frames is None else min(frames, max_frames)
+
+
+def pieces(wave: FloatArray, settings: FeatureSettings) -> list[FloatArray]:
+    """What networks are given of an utterance, one piece after the other: by ``crop``, `n_frames`
+    frames each, ``max_frames`` at most.
+
+    Windows follow one another from the start. The rest, if there is one, is not left out and not
+    short: the last window ends where the utterance does, and overlaps the one before it.
+
+    Args:
+        wave: (N,).
+        settings: by ``max_frames`` and ``crop``.
+
+    Returns:
+        Views of ``wave``; itself if it has no more than ``max_frames`` frames.
+    """
+    frames, most = n_frames(len(wave)), settings.max_frames
+    if most is None or frames <= most:
+        return [wave]
+    starts = {
+        "start": [0],
+        "centre": [(frames - most) // 2],
+        "windows": [*range(0, frames - most, most), frames - most],
+    }[settings.crop]
+    length = FRAME_LENGTH + (most - 1) * FRAME_SHIFT
+    return [wave[start * FRAME_SHIFT :][:length] for start in starts]
+
+
+def cropped(wave: FloatArray, settings: FeatureSettings) -> FloatArray:
+    """The piece of an utterance that a front end takes: the only one, or, where there are windows,
+    whatever it is given: it is given one after the other."""
+    return wave if settings.crop == "windows" else pieces(wave, settings)[0]
+
+
+class Fbank:
+    """Log-mel filterbank of one waveform, on the CPU in float32.
+
+    Args:
+        settings: by default those of `FeatureSettings`.
+        n_bins: mel bins, as many as the network takes.
+    """
+
+    def __init__(self, settings: FeatureSettings | None = None, n_bins: int = N_BINS) -> None:
+        self.settings = settings or FeatureSettings()
+        self._window_L = torch.hamming_window(FRAME_LENGTH, periodic=False, alpha=0.54, beta=0.46)
+        self._filters_KF = _mel_filters(n_bins)
+
+    def __call__(self, wave: FloatArray) -> Tensor:
+        """What the models see.
+
+        Args:
+            wave: (N,) in int16 scale.
+
+        Returns:
+            (T, n_bins) float32, log-mel minus its mean over time; zeros follow up to ``pad_to``.
+
+        Raises:
+            AudioError: shorter than one frame.
+        """
+        features_TF = self.uncentred(wave)
+        missing = max(0, (self.settings.pad_to or 0) - len(features_TF))
+        return functional.pad(features_TF - features_TF.mean(dim=0), (0, 0, 0, missing))
+
+    def uncentred(self, wave: FloatArray) -> Tensor:
+        """The same as calling it, (T, n_bins), but with the mean left in, and nothing padded."""
+        wave = cropped(wave, self.settings)
+        frames = n_frames(len(wave))
+        if frames == 0:
+            raise AudioError(
+                f"too short: expected at least {FRAME_LENGTH} samples (one frame), "
+                f"found {len(wave)}"
+            )
+        used = FRAME_LENGTH + (frames - 1) * FRAME_SHIFT
+        return self._log_mel(torch.tensor(wave[:used]))
+
+    def _log_mel(self, wave: Tensor) -> Tensor:
+        """(T, F) from (N,), as Kaldi's ``compute-fbank-feats`` does it: the logarithm of at least
+        float32's ε, of ``|FFT(window · preemphasis(frame − its mean))|² · filters``."""
+        frames_TL = wave.unfold(0, FRAME_LENGTH, FRAME_SHIFT)
+        frames_TL = frames_TL - frames_TL.mean(dim=1, keepdim=True)
+        before_TL = functional.pad(frames_TL, (1, 0), mode="replicate")[:, :-1]
+        frames_TL = (frames_TL - _PREEMPHASIS * before_TL) * self._window_L
+        power_TK = torch.fft.rfft(frames_TL, n=_FFT_LENGTH).abs() ** 2
+        floor = torch.finfo(torch.float32).eps
+        return torch.matmul(power_TK, self._filters_KF).clamp(min=floor).log()
+
+
+def _mel_filters(n_bins: int) -> Tensor:
+    """(K, F) weights of F triangles, equally spaced in mel from ``_LOWEST_HZ`` to half the sampling
+    rate, at the K = 257 frequencies of the FFT; the last frequency belongs to none."""
+    low, high = (float(_mel(np.array(hertz))) for hertz in (_LOWEST_HZ, SAMPLE_RATE / 2))
+    step = (high - low) / (n_bins + 1)
+    bins_F1 = torch.arange(n_bins)[:, None]
+    left_F1, centre_F1, right_F1 = (low + (bins_F1 + edge) * step for edge in (0, 1, 2))
+    hertz_K = SAMPLE_RATE / _FFT_LENGTH * torch.arange(_FFT_LENGTH // 2, dtype=torch.float32)
+    mel_K = torch.from_numpy(_mel(hertz_K.numpy()))
+    rising_FK = (mel_K - left_F1) / (centre_F1 - left_F1)
+    falling_FK = (right_F1 - mel_K) / (right_F1 - centre_F1)
+    # A view of (F, K): the sums of a matrix product depend on how its factors lie in memory.
+    return functional.pad(torch.minimum(rising_FK, falling_FK).clamp(min=0), (0, 1)).T
+
+
+def _mel(hertz: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """The mel scale of HTK and Kaldi, in the precision of ``hertz``."""
+    mel: npt.NDArray[np.floating[Any]] = 1127.0 * np.log(1 + hertz / 700)
+    return mel

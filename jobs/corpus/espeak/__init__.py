@@ -1,0 +1,1 @@
+"""A synthetic corpus, spoken by espeak-ng."""

@@ -1,0 +1,1 @@
+"""Downloads: verified and resumed transfers, safe unpacking, and the catalogue of names."""

@@ -1,0 +1,1 @@
+"""Extraction: from audio files to the activations of every layer, in one forward pass."""

@@ -1,0 +1,313 @@
+"""One model's pooled activations of some utterances: every tap from one forward pass each.
+
+Legend: U utterances, D the pooled width of a layer.
+"""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from jobs.activations.store import (
+    CorruptShard,
+    Dtype,
+    FileState,
+    ShardManifest,
+    as_dtype,
+    file_state,
+    has_stale_skips,
+    read_manifest,
+    write_shard,
+)
+from jobs.audio.features import FeatureSettings, pieces
+from jobs.audio.read import AudioError, load_audio
+from jobs.corpus.table import Skipped
+from jobs.extraction.forward import Batching, Forward, Reading
+from jobs.gram.sums import Labels, LayerSums
+from jobs.models import (
+    ModelError,
+    ModelSettings,
+    load_model,
+    precision_of,
+    source_of,
+    weights_digest,
+)
+from jobs.models.baselines import BaselineSettings
+from jobs.models.precision import precision_info
+from jobs.models.taps import Pooling
+from jobs.settings import Settings
+from jobs.storage.location import Place
+
+Stored = npt.NDArray[np.floating[Any]]
+
+LOT = 64
+"""Utterances whose activations are in memory at a time, where only statistics are stored."""
+EXTRACT_VERSION = 1
+"""Raised when the same settings give other activations than before: part of every activation id."""
+
+
+class ExtractSettings(Settings):
+    """What changes the activations."""
+
+    model: ModelSettings
+    features: FeatureSettings = FeatureSettings()
+    pooling: Pooling = "mean"
+    dtype: Dtype = "float32"
+    """Of the stored values; what the computation has is the model's ``precision``."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some utterances, and where their activations go."""
+
+    folder: Place
+    index: int
+    utterance_ids: tuple[str, ...]
+    audio_paths: tuple[str, ...]
+    model_digest: str
+    """`weights_digest` of the model that the folder is for."""
+    labels: Labels | None = field(default=None, compare=False)
+    """Of the utterances: with them, statistics are stored and no activations."""
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Utterance id → its audio."""
+        return dict(zip(self.utterance_ids, self.audio_paths, strict=True))
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of a shard."""
+
+    index: int
+    n_utterances: int
+    """Stored, skipped ones not among them."""
+    skipped: tuple[Skipped, ...]
+    seconds: float
+    """Wall time, reading and writing included."""
+    frames_computed: int
+    """Frames that went through the network."""
+    frames_useful: int
+    """Frames that they were needed for: those of padding are not."""
+    bytes_written: int
+    """Of tensors; 0 where the shard was there already."""
+    forward_seconds: float = 0.0
+    """Of ``seconds``, those of the forward passes, with the pooling in them."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One utterance of a shard, ready for the network, or the reason why it is not."""
+
+    inputs: list[Tensor]
+    """One; several if it is read in windows."""
+    skipped: Skipped | None
+    file: FileState
+    """Of its audio, before it was read."""
+
+
+@dataclass
+class _Done:
+    """What became of some utterances."""
+
+    layers: dict[str, Stored]
+    utterance_ids: list[str]
+    """Those of ``layers``."""
+    skipped: list[tuple[Skipped, FileState]]
+    load_seconds: float = 0.0
+    forward_seconds: float = 0.0
+    frames_computed: int = 0
+    frames_useful: int = 0
+
+    def count(self, other: "_Done") -> None:
+        """Add all of ``other`` but its layers."""
+        self.utterance_ids += other.utterance_ids
+        self.skipped += other.skipped
+        self.load_seconds += other.load_seconds
+        self.forward_seconds += other.forward_seconds
+        self.frames_computed += other.frames_computed
+        self.frames_useful += other.frames_useful
+
+
+class Extractor:
+    """A loaded model; build it once and give it shard after shard.
+
+    Several threads may each give it a shard: while one computes, the others load and write.
+
+    Args:
+        settings: what to compute.
+        device: a torch device, such as ``cpu`` or ``cuda:0``.
+        batching: which utterances share a pass; changes no value but by rounding.
+        loaders: threads that make a shard's inputs; by default as many as torch has on a GPU, and
+            one beside the network on a CPU.
+
+    Raises:
+        ModelError: the model cannot be loaded, or not with this precision on this device.
+    """
+
+    def __init__(
+        self,
+        settings: ExtractSettings,
+        device: str = "cpu",
+        batching: Batching = "auto",
+        loaders: int | None = None,
+    ) -> None:
+        self._settings = settings
+        on = torch.device(device)
+        model = load_model(settings.model)
+        self._digest = weights_digest(model)
+        self._front_end = model.front_end(settings.features)
+        precision = precision_of(settings.model)
+        self._forward = Forward(model, settings.pooling, on, precision, batching)
+        self._device = on
+        self._computing, self._summing = Lock(), Lock()
+        if loaders is None:
+            loaders = torch.get_num_threads() if on.type == "cuda" else 1
+        self._loaders = ThreadPoolExecutor(loaders, "loader") if loaders > 1 else None
+
+    def extract(self, shard: Shard) -> ShardReport:
+        """Compute and store a shard.
+
+        An utterance whose audio cannot be used is skipped with its reason. Activations that are
+        not finite are stored as they are. A shard that another run, sharing the cache, has finished
+        is kept: probes may read it already, and writing it anew would take it away from them.
+
+        Raises:
+            ModelError: the model is not the one that the shard was planned for.
+            AudioUnavailable: a file cannot be read, which says nothing of what is in it.
+            OverflowError: a value does not fit the dtype that is to be stored.
+            InputTooLarge: an utterance does not fit the device's memory.
+        """
+        start = time.perf_counter()
+        if shard.model_digest != self._digest:
+            raise ModelError(self._changed(shard.model_digest))
+        found = _whole(shard)
+        if found:
+            return _report(found, start)
+        if shard.labels is None:
+            done = self._read(*self._load(shard.paths))
+        else:
+            done = self._sum(shard.paths, shard.labels)
+        info = {
+            "load_seconds": done.load_seconds,
+            "forward_seconds": done.forward_seconds,
+            "batches": "masked" if self._forward.masks else "equal lengths",
+            **precision_info(precision_of(self._settings.model), self._forward.errors),
+        }
+        found = _whole(shard)
+        manifest = found or write_shard(
+            shard.folder, shard.index, done.layers, done.utterance_ids,
+            [one for one, _ in done.skipped], info, [file for _, file in done.skipped],
+            sums=shard.labels is not None,
+        )  # fmt: skip
+        return replace(
+            _report(manifest, start),
+            frames_computed=done.frames_computed,
+            frames_useful=done.frames_useful,
+            bytes_written=0 if found else manifest.n_bytes,
+            forward_seconds=done.forward_seconds,
+        )
+
+    def _changed(self, planned: str) -> str:
+        model = self._settings.model
+        where = source_of(model)
+        return (
+            f"{model.name}: the weights{f' in {where}' if where else ''} changed since the plan "
+            f"was made: expected the digest {planned}, found {self._digest}; run again to plan anew"
+        )
+
+    def _load(self, paths: Mapping[str, str]) -> tuple[dict[str, _Loaded], float]:
+        """Every utterance of ``paths`` by its id, in its order, and the seconds it took."""
+        start = time.perf_counter()
+        load = self._loaders.map if self._loaders else map
+        loaded = dict(zip(paths, load(self._load_one, paths, paths.values()), strict=True))
+        return loaded, time.perf_counter() - start
+
+    def _load_one(self, utterance_id: str, path: str) -> _Loaded:
+        state = file_state(path)
+        try:
+            wave = load_audio(path)
+            # A baseline tells something of the whole utterance, whatever networks see of it.
+            whole = isinstance(self._settings.model, BaselineSettings)
+            waves = [wave] if whole else pieces(wave, self._settings.features)
+            return _Loaded([self._front_end(one) for one in waves], None, state)
+        except AudioError as error:
+            return _Loaded([], Skipped(utterance_id, path, str(error)), state)
+
+    def _read(self, loaded: Mapping[str, _Loaded], load_seconds: float) -> _Done:
+        """The layers of utterances that are loaded."""
+        usable = {name: one.inputs for name, one in loaded.items() if not one.skipped}
+        inputs = [(name, one) for name, several in usable.items() for one in several]
+        with self._computing:
+            begun = time.perf_counter()
+            reading = self._forward.read([one for _, one in inputs], [name for name, _ in inputs])
+            stored = self._stored(reading, [len(several) for several in usable.values()])
+            seconds = time.perf_counter() - begun
+        return _Done(
+            stored,
+            list(usable),
+            [(one.skipped, one.file) for one in loaded.values() if one.skipped],
+            load_seconds,
+            seconds,
+            reading.frames_computed,
+            reading.frames_useful,
+        )
+
+    def _sum(self, paths: Mapping[str, str], labels: Labels) -> _Done:
+        """Statistics of utterances, some at a time: while one lot is computed, the next is loaded.
+
+        Two shards at once would take twice the memory: the second waits.
+        """
+        done, sums = _Done({}, [], []), LayerSums(labels.settings, self._device)
+        names, row = list(paths), {name: i for i, name in enumerate(paths)}
+        lots = [names[i : i + LOT] for i in range(0, len(names), LOT)]
+        with self._summing, ThreadPoolExecutor(1, "next lot") as ahead:
+            loading = [ahead.submit(self._load, {n: paths[n] for n in lot}) for lot in lots[:1]]
+            for lot in [*lots[1:], []]:
+                ready = loading.pop().result()
+                loading.append(ahead.submit(self._load, {name: paths[name] for name in lot}))
+                read = self._read(*ready)
+                sums.add(read.layers, labels.values[[row[name] for name in read.utterance_ids]])
+                done.count(read)
+            done.layers.update(sums.packed())
+        return done
+
+    def _stored(self, reading: Reading, n_inputs: list[int]) -> dict[str, Stored]:
+        """Of each layer (U, D): the mean over an utterance's inputs, as it is to be written."""
+        stored = {}
+        for layer, values in reading.values.items():
+            if len(values) > len(n_inputs):
+                values = torch.stack([one.mean(dim=0) for one in torch.split(values, n_inputs)])
+            stored[layer] = as_dtype(layer, values.numpy(force=True), self._settings.dtype)
+        return stored
+
+
+def _whole(shard: Shard) -> ShardManifest | None:
+    """The shard if it is finished, and none of the files that it left out has changed since."""
+    try:
+        manifest = read_manifest(shard.folder, shard.index)
+    except CorruptShard:
+        return None
+    if manifest and has_stale_skips(manifest, shard.paths):
+        return None
+    return manifest
+
+
+def _report(manifest: ShardManifest, start: float) -> ShardReport:
+    """Of a shard for which nothing was computed; ``start`` by ``time.perf_counter``."""
+    return ShardReport(
+        index=manifest.index,
+        n_utterances=len(manifest.utterance_ids),
+        skipped=manifest.skipped,
+        seconds=time.perf_counter() - start,
+        frames_computed=0,
+        frames_useful=0,
+        bytes_written=0,
+    )

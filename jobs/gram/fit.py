@@ -1,0 +1,205 @@
+"""Ridge and CCA of one layer, from the statistics of what they are fitted on and choose on.
+
+With ``splits`` the test part has activations: its predictions, and with them every score and
+interval, are made as they are for a layer that was stored whole. With ``kfold`` every utterance is
+summed up, and tested parts are scored by their sums (`jobs.gram.scores`).
+
+Legend: U rows of the utterance table, D width of the layer, K problems, A alphas.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.activations.store import read_names, read_sums
+from jobs.arrays import FloatArray
+from jobs.gram.moments import Moments, together, total
+from jobs.gram.sums import GramSettings
+from jobs.gram.units import Units
+from jobs.probes import ProbeResult, cca, ridge
+from jobs.probes.cca import CcaSettings
+from jobs.probes.normal_equations import NormalEquations
+from jobs.probes.ridge import RidgeSettings
+from jobs.probes.standardiser import Standardiser, apply_each
+from jobs.protocol.folds import IntArray
+from jobs.settings import Settings
+from jobs.storage.location import Place
+
+GRAM_PROBES = ("ridge", "cca")
+"""Kinds of probes that statistics suffice for."""
+
+
+@dataclass(frozen=True)
+class GramSets:
+    """Where the statistics of one model lie."""
+
+    settings: GramSettings
+    units: tuple[tuple[Place, int], ...]
+    """Folder, and number of shards, of every unit."""
+
+    def read_names(self) -> set[str]:
+        """The utterances that were summed up."""
+        return {name for place in self.units for name in read_names(*place)}
+
+
+@dataclass(frozen=True)
+class LayerMoments:
+    """The statistics of one layer."""
+
+    settings: GramSettings
+    units: Units
+    moments: list[list[Moments | None]]
+    """Of each set of rows and each unit; None where it has none."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether all activations were that were summed up."""
+        return all(one is None or one.finite for found in self.moments for one in found)
+
+    @cached_property
+    def width(self) -> int:
+        """D; 0 if nothing was summed up."""
+        return next((len(m.mean) for found in self.moments for m in found if m), 0)
+
+    def of(self, target: str, units: Iterable[int]) -> Moments | None:
+        """The rows of ``units`` that have a value of ``target``."""
+        found = self.moments[self.settings.row_set(target)]
+        return together(found[unit] for unit in units)
+
+    def tested(self, target: str, fold: int) -> Moments | None:
+        """The test part of ``fold``, where it was summed up."""
+        return self.of(target, self.units.folds[fold].test)
+
+    def fit_predict(
+        self,
+        settings: Settings,
+        fold: int,
+        columns: Sequence[tuple[str, str]],
+        Y: FloatArray,
+        X: npt.NDArray[np.float32],
+    ) -> ProbeResult:
+        """What a probe of ``GRAM_PROBES`` says of test rows.
+
+        Args:
+            settings: of the probe.
+            fold: whose training part it is fitted to.
+            columns: (target, control) of K problems, whose targets have values of the same rows.
+            Y: (N, K) their labels in the training part.
+            X: (n_test, D) activations, none where tested rows are summed up.
+
+        Raises:
+            ValueError: ridge has no utterances to choose alpha on.
+        """
+        target, units = columns[0][0], self.units.folds[fold]
+        chosen = np.array([self.settings.column(*column, fold) for column in columns])
+        train = self.of(target, units.train)
+        assert train is not None and train.n == len(Y), (train and train.n, len(Y))
+        standardise, equations = normal_equations(train, chosen)
+        if isinstance(settings, CcaSettings):
+            weights, details = cca.fit(settings, equations, standardise, Y.T.copy())
+            return ProbeResult(apply_each(weights, X), details, weights)
+        assert isinstance(settings, RidgeSettings), settings
+        alphas = np.asarray(settings.alphas)
+        solutions = ridge.solutions_of(equations, alphas)
+        if chooses_on_inner_folds(settings, has_validation=bool(units.validation)):
+            errors = self._inner_errors(target, fold, chosen, standardise.scale, alphas)
+        else:
+            validation = self.of(target, units.validation)
+            if validation is None:
+                raise ValueError("alpha is to be chosen on validation, which has no utterances")
+            errors = _errors(validation, chosen, equations, standardise, solutions)
+        fitted = ridge.best(standardise, equations, alphas, solutions, errors)
+        return ridge.predicted(fitted, alphas, X)
+
+    def _inner_errors(
+        self, target: str, fold: int, columns: IntArray, scale: FloatArray, alphas: FloatArray
+    ) -> FloatArray:
+        """(K, A) as ``jobs.probes.ridge.fit_by_inner_folds`` has them: every inner fold is fitted
+        about its own mean, in the ``scale`` of the whole training part."""
+        units = self.units.folds[fold]
+        errors = np.zeros((len(columns), len(alphas)))
+        of_target = units.inner[self.settings.row_set(target)]
+        if not of_target:
+            raise ValueError(
+                "choosing settings without a validation part needs at least 2 training speakers: "
+                "add a validation part or speakers"
+            )
+        for held_out in of_target:
+            rows = self.of(target, held_out)
+            rest = self.of(target, (unit for unit in units.train if unit not in held_out))
+            if rows is None or rest is None:
+                continue  # none of them could be read
+            standardise = Standardiser(rest.mean, scale)
+            equations = _equations(rest, columns, scale)
+            solutions = ridge.solutions_of(equations, alphas)
+            errors += _errors(rows, columns, equations, standardise, solutions)
+        return errors
+
+
+def chooses_on_inner_folds(settings: RidgeSettings, *, has_validation: bool) -> bool:
+    """Whether alpha is chosen on inner folds of the training part."""
+    return settings.choose == "inner" or (settings.choose == "auto" and not has_validation)
+
+
+def read_moments(sets: GramSets, units: Units, layer: str) -> LayerMoments:
+    """The statistics of ``layer``.
+
+    Raises:
+        jobs.activations.store.CorruptShard: statistics are damaged and have to be extracted again.
+    """
+    n_columns = sets.settings.n_columns
+
+    def read(place: tuple[Place, int], row_set: int) -> Moments | None:
+        # A set of rows at a time: one has D² numbers, and there is hardly ever a second.
+        return total((shard[row_set] for shard in read_sums(*place, layer)), n_columns)
+
+    moments = [
+        [read(place, row_set) for place in sets.units]
+        for row_set in range(sets.settings.n_row_sets)
+    ]
+    return LayerMoments(sets.settings, units, moments)
+
+
+def normal_equations(train: Moments, columns: IntArray) -> tuple[Standardiser, NormalEquations]:
+    """Of ``columns`` (K,), on features standardised on the rows of ``train``.
+
+    Always the primal form. As in ``fit_standardiser``, a feature is constant if its SD is within
+    float32's rounding of its size; that is the mean's, where the SD is so small.
+    """
+    sd = np.sqrt(np.maximum(np.diag(train.xx), 0) / train.n)
+    constant = sd <= 1e-7 * np.abs(train.mean)
+    scale = np.where(constant, np.inf, sd)
+    return Standardiser(train.mean, scale), _equations(train, columns, scale)
+
+
+def _equations(rows: Moments, columns: IntArray, scale: FloatArray) -> NormalEquations:
+    """Of features about the mean of ``rows``, divided by ``scale`` (D,)."""
+    return NormalEquations(
+        matrix=rows.xx / scale / scale[:, None],
+        sides=rows.xy[columns] / scale,
+        centre=np.zeros(len(scale)),
+        means=rows.label_mean[columns],
+        n_rows=rows.n,
+        rows=None,
+    )
+
+
+def _errors(
+    held_out: Moments,
+    columns: IntArray,
+    equations: NormalEquations,
+    standardise: Standardiser,
+    solutions: Sequence[FloatArray],
+) -> FloatArray:
+    """(K, A) squared errors on rows that were held out, of ``solutions`` about their own mean."""
+    errors = np.empty((len(columns), solutions[0].shape[1]))
+    for k, (solution, mean, column) in enumerate(
+        zip(solutions, equations.means, columns, strict=True)
+    ):
+        weights = solution / standardise.scale[:, None]
+        bias = mean - standardise.mean @ weights
+        errors[k] = held_out.squared_errors(int(column), weights, bias)
+    return errors

@@ -1,0 +1,128 @@
+"""What least squares needs to know of a set of rows, out of sums that ``jobs.gram.sums`` made.
+
+Legend: N rows, D width of a layer, K columns of labels, P = 1 + K + D.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from jobs.arrays import FloatArray
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What least squares needs to know of N rows."""
+
+    n: int
+    mean: FloatArray
+    """(D,) of the activations."""
+    label_mean: FloatArray
+    """(K,)"""
+    xx: FloatArray
+    """(D, D) Σ(x − x̄)(x − x̄)ᵀ."""
+    xy: FloatArray
+    """(K, D) Σ(y − ȳ)(x − x̄)."""
+    yy: FloatArray
+    """(K,) Σ(y − ȳ)²."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether all activations were; one that was not is in every sum of its feature."""
+        return bool(np.isfinite(self.mean).all() and np.isfinite(np.diag(self.xx)).all())
+
+    def squared_errors(self, column: int, weights: FloatArray, bias: FloatArray) -> FloatArray:
+        """(A,) Σ(y − w·x − b)² over the rows, of A linear functions for labels ``column``.
+
+        It is Σ(y − ȳ)² − 2 w·Σ(y − ȳ)(x − x̄) + wᵀΣ(x − x̄)(x − x̄)ᵀw + N (ȳ − w·x̄ − b)².
+
+        Args:
+            weights: (D, A) w.
+            bias: (A,) b.
+        """
+        offset = self.label_mean[column] - self.mean @ weights - bias
+        spread, shared = self.products(column, weights)
+        return np.asarray(self.yy[column] - 2 * shared + spread + self.n * offset**2)
+
+    def products(self, column: int, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(A,) Σ(ŷ − mean)² of ŷ = w·x, and (A,) its Σ(ŷ − mean)(y − ȳ) with labels ``column``.
+
+        Args:
+            column: of the labels.
+            weights: (D, A) w of A linear functions.
+        """
+        spread = np.einsum("da,da->a", weights, self.xx @ weights)
+        return np.asarray(spread), np.asarray(self.xy[column] @ weights)
+
+
+def width_of(length: int, n_columns: int) -> int:
+    """D of packed sums of ``length`` D + P(P + 1)/2 with P = 1 + K + D."""
+    # D² + (2K + 5) D + (K + 1)(K + 2) − 2 length = 0
+    linear = 2 * n_columns + 5
+    root = math.isqrt(linear**2 - 4 * ((n_columns + 1) * (n_columns + 2) - 2 * length))
+    width = (root - linear) // 2
+    size = 1 + n_columns + width
+    assert width + size * (size + 1) // 2 == length, (length, n_columns)
+    return width
+
+
+def total(parts: Iterable[FloatArray], n_columns: int) -> Moments | None:
+    """All ``parts``, packed sums of one layer, together; None if they have no rows.
+
+    About each part's own mean, and then added as Chan, Golub & LeVeque 1983 (The American
+    Statistician 37:242–247) say, so that no part's mean is squared.
+    """
+    return together(_unpack(packed, n_columns) for packed in parts)
+
+
+def together(parts: Iterable[Moments | None]) -> Moments | None:
+    """All ``parts``, of which some may have no rows (None); None if none has."""
+    whole: Moments | None = None
+    for part in parts:
+        if part is not None:
+            whole = part if whole is None else _add(whole, part)
+    return whole
+
+
+def _unpack(packed: FloatArray, n_columns: int) -> Moments | None:
+    width = width_of(len(packed), n_columns)
+    matrix, info = lapack.dtpttr(1 + n_columns + width, packed[width:], uplo="L")
+    assert info == 0, info
+    n = round(matrix[0, 0])
+    if n == 0:
+        return None
+    sums = matrix[1:, 0] / n
+    matrix = matrix[1:, 1:]
+    with np.errstate(invalid="ignore"):  # of activations that are not finite
+        matrix -= n * np.outer(sums, sums)
+    labels, features = slice(n_columns), slice(n_columns, None)
+    xx = matrix[features, features]
+    xx = np.tril(xx) + np.tril(xx, -1).T
+    return Moments(
+        n=n,
+        mean=packed[:width] + sums[features],
+        label_mean=sums[labels],
+        xx=xx,
+        xy=matrix[features, labels].T.copy(),
+        yy=np.diag(matrix)[labels].copy(),
+    )
+
+
+def _add(a: Moments, b: Moments) -> Moments:
+    n = a.n + b.n
+    dx, dy, share = b.mean - a.mean, b.label_mean - a.label_mean, a.n * b.n / n
+    xx = np.outer(dx, dx)
+    xx *= share
+    xx += a.xx
+    xx += b.xx
+    return Moments(
+        n=n,
+        mean=a.mean + dx * (b.n / n),
+        label_mean=a.label_mean + dy * (b.n / n),
+        xx=xx,
+        xy=a.xy + b.xy + share * np.outer(dy, dx),
+        yy=a.yy + b.yy + share * dy**2,
+    )

@@ -1,0 +1,1 @@
+"""Speech encoders of the transformers library."""

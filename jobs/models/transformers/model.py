@@ -1,0 +1,237 @@
+"""Self-supervised and Whisper encoders through ``transformers``: load one, and where to read it.
+
+Layers are named after transformers' ``hidden_states``: ``layer.0`` is what the first transformer
+layer is given, ``layer.i`` what the i-th makes. Networks that normalise after their last layer have
+``final_norm`` besides: for Whisper it is this, not ``layer.N``, that ends ``hidden_states``.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from jobs.models.model import ModelError, ProbedModel
+from jobs.models.precision import Precision
+from jobs.models.taps import Tap
+from jobs.models.transformers.encoders import LogMelEncoder, WaveformEncoder
+from jobs.models.transformers.pretrained import (
+    CONFIG,
+    PREPROCESSOR,
+    find_pretrained,
+    quiet_transformers,
+    read_config,
+    read_extractor,
+    read_network,
+)
+from jobs.models.transformers.waveform import Waveform
+from jobs.settings import Settings
+
+
+class TransformersSettings(Settings):
+    """A network from a folder or from Hugging Face's cache, trained, or with fresh weights."""
+
+    name: str = Field(min_length=1)
+    """What tables and plots call it."""
+    kind: Literal["transformers"] = "transformers"
+    precision: Precision = "fp32"
+    """Of its arithmetic; anything but fp32 is measured against it on the first batch."""
+    checkpoint: Path
+    """Folder with ``config.json``, ``preprocessor_config.json`` and the weights, or a name such as
+    ``facebook/wav2vec2-base`` that ``hf download`` has brought."""
+    untrained: bool = False
+    """The same network with weights drawn from ``seed``; the checkpoint's are not read."""
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    """Of an untrained network's weights; 0 if not given."""
+
+    @model_validator(mode="after")
+    def _seed_of_untrained(self) -> "TransformersSettings":
+        if self.seed is not None and not self.untrained:
+            raise ValueError("seed is for an untrained network: add untrained: true, or remove it")
+        return self
+
+
+@dataclass(frozen=True)
+class Family:
+    """One ``model_type`` of transformers."""
+
+    network: str
+    """The class in ``transformers``."""
+    load: Callable[[nn.Module, Any, Path], ProbedModel]
+    """Its network, configuration and folder → what is probed."""
+
+
+def load_self_supervised(settings: TransformersSettings) -> ProbedModel:
+    """The encoder, ready to be read at every tap.
+
+    Raises:
+        ModelError: there is no such checkpoint, it is of another kind, damaged, or incomplete.
+    """
+    folder = find_pretrained(settings.checkpoint)
+    with quiet_transformers() as transformers:
+        config = read_config(folder)
+        family = FAMILIES.get(config.model_type)
+        if family is None:
+            raise ModelError(
+                f"{folder / CONFIG}: expected a model_type of {', '.join(FAMILIES)}, "
+                f"found {config.model_type}; kind: python reads any other network"
+            )
+        network_class = getattr(transformers, family.network)
+        with torch.random.fork_rng(devices=[]):
+            # The CPU's generator alone: torch.manual_seed would reseed every GPU as well.
+            torch.default_generator.manual_seed(settings.seed or 0)
+            if settings.untrained:
+                network = _drawn(network_class, config, folder)
+            else:
+                network = read_network(network_class, config, folder)
+        return family.load(network, config, folder)
+
+
+def _drawn(network_class: Any, config: Any, folder: Path) -> nn.Module:
+    """A network with the weights that its class draws."""
+    try:
+        network: nn.Module = network_class(config)
+    except Exception as error:  # what networks raise of a configuration has no common base
+        raise ModelError(
+            f"{folder / CONFIG} makes no network: {type(error).__name__}: {error}"
+        ) from error
+    return network
+
+
+_OTHER_THAN_NUMBERS = {"transformers_version", "_name_or_path", "architectures", "dtype"}
+"""Of a configuration: what names it, and the precision that its file has."""
+
+
+def _args(config: Any, front_end: dict[str, object]) -> dict[str, object]:
+    values = json.loads(config.to_json_string(use_diff=False))
+    values = {key: value for key, value in values.items() if key not in _OTHER_THAN_NUMBERS}
+    return {"config": values, "front_end": front_end}
+
+
+def _load_waveform_encoder(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
+    """wav2vec 2.0 and its like: convolutions over the waveform, then transformer layers."""
+    extractor = read_extractor("Wav2Vec2FeatureExtractor", folder)
+    normalised = bool(extractor.do_normalize)
+    encoder = WaveformEncoder(network)
+    convolutions = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
+    front_end = partial(Waveform, normalised=normalised, shortest=shortest_input(convolutions))
+    # Through a positional embedding of several layers, or with batch norm, their own mask does not
+    # reach: more than zeros lies beyond an utterance's end when another in the batch is longer.
+    exact = config.model_type != "data2vec-audio" and not getattr(
+        config, "conv_pos_batch_norm", False
+    )
+    return ProbedModel(
+        architecture=config.model_type,
+        args=_args(config, {"do_normalize": normalised}),
+        module=encoder.eval().requires_grad_(False),
+        taps=_waveform_taps(config, convolutions),
+        front_end=front_end,
+        step=1,
+        masked="attention" if exact else "convolution",
+    )
+
+
+def _waveform_taps(config: Any, convolutions: tuple[tuple[int, int], ...]) -> tuple[Tap, ...]:
+    frames = partial(convolved, convolutions)
+    taps = [
+        _tap(
+            f"front.{i}",
+            f"network.feature_extractor.conv_layers.{i}",
+            partial(convolved, convolutions[: i + 1]),
+            time_axis=-1,
+        )
+        for i in range(len(convolutions))
+    ]
+    taps.append(_tap("projection", "network.feature_projection", frames))
+    taps += _layer_taps("network.encoder.layers", config.num_hidden_layers, frames)
+    if getattr(config, "do_stable_layer_norm", False):
+        taps.append(_tap("final_norm", "network.encoder.layer_norm", frames))
+    return tuple(taps)
+
+
+def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
+    """Whisper's encoder: log-mel of 30 s, padded with silence, of which the utterance is read."""
+    extractor = read_extractor("WhisperFeatureExtractor", folder)
+    given = {
+        "feature_size": config.num_mel_bins,
+        "nb_max_frames": 2 * config.max_source_positions,
+        "dither": 0.0,
+    }
+    for name, expected in given.items():
+        if getattr(extractor, name) != expected:
+            raise ModelError(
+                f"{folder / PREPROCESSOR} does not fit {CONFIG}: expected {name} "
+                f"{expected}, found {getattr(extractor, name)}"
+            )
+    encoder = LogMelEncoder(
+        network.get_submodule("encoder"),
+        torch.from_numpy(extractor.mel_filters).float(),
+        n_fft=extractor.n_fft,
+        hop=extractor.hop_length,
+        n_samples=extractor.n_samples,
+    )
+    mel_frames, frames = (
+        partial(strided, extractor.hop_length),
+        partial(strided, 2 * extractor.hop_length),
+    )
+    names = ("feature_size", "n_fft", "hop_length", "n_samples")
+    return ProbedModel(
+        architecture=config.model_type,
+        args=_args(config, {name: getattr(extractor, name) for name in names}),
+        module=encoder.eval().requires_grad_(False),
+        taps=(
+            # The second convolution is read with the positions added, as layer.0.
+            Tap("front.0", "front.0", "network.conv2", "input", frames=mel_frames),
+            *_layer_taps("network.layers", config.encoder_layers, frames),
+            _tap("final_norm", "network.layer_norm", frames),
+        ),
+        front_end=partial(Waveform, longest=extractor.n_samples),
+        step=1,
+        masked="attention",
+    )
+
+
+def _layer_taps(path: str, n_layers: int, frames: Callable[[int], int]) -> list[Tap]:
+    taps = [Tap("layer.0", "layer.0", f"{path}.0", "input", time_axis=1, frames=frames)]
+    return taps + [_tap(f"layer.{i + 1}", f"{path}.{i}", frames) for i in range(n_layers)]
+
+
+def _tap(name: str, module: str, frames: Callable[[int], int], time_axis: int = 1) -> Tap:
+    return Tap(name, name, module, "output", time_axis, frames)
+
+
+def convolved(convolutions: tuple[tuple[int, int], ...], length: int) -> int:
+    """Frames that convolutions of (kernel, stride), without padding, make of ``length`` samples."""
+    for kernel, stride in convolutions:
+        length = (length - kernel) // stride + 1
+    return length
+
+
+def shortest_input(convolutions: tuple[tuple[int, int], ...]) -> int:
+    """Samples of which such convolutions make one frame: their receptive field."""
+    length = 1
+    for kernel, stride in reversed(convolutions):
+        length = (length - 1) * stride + kernel
+    return length
+
+
+def strided(stride: int, length: int) -> int:
+    """Frames that begin within ``length`` samples, one every ``stride``."""
+    return -(-length // stride)
+
+
+FAMILIES: dict[str, Family] = {
+    "wav2vec2": Family("Wav2Vec2Model", _load_waveform_encoder),
+    "hubert": Family("HubertModel", _load_waveform_encoder),
+    "wavlm": Family("WavLMModel", _load_waveform_encoder),
+    "data2vec-audio": Family("Data2VecAudioModel", _load_waveform_encoder),
+    "unispeech": Family("UniSpeechModel", _load_waveform_encoder),
+    "unispeech-sat": Family("UniSpeechSatModel", _load_waveform_encoder),
+    "whisper": Family("WhisperModel", _load_whisper),
+}
+"""``model_type`` in ``config.json`` → how it is read."""

@@ -1,0 +1,138 @@
+"""Checkpoints of ``transformers``: find one, and read its configuration, weights and preprocessor.
+
+A checkpoint is a folder as ``save_pretrained`` writes it, or the name of a model in Hugging Face's
+cache. Nothing is downloaded here, and no code from a checkpoint is run. ``transformers`` is slow to
+import: only reading such a model does it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from jobs.audio.read import SAMPLE_RATE
+from jobs.models.model import ModelError
+
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+
+
+def find_pretrained(checkpoint: Path) -> Path:
+    """The folder ``checkpoint``, or the one in Hugging Face's cache that has this name.
+
+    Raises:
+        ModelError: there is neither.
+    """
+    if checkpoint.is_dir():
+        return checkpoint
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    expected = f"expected a folder with {CONFIG}, or the name of a model in Hugging Face's cache"
+    try:
+        return Path(snapshot_download(checkpoint.as_posix(), local_files_only=True))
+    except HFValidationError:
+        raise ModelError(f"no folder {checkpoint}: {expected}") from None
+    except LocalEntryNotFoundError:
+        raise ModelError(
+            f"no model {checkpoint}: {expected}; fetch one with: hf download {checkpoint}"
+        ) from None
+
+
+def has_config(checkpoint: Path) -> bool:
+    """Whether it is a folder, or a name in Hugging Face's cache, with a configuration."""
+    try:
+        return (find_pretrained(checkpoint) / CONFIG).is_file()
+    except ModelError:
+        return False
+
+
+def read_config(folder: Path) -> Any:
+    """A checkpoint's configuration.
+
+    Raises:
+        ModelError: there is none, or transformers does not know such a network.
+    """
+    import transformers
+
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"no {folder / CONFIG}: expected a folder as save_pretrained writes it")
+    return _from_folder(transformers.AutoConfig, folder, CONFIG)
+
+
+def read_network(network_class: Any, config: Any, folder: Path) -> nn.Module:
+    """A network of ``network_class`` with the checkpoint's weights, in float32.
+
+    Raises:
+        ModelError: they are missing, damaged, or do not fit the configuration.
+    """
+    try:
+        network, found = network_class.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            weights_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # what transformers, safetensors and pickle raise has no common base
+        raise ModelError(
+            f"the weights in {folder} cannot be read: {type(error).__name__}: "
+            f"{str(error).strip()}; fetch or save them again"
+        ) from error
+    # What hides frames in training need not be there; nor what decodes, which is not read.
+    missing = sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
+    missing = [name for name in missing if not name.startswith("decoder.")]
+    if missing:
+        raise ModelError(
+            f"the weights in {folder} do not fit its {CONFIG}: {len(missing)} tensors are missing, "
+            f"the first {', '.join(missing[:3])}; expected the whole network"
+        )
+    loaded: nn.Module = network
+    return loaded
+
+
+def read_extractor(name: str, folder: Path) -> Any:
+    """The feature extractor of class ``name``, whose rules the front end follows.
+
+    Raises:
+        ModelError: there is none, or it is for audio of another rate.
+    """
+    import transformers
+
+    extractor = _from_folder(getattr(transformers, name), folder, PREPROCESSOR)
+    if extractor.sampling_rate != SAMPLE_RATE:
+        raise ModelError(
+            f"{folder}: expected a network for audio at {SAMPLE_RATE} Hz, "
+            f"found sampling_rate {extractor.sampling_rate}"
+        )
+    return extractor
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[Any]:
+    """transformers, without its progress bars, and its advice on unused heads of a checkpoint."""
+    import transformers
+
+    logging = transformers.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield transformers
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _from_folder(loader: Any, folder: Path, name: str) -> Any:
+    try:
+        return loader.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # what transformers raises has no common base
+        raise ModelError(
+            f"{folder / name} cannot be used: {type(error).__name__}: {str(error).strip()}"
+        ) from error

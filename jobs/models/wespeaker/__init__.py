@@ -1,0 +1,1 @@
+"""WeSpeaker's speaker networks."""

@@ -1,0 +1,134 @@
+"""The ``model_args`` of WeSpeaker's architectures: names, types, bounds, and defaults filled in.
+
+Names and defaults are those of what builds the network; types and bounds are in `ARGUMENTS`. The
+bounds are far above every published network: they stop a typing error before it takes all memory.
+"""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from jobs.audio.features import N_BINS
+from jobs.models.model import ModelError
+from jobs.models.wespeaker.families import find_family
+from jobs.models.wespeaker.package import import_network_module
+from jobs.optional_packages import MissingPackageError
+
+Value = bool | int | float | str | list[int] | None
+"""Of an argument, in a spec."""
+
+_Base = Annotated[int, Field(ge=1, le=1_024)]
+_Channels = Annotated[int, Field(ge=1, le=8_192)]
+_Factor = Annotated[int, Field(ge=1, le=64)]
+_Blocks = Annotated[
+    list[Annotated[int, Field(ge=1, le=256)]], Field(min_length=4, max_length=4)
+]  # fmt: skip
+_Bins = Annotated[int, Field(ge=8, le=256)]
+
+ARGUMENTS: Mapping[str, Any] = {
+    # What goes in and comes out.
+    "feat_dim": _Bins,  # mel bins: the front end makes as many
+    "acoustic_dim": _Bins,  # the same, of SimAM-ResNets
+    "embed_dim": Annotated[int, Field(ge=1, le=65_536)],
+    # Channels: of the first layer, later ones having up to eight times as many, or of all.
+    "in_planes": _Base,
+    "m_channels": _Base,
+    "C": _Base,
+    "growth_rate": _Base,
+    "init_channels": _Base,
+    "baseWidth": _Base,
+    "channels": _Channels,
+    "hid_dim": _Channels,
+    "stats_dim": _Channels,
+    "out_channels": _Channels | None,
+    "dims": Annotated[list[_Channels], Field(min_length=5, max_length=5)],
+    "bn_size": _Factor,
+    "expansion": _Factor,
+    "scale": _Factor,
+    "group_divisor": Annotated[int, Field(ge=1, le=1_024)] | None,
+    # Blocks of each layer.
+    "num_blocks": _Blocks,
+    "depths": _Blocks,
+    "block_1d_type": Literal["fc", "gru", "att", "conv+att"],
+    "block_2d_type": Literal["convnext_like", "basic_resnet", "basic_resnet_fwse"],
+    "config_str": Literal["batchnorm-relu", "batchnorm-prelu", "batchnorm_-relu", "batchnorm"],
+    # Pooling over time, and what follows it.
+    "pooling_func": Literal["TAP", "TSDP", "TSTP", "ASTP", "MHASTP", "MQMHASTP", "XI"],
+    "global_context_att": bool,
+    "two_emb_layer": bool,
+    "emb_bn": bool,
+    # RepVGG: branches fused into one convolution; squeeze and excitation.
+    "deploy": bool,
+    "use_se": bool,
+    "dropout": Annotated[float, Field(ge=0, lt=1)],  # in training only
+}
+"""Name → type. An argument that is not listed keeps WeSpeaker's default."""
+
+_DEFAULTS: Mapping[str, object] = {"feat_dim": N_BINS, "embed_dim": 256}
+"""Where WeSpeaker has none: what most of its recipes say."""
+
+
+def network_builder(architecture: str) -> Any:
+    """WeSpeaker's class or function that builds ``architecture`` from keyword arguments.
+
+    Raises:
+        ModelError: unknown architecture, or WeSpeaker is not installed.
+    """
+    family = find_family(architecture)
+    try:
+        return getattr(import_network_module(family.source), architecture)
+    except MissingPackageError as error:
+        raise ModelError(f"{architecture}: {error}") from None
+
+
+def network_args(architecture: str, given: Mapping[str, object]) -> dict[str, object]:
+    """``given`` with the defaults filled in, as plain JSON values.
+
+    Raises:
+        ModelError: unknown architecture; an unknown argument, one of the wrong type or range, or
+            one missing that has no default.
+    """
+    arguments = _arguments(architecture)
+    expected = ", ".join(arguments.model_fields)
+    unknown = []
+    for name in given:
+        if name not in arguments.model_fields:
+            near = difflib.get_close_matches(name, arguments.model_fields, n=1, cutoff=0.0)
+            unknown.append(f"model_args.{name}: unknown argument; nearest: {near[0]}")
+    if unknown:
+        problems = "; ".join(unknown)
+        raise ModelError(f"{problems}; the arguments of {architecture} are {expected}")
+    try:
+        return arguments.model_validate(dict(given)).model_dump(mode="json")
+    except ValidationError as error:
+        problems = "; ".join(
+            f"model_args.{'.'.join(map(str, problem['loc']))}: {problem['msg']}, "
+            f"found {'nothing' if problem['type'] == 'missing' else repr(problem['input'])}"
+            for problem in error.errors()
+        )
+        raise ModelError(f"{problems}; the arguments of {architecture} are {expected}") from error
+
+
+def n_bins(args: Mapping[str, object]) -> int:
+    """Mel bins of the input of a network with these arguments."""
+    bins = args.get("feat_dim", args.get("acoustic_dim"))
+    assert isinstance(bins, int)
+    return bins
+
+
+@cache
+def _arguments(architecture: str) -> type[BaseModel]:
+    """One field an argument of the architecture."""
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(network_builder(architecture)).parameters.items():
+        default = parameter.default
+        if default is parameter.empty:
+            default = _DEFAULTS.get(name, ...)
+        if name in ARGUMENTS:
+            fields[name] = (ARGUMENTS[name], default)
+    config = ConfigDict(strict=True, extra="forbid", validate_default=True)
+    return create_model(architecture, __config__=config, **fields)

@@ -1,0 +1,203 @@
+"""A checkpoint folder in WeSpeaker's format: ``config.yaml`` and ``avg_model.pt``.
+
+Read with the safe YAML loader and ``weights_only=True``: nothing in a folder from elsewhere is
+executed.
+"""
+
+import pickle
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from jobs.audio.features import FRAME_SHIFT
+from jobs.audio.read import FRAME_LENGTH, SAMPLE_RATE
+from jobs.models.model import ModelError
+from jobs.yaml_reader import PlainYamlError, read_yaml
+
+CONFIG = "config.yaml"
+WEIGHTS = "avg_model.pt"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a folder's ``config.yaml`` says, before it is compared with a network."""
+
+    architecture: str
+    model_args: dict[str, object]
+    mel_bins: object
+    """Of the features that the network was trained on; None if it does not say."""
+
+
+def read_description(folder: Path) -> Description:
+    """Read ``config.yaml`` of a folder that has both files.
+
+    Raises:
+        ModelError: a file is missing or not what it should be, or the network was trained on other
+            features than `jobs.audio.features.Fbank` makes.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            found = "a folder without it" if folder.is_dir() else "no such folder"
+            raise ModelError(
+                f"no {folder / name}: found {found}; expected a WeSpeaker checkpoint folder "
+                f"with {CONFIG} and {WEIGHTS}"
+            )
+    config = _read_config(folder / CONFIG)
+    architecture, model_args = config.get("model"), config.get("model_args")
+    if not isinstance(architecture, str) or not isinstance(model_args, dict):
+        raise ModelError(
+            f"{folder / CONFIG}: expected 'model' (a name) and 'model_args' (a mapping), "
+            f"found {architecture!r} and {model_args!r}"
+        )
+    dataset_args = config.get("dataset_args")
+    _check_front_end(dataset_args, folder / CONFIG)
+    mel_bins = _look_up(dataset_args, ("fbank_args", "num_mel_bins"))
+    return Description(architecture, model_args, mel_bins)
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Give ``network`` its weights, converted to its own types (averaged and half-precision
+    checkpoints hold others).
+
+    Args:
+        network: may be on the meta device; afterwards its state is on the CPU.
+        weights: every key of the network's state dict with its shape, and no other; counters of
+            batch normalisation, which no pass in evaluation mode reads, may be missing.
+        source: for messages.
+
+    Raises:
+        ModelError: a key is missing, unexpected, or of another shape.
+    """
+    expected = network.state_dict()
+    counters = {
+        key: torch.zeros(tensor.shape, dtype=tensor.dtype)
+        for key, tensor in expected.items()
+        if key.endswith(".num_batches_tracked")
+    }
+    weights = {**counters, **weights}
+    problems = [
+        f"{key}: expected {_shape(expected.get(key))}, found {_shape(weights.get(key))}"
+        for key in [*expected, *(key for key in weights if key not in expected)]
+        if key not in weights or key not in expected or weights[key].shape != expected[key].shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:3])
+        raise ModelError(
+            f"{source} does not fit the network of its {CONFIG} in {len(problems)} of "
+            f"{len(expected)} tensors: {shown}; check 'model' and 'model_args'"
+        )
+    converted = {key: weights[key].to(expected[key].dtype).contiguous() for key in expected}
+    network.load_state_dict(converted, strict=True, assign=True)
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "nothing" if tensor is None else str(tuple(tensor.shape))
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    try:
+        _, config = read_yaml(path.read_text(encoding="utf-8"))
+    except (PlainYamlError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not plain YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path}: expected a mapping, found {type(config).__name__}")
+    return config
+
+
+_FRONT_END: dict[tuple[str, ...], object] = {
+    ("frontend",): "fbank",
+    ("resample_rate",): SAMPLE_RATE,
+    ("cmvn",): True,
+    ("cmvn_args", "norm_mean"): True,
+    ("cmvn_args", "norm_var"): False,
+    ("fbank_args", "frame_length"): 1000 * FRAME_LENGTH // SAMPLE_RATE,
+    ("fbank_args", "frame_shift"): 1000 * FRAME_SHIFT // SAMPLE_RATE,
+}
+"""``dataset_args`` that change the features, and what ours are. Dither and all else there is for
+training: WeSpeaker extracts embeddings without it."""
+
+
+def _check_front_end(dataset_args: object, path: Path) -> None:
+    problems = []
+    for keys, expected in _FRONT_END.items():
+        found = _look_up(dataset_args, keys)
+        if found is not None and found != expected:
+            problems.append(f"{'.'.join(keys)}: expected {expected}, found {found}")
+    if problems:
+        raise ModelError(
+            f"{path}: dataset_args asks for features that are not made here: "
+            f"{'; '.join(problems)}; only mean-normalised fbank at 16 kHz is supported"
+        )
+
+
+def _look_up(value: object, keys: tuple[str, ...]) -> object:
+    """The value below nested ``keys``; None where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the parts of a file of torch.save, a ZIP archive, with their CRC-32: torch.load does
+    not, and a flipped bit would be another weight. Files of PyTorch before 1.6 are no archives.
+
+    Raises:
+        ModelError: a part is damaged.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, LookupError, OSError,
+            NotImplementedError, RuntimeError, OverflowError, struct.error) as error:  # fmt: skip
+        raise ModelError(
+            f"{path} is damaged or not a PyTorch file: {type(error).__name__}: {error}"
+        ) from error
+    if damaged is not None:
+        raise ModelError(
+            f"{path} is damaged: the CRC-32 of {damaged} in it is wrong; fetch or copy it again"
+        )
+
+
+def _forbidden(error: pickle.UnpicklingError) -> str:
+    """What the file asks for, without torch's advice to let it have it."""
+    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" (it asks for {asked[1]})" if asked else ""
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in ``avg_model.pt``, without the classifier that the network was trained with
+    (``projection.*``).
+
+    Raises:
+        ModelError: the file is damaged, or holds something else than tensors.
+    """
+    _check_sums(path)
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds something else than tensors, or is damaged, and was not loaded: "
+            f"unpickling it could execute code{_forbidden(error)}; "
+            "expected a plain state dict, as torch.save(model.state_dict()) writes it"
+        ) from error
+    except Exception as error:  # torch has no error of its own for what is no file of its own
+        raise ModelError(
+            f"{path} is damaged or not a PyTorch file: {type(error).__name__}: {error}"
+        ) from error
+    if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
+        # WeSpeaker's own load_checkpoint unwraps this one key.
+        weights = weights["state_dict"]
+    if not isinstance(weights, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+    ):
+        raise ModelError(f"{path}: expected a state dict (names to tensors), found something else")
+    return {key: value for key, value in weights.items() if not key.startswith("projection.")}

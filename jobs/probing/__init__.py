@@ -1,0 +1,1 @@
+"""Probing: fitting and scoring every cell of a layer."""

@@ -1,0 +1,129 @@
+"""Several targets of one layer together: canonical components, and the file they are left in.
+
+A file is a compressed ``.npz`` without pickles: ``probes`` names the probes, and of each, by its
+position p and for every fold f, ``p/f/`` begins the arrays ``utterance_id`` (n_test,),
+``activations`` and ``targets`` (n_test, k) float32, ``in_sample`` (k,), ``n_train`` and
+``saturated``.
+
+n_test tested utterances of a fold, k components.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.probes.cca import CcaSettings, Components, fit_jointly
+from jobs.probing.layer_data import LayerData
+from jobs.protocol.folds import StrArray, only
+from jobs.protocol.predictions import DAMAGED_NPZ
+from jobs.storage.location import Place
+from jobs.storage.object_store import written
+
+
+class CanonicalError(ValueError):
+    """A file of canonical components that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What a probe job fits to several targets together."""
+
+    probes: Mapping[str, CcaSettings]
+    """By name."""
+    targets: tuple[str, ...]
+    """Columns of the utterance table, numbers."""
+    file: Place
+
+
+@dataclass(frozen=True)
+class FoldComponents:
+    """The components of one probe in one fold."""
+
+    n_train: int
+    """Utterances that have activations and a value of every target."""
+    utterance_id: StrArray
+    """(n_test,)"""
+    found: Components
+
+
+def fit_targets_jointly(joint: Joint, data: LayerData) -> dict[str, list[FoldComponents]]:
+    """The components of every probe in every fold, over the utterances that have all targets.
+
+    Raises:
+        ValueError: a fold has too few of them.
+    """
+    names = data.table["utterance_id"].to_numpy(dtype=np.str_)
+    Y = data.table[list(joint.targets)].to_numpy(dtype=np.float64)
+    usable = data.present & np.isfinite(Y).all(axis=1)
+    found: dict[str, list[FoldComponents]] = {name: [] for name in joint.probes}
+    for number, fold in enumerate(data.folds):
+        rows = only(usable, fold)
+        if len(rows.train) < 2 or len(rows.test) < 2:
+            raise ValueError(
+                f"fold {number} has {len(rows.train)} training and {len(rows.test)} test "
+                f"utterances with a value of all of {', '.join(joint.targets)}: expected at least "
+                "2 of each; remove `components`, or the target that is lacking"
+            )
+        for name, settings in joint.probes.items():
+            components = fit_jointly(settings, data.X, Y, rows)
+            found[name].append(FoldComponents(len(rows.train), names[rows.test], components))
+    return found
+
+
+def write_components(path: Place, found: Mapping[str, Sequence[FoldComponents]]) -> None:
+    """Write the components of every probe and fold, atomically."""
+    arrays: dict[str, Any] = {"probes": np.array(list(found), dtype=np.str_)}
+    for position, folds in enumerate(found.values()):
+        for number, fold in enumerate(folds):
+            start = f"{position}/{number}"
+            arrays |= {
+                f"{start}/utterance_id": fold.utterance_id,
+                f"{start}/activations": fold.found.activations.astype(np.float32),
+                f"{start}/targets": fold.found.targets.astype(np.float32),
+                f"{start}/in_sample": fold.found.in_sample,
+                f"{start}/n_train": np.array(fold.n_train),
+                f"{start}/saturated": np.array(fold.found.saturated),
+            }
+    with written(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def read_components(path: Path) -> dict[str, list[FoldComponents]]:
+    """What ``write_components`` wrote, by probe.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CanonicalError: it is damaged, or another file.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return {
+                str(name): [
+                    _fold(file, f"{position}/{number}") for number in range(_folds(file, position))
+                ]
+                for position, name in enumerate(file["probes"])
+            }
+    except DAMAGED_NPZ as error:
+        raise CanonicalError(
+            f"{path} is not a readable file of canonical components ({type(error).__name__}: "
+            f"{error}): delete it and run again"
+        ) from error
+
+
+def _folds(file: Mapping[str, npt.NDArray[Any]], position: int) -> int:
+    return sum(name.startswith(f"{position}/") and name.endswith("/n_train") for name in file)
+
+
+def _fold(file: Mapping[str, npt.NDArray[Any]], start: str) -> FoldComponents:
+    found = Components(
+        activations=file[f"{start}/activations"].astype(np.float64),
+        targets=file[f"{start}/targets"].astype(np.float64),
+        in_sample=file[f"{start}/in_sample"],
+        saturated=bool(file[f"{start}/saturated"]),
+    )
+    return FoldComponents(int(file[f"{start}/n_train"]), file[f"{start}/utterance_id"], found)

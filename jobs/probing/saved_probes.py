@@ -1,0 +1,140 @@
+"""Probes on disk: weights as safetensors, and a card in JSON that says what they are.
+
+``0123abcd….safetensors`` and ``0123abcd….json``, named by the cell, the card written last: a probe
+without a card was never finished. The card names the model, the layer and the features as well, so
+that a probe can be used on new audio long after its run.
+
+Legend: U utterances, D width of the layer.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from jobs.activations.store import save_tensors
+from jobs.arrays import FloatArray
+from jobs.extraction.extractor import ExtractSettings
+from jobs.probes import PROBES, ProbeSettings, Weights
+from jobs.settings import Settings
+from jobs.storage.location import Place
+from jobs.storage.object_store import write_text, written
+
+FORMAT = 1
+"""Raised when a card of before can no longer be read."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where the probes of one model's layer go, and what their cards say beside the cells."""
+
+    folder: Place
+    extract: ExtractSettings
+    model_digest: str
+    units: Mapping[str, str]
+    """Target → unit."""
+
+
+class SavedProbeError(ValueError):
+    """A saved probe that cannot be read, or does not fit what it is given."""
+
+
+class ProbeCard(Settings):
+    """What a saved probe is."""
+
+    format: int = FORMAT
+    cell_id: str
+    model: str
+    """Its name in the run."""
+    extract: ExtractSettings
+    """The model, the features and the pooling that made its activations."""
+    model_digest: str
+    """`jobs.models.weights_digest` of that model."""
+    layer: str
+    width: int
+    """D."""
+    target: str
+    unit: str
+    """Of a prediction; empty where it has none."""
+    classes: tuple[str, ...] = ()
+    """Of a classification target, in the order of their codes; empty for numbers."""
+    probe_name: str
+    probe: ProbeSettings
+    seed: int
+    fold: int
+    n_train: int
+    scores: dict[str, float | None]
+    """On the test part of its fold, as in ``metrics.csv``."""
+
+
+@dataclass(frozen=True)
+class SavedProbe:
+    """A fitted probe: ``load_probe(path).predict(activations)``."""
+
+    card: ProbeCard
+    weights: Weights
+
+    def codes(self, X: npt.NDArray[np.float32]) -> FloatArray:
+        """(U, D) activations → (U,) values in the target's unit, or codes of ``card.classes``.
+
+        Raises:
+            SavedProbeError: the activations have another width than the probe was fitted on.
+        """
+        if X.ndim != 2 or X.shape[1] != self.card.width:
+            raise SavedProbeError(
+                f"the probe of {self.card.layer} needs activations of shape (utterances, "
+                f"{self.card.width}), found {X.shape}: read them from the layer and with the "
+                "pooling that its card names"
+            )
+        apply = PROBES[self.card.probe.kind].apply
+        assert apply is not None  # a probe that cannot be applied is not saved
+        return np.asarray(apply(self.card.probe, self.weights, X))
+
+    def predict(self, X: npt.NDArray[np.float32]) -> FloatArray | npt.NDArray[np.str_]:
+        """(U, D) activations → (U,) values in the target's unit, or names of classes.
+
+        Raises:
+            SavedProbeError: the activations have another width than the probe was fitted on.
+        """
+        codes = self.codes(X)
+        if not self.card.classes:
+            return codes
+        return np.array(self.card.classes, dtype=np.str_)[codes.astype(np.int64)]
+
+
+def card_path(folder: Path, cell_id: str) -> Path:
+    """Where the card of a cell's probe lies; its weights lie beside it."""
+    return folder / f"{cell_id}.json"
+
+
+def save_probe(folder: Place, card: ProbeCard, weights: Weights) -> None:
+    """Write a probe, whole or not at all."""
+    with written(folder / f"{card.cell_id}.safetensors") as temporary:
+        save_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()}, temporary)
+    write_text(folder / f"{card.cell_id}.json", json.dumps(card.model_dump(mode="json"), indent=1))
+
+
+def load_probe(path: str | Path) -> SavedProbe:
+    """The probe whose card, or weights, lie at ``path``.
+
+    Raises:
+        SavedProbeError: there is none, or it is damaged.
+    """
+    card = Path(path).with_suffix(".json")
+    weights = card.with_suffix(".safetensors")
+    try:
+        return SavedProbe(
+            ProbeCard.model_validate_json(card.read_text(encoding="utf-8")), load_file(weights)
+        )
+    except (OSError, ValidationError, UnicodeDecodeError, SafetensorError) as error:
+        raise SavedProbeError(
+            f"no saved probe at {path} ({type(error).__name__}: {str(error).splitlines()[0]}): "
+            f"expected {card.name} and {weights.name}, as a run with `save_probes: true` writes "
+            "them; run its spec again"
+        ) from error

@@ -1,0 +1,132 @@
+"""Settings of the tempo analysis, and the rows of the utterance table that it adds."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field, field_validator
+
+from jobs.audio.segments import at_tempo
+from jobs.audio.stretch import FASTEST, SLOWEST, TEMPO_VERSION
+from jobs.corpus.table import has_value
+from jobs.probes import PROBES, ProbeSettings
+from jobs.protocol.folds import ProtocolSettings, make_folds
+from jobs.settings import Settings
+
+EXPONENTS = {
+    "cps": 1,
+    "cps_with_spaces": 1,
+    "words_per_second": 1,
+    "articulation_rate": 1,
+    "duration": -1,
+}
+"""Targets that are known at another tempo: a rate at f times the tempo is f times as high. The
+speaking time of ``articulation_rate`` is stretched as all of the audio is."""
+
+
+RECORDED = "recorded"
+"""In keys of predictions: the audio as it was recorded."""
+
+
+class TempoSettings(Settings):
+    """Tested utterances at other rates, with their pitch kept."""
+
+    factors: Annotated[
+        tuple[Annotated[float, Field(ge=SLOWEST, le=FASTEST)], ...], Field(min_length=2)
+    ] = (0.8, 0.9, 1.1, 1.25)
+    """New rate ÷ old rate; two or more, for what is compared are stretched utterances with each
+    other."""
+    utterances: Annotated[int, Field(ge=2)] = 200
+    """At most so many, of all speakers alike, the same for all models, drawn at random."""
+    targets: tuple[str, ...] | None = None
+    """Of those in ``EXPONENTS``; None: all of them that are probed."""
+    seed: int = 0
+    """Of the draw."""
+
+    def among(self, probed: Sequence[str]) -> tuple[str, ...]:
+        """The targets, where ``probed`` are those of the sweep."""
+        asked = EXPONENTS if self.targets is None else self.targets
+        return tuple(name for name in probed if name in asked)
+
+    @field_validator("factors")
+    @classmethod
+    def _different(cls, factors: tuple[float, ...]) -> tuple[float, ...]:
+        if 1 in factors:
+            raise ValueError("factors: 1 is the recording, which is heard in any case; remove it")
+        if len(set(factors)) < len(factors):
+            raise ValueError(f"factors: expected different ones, found {list(factors)}")
+        return factors
+
+
+def is_asked(targets: Sequence[str], target: str, control: str, probe: ProbeSettings) -> bool:
+    """Whether a cell's probe is to predict stretched utterances: a real one that can be applied to
+    others than it was tested on, for one of ``targets``."""
+    return control == "none" and target in targets and PROBES[probe.kind].apply is not None
+
+
+def key(cell_id: str, factor: float | str) -> str:
+    """The name of a cell's predictions at ``factor``, or as ``RECORDED``."""
+    return f"{cell_id}@{factor}"
+
+
+def part_of(factor: float | str) -> str:
+    """What takes the place of the part's name for utterances at ``factor``."""
+    return f"{_PART}{factor}"
+
+
+def is_heard_again(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """(U,) which rows are of utterances that stand in ``table`` another time, as recorded."""
+    return np.asarray(table["split"].str.startswith(_PART), dtype=np.bool_)
+
+
+_PART = "#tempo="
+
+
+def draw_utterances(
+    settings: TempoSettings,
+    targets: Sequence[str],
+    protocol: ProtocolSettings,
+    table: pd.DataFrame,
+) -> tuple[str, ...]:
+    """The tested utterances that are stretched, sorted; the same in any order of the table.
+
+    Every speaker gives one before any gives another, speakers and utterances in random order.
+    Those without a value of any of the ``targets`` give nothing to follow and are not drawn.
+    """
+    tested = np.unique(np.concatenate([fold.test for fold in make_folds(protocol, table)]))
+    known = np.any([has_value(table[name]) for name in targets], axis=0)
+    rows = table.iloc[tested[known[tested]]].sort_values("utterance_id")
+    generator = np.random.default_rng(settings.seed)
+    rows = rows.iloc[generator.permutation(len(rows))]
+    turn = rows.groupby("speaker_id", sort=False).cumcount()
+    order = np.argsort(turn.to_numpy(), kind="stable")
+    return tuple(sorted(rows["utterance_id"].iloc[order[: settings.utterances]]))
+
+
+def stretched_rows(
+    utterances: Sequence[str], factors: Sequence[float], table: pd.DataFrame
+) -> pd.DataFrame:
+    """Rows of ``utterances`` at each of ``factors``, as parts of their own.
+
+    Path and identity of the audio, its length and its part are those of the stretched audio; the
+    columns of targets stay as they are.
+    """
+    rows = table[table["utterance_id"].isin(set(utterances))]
+    frames = [
+        rows.assign(
+            split=part_of(factor),
+            audio_path=[at_tempo(path, factor) for path in rows["audio_path"]],
+            audio_digest=[f"{d}*{factor} v{TEMPO_VERSION}" for d in rows["audio_digest"]],
+            seconds=rows["seconds"] / factor,
+            n_samples=(rows["n_samples"] / factor).round().astype(int),
+        )
+        for factor in factors
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def recorded_rows(utterances: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``utterances`` as they were recorded, as a part of its own."""
+    return table[table["utterance_id"].isin(set(utterances))].assign(split=part_of(RECORDED))

@@ -1,0 +1,1 @@
+"""Protocols: cells, folds and predictions."""

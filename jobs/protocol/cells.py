@@ -1,0 +1,62 @@
+"""Cells: one probe of one target at one layer with one seed, and the targets of its controls."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobs.arrays import FloatArray
+from jobs.protocol.folds import Fold, StrArray
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the sweep: what is fitted to what, with which seed, tested on which fold."""
+
+    cell_id: str
+    probe: str
+    """Key of ``ProbeJob.probes``."""
+    target: str
+    """Column of the utterance table."""
+    seed: int
+    """Counted from 0; 0 for deterministic probes."""
+    fold: int
+    """Counted from 0."""
+    control: str
+    """``none``; ``shuffled``: the target permuted within each part of the fold; or ``speaker``: a
+    random value per speaker. See ``control_target``."""
+
+
+def control_target(values: FloatArray, fold: Fold, cell: Cell, speakers: StrArray) -> FloatArray:
+    """(U,) the target that ``cell`` is fitted to and scored on, NaN where ``values`` (U,) are.
+
+    For the control ``shuffled``, ``values`` are permuted within each part of ``fold`` by a
+    generator seeded from (seed, target, fold) alone, so that every layer and model, and every probe
+    with the same seed, meets the same permutation. For the control ``speaker``, all utterances of a
+    speaker have one value, that of an utterance of anybody's, drawn with (seed, target, speaker):
+    where no speaker is both trained and tested on, nobody can predict it.
+    """
+    if cell.control == "none":
+        return values
+    if cell.control == "speaker":
+        known = np.sort(values[np.isfinite(values)])
+        drawn = {
+            name: known[_generator(cell.seed, cell.target, name).integers(len(known))]
+            for name in np.unique(speakers)
+        }
+        of_speaker = np.array([drawn[name] for name in speakers], dtype=np.float64)
+        return np.where(np.isfinite(values), of_speaker, np.nan)
+    if cell.control != "shuffled":
+        raise ValueError(
+            f"unknown control {cell.control!r}: expected 'none', 'shuffled' or 'speaker'"
+        )
+    generator = _generator(cell.seed, cell.target, cell.fold)
+    shuffled = values.copy()
+    for rows in (fold.train, fold.validation, fold.test):
+        shuffled[rows] = values[generator.permutation(rows)]
+    return shuffled
+
+
+def _generator(*of: object) -> np.random.Generator:
+    digest = hashlib.sha256("/".join(map(str, of)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))

@@ -1,0 +1,230 @@
+"""Which utterances train, choose and test a probe: split by speaker if the spec says no other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field, model_validator
+from sklearn.model_selection import GroupKFold
+
+from jobs.settings import Settings
+
+IntArray = npt.NDArray[np.int64]
+StrArray = npt.NDArray[np.str_]
+
+
+class SplitsProtocol(Settings):
+    """The corpus' own parts."""
+
+    kind: Literal["splits"] = "splits"
+    train: str = "train"
+    """Part that probes are fitted on."""
+    validation: str | None = "validation"
+    """Part that alpha and epochs are chosen on; None: inner folds of the training speakers."""
+    test: str = "test"
+    """Part that is scored."""
+    allow_speaker_overlap: bool = False
+    """Accept a speaker in two parts; a probe that only knows the speaker then scores well."""
+
+    @model_validator(mode="after")
+    def _parts_differ(self) -> "SplitsProtocol":
+        names = [name for _, name in self.parts()]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"the part {repeated[0]!r} is used twice: train, validation and test must differ"
+            )
+        return self
+
+    def parts(self) -> Iterator[tuple[str, str]]:
+        """(role, part) of the roles that are filled."""
+        yield "train", self.train
+        if self.validation is not None:
+            yield "validation", self.validation
+        yield "test", self.test
+
+
+class KFoldProtocol(Settings):
+    """All parts pooled and cut anew, no group in two folds."""
+
+    kind: Literal["kfold"] = "kfold"
+    folds: int = Field(default=5, ge=2)
+    """Number of folds; with two there is no validation part and inner folds are used."""
+    group: str = "speaker_id"
+    """Column of the utterance table whose values stay together."""
+    allow_speaker_overlap: bool = False
+    """Accept a speaker in two folds, as a target that is the speaker itself needs it; a probe that
+    only knows the speaker then scores well."""
+
+    def identity(self) -> dict[str, object]:
+        """What changes the folds: a permission does not."""
+        return self.model_dump(mode="json", exclude={"allow_speaker_overlap"})
+
+
+ProtocolSettings = Annotated[SplitsProtocol | KFoldProtocol, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row positions of the three parts, ascending and disjoint; ``validation`` may be empty."""
+
+    train: IntArray
+    validation: IntArray
+    test: IntArray
+
+
+def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
+    """The folds of ``table``: one for ``splits``, ``folds`` of them for ``kfold``.
+
+    Fold i of k tests part i, validates on part i + 1 (k ≥ 3) and trains on the rest, with
+    scikit-learn's ``GroupKFold`` parts, which depend on the groups' names and sizes alone.
+
+    Raises:
+        ValueError: ``check_speakers`` has something to say.
+    """
+    problems = check_speakers(settings, table)
+    if problems:
+        raise ValueError("; ".join(problems))
+    if isinstance(settings, SplitsProtocol):
+        return [_splits_fold(settings, table)]
+    return _kfold_folds(settings, table)
+
+
+def lost_parts(
+    settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame, usable: npt.NDArray[np.bool_]
+) -> list[str]:
+    """What the folds lack when only some rows can be used, for a human; empty if nothing.
+
+    Args:
+        settings: a protocol that fits ``table``.
+        table: U rows; folds are made of all of them.
+        usable: (U,) which rows stay.
+    """
+    names = dict(settings.parts()) if isinstance(settings, SplitsProtocol) else {}
+    problems = []
+    for number, fold in enumerate(make_folds(settings, table)):
+        for role, rows in vars(fold).items():
+            least = 2 if role == "train" else 1
+            left = int(usable[rows].sum())
+            if rows.size and left < least:
+                part = (
+                    f"the {role} part {names[role]!r}"
+                    if names
+                    else f"the {role} part of fold {number}"
+                )
+                found = f"fewer than {least}" if left else "no"
+                problems.append(f"{part} has {found} utterances")
+    return problems
+
+
+def group_labels(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> StrArray:
+    """(U,) the group of every row that the protocol keeps together: its speaker, normally."""
+    column = settings.group if isinstance(settings, KFoldProtocol) else "speaker_id"
+    return np.asarray(table[column].astype(str).to_numpy(), dtype=np.str_)
+
+
+def check_speakers(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> list[str]:
+    """What makes the protocol impossible or misleading on ``table``, for a human; empty if fine."""
+    if isinstance(settings, SplitsProtocol):
+        return _splits_problems(settings, table)
+    return _kfold_problems(settings, table)
+
+
+def _splits_fold(settings: SplitsProtocol, table: pd.DataFrame) -> Fold:
+    split = table["split"].to_numpy()
+    empty = np.empty(0, dtype=np.int64)
+    return Fold(
+        train=np.flatnonzero(split == settings.train),
+        validation=empty
+        if settings.validation is None
+        else np.flatnonzero(split == settings.validation),
+        test=np.flatnonzero(split == settings.test),
+    )
+
+
+def _kfold_folds(settings: KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
+    parts = _kfold_parts(settings, table)
+    folds = []
+    for i, test in enumerate(parts):
+        has_validation = settings.folds >= 3
+        following = (i + 1) % settings.folds
+        validation = parts[following] if has_validation else np.empty(0, dtype=np.int64)
+        held_out = np.concatenate([test, validation])
+        train = np.setdiff1d(np.arange(len(table)), held_out)
+        folds.append(Fold(train=train, validation=validation, test=test))
+    return folds
+
+
+def _kfold_parts(settings: KFoldProtocol, table: pd.DataFrame) -> list[IntArray]:
+    """Row positions of the parts, each of which is tested once."""
+    groups = group_labels(settings, table)
+    splitter = GroupKFold(n_splits=settings.folds)
+    return [np.asarray(test) for _, test in splitter.split(groups, groups=groups)]
+
+
+def _splits_problems(settings: SplitsProtocol, table: pd.DataFrame) -> list[str]:
+    present = sorted(table["split"].unique())
+    problems = [
+        f"the {role} part {part!r} has no utterances: the corpus has {', '.join(present) or 'none'}"
+        for role, part in settings.parts()
+        if part not in present
+    ]
+    if settings.allow_speaker_overlap:
+        return problems
+    used = [part for _, part in settings.parts()]
+    pairs = table.loc[table["split"].isin(used), ["speaker_id", "split"]].drop_duplicates()
+    repeated = pairs[pairs["speaker_id"].duplicated(keep=False)]
+    shared = {str(name): sorted(parts) for name, parts in repeated.groupby("speaker_id")["split"]}
+    if shared:
+        speaker, parts = next(iter(shared.items()))
+        problems.append(
+            f"{len(shared)} speakers are in more than one part (first: {speaker} in "
+            f"{' and '.join(parts)}): split by speaker, or set allow_speaker_overlap: true"
+        )
+    return problems
+
+
+def _kfold_problems(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
+    if settings.group not in table.columns:
+        return [
+            f"the group column {settings.group!r} is not in the utterance table, "
+            f"which has {', '.join(map(str, table.columns))}"
+        ]
+    n_groups = table[settings.group].nunique()
+    if n_groups < settings.folds:
+        return [
+            f"{settings.folds} folds need as many values of {settings.group}, but the corpus has "
+            f"{n_groups}: set folds to {n_groups} or fewer"
+            if n_groups >= 2
+            else f"folds need at least 2 values of {settings.group}, but the corpus has {n_groups}"
+        ]
+    return [] if settings.allow_speaker_overlap else _shared_speakers(settings, table)
+
+
+def _shared_speakers(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
+    """A group that is not the speaker may put a speaker into several folds."""
+    if settings.group == "speaker_id":
+        return []
+    fold = np.empty(len(table), dtype=np.int64)
+    for number, rows in enumerate(_kfold_parts(settings, table)):
+        fold[rows] = number
+    n_folds = pd.Series(fold).groupby(table["speaker_id"].to_numpy()).nunique()
+    shared = n_folds.index[n_folds > 1]
+    if shared.empty:
+        return []
+    return [
+        f"{len(shared)} speakers are in more than one fold (first: {shared[0]}), since "
+        f"{settings.group} does not keep them together: group by speaker_id, or set "
+        "allow_speaker_overlap: true"
+    ]
+
+
+def only(usable: npt.NDArray[np.bool_], fold: Fold) -> Fold:
+    """The rows of ``fold`` for which ``usable`` (U,) is true."""
+    train, validation, test = (
+        rows[usable[rows]] for rows in (fold.train, fold.validation, fold.test)
+    )
+    return Fold(train, validation, test)

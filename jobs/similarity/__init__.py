@@ -1,0 +1,1 @@
+"""Similarity of layers: the measures, and the jobs that compute them."""

@@ -1,0 +1,211 @@
+"""The comparison of layers as jobs: a sketch of each layer, then tiles of pairs of sketches.
+
+A sketch holds what a measure needs of a layer, made once: its Gram vector, and its leading
+subspace. Sketches are large and stay on the disk; a tile's values are small and come back.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+from safetensors import safe_open
+from safetensors.numpy import load
+
+from jobs.activations.store import read_layer, save_tensors
+from jobs.arrays import FloatArray
+from jobs.settings import Settings
+from jobs.similarity.measures import (
+    Float32Array,
+    Subspace,
+    chance_pwcca,
+    gram_vector,
+    is_forced,
+    leading_subspace,
+    pwcca,
+)
+from jobs.storage.location import Place
+from jobs.storage.object_store import read_bytes, written
+
+SIMILARITY_VERSION = 2
+"""Part of the identity of a comparison: to be raised when its numbers change."""
+
+FEWEST = 10
+"""Utterances that layers are compared on at least; unbiased CKA is defined from 4."""
+
+Measure = Literal["cka", "pwcca"]
+
+
+class SimilaritySettings(Settings):
+    """Which layers are alike: every layer of every model against every other."""
+
+    measures: Annotated[tuple[Measure, ...], Field(min_length=1)] = ("cka", "pwcca")
+    """``cka``: linear CKA, unbiased. ``pwcca``: projection-weighted CCA."""
+    utterances: Annotated[int, Field(ge=FEWEST)] = 1000
+    """At most so many, the same for all models, drawn at random."""
+    part: str | None = None
+    """Of the corpus; by default the protocol's test part, and with folds all of the corpus."""
+    seed: int = 0
+    """Of the draw."""
+
+
+@dataclass(frozen=True)
+class SketchJob:
+    """One layer, to be made ready for comparison."""
+
+    model: str
+    layer: str
+    activations: tuple[tuple[Place, int], ...]
+    """(folder, number of shards) of every activation set that holds the utterances."""
+    utterance_ids: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    sketch: Place
+    """The file to be written."""
+
+    @property
+    def place(self) -> str:
+        """What it works on, for people."""
+        return f"{self.model} / {self.layer}"
+
+
+@dataclass(frozen=True)
+class TileJob:
+    """Some layers against some others, by their sketches."""
+
+    rows: tuple[Place, ...]
+    columns: tuple[Place, ...]
+    measures: tuple[Measure, ...]
+    models: tuple[str, str]
+
+    @property
+    def place(self) -> str:
+        """What it works on, for people."""
+        return " × ".join(self.models)
+
+
+ComparisonJob = SketchJob | TileJob
+
+
+@dataclass(frozen=True)
+class Values:
+    """One measure of R layers against C others."""
+
+    forward: FloatArray
+    """(R, C) with the row's layer first: PWCCA's weights are those of the first."""
+    backward: FloatArray
+    """(R, C) with the column's layer first."""
+    chance: FloatArray
+    """(R, C) what independent layers of these ranks have."""
+    flagged: npt.NDArray[np.bool_]
+    """(R, C) part of the value is 1 whatever the data (``jobs.similarity.measures.is_forced``)."""
+
+    def turned(self) -> "Values":
+        """The same with rows and columns exchanged, (C, R)."""
+        return Values(self.backward.T, self.forward.T, self.chance.T, self.flagged.T)
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What a job gave back."""
+
+    seconds: float
+    values: dict[Measure, Values]
+    """Empty for a sketch."""
+
+
+def compare(job: ComparisonJob) -> ComparisonReport:
+    """Run a job of the comparison.
+
+    Raises:
+        jobs.activations.store.CorruptShard: an activation shard is damaged and has to be
+            extracted again.
+        ValueError: activations are not finite, or utterances are missing.
+    """
+    start = time.perf_counter()
+    values = _sketch(job) if isinstance(job, SketchJob) else _compare_tile(job)
+    return ComparisonReport(time.perf_counter() - start, values)
+
+
+def _sketch(job: SketchJob) -> dict[Measure, Values]:
+    X = _read(job)
+    if len(X) < FEWEST:
+        raise ValueError(f"{len(X)} utterances could be read: expected at least {FEWEST}")
+    if not np.isfinite(X).all():
+        raise ValueError(f"activations of {job.layer} are not finite: extract them in float32")
+    arrays: dict[str, Float32Array] = {}
+    if "cka" in job.measures:
+        arrays["gram"] = gram_vector(X)
+    if "pwcca" in job.measures:
+        subspace = leading_subspace(X)
+        arrays |= {"basis": subspace.basis, "loadings": subspace.loadings}
+    with written(job.sketch) as temporary:
+        save_tensors({name: np.ascontiguousarray(a) for name, a in arrays.items()}, temporary)
+    return {}
+
+
+def _read(job: SketchJob) -> Float32Array:
+    """(N, D) the layer's activations, rows in the order of the job's utterances."""
+    sets = [read_layer(folder, n_shards, job.layer) for folder, n_shards in job.activations]
+    sets = [(names, values) for names, values in sets if names]
+    names = [name for names, _ in sets for name in names]
+    rows = pd.Index(names).get_indexer(pd.Index(job.utterance_ids))
+    missing = [job.utterance_ids[i] for i in np.flatnonzero(rows < 0)]
+    if missing:
+        raise ValueError(
+            f"{job.model} has no activations of {len(missing)} of {len(rows)} utterances, the "
+            f"first of them {missing[0]}: run the spec again"
+        )
+    return np.concatenate([values for _, values in sets])[rows]
+
+
+def _compare_tile(job: TileJob) -> dict[Measure, Values]:
+    values: dict[Measure, Values] = {}
+    if "cka" in job.measures:
+        values["cka"] = _compare_cka(job.rows, job.columns)
+    if "pwcca" in job.measures:
+        values["pwcca"] = _compare_pwcca(job.rows, job.columns)
+    return values
+
+
+def _compare_cka(rows: Sequence[Place], columns: Sequence[Place]) -> Values:
+    """Products of unit vectors; rows are held, columns are read one at a time."""
+    held = np.stack([_tensor(path, "gram") for path in rows])
+    cka = np.empty((len(rows), len(columns)))
+    for j, path in enumerate(columns):
+        vector = _tensor(path, "gram")
+        cka[:, j] = held @ vector if vector.any() else np.nan
+    cka[~held.any(axis=1)] = np.nan
+    cka = np.clip(cka, -1, 1)
+    return Values(cka, cka, np.zeros_like(cka), np.zeros(cka.shape, dtype=bool))
+
+
+def _compare_pwcca(rows: Sequence[Place], columns: Sequence[Place]) -> Values:
+    held = [_subspace(path) for path in rows]
+    shape = (len(rows), len(columns))
+    forward, backward, chance = np.empty(shape), np.empty(shape), np.empty(shape)
+    flagged = np.zeros(shape, dtype=bool)
+    for j, path in enumerate(columns):
+        b = _subspace(path)
+        for i, a in enumerate(held):
+            n = len(a.basis)
+            forward[i, j], backward[i, j] = pwcca(a, b)
+            chance[i, j] = chance_pwcca(a.rank, b.rank, n)
+            flagged[i, j] = is_forced(a.rank, b.rank, n)
+    return Values(forward, backward, chance, flagged)
+
+
+def _subspace(path: Place) -> Subspace:
+    return Subspace(_tensor(path, "basis"), _tensor(path, "loadings"))
+
+
+def _tensor(path: Place, name: str) -> Float32Array:
+    if not isinstance(path, Path):
+        return np.asarray(load(read_bytes(path))[name])
+    with safe_open(path, framework="numpy") as file:
+        values: Float32Array = file.get_tensor(name)
+    return values

@@ -1,0 +1,246 @@
+"""How alike two layers are on the same utterances: linear CKA and PWCCA.
+
+N utterances (rows of both layers, in the same order), D width of a layer, r its kept directions.
+
+On independent noise, plain CKA is not 0: at N = 500 and D = 5120 it is 0.911 (0.562 at D = 640),
+the unbiased one -0.002 with an SD of 0.002 (5 draws). So the measure ``cka`` is the unbiased one.
+PWCCA has no such remedy: its value stands beside what chance alone gives (``chance_pwcca``).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, lgamma, pi, sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.arrays import FloatArray
+
+Float32Array = npt.NDArray[np.float32]
+
+VARIANCE = 0.99
+"""Share of a layer's variance that PWCCA keeps, as SVCCA does (Raghu et al. 2017, arXiv
+1706.05806)."""
+CONSTANT = 1e-7
+"""A feature whose SD is below this share of its values is constant: float32 rounding."""
+TIED = 1e-5
+"""Canonical correlations that differ by no more are equal. Sketches are in float32, which moved
+those that are 1 by up to 4e-7 (1000 rows, ranks of 600 and 800)."""
+_NODES = 128
+"""Of the Gauss-Legendre quadrature in ``chance_pwcca``."""
+
+
+def linear_cka(X: npt.ArrayLike, Y: npt.ArrayLike, *, unbiased: bool = True) -> float:
+    """Linear centred kernel alignment of ``X`` (N, D_x) and ``Y`` (N, D_y), columns centred.
+
+    Plain (Kornblith et al. 2019, arXiv 1905.00414, eq. 3)::
+
+        CKA = ‖YᵀX‖²_F / (‖XᵀX‖_F ‖YᵀY‖_F) = ⟨K, L⟩ / (‖K‖_F ‖L‖_F),   K = XXᵀ, L = YYᵀ
+
+    by features or by Gram matrices, whichever is the cheaper. Unbiased: each inner product becomes
+    the unbiased estimator of HSIC (Song et al. 2012, JMLR 13, 1393-1434, eq. 5; in CKA: Nguyen,
+    Raghu & Kornblith 2021, arXiv 2010.15327), which leaves the diagonals out. With centred columns
+    (K1 = 0) it is, up to a factor that cancels::
+
+        ‖YᵀX‖²_F − N/(N−2) Σ_i K_ii L_ii + tr K tr L / ((N−1)(N−2))
+
+    Returns:
+        Plain in [0, 1]; unbiased in [-1, 1], about 0 where nothing is shared. NaN where a layer is
+        constant.
+
+    Raises:
+        ValueError: the rows differ in number, or are fewer than 4.
+    """
+    X, Y = _centred(X), _centred(Y)
+    _check_rows(X, Y)
+    products = [_hsic(A, B, unbiased=unbiased) for A, B in ((X, Y), (X, X), (Y, Y))]
+    norm = np.sqrt(products[1]) * np.sqrt(products[2])
+    return float(products[0] / norm) if norm > 0 else float("nan")
+
+
+def gram_vector(X: npt.ArrayLike) -> Float32Array:
+    """(N(N−1)/2,) the layer ``X`` (N, D) as a unit vector: unbiased CKA of two is their product.
+
+    The strict upper triangle of the U-centred Gram matrix (Székely & Rizzo 2014, arXiv 1310.2926,
+    def. 2), K with its diagonal taken out, for i ≠ j::
+
+        Ũ_ij = K_ij − Σ_j K_ij / (N−2) − Σ_i K_ij / (N−2) + Σ_ij K_ij / ((N−1)(N−2))
+
+    ⟨Ũ(K), Ũ(L)⟩ / (N(N−3)) is the unbiased HSIC. All 0 where the layer is constant.
+    """
+    X = _centred(X)
+    n = len(X)
+    K = X @ X.T
+    np.fill_diagonal(K, 0)
+    sums = K.sum(axis=0) / (n - 2)
+    K -= sums[:, None] + sums[None, :] - sums.sum() / (n - 1)
+    vector: FloatArray = K[np.triu_indices(n, k=1)]
+    norm = np.linalg.norm(vector)
+    return (vector / norm if norm > 0 else vector).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """The leading directions of a layer's activations."""
+
+    basis: Float32Array
+    """(N, r) orthonormal columns Q."""
+    loadings: Float32Array
+    """(r, D) QᵀX: the features in that basis."""
+
+    @property
+    def rank(self) -> int:
+        """Directions kept; 0 where the layer is constant."""
+        return int(self.basis.shape[1])
+
+
+def leading_subspace(X: npt.ArrayLike, variance: float = VARIANCE) -> Subspace:
+    """The fewest directions of the centred ``X`` (N, D) that carry ``variance`` of its variance."""
+    X = _centred(X)
+    primal = X.shape[1] <= len(X)
+    eigenvalues, vectors = np.linalg.eigh(X.T @ X if primal else X @ X.T)
+    rounding = eigenvalues[-1] * max(X.shape) * np.finfo(np.float64).eps
+    carried_by_larger = eigenvalues.sum() - np.cumsum(eigenvalues)
+    kept = (carried_by_larger < variance * eigenvalues.sum()) & (eigenvalues > rounding)
+    Q = X @ vectors[:, kept] if primal else vectors[:, kept]
+    Q /= np.linalg.norm(Q, axis=0)
+    return Subspace(Q.astype(np.float32), (Q.T @ X).astype(np.float32))
+
+
+def pwcca(a: Subspace, b: Subspace) -> tuple[float, float]:
+    """Projection-weighted CCA (Morcos et al. 2018, arXiv 1806.05759, section 2.2).
+
+    The singular values ρ_i of Q_aᵀQ_b are the canonical correlations, c = min(r_a, r_b) of them;
+    with its left singular vectors u_i, the canonical variables are h_i = Q_a u_i, and with x_j the
+    centred features of ``a``::
+
+        PWCCA = Σ_i α_i ρ_i / Σ_i α_i,     α_i = Σ_j |⟨h_i, x_j⟩|
+
+    The ρ_i do not change under any invertible linear map of a layer that keeps its subspace. The
+    weights are those of one layer, so that the measure is not symmetric.
+
+    Of k equal ρ_i (``TIED``) the h_i may be any orthonormal basis of one subspace, and the sum of
+    their α_i depends on it. They have the mean of that sum over all bases: with P the projector
+    onto that subspace, of K = k dimensions, and u uniform on the unit sphere in K dimensions::
+
+        Σ_i α_i = k E_K Σ_j ‖P x_j‖,     E_K = E|u_1| = Γ(K/2) / (√π Γ((K+1)/2))
+
+    E_1 = 1 gives the definition back. Where ρ_i = 0 and the layer has more than c directions, its
+    others would serve as well: P is onto all of them, K = k + r − c.
+
+    Returns:
+        Weighted by ``a``, and weighted by ``b``; NaN where a layer is constant.
+    """
+    if not (a.rank and b.rank):
+        return float("nan"), float("nan")
+    left, rho, right = np.linalg.svd(a.basis.T @ b.basis, full_matrices=False)
+    rho = np.minimum(rho, 1)
+    return (
+        float(np.average(rho, weights=_projection_weights(left.T @ a.loadings, rho, a.loadings))),
+        float(np.average(rho, weights=_projection_weights(right @ b.loadings, rho, b.loadings))),
+    )
+
+
+def _projection_weights(
+    projected: Float32Array, rho: Float32Array, loadings: Float32Array
+) -> Float32Array:
+    """(c,) the α_i of ``pwcca``, of equal ``rho`` (c,) the mean over all bases.
+
+    Args:
+        projected: (c, D) ⟨h_i, x_j⟩.
+        rho: descending.
+        loadings: (r, D) of the layer, whose columns are as long as the x_j.
+    """
+    weights: Float32Array = np.abs(projected).sum(axis=1)
+    n_spare = len(loadings) - len(rho)
+    starts = np.flatnonzero(np.diff(rho, prepend=np.inf) < -TIED)
+    for start, stop in zip(starts, [*starts[1:], len(rho)], strict=True):
+        squares = np.square(projected[start:stop]).sum(axis=0)
+        dimension = stop - start
+        if n_spare and rho[stop - 1] <= TIED:
+            others = np.square(projected[:start]).sum(axis=0)
+            squares = np.maximum(np.square(loadings).sum(axis=0) - others, 0)
+            dimension += n_spare
+        if dimension > 1:
+            weights[start:stop] = _mean_coordinate(dimension) * np.sqrt(squares).sum()
+    return weights
+
+
+def _mean_coordinate(dimension: int) -> float:
+    """E|u_1| of a unit vector u that is uniform on the sphere in ``dimension`` dimensions."""
+    return exp(lgamma(dimension / 2) - lgamma((dimension + 1) / 2)) / sqrt(pi)
+
+
+def is_forced(rank_a: int, rank_b: int, n: int) -> bool:
+    """Whether some canonical correlations of ``n`` centred rows are 1 whatever the data.
+
+    Two subspaces of N − 1 dimensions with r_a + r_b > N − 1 intersect. At r ≥ N − 1 all
+    correlations are 1 (Kornblith et al. 2019, arXiv 1905.00414, section 2).
+    """
+    return rank_a + rank_b > n - 1
+
+
+@lru_cache(maxsize=100_000)
+def chance_pwcca(rank_a: int, rank_b: int, n: int) -> float:
+    """About what PWCCA of two independent layers is: the mean canonical correlation by chance.
+
+    Of two random subspaces of dimensions q ≤ p within m = N − 1, squared canonical correlations λ
+    have for large m the density of Wachter (1980, Ann. Statist. 8, 937-957)::
+
+        f(λ) = √((λ₊ − λ)(λ − λ₋)) / (2π (q/m) λ (1 − λ)),
+        λ± = (√(q/m (1 − p/m)) ± √(p/m (1 − q/m)))²
+
+    With p + q > m, p + q − m of the q correlations are 1 and the others are those of the orthogonal
+    complements. Rows that are alike, such as utterances of one speaker, give more than this.
+    """
+    m, q, p = n - 1, min(rank_a, rank_b), max(rank_a, rank_b)
+    if q == 0:
+        return float("nan")
+    if p >= m:
+        return 1.0
+    if p + q > m:
+        return ((p + q - m) + (m - p) * _wachter_mean((m - p) / m, (m - q) / m)) / q
+    return _wachter_mean(q / m, p / m)
+
+
+def _wachter_mean(c: float, d: float) -> float:
+    """∫ √λ f(λ) dλ for c ≤ d, c + d ≤ 1; λ = λ₋ + (λ₊ − λ₋) sin²θ takes the edges' roots away."""
+    low, high = ((np.sqrt(c * (1 - d)) + sign * np.sqrt(d * (1 - c))) ** 2 for sign in (-1.0, 1.0))
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    theta = (nodes + 1) * np.pi / 4
+    sin2 = np.sin(theta) ** 2
+    value = low + (high - low) * sin2
+    rest = (1 - high) + (high - low) * (1 - sin2)
+    density = 2 * (high - low) ** 2 * sin2 * (1 - sin2) / (2 * np.pi * c * np.sqrt(value) * rest)
+    return float(weights @ density * np.pi / 4)
+
+
+def _centred(X: npt.ArrayLike) -> FloatArray:
+    """(N, D) in float64, columns with mean 0, and 0 where they are constant but for rounding."""
+    exact = np.asarray(X, dtype=np.float64)
+    centred: FloatArray = exact - exact.mean(axis=0)
+    constant = np.abs(centred).max(axis=0) <= CONSTANT * np.abs(exact).max(axis=0)
+    centred[:, constant] = 0
+    return centred
+
+
+def _check_rows(X: FloatArray, Y: FloatArray) -> None:
+    if len(X) != len(Y) or len(X) < 4:
+        raise ValueError(
+            f"similarity needs the same 4 or more utterances in both layers, found {len(X)} and "
+            f"{len(Y)} rows"
+        )
+
+
+def _hsic(X: FloatArray, Y: FloatArray, *, unbiased: bool) -> float:
+    """⟨XXᵀ, YYᵀ⟩ of centred columns, its diagonal left out where ``unbiased``."""
+    n = len(X)
+    if X.shape[1] * Y.shape[1] <= n * (X.shape[1] + Y.shape[1]):
+        product = float(np.square(X.T @ Y).sum())
+    else:
+        product = float(np.sum((X @ X.T) * (Y @ Y.T)))
+    if not unbiased:
+        return product
+    k, l = np.square(X).sum(axis=1), np.square(Y).sum(axis=1)  # noqa: E741 - the paper's letters
+    correction = float(k @ l) * n / (n - 2) - float(k.sum() * l.sum()) / ((n - 1) * (n - 2))
+    return max(product - correction, 0.0) if X is Y else product - correction

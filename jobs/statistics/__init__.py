@@ -1,0 +1,1 @@
+"""Statistics: scores, intervals, differences and the tables made of them. Pure functions."""

@@ -1,0 +1,158 @@
+"""The comparison table: what is known of every model, target and probe, beside knowing nothing."""
+
+import pandas as pd
+
+from jobs.statistics.best_layer import Estimate
+from jobs.statistics.curves import NAMES, Curves, complete
+
+MODEL_COLUMNS = [
+    *("model", "target", "probe", "probe_kind", "target_kind", "n_layers", "missing"),
+    *("embedding_mse", "embedding_r2", "embedding_accuracy"),
+    *("best_layer", "best_layer_index", "best_mse", "best_r2", "best_r2_low", "best_r2_high"),
+    *("best_r2_honest", "best_r2_honest_low", "best_r2_honest_high"),
+    *("best_accuracy", "best_accuracy_low", "best_accuracy_high"),
+    *("best_balanced_accuracy", "best_macro_f1"),
+    *("best_accuracy_honest", "best_accuracy_honest_low", "best_accuracy_honest_high"),
+    *("mean_pearson", "mean_mse", "majority_accuracy", "interval_over"),
+]
+"""Columns of ``models.csv``; of a kind of target that a score is not for, it is NaN."""
+
+MEAN_PREDICTOR = "mean predictor"
+"""Its name among the models; the name of its probe is empty."""
+
+MAJORITY_CLASS = "majority class"
+"""What stands in its place for a target that is a class."""
+
+SPEAKER_MEAN = "speaker mean"
+"""The row of what one knows who only knows the speaker, see `jobs.statistics.speaker_mean`; of
+classes the speaker's most frequent one."""
+
+REFERENCES = (MEAN_PREDICTOR, MAJORITY_CLASS, SPEAKER_MEAN)
+"""Rows that are of no model and no probe, and names that no model can have."""
+
+
+def model_table(curves: Curves) -> pd.DataFrame:
+    """The comparison table: a row per model × target × probe, the baselines among the models.
+
+    Returns:
+        ``MODEL_COLUMNS``, in the order of ``curves.layers``. The best layer has the lowest MSE, of
+        classes the highest accuracy, of equal ones the first, among those that lack no cell;
+        ``best_r2`` and ``best_accuracy`` are the best of many and too good, ``best_r2_honest`` and
+        ``best_accuracy_honest`` are not (see ``jobs.statistics.best_layer``). ``mean_pearson`` is
+        the mean over
+        layers (of a CCA probe: the held-out canonical correlation). Embedding columns are NaN for a
+        model without that layer. The last rows of every target are the speaker mean's, and the
+        mean predictor's or, of classes, that of always guessing the most frequent one.
+    """
+    rows = []
+    layers = curves.layers
+    for key, curve in layers.groupby(list(NAMES), sort=True, observed=True):
+        scored = curve[curve["cells"] > 0]
+        if scored.empty:
+            continue
+        honest = curves.honest[tuple(map(str, key))]
+        of_classes = scored["target_kind"].iloc[0] == "classification"
+        best = _best_layer(complete(curve), of_classes)
+        embedding = scored[scored["layer"] == "embedding"].head(1)
+        rows.append(
+            dict(zip(NAMES, key, strict=True))
+            | {
+                "target_kind": best["target_kind"],
+                "probe_kind": best["probe_kind"],
+                "n_layers": len(scored),
+                "missing": curve["missing"].sum(),
+                "best_layer": best["layer"],
+                "best_layer_index": best["layer_index"],
+            }
+            | {f"embedding_{score}": embedding[score].mean() for score in ("mse", "r2", "accuracy")}
+            | {
+                f"best_{score}": best[score]
+                for score in ("mse", *_ends("r2"), *_ends("accuracy"), *_MACRO)
+            }
+            | _honest_columns("accuracy" if of_classes else "r2", honest)
+            | {
+                "mean_pearson": scored["pearson"].mean(),
+                "mean_mse": scored["mean_mse"].mean(),
+                "majority_accuracy": scored["majority_accuracy"].mean(),
+                "interval_over": best["interval_over"],
+            }
+        )
+    by_target = layers[layers["cells"] > 0].groupby("target", sort=False, observed=True)
+    for target, curve in by_target:
+        rows += [_knowing_the_speaker(target, curve), _knowing_nothing(target, curve)]
+    return pd.DataFrame(rows, columns=MODEL_COLUMNS)
+
+
+Row = dict[str, object]
+
+_MACRO = ("balanced_accuracy", "macro_f1")
+
+
+def _best_layer(candidates: pd.DataFrame, of_classes: bool) -> "pd.Series[float]":
+    score = -candidates["accuracy"] if of_classes else candidates["mse"]
+    ordered = candidates.assign(order=score).sort_values(["order", "layer_index"])
+    best: pd.Series[float] = ordered.iloc[0]
+    return best
+
+
+def _ends(score: str) -> tuple[str, str, str]:
+    return score, f"{score}_low", f"{score}_high"
+
+
+def _honest_columns(score: str, honest: Estimate) -> dict[str, float]:
+    names = _ends(f"best_{score}_honest")
+    return dict(zip(names, (honest.value, honest.low, honest.high), strict=True))
+
+
+def _without_probe(target: object, curves: pd.DataFrame) -> tuple[Row, Row]:
+    """A row for ``target`` without scores, and the point that has them: where models could not read
+    the same files, one on the most of them."""
+    ordered = curves.sort_values("n_test", kind="stable", ascending=False)
+    most: Row = {str(name): value for name, value in ordered.iloc[0].items()}
+    empty: Row = dict.fromkeys(MODEL_COLUMNS, float("nan")) | {
+        "target": target,
+        "target_kind": most["target_kind"],
+        "probe": "",
+        "probe_kind": "",
+        "n_layers": 0,
+        "missing": 0,
+        "best_layer": "",
+        "interval_over": "",
+    }
+    return empty, most
+
+
+def _knowing_the_speaker(target: object, curves: pd.DataFrame) -> Row:
+    empty, most = _without_probe(target, curves)
+    accuracy, r2 = most["speaker_mean_accuracy"], most["speaker_mean_r2"]
+    return empty | {
+        "model": SPEAKER_MEAN,
+        "best_mse": most["speaker_mean_mse"],
+        "best_r2": r2,
+        "best_r2_honest": r2,
+        "best_accuracy": accuracy,
+        "best_accuracy_honest": accuracy,
+        "mean_mse": most["mean_mse"],
+        "majority_accuracy": most["majority_accuracy"],
+    }
+
+
+def _knowing_nothing(target: object, curves: pd.DataFrame) -> Row:
+    nothing, most = _without_probe(target, curves)
+    if most["target_kind"] == "classification":
+        accuracy = most["majority_accuracy"]
+        return nothing | {
+            "model": MAJORITY_CLASS,
+            "best_accuracy": accuracy,
+            "best_accuracy_honest": accuracy,
+            "majority_accuracy": accuracy,
+        }
+    # Of a constant target no R² is defined, and that of its mean neither.
+    r2 = 0.0 if curves["r2"].notna().any() else float("nan")
+    return nothing | {
+        "model": MEAN_PREDICTOR,
+        "best_mse": most["mean_mse"],
+        "best_r2": r2,
+        "best_r2_honest": r2,
+        "mean_mse": most["mean_mse"],
+    }

@@ -1,0 +1,1 @@
+"""Files and object stores: locations, atomic writes, and a node's cache of remote files."""

@@ -1,0 +1,88 @@
+"""Where a file or a folder of a run lies: on a path, or behind a URL.
+
+What can be done with a place is in ``jobs.storage.object_store``.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from jobs.optional_packages import GCSFS, S3FS
+
+PROTOCOLS = ("s3", "gs", "file", "memory")
+"""``file`` and ``memory`` (of one process) are for tests."""
+NEEDS = {"s3": S3FS, "gs": GCSFS}
+"""Protocol → the package that speaks it."""
+
+
+class PlaceError(ValueError):
+    """No place: a URL that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What a store tells of an object."""
+
+    n_bytes: int
+    version: str
+    """Changes with the content."""
+
+
+@dataclass(frozen=True)
+class RemotePath:
+    """A URL that behaves like a path as far as a run needs it."""
+
+    url: str
+    listing: dict[str, Stat] | None = field(default=None, compare=False, repr=False)
+    """What was in a folder when it was ``listed``, by name; of a file in it, itself, named ""."""
+
+    def __truediv__(self, name: str | Path) -> "RemotePath":
+        if self.listing is None:
+            return RemotePath(f"{self.url}/{name}")
+        found = self.listing.get(str(name))
+        return RemotePath(f"{self.url}/{name}", {} if found is None else {"": found})
+
+    def __str__(self) -> str:
+        return self.url
+
+    def absolute(self) -> "RemotePath":
+        """Itself: it depends on no folder."""
+        return self
+
+    @property
+    def name(self) -> str:
+        """After the last slash."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def parent(self) -> "RemotePath":
+        """Before the last slash."""
+        return RemotePath(self.url.rpartition("/")[0])
+
+
+Place: TypeAlias = Path | RemotePath
+
+
+def as_place(text: str | Path) -> Place:
+    """What a user wrote for a place: a path, or a URL.
+
+    Raises:
+        PlaceError: a URL of a kind that cannot be used, or with a password in it.
+    """
+    if isinstance(text, Path) or "://" not in text:
+        return Path(text)
+    parts = urlsplit(text)
+    if parts.scheme not in PROTOCOLS:
+        raise PlaceError(f"{parts.scheme}:// is not known: expected a path, s3:// or gs://")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise PlaceError(
+            f"{parts.scheme}:// with a user, a query or a fragment: expected BUCKET/FOLDER alone; "
+            "credentials come from the environment"
+        )
+    if parts.scheme in NEEDS and not (parts.netloc and parts.path.strip("/")):
+        raise PlaceError(f"{text} names no folder: expected {parts.scheme}://BUCKET/FOLDER")
+    missing = NEEDS[parts.scheme].missing() if parts.scheme in NEEDS else None
+    if missing is not None:
+        raise PlaceError(f"{text}: {missing}, on every machine that works")
+    return RemotePath(text.rstrip("/"))

@@ -1,0 +1,1 @@
+"""Targets: the quantities that probes predict, from transcripts and from audio."""

@@ -1,0 +1,95 @@
+"""What a machine of the cluster tells of itself, before a sweep trusts it with work."""
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from jobs.storage.location import Place
+from jobs.storage.object_store import exists, write_text
+
+SEEN_SECONDS = 5.0
+"""How long a file may take to be seen from another machine. NFS keeps what it knows of a folder
+for some seconds (acdirmin in nfs(5) is 30, but listing the folder asks the server)."""
+DRIVER_FILE = "driver"
+"""The driver's file in a meeting place."""
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One machine's answer."""
+
+    python: str
+    """Version, as in 3.11.7."""
+    ray: str
+    """Version."""
+    code: str
+    """Digest of the code that runs there, see ``code_digest``."""
+    token_auth: bool
+    """Its Ray asks for a token."""
+    cuda: bool
+    """Its torch is built for GPUs; whether it sees one is for those to find who own one."""
+    missing: tuple[str | None, ...] = ()
+    """Of each meeting place, why it cannot be used; None where it can."""
+
+
+def describe_node(places: Sequence[Place] = (), name: str = "") -> NodeReport:
+    """Look around on this machine.
+
+    Args:
+        places: folders that the driver made on what should be shared storage, with ``DRIVER_FILE``.
+        name: of the file to leave in each place, for the driver to see.
+    """
+    return NodeReport(
+        python=platform.python_version(),
+        ray=version("ray"),
+        code=code_digest(),
+        token_auth=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
+        cuda=torch.version.cuda is not None or torch.version.hip is not None,
+        missing=tuple(_meet(place, name) for place in places),
+    )
+
+
+def is_seen(file: Place) -> bool:
+    """Whether a file that another machine wrote shows up within ``SEEN_SECONDS``."""
+    deadline = time.monotonic() + SEEN_SECONDS
+    while not _is_listed(file):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def code_digest() -> str:
+    """Digest of the source of ``jobs``: what runs on nodes, whatever version it claims to be."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _is_listed(file: Place) -> bool:
+    """Object stores tell of what is there at once; NFS, when the folder is listed."""
+    if not isinstance(file, Path):
+        return exists(file)
+    try:
+        return file.name in os.listdir(file.parent)  # noqa: PTH208 - asks the server, always
+    except FileNotFoundError:
+        return False
+
+
+def _meet(place: Place, name: str) -> str | None:
+    try:
+        if not is_seen(place / DRIVER_FILE):
+            return "does not see what the driver writes there"
+        write_text(place / name, name)
+    except OSError as error:
+        return f"cannot be used there: {error.strerror or error}"
+    return None

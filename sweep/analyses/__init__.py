@@ -1,0 +1,1 @@
+"""Optional analyses, one module each."""

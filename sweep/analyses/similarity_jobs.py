@@ -1,0 +1,261 @@
+"""What is left of the comparison of layers: the jobs of it, and what becomes of them."""
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from jobs.activations.index import SeenShard, look_over
+from jobs.similarity.job import ComparisonJob, ComparisonReport, Measure, SketchJob, TileJob, Values
+from jobs.storage.location import Place
+from jobs.storage.object_store import remove_folder
+from sweep.analyses.similarity import (
+    ModelPair,
+    PairValues,
+    compared_sets,
+    draw_utterances,
+    model_pairs,
+    read_pair,
+    write_pair,
+)
+from sweep.plan.plan import Plan, PlannedLayer, PlannedModel
+from sweep.spec.schema import Spec
+from sweep.state.run_folder import RunFolder
+
+TILE_BYTES = 2**30
+"""Sketches that a tile holds in memory at most."""
+SKETCHES = "sketches"
+"""Folder, below that of the pairs, of what is deleted with the last pair."""
+MOST_ROWS = 32
+"""Layers on a side of a tile at most: seconds to minutes of work."""
+
+
+class Comparison:
+    """Hands out the jobs of the pairs that are not on disk, and writes the pairs that are done.
+
+    A layer is sketched once, for all its pairs; tiles follow when all sketches are there. What
+    failed is NaN in its pairs, and these are computed again by the next run.
+    """
+
+    def __init__(
+        self, spec: Spec, plan: Plan, table: pd.DataFrame, folder: RunFolder, cache: Place
+    ) -> None:
+        self._spec = spec
+        self._folder = folder.similarity
+        self._sketch_folder = folder.for_jobs(folder.similarity / SKETCHES)
+        self._cache = cache
+        self._measures: tuple[Measure, ...] = spec.similarity.measures if spec.similarity else ()
+        pairs = model_pairs(spec, plan, table)
+        self._left = {pair.pair_id: pair for pair in pairs if not self._is_done(pair)}
+        self._drawn = draw_utterances(spec, table) if self._left else ()
+        self._used: tuple[str, ...] = ()
+        """Of the drawn utterances, those that every model could read."""
+        self._sketches: deque[SketchJob] | None = None
+        """None until the activations are there."""
+        self._tiles: deque[TileJob] | None = None
+        """None until the sketches are there."""
+        self._in_flight = 0
+        self._broken: set[Place] = set()
+        """Sketches that failed."""
+        self._places: dict[TileJob, tuple[str, list[int], list[int]]] = {}
+        """Of a tile: its pair, and positions of layers of the two models."""
+        self._tiles_left: Counter[str] = Counter()
+        self._values: dict[str, PairValues] = {}
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models whose activations are needed."""
+        return frozenset(model.name for model in self._models())
+
+    @property
+    def n_jobs(self) -> int:
+        """Jobs that are left, those in flight among them."""
+        if self._tiles is not None:
+            return len(self._tiles) + self._in_flight
+        tiles = sum(len(list(self._blocks(pair))) for pair in self._left.values())
+        if self._sketches is not None:
+            return len(self._sketches) + self._in_flight + tiles
+        return sum(len(model.layers) for model in self._models()) + tiles
+
+    def next_job(self, extracted: Collection[str]) -> ComparisonJob | None:
+        """The next job, until it is ``sent``; None while there is none that can run.
+
+        Args:
+            extracted: the models whose activations are there.
+        """
+        if self._sketches is None:
+            if not self._left or not self.models.issubset(extracted):
+                return None
+            remove_folder(self._sketch_folder)  # of a run that was killed
+            self._used = self._readable()
+            self._sketches = deque(self._sketch_jobs())
+        if self._sketches:
+            return next((job for job in self._sketches if job.model in extracted), None)
+        if self._tiles is None:
+            if self._in_flight:
+                return None
+            self._tiles = deque(self._tile_jobs())
+        return self._tiles[0] if self._tiles else None
+
+    def sent(self, job: ComparisonJob) -> None:
+        """The job is with an executor."""
+        self._queue(job).remove(job)
+        self._in_flight += 1
+
+    def again(self, job: ComparisonJob) -> None:
+        """The job is to be done another time, if somebody still needs it."""
+        self._in_flight -= 1
+        if self._is_needed(job):
+            self._queue(job).append(job)
+
+    def finish(self, job: ComparisonJob, report: ComparisonReport) -> None:
+        """Take in what the job gave back."""
+        self._in_flight -= 1
+        if isinstance(job, TileJob) and self._is_needed(job):
+            pair_id, rows, columns = self._places[job]
+            for measure, part in report.values.items():
+                whole = self._values[pair_id].by_measure[measure]
+                _fill(whole, part, np.ix_(rows, columns))
+                if self._left[pair_id].a == self._left[pair_id].b:
+                    _fill(whole, part.turned(), np.ix_(columns, rows))
+            self._count_tile(pair_id)
+
+    def fail(self, job: ComparisonJob) -> None:
+        """The job failed for good: its values stay NaN."""
+        self._in_flight -= 1
+        if isinstance(job, SketchJob):
+            self._broken.add(job.sketch)
+        elif self._is_needed(job):
+            pair_id, _, _ = self._places[job]
+            self._values[pair_id] = replace(self._values[pair_id], complete=False)
+            self._count_tile(pair_id)
+
+    def drop(self, model: str) -> None:
+        """The model has no activations: its pairs are given up."""
+        self._left = {
+            pair_id: pair
+            for pair_id, pair in self._left.items()
+            if model not in (pair.a.name, pair.b.name)
+        }
+        if self._sketches:
+            self._sketches = deque(job for job in self._sketches if job.model != model)
+        if self._tiles:
+            self._tiles = deque(filter(self._is_needed, self._tiles))
+
+    def _is_needed(self, job: ComparisonJob) -> bool:
+        """Whether its pair, or one of its model's, was not given up meanwhile."""
+        if isinstance(job, SketchJob):
+            return job.model in self.models
+        pair_id, _, _ = self._places[job]
+        return pair_id in self._left
+
+    def _is_done(self, pair: ModelPair) -> bool:
+        values = read_pair(pair.file(self._folder), self._measures)
+        return values is not None and values.complete
+
+    def _models(self) -> list[PlannedModel]:
+        return list({m.name: m for pair in self._left.values() for m in (pair.a, pair.b)}.values())
+
+    def _queue(self, job: ComparisonJob) -> deque[ComparisonJob]:
+        queue = self._sketches if isinstance(job, SketchJob) else self._tiles
+        assert queue is not None
+        return queue  # type: ignore[return-value]  # a job goes back to where it came from
+
+    def _sketch(self, model: PlannedModel, layer: PlannedLayer) -> Place:
+        return self._sketch_folder / f"{model.digest[:16]}-{layer.index}.safetensors"
+
+    def _sketch_jobs(self) -> Iterator[SketchJob]:
+        for model in self._models():
+            sets = compared_sets(self._spec, model)
+            activations = tuple((s.folder(self._cache), s.n_shards) for s in sets)
+            for layer in model.layers:
+                sketch = self._sketch(model, layer)
+                yield SketchJob(
+                    model.name, layer.name, activations, self._used, self._measures, sketch
+                )
+
+    def _readable(self) -> tuple[str, ...]:
+        """The drawn utterances that extraction skipped for no model."""
+        skipped: set[str] = set()
+        for model in self._models():
+            for planned in compared_sets(self._spec, model):
+                for shard in look_over(planned.folder(self._cache), planned.n_shards):
+                    if isinstance(shard, SeenShard):  # over others the sketches trip
+                        skipped.update(one.utterance_id for one in shard.skipped)
+        return tuple(name for name in self._drawn if name not in skipped)
+
+    def _tile_jobs(self) -> Iterator[TileJob]:
+        for pair in list(self._left.values()):
+            blocks = list(self._blocks(pair))
+            self._tiles_left[pair.pair_id] = len(blocks)
+            self._values[pair.pair_id] = self._empty(pair)
+            for rows, columns in blocks:
+                job = TileJob(
+                    rows=tuple(self._sketch(pair.a, pair.a.layers[i]) for i in rows),
+                    columns=tuple(self._sketch(pair.b, pair.b.layers[j]) for j in columns),
+                    measures=self._measures,
+                    models=(pair.a.name, pair.b.name),
+                )
+                self._places[job] = (pair.pair_id, rows, columns)
+                yield job
+            if not blocks:
+                self._write(pair.pair_id)
+
+    def _blocks(self, pair: ModelPair) -> Iterator[tuple[list[int], list[int]]]:
+        """Positions of the layers of every tile; of a model with itself, one half of them."""
+        size = min(self._side(pair.a), self._side(pair.b))
+        rows = _chunks(self._sketched(pair.a), size)
+        columns = _chunks(self._sketched(pair.b), size)
+        for i, row_chunk in enumerate(rows):
+            for column_chunk in columns[i:] if pair.a == pair.b else columns:
+                yield row_chunk, column_chunk
+
+    def _sketched(self, model: PlannedModel) -> list[int]:
+        return [
+            position
+            for position, layer in enumerate(model.layers)
+            if self._sketch(model, layer) not in self._broken
+        ]
+
+    def _side(self, model: PlannedModel) -> int:
+        """Layers on a side of a tile: known before any sketch, so that equal runs have equal ones.
+
+        A sketch of N utterances and width D has at most N²/2 + r (N + D) numbers, r ≤ N, D.
+        """
+        n, width = len(self._drawn), max(layer.width for layer in model.layers)
+        n_bytes = 4 * (n * n // 2 + min(n, width) * (n + width))
+        return max(1, min(MOST_ROWS, TILE_BYTES // n_bytes))
+
+    def _empty(self, pair: ModelPair) -> PairValues:
+        shape = (len(pair.a.layers), len(pair.b.layers))
+        whole = all(len(self._sketched(m)) == len(m.layers) for m in (pair.a, pair.b))
+        return PairValues(len(self._used), whole, {m: _nothing(shape) for m in self._measures})
+
+    def _count_tile(self, pair_id: str) -> None:
+        self._tiles_left[pair_id] -= 1
+        if not self._tiles_left[pair_id]:
+            self._write(pair_id)
+
+    def _write(self, pair_id: str) -> None:
+        """The pair is through; with the last one the sketches go."""
+        write_pair(self._left.pop(pair_id).file(self._folder), self._values.pop(pair_id))
+        if not self._left:
+            remove_folder(self._sketch_folder)
+
+
+def _chunks(positions: Sequence[int], size: int) -> list[list[int]]:
+    return [list(positions[i : i + size]) for i in range(0, len(positions), size)]
+
+
+def _nothing(shape: tuple[int, int]) -> Values:
+    unknown = np.full(shape, np.nan)
+    return Values(unknown, unknown.copy(), unknown.copy(), np.zeros(shape, dtype=bool))
+
+
+def _fill(whole: Values, part: Values, at: tuple[npt.NDArray[np.intp], ...]) -> None:
+    """Put a tile's values where they belong."""
+    for name, array in vars(part).items():
+        getattr(whole, name)[at] = array

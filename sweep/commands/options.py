@@ -1,0 +1,156 @@
+"""What several verbs share: their options, and how errors become exit codes."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sweep.signals import COMMAND_VARIABLE
+
+if TYPE_CHECKING:
+    from jobs.storage.location import Place
+
+SpecPath = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="A YAML spec, such as specs/demo.yaml.")
+]
+RunPath = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder or URL, such as results/demo.")
+]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec; repeatable."),
+]
+Cache = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|URL",
+        help="Where activations and made corpora are kept [$SWEEP_CACHE, results/.cache].",
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(metavar="DIR|URL", help="The run's folder, or s3://BUCKET/… [results/<name>]."),
+]
+Local = Annotated[bool, typer.Option("--local", help="Ray on this machine (the default).")]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster.")]
+Inline = Annotated[bool, typer.Option("--inline", help="No Ray: this process, for debugging.")]
+ShowAs = Annotated[
+    Literal["rich", "plain", "json", "none"] | None,
+    typer.Option("--display", help="Progress on standard error [rich on a terminal, else plain]."),
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast/--keep-going", help="Stop at the first failure.")
+]
+Unlock = Annotated[
+    bool, typer.Option("--unlock", help="Take over from a dead driver on another machine.")
+]
+
+
+def place_of(text: str) -> "Place":
+    """A folder or a URL of the command line."""
+    from jobs.storage.location import PlaceError, as_place
+
+    try:
+        place = as_place(text)
+    except PlaceError as error:
+        raise typer.BadParameter(str(error)) from None
+    if isinstance(place, Path) and place.is_file():
+        raise typer.BadParameter(f"{text} is a file: expected a folder")
+    return place
+
+
+def out_of(given: str | None) -> "Place | None":
+    """The run's folder, where one was given."""
+    return place_of(given) if given else None
+
+
+def cache_of(given: str | None) -> "Place":
+    """The activation cache."""
+    return place_of(given or os.environ.get("SWEEP_CACHE") or "results/.cache")
+
+
+def where_of(
+    local: bool, address: str | None, inline: bool
+) -> Literal["local", "inline", "cluster"]:
+    """Where to run."""
+    if local + inline + (address is not None) > 1:
+        raise typer.BadParameter("choose one of --local, --inline and --address")
+    if address is not None:
+        check_address(address)
+    return "inline" if inline else "cluster" if address else "local"
+
+
+def check_address(address: str) -> None:
+    """Refuse an empty one: ``--address "$HEAD"`` does not mean this machine where HEAD is unset."""
+    if not address.strip():
+        raise typer.BadParameter(
+            "--address is empty: expected a cluster's address; is a variable unset that was to "
+            "hold it?"
+        )
+
+
+def typed_arguments() -> list[str]:
+    """The command line; in a driver that was submitted, that of the ``sweep submit``."""
+    submitted = os.environ.get(COMMAND_VARIABLE)
+    return shlex.split(submitted) if submitted else sys.argv[1:]
+
+
+def how_to_go_on() -> str:
+    """The same command, but for --fresh: it would forget what is finished by now."""
+    words = [word for word in typed_arguments() if word not in ("--fresh", "--unlock")]
+    return f"stopped; go on with: {shlex.join(['sweep', *words])}"
+
+
+def say(message: str) -> None:
+    """A message for people."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Errors of the user and of the cluster as a message and an exit code, without a traceback."""
+    try:
+        yield
+    except (typer.Exit, typer.BadParameter):
+        raise
+    except Exception as error:
+        code = _exit_code_of(error)
+        if code is None:
+            raise
+        say(str(error))
+        raise typer.Exit(code) from None
+
+
+def _exit_code_of(error: Exception) -> int | None:
+    """None: a mistake of this program, whose traceback is wanted."""
+    from jobs.downloads.archives import ArchiveError
+    from jobs.downloads.http import FetchError
+    from jobs.probing.saved_probes import SavedProbeError
+    from jobs.protocol.predictions import PredictionsError
+    from jobs.storage.object_store import StorageError
+    from jobs.targets.measure import MeasureError
+    from sweep.commands.submit import SubmitError
+    from sweep.errors import ClusterError, RunError, SpecError, UsageError
+    from sweep.state.cache_users import GcError
+    from sweep.state.local_lease import RunIsLocked
+
+    users = (
+        SpecError,
+        RunError,
+        RunIsLocked,
+        UsageError,
+        SubmitError,
+        PredictionsError,
+        SavedProbeError,
+        GcError,
+    )
+    if isinstance(error, users):
+        return 2
+    if isinstance(error, FetchError | ArchiveError | MeasureError | StorageError):
+        return 1
+    return ClusterError.EXIT_CODE if isinstance(error, ClusterError) else None

@@ -1,0 +1,245 @@
+"""What the verbs print on standard output."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs.audio.features import FRAME_SHIFT
+from jobs.audio.read import SAMPLE_RATE
+from jobs.models import ModelError, ModelInfo, ModelSettings, describe_model, forward_flops
+from jobs.models.taps import Pooling
+from jobs.models.transformers.model import TransformersSettings
+from jobs.models.transformers.pretrained import has_config
+from jobs.models.wespeaker.families import ARCHITECTURES, why_not
+from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint
+from jobs.storage.location import Place
+from sweep.analyses.similarity_jobs import Comparison
+from sweep.commands.cost_estimate import cells_to_hear, cost_lines, extra_lines
+from sweep.errors import UsageError
+from sweep.plan.activation_sets import heard_table
+from sweep.plan.plan import why_stale
+from sweep.prepare.prepare import Prepared, load_and_prepare
+from sweep.progress.bars import bars_on_stderr
+from sweep.progress.state import Progress
+from sweep.progress.wording import printable, status_lines
+from sweep.report.tables import markup
+from sweep.report.tables.model_tables import models_tables
+from sweep.report.text.findings import short
+from sweep.results.run import Run
+from sweep.running.remaining import ModelWork, find_work
+from sweep.running.run import RunResult
+from sweep.spec.loading import load_spec
+from sweep.state.control import Reins, how_to_go_on
+from sweep.state.events import read_events
+from sweep.state.ledger import finished, stream_records
+from sweep.state.mirror import fetch
+from sweep.state.run_folder import RunFolder, local_cache, run_folder
+
+SUSTAINED_FLOPS = 10e12
+"""What the GPU hours of a plan assume: half of an A100's 19.5e12 in float32 (its data sheet)."""
+
+
+MOST_FINDINGS = 12
+"""Sentences that a verb prints; the rest are counted."""
+
+
+def print_result(result: RunResult) -> None:
+    """The comparison table of a run, and what the run did."""
+    if result.run is not None:
+        for comparison in models_tables(result.run.models):
+            _print(_comparison(comparison))
+        _print_findings(result.folder)
+        print(f"report: {result.folder.report}")
+    if result.status == "done" and result.done == result.planned and not result.ran_cells:
+        print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
+    else:
+        ran = f"ran {result.ran_cells} cells and extracted {result.ran_shards} shards"
+        beside = result.status == "failed" and not result.failed  # as a comparison of layers
+        why = f"; what failed: {result.folder.events}" if beside else ""
+        print(f"{result.status}: {result.done} cells done, {result.failed} failed; {ran}{why}")
+
+
+def _print_findings(folder: RunFolder) -> None:
+    """What the numbers allow one to say, in short, as it stood when the report was made."""
+    if not folder.findings.exists():
+        return
+    sentences = folder.findings.read_text(encoding="utf-8").splitlines()
+    for sentence in sentences[:MOST_FINDINGS]:
+        print(printable(short(sentence)))
+    if len(sentences) > MOST_FINDINGS:
+        print(f"and {len(sentences) - MOST_FINDINGS} more, in full: {folder.findings}")
+
+
+def print_plan(path: Path, overrides: Sequence[str], out: Place | None, cache: Place) -> None:
+    """What `sweep run` would do."""
+    prepared = _prepare(path, overrides, local_cache(cache))
+    folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
+    records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
+    comparison = Comparison(prepared.spec, prepared.plan, prepared.table, folder, cache)
+    work = find_work(
+        prepared.plan, heard_table(prepared.plan, prepared.table), cache, records,
+        wanted=lambda task, cell: True, on_corrupt=lambda error: None, compared=comparison.models,
+        keep_index=False,
+    )  # fmt: skip
+    _print(_plan_table(prepared, {left.planned.name: left for left in work}))
+    print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
+    stale = why_stale(prepared.plan, stream_records(folder.ledger, on_damage=lambda line: None))
+    for reason, count in stale.items():
+        print(f"stale: {count} cells, {reason}")
+    cells = sum(len(task.cells) for left in work for task in left.tasks)
+    print(
+        f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
+    )
+    present = {path.name for path in folder.predictions.glob("*.npz")}
+    to_hear = cells_to_hear(prepared.plan, records, present)
+    lines = extra_lines(prepared, comparison.n_jobs, to_hear)
+    for line in (*lines, *cost_lines(prepared.spec, prepared.table, prepared.plan)):
+        print(printable(line))
+    print(_corpus_line(prepared))
+
+
+def print_validation(path: Path, overrides: Sequence[str], cache: Path) -> None:
+    """Confirm that a spec can be run; problems are raised."""
+    prepared = _prepare(path, overrides, cache)
+    print(f"{path}: valid; {len(prepared.plan.models)} models, {prepared.plan.n_cells} cells")
+    print(_corpus_line(prepared))
+
+
+def _prepare(path: Path, overrides: Sequence[str], cache: Path) -> Prepared:
+    with bars_on_stderr() as tell:
+        return load_and_prepare(path, overrides, cache, tell)
+
+
+def print_status(run: Run) -> None:
+    """Where a run stands: its cells by the ledger, its stages by the events."""
+    counts = Counter(record.status for record in run.records.values())
+    left = run.plan.n_cells - counts["done"] - counts["failed"]
+    print(f"{run.plan.name}: {counts['done']} cells done, {counts['failed']} failed, {left} to do")
+    holder = Reins(run.folder).holder()
+    if holder is not None:
+        print(f"driven by {holder} since {holder.since}")
+    elif left:
+        print(f"no driver is at work on it; {how_to_go_on(run.folder)}")
+    if run.folder.events.exists():
+        progress = Progress()
+        for event in read_events(run.folder.events):
+            progress.update(event)
+        print("\n".join(status_lines(progress, datetime.now(UTC))))
+    _print_findings(run.folder)
+    errors = Counter(r.error for r in run.records.values() if r.status == "failed")
+    for error, count in errors.most_common(10):
+        print(printable(f"failed: {count} cells: {error}"))
+
+
+def print_layers(model: str) -> None:
+    """The taps of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
+    try:
+        info = describe_model(*find_model(model))
+    except ModelError as error:
+        raise UsageError(str(error)) from None
+    _print(_layers_table(info))
+
+
+def find_model(model: str) -> tuple[ModelSettings, Pooling]:
+    """A checkpoint folder, an architecture's name, or SPEC:NAME, and how its layers are pooled.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if model in ARCHITECTURES:
+        return WespeakerSettings(name=model, architecture=model, seed=0), "mean"
+    if has_config(Path(model)):
+        return TransformersSettings(name=model, checkpoint=Path(model), seed=None), "mean"
+    if find_checkpoint(Path(model)).is_dir():
+        return WespeakerSettings(name=model, checkpoint=Path(model), seed=None), "mean"
+    path, _, name = model.partition(":")
+    if Path(path).is_file():
+        spec, _ = load_spec(Path(path))
+        for settings in spec.models:
+            if settings.name == name:
+                return settings, spec.pooling
+        names = ", ".join(repr(settings.name) for settings in spec.models)
+        raise UsageError(f"{path} has no model {name!r}: expected one of {names}")
+    raise UsageError(
+        f"no model {model!r}: expected a checkpoint folder, a name that `hf download` has brought, "
+        f"SPEC:NAME as in 'specs/smoke.yaml:untrained', or an architecture; {why_not(model)}"
+    )
+
+
+def _layers_table(info: ModelInfo) -> Table:
+    table = Table(title=f"{info.architecture}, {info.n_parameters / 1e6:.2f} M parameters")
+    for name in ("index", "layer", "study's name", "shape", "width"):
+        table.add_column(name, justify="right" if name in ("index", "width") else "left")
+    for tap in info.taps:
+        shape = " × ".join(str(size) for size in tap.shape)
+        table.add_row(str(tap.index), tap.name, tap.study_name, shape, str(tap.width))
+    return table
+
+
+def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
+    table = Table(title=f"{prepared.plan.name}: what would run")
+    columns = ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells")
+    for name in columns:
+        table.add_column(name, justify="left" if name == "model" else "right")
+    heard = heard_table(prepared.plan, prepared.table)
+    # By path, which has the tempo in it; a file that is heard twice is as long both times.
+    seconds = heard.drop_duplicates("audio_path").set_index("audio_path")["seconds"]
+    features = prepared.spec.features
+    if features.max_frames is not None and features.crop != "windows":
+        seconds = seconds.clip(upper=features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
+    if features.pad_to is not None:
+        seconds = seconds.clip(lower=features.pad_to * FRAME_SHIFT / SAMPLE_RATE)
+    for model in prepared.plan.models:
+        left = work.get(model.name)
+        paths = [path for shard in left.shards for path in shard.audio_paths] if left else []
+        flops = forward_flops(model.extract.model) * float(seconds[paths].sum()) if paths else 0.0
+        table.add_row(
+            Text(printable(model.name)),
+            str(len(model.layers)),
+            str(len(paths)),
+            f"{flops / 1e15:.3g}",
+            f"{flops / SUSTAINED_FLOPS / 3600:.2g}",
+            f"{sum(map(model.shard_bytes, left.shards if left else ())) / 2**30:.2g} GiB",
+            str(sum(len(task.cells) for task in left.tasks) if left else 0),
+        )
+    return table
+
+
+def _corpus_line(prepared: Prepared) -> str:
+    table = prepared.table
+    seconds = timedelta(seconds=round(table["seconds"].sum()))
+    counts = table["split"].value_counts(sort=False)
+    parts = ", ".join(f"{part} {count}" for part, count in counts.items())
+    speakers = table["speaker_id"].nunique()
+    line = f"corpus: {len(table)} utterances ({parts}), {speakers} speakers, {seconds} h"
+    return f"{line}; {len(prepared.skipped)} skipped" if prepared.skipped else line
+
+
+def _comparison(comparison: markup.Table) -> Table:
+    """The columns of the comparison table that fit a terminal; all of it is in ``models.md``."""
+    shown = [
+        position
+        for position, name in enumerate(comparison.header)
+        if not name.endswith((" on embedding", " of best layer", " over layers"))
+    ]
+    table = Table()
+    for position in shown:
+        justify: Literal["right", "left"] = "right" if comparison.numeric[position] else "left"
+        fixed = comparison.numeric[position] or comparison.header[position] == "Probe"
+        table.add_column(comparison.header[position], justify=justify, no_wrap=fixed)
+    for row in comparison.rows:
+        table.add_row(*(Text(printable(row[position].text)) for position in shown))
+    return table
+
+
+def _print(table: Table) -> None:
+    """On a terminal as wide as it is; in a file or a pipe, without folding."""
+    width = None if sys.stdout.isatty() else 200
+    Console(highlight=False, width=width).print(table)

@@ -1,0 +1,53 @@
+"""Errors that a user sees, each with its exit code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.secrets import without_secrets
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot run this: not reachable, or without what the spec asks for."""
+
+    EXIT_CODE = 3
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
+
+
+class RunError(ValueError):
+    """A folder that is not a run, or a question that the run has no answer to."""
+
+
+class UsageError(ValueError):
+    """A value on the command line that does not make sense; the message says what would."""
+
+
+_MESSAGE_LENGTH = 1500
+"""Characters; a value that is quoted can be a whole file."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong with a spec, and where."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        """On one line, whatever the values were that the message quotes."""
+        message = self.message
+        if len(message) > _MESSAGE_LENGTH:
+            message = f"{message[:_MESSAGE_LENGTH]} …"
+        place = f"{self.file}:{self.line}:{self.column}"
+        return "".join(c if c.isprintable() else "�" for c in f"{place}: {message}")
+
+
+class SpecError(ValueError):
+    """Everything that is wrong with a spec, at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -1,0 +1,1 @@
+"""Executors: where jobs run. The only package of ``sweep`` that imports ray."""

@@ -1,0 +1,357 @@
+"""Jobs on Ray, on this machine or on a cluster: what is sent where, and what comes back."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from jobs.extraction.extractor import ShardReport
+from jobs.process import ran_out_of_memory
+from jobs.workers import ray_workers
+from sweep.executors import preflight
+from sweep.executors.actor_pool import Actor, Actors
+from sweep.executors.base import ExtractJob, Job, Outcome, kind_of, shards_of, title_of
+from sweep.executors.nodes import Roster
+from sweep.executors.preflight import Demand
+from sweep.executors.stragglers import Line, Waits
+from sweep.spec.schema import Compute
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 30.0
+"""Between two looks for work that may hang."""
+HOW_TO_END_IT = (
+    "it hangs, or waits for a place: --set compute.timeout=MINUTES ends a job that takes longer"
+)
+HELPERS = 3
+"""That a late job may have, one after the other: a helper may die."""
+
+
+@dataclass
+class _Pending:
+    """A job on Ray."""
+
+    job: Job
+    actor: Actor | None = None
+    """That has it, if it is a shard."""
+    held: Demand | None = None
+    """What it holds, if it is no shard."""
+    nodes: frozenset[str] | None = None
+    """That it may run on, if it is no shard; None: all."""
+    twin: Any = None
+    """The same job elsewhere: what comes back first counts."""
+    helpers: int = 0
+    """How often it was given to another place, too, whatever became of that."""
+    helped: float = -math.inf
+    """When, at last."""
+    told: bool = False
+    """A user knows that it takes long."""
+    sent: float = field(default_factory=lambda: time.monotonic())
+    begun: float = field(default_factory=lambda: time.monotonic())
+    """Later than ``sent`` if its actor had another shard first; see ``_begun`` for tasks."""
+
+
+class RayExecutor:
+    """Runs jobs on the Ray that this process is connected to (see ``ray_session``).
+
+    Args:
+        compute: resources a job holds.
+        roster: the nodes to use.
+        gram_memory: bytes that the statistics of an extraction actor take.
+        warn: told of what a user should know.
+
+    Attributes:
+        probe_window: probe tasks in flight at most.
+    """
+
+    def __init__(
+        self,
+        compute: Compute,
+        roster: Roster,
+        gram_memory: int = 0,
+        warn: Callable[[str], object] = log.warning,
+    ) -> None:
+        self._compute = compute
+        self._roster = roster
+        self._extraction = preflight.extraction(compute, gram_memory)
+        self._probing = preflight.probing(compute)
+        on_gpus = bool(compute.extractor.gpus)
+        self._actors = Actors(self._start_actor, ray_workers.end, on_gpus=on_gpus)
+        self._waits = Waits()
+        self._warn = warn
+        self._looked = time.monotonic()
+        self._pending: dict[Any, _Pending] = {}
+        self._tasks = Line(lambda: time.monotonic())
+        """Of the pending jobs, those that no actor has."""
+        self._came: dict[str, float] = {}
+        """Node → when it last brought back a task that was not late."""
+        self._lonely: Demand | None = None
+        """Of a job that no node has had a place for since the last ``wait``."""
+        self.probe_window = 0
+        self._count_places()
+
+    @property
+    def slots(self) -> int:
+        """Extraction actors there may be at a time."""
+        return self._actors.slots
+
+    def room(self, job: Job) -> bool:
+        """A free place at an actor, or for a new actor; a window for probes."""
+        if not self._roster.answers:
+            return False
+        extracts = isinstance(job, ExtractJob)
+        if not (self.slots if extracts else self.probe_window):
+            self._lonely = self._extraction if extracts else self._probing
+            self._roster.missing(self._lonely)
+            return False
+        if isinstance(job, ExtractJob):
+            return self._actors.has_room(job.model)
+        return len(self._tasks) < self.probe_window
+
+    def submit(self, job: Job, *, alone: bool = False) -> None:
+        """Send the job off; a shard that ran out of memory has left fewer actors behind it."""
+        if isinstance(job, ExtractJob):
+            self._send_shard(job, self._actors.take(job.model))
+            return
+        held = self._roster.whole_node(self._probing) if alone else self._probing
+        fit = self._roster.with_place(held) if alone else self._probe_nodes
+        self._send_task(job, held, fit if self._roster.changes else None)
+        self._actors.make_way()
+
+    def hasten(self) -> None:
+        """Give work that is late to places that are free on other nodes, too: what a slow node
+        holds would hold the sweep."""
+        if not self._roster.answers or (not len(self._actors) and not self._tasks.has_place):
+            return
+        for ref, pending in list(self._pending.items()):
+            if pending.twin or pending.helpers == HELPERS or not self._is_late(ref, pending):
+                continue
+            twin = self._help_shard(pending) if pending.actor else self._help_task(ref, pending)
+            if twin is None:
+                continue
+            log.warning("%s is late: done twice", title_of(pending.job))
+            pending.twin, pending.helpers = twin, pending.helpers + 1
+            pending.helped = time.monotonic()
+            self._pending[twin].twin, self._pending[twin].helpers = ref, HELPERS
+
+    def _is_late(self, ref: Any, pending: _Pending) -> bool:
+        begun = self._begun(ref, pending)
+        if begun is None:
+            return False
+        since = max(begun, pending.helped)
+        return self._waits.is_late(kind_of(pending.job), time.monotonic() - since)
+
+    def _begun(self, ref: Any, pending: _Pending) -> float | None:
+        """When it began, as far as is known; None: it waits for a place."""
+        return pending.begun if pending.actor else self._tasks.begun(ref)
+
+    def _help_shard(self, late: _Pending) -> Any:
+        assert late.actor is not None
+        assert isinstance(late.job, ExtractJob)
+        helper = self._actors.take_elsewhere(late.actor)
+        return None if helper is None else self._send_shard(late.job, helper)
+
+    def _help_task(self, ref: Any, late: _Pending) -> Any:
+        """Send it to nodes that brought back work while it was late. Where it runs itself is not
+        known, but from a node that is slow, or hangs, nothing comes in time."""
+        since = self._tasks.begun(ref)
+        if late.nodes is None or not self._tasks.has_place:
+            return None
+        assert late.held is not None
+        assert since is not None
+        fit = self._roster.with_place(late.held)
+        able = frozenset(node for node in fit if self._came.get(node, since) > since)
+        return self._send_task(late.job, late.held, able) if able and len(fit) > 1 else None
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """The jobs that are done; up to ``seconds`` for the first.
+
+        Raises:
+            ClusterError: none is out, and for a long time no node could take the next.
+        """
+        lost = self._look_around()
+        self._tell_what_is_stuck()
+        lonely, self._lonely = self._lonely, None
+        if lost or not self._pending:
+            if lonely and not lost:
+                self._roster.give_up(lonely)
+            return lost
+        done = ray_workers.wait(list(self._pending), seconds)
+        outcomes = [self._collect(ref) for ref in done if ref in self._pending]
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def release(self, model: str, *, last: bool) -> None:
+        """End actors: all with ``last``; on GPUs those of the model."""
+        self._waits.forget(shards_of(model))
+        self._actors.release(model, last=last)
+
+    def _start_actor(self, node: str) -> Any:
+        held = self._extraction
+        return ray_workers.extraction_actor(
+            node,
+            gpus=held.gpus,
+            cpus=held.cpus,
+            memory=held.memory,
+            hide_gpus=self._hide_gpus,
+            seconds=self._seconds,
+        )
+
+    def _send_shard(self, job: ExtractJob, actor: Actor) -> Any:
+        ref = actor.handle.extract.remote(job.settings, job.shard)
+        self._pending[ref] = _Pending(job, actor)
+        return ref
+
+    def _send_task(self, job: Job, held: Demand, nodes: frozenset[str] | None) -> Any:
+        assert not isinstance(job, ExtractJob)
+        ref = ray_workers.submit_task(
+            job,
+            cpus=self._probing.cpus,
+            reserved=held.cpus,
+            memory=held.memory,
+            nodes=nodes,
+            hide_gpus=self._hide_gpus,
+            seconds=self._seconds,
+        )
+        self._pending[ref] = _Pending(job, held=held, nodes=nodes)
+        self._tasks.join(ref)
+        self._actors.probes_wait = True
+        return ref
+
+    def _task_is_out(self, ref: Any) -> float | None:
+        """The seconds that it was at work."""
+        seconds = self._tasks.leave(ref)
+        self._actors.probes_wait = len(self._tasks) > 0
+        return seconds
+
+    def _give_up(self, ref: Any) -> None:
+        """Nobody waits for this job any more."""
+        pending = self._pending.pop(ref)
+        if pending.actor is not None:
+            self._actors.drop(pending.actor)
+        else:
+            ray_workers.cancel(ref)
+            self._task_is_out(ref)
+
+    def _count_places(self) -> None:
+        """What the nodes have room for."""
+        nodes = self._roster.usable
+        self._hide_gpus = any(node.resources.get("GPU", 0) for node in nodes.values())
+        self._actors.set_places(
+            {name: self._extraction.places(node.resources) for name, node in nodes.items()}
+        )
+        self._probe_nodes = self._roster.with_place(self._probing)
+        probes = sum(self._probing.places(node.resources) for node in nodes.values())
+        self.probe_window = 2 * probes
+        self._tasks.set_places(probes)
+        for demand, places in ((self._extraction, self.slots), (self._probing, probes)):
+            if places:
+                self._roster.found(demand)
+
+    def _look_around(self) -> list[Outcome]:
+        """Who came and who went; the tasks that Ray would now keep waiting for ever."""
+        if not self._roster.refresh():
+            return []
+        self._count_places()
+        lost = []
+        for ref, pending in list(self._pending.items()):
+            if pending.nodes is not None and not pending.nodes & self._roster.usable.keys():
+                self._give_up(ref)
+                error = RuntimeError("every node that it was given to is gone")
+                lost.append(self._settle(pending, Outcome(pending.job, error=error, died="died")))
+        return [outcome for outcome in lost if outcome is not None]
+
+    def _tell_what_is_stuck(self) -> None:
+        """Once for each: who set no time limit would never hear of a job that hangs."""
+        now = time.monotonic()
+        if self._seconds is not None or now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        told = []
+        for ref, pending in self._pending.items():
+            begun = self._begun(ref, pending)
+            kind = kind_of(pending.job)
+            if pending.told or begun is None or not self._waits.is_stuck(kind, now - begun):
+                continue
+            pending.told = True
+            told.append(f"{title_of(pending.job)} {self._waits.describe(kind, now - begun)}")
+        if told:
+            others = f" (and {len(told) - 1} others)" if len(told) > 1 else ""
+            self._warn(f"{told[0]}{others}; {HOW_TO_END_IT}")
+
+    def _collect(self, ref: Any) -> Outcome | None:
+        """What became of a job; None if the same one is still worked on elsewhere."""
+        pending = self._pending.pop(ref)
+        ended = ray_workers.collect(ref)
+        outcome = self._outcome(ref, pending, ended)
+        if pending.actor is None:
+            self._task_came_back(ref, pending, ended)
+        else:
+            self._shard_came_back(pending, outcome)
+        return self._settle(pending, outcome)
+
+    def _task_came_back(self, ref: Any, pending: _Pending, ended: ray_workers.Ended) -> None:
+        seconds, kind = self._task_is_out(ref), kind_of(pending.job)
+        if ended.node is not None and not (seconds and self._waits.is_late(kind, seconds)):
+            self._came[ended.node] = time.monotonic()
+        if ended.node is not None and seconds is not None:
+            self._waits.add(kind, seconds)
+
+    def _shard_came_back(self, pending: _Pending, outcome: Outcome) -> None:
+        assert pending.actor is not None
+        report = outcome.result if isinstance(outcome.result, ShardReport) else None
+        if outcome.died == "memory" or self._lacked_shared_memory(outcome.error):
+            self._actors.ran_out_of_memory(pending.actor)
+        self._actors.came_back(
+            pending.actor,
+            seconds=None if report is None else report.seconds,
+            died=outcome.died is not None,
+        )
+        if report is not None:
+            self._waits.add(kind_of(pending.job), time.monotonic() - pending.begun)
+        for other in self._pending.values():
+            if other.actor is pending.actor:
+                other.begun = time.monotonic()
+
+    def _settle(self, pending: _Pending, outcome: Outcome) -> Outcome | None:
+        """One of two that do the same came back; None: the other one decides."""
+        twin = self._pending.get(pending.twin) if pending.twin is not None else None
+        if twin is None:
+            return outcome
+        if outcome.result is None:
+            twin.twin = None
+            log.warning(
+                "%s: one of two tries failed, the other is waited for: %s",
+                title_of(pending.job), outcome.error,
+            )  # fmt: skip
+            return None
+        self._give_up(pending.twin)
+        return outcome
+
+    def _lacked_shared_memory(self, error: BaseException | None) -> bool:
+        """Whether fewer actors would help: nobody else uses a GPU that an actor has for itself."""
+        own_gpu = self._compute.extractor.gpus >= 1 and isinstance(error, torch.OutOfMemoryError)
+        return ran_out_of_memory(error) and not own_gpu
+
+    def _outcome(self, ref: Any, pending: _Pending, ended: ray_workers.Ended) -> Outcome:
+        if ended.died != "died" or self._seconds is None:
+            return Outcome(pending.job, ended.result, ended.error, ended.died)
+        begun = self._begun(ref, pending)
+        if pending.actor and self._compute.extractor.gpus:
+            begun = pending.sent  # an actor begins with its second shard at once
+        if begun is None or time.monotonic() - begun < self._seconds:
+            return Outcome(pending.job, error=ended.error, died="died")
+        late = TimeoutError(
+            f"no result within {self._compute.timeout:g} minutes (compute.timeout): its process "
+            "was ended, with a traceback in Ray's log of that worker"
+        )
+        late.__cause__ = ended.error
+        return Outcome(pending.job, error=late, died="timeout")
+
+    @property
+    def _seconds(self) -> float | None:
+        """A job may take."""
+        return None if self._compute.timeout is None else 60 * self._compute.timeout

@@ -1,0 +1,302 @@
+"""Where jobs run: a Ray of our own on this machine, or a cluster. Connecting to it, and looking
+whether it is fit for them."""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import ray
+import ray.exceptions
+from ray.job_config import JobConfig
+from ray.job_submission import JobSubmissionClient
+
+from jobs.workers import ray_workers
+from jobs.workers.node import NodeReport, describe_node
+from sweep.errors import ClusterError
+from sweep.executors import preflight
+from sweep.executors.head_monitor import Head
+from sweep.executors.nodes import Roster
+from sweep.executors.preflight import Node, Storage
+from sweep.executors.ray import RayExecutor
+from sweep.signals import Terminated, leave_abruptly
+from sweep.spec.schema import Compute
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+FAREWELL_SECONDS = 20.0
+"""How long leaving a cluster may take: its head may be silent."""
+AGENT_SECONDS = 30.0
+"""How long a head may take until it takes jobs."""
+
+
+class _AskedNode:
+    """A node that joined, asked what all were asked before the sweep began."""
+
+    def __init__(self, node: Node, storage: Storage | None, compute: Compute) -> None:
+        self._node = node
+        self._compute = compute
+        self._until = time.monotonic() + preflight.NODE_SECONDS
+        self._stack = ExitStack()
+        self._met = self._stack.enter_context(preflight.meeting_places(storage)) if storage else ()
+        self._ref = ray_workers.ask_node(node.id, self._met)
+        self._thread = ThreadPoolExecutor(1)
+        self._looking: Future[list[str]] | None = None
+
+    def troubles(self) -> list[str] | None:
+        """See ``sweep.executors.nodes.Asked``."""
+        in_time = time.monotonic() < self._until
+        if self._looking is None:
+            if not ray_workers.has_answered(self._ref) and in_time:
+                return None
+            # Shared storage may take seconds to show what the node wrote: the driver goes on.
+            answer = ray_workers.answer_of(self._ref, preflight.NODE_SECONDS)
+            self._looking = self._thread.submit(self._look, answer)
+        if not self._looking.done():
+            return None
+        try:
+            return self._looking.result()
+        except OSError as error:  # of an object store
+            self._looking = None
+            return None if in_time else [f"cannot be asked: {error}"]
+
+    def _look(self, answer: NodeReport | str) -> list[str]:
+        met, here = self._met, describe_node()
+        return list(preflight.node_troubles(here, self._node, answer, met, self._compute))
+
+    def close(self) -> None:
+        """See ``sweep.executors.nodes.Asked``."""
+        self._thread.shutdown(wait=False)
+        try:
+            self._stack.close()
+        except OSError as error:
+            log.warning("%s: what it was asked with is left over: %s", self._node.name, error)
+
+
+_NO_ANSWER = (
+    "no Ray cluster answers at {address}: {error}. Start one with `ray start --head` and pass its "
+    "address, or run on this machine with --local. Where the cluster asks for a token, as Ray's do "
+    "once there is one, set RAY_AUTH_MODE=token here too (and RAY_AUTH_TOKEN, if ~/.ray/auth_token "
+    "is another one)"
+)
+_OTHER_VERSION = (
+    "the cluster at {address} has another version of Ray or Python than this machine; install the "
+    "same ones on all machines. Ray says: {error}"
+)
+
+
+@contextmanager
+def ray_session(
+    compute: Compute,
+    address: str | None,
+    storage: Storage | None = None,
+    warn: Callable[[str], object] = log.warning,
+) -> Iterator[RayExecutor]:
+    """Connect to Ray for the length of the block.
+
+    Args:
+        compute: resources that the jobs ask for.
+        address: of a running cluster; None starts a Ray of our own on this machine.
+        storage: what the jobs will write to; checked before the block begins.
+        warn: told of what a user should know of the cluster.
+
+    Raises:
+        ClusterError: the cluster cannot be reached, no node has what a job asks for, or nodes
+            differ from this machine in what must be alike.
+    """
+    _connect(compute, address)
+    gram_memory = 0 if storage is None else storage.gram_memory
+    head: Head | None = None
+    try:
+        fit = _fit_nodes(compute, address, storage, warn)
+        roster = Roster(fit)
+        if address is not None:
+            head = Head(ray.get_runtime_context().gcs_address, _nodes)
+            roster = Roster(
+                fit,
+                head.nodes,
+                lambda node: _AskedNode(node, storage, compute),
+                lambda node: bool(preflight.workers([node], compute, gram_memory)),
+                warn,
+                answers=lambda: head.answers,
+            )
+        try:
+            yield RayExecutor(compute, roster, gram_memory, warn)
+        finally:
+            roster.close()
+    finally:
+        _leave(head)
+
+
+def _leave(head: Head | None) -> None:
+    """Leave the cluster; a farewell that nobody answers is not waited for."""
+    if head is None:  # a Ray of our own
+        ray.shutdown()
+        return
+    head.close()
+    leaving = Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(timeout=FAREWELL_SECONDS)
+    if leaving.is_alive():
+        leave_abruptly()
+
+
+def _fit_nodes(
+    compute: Compute,
+    address: str | None,
+    storage: Storage | None,
+    warn: Callable[[str], object],
+) -> list[Node]:
+    """The nodes that work can be given to.
+
+    Raises:
+        ClusterError: there is none, or one differs in what must be alike.
+    """
+    nodes = _nodes()
+    gram_memory = 0 if storage is None else storage.gram_memory
+    problems = list(preflight.resource_problems(nodes, compute, gram_memory))
+    if storage is not None:
+        problems += preflight.disk_problems(storage)
+    fit = preflight.workers(nodes, compute, gram_memory)
+    if address is None:
+        local = {node.id: describe_node() for node in fit}
+        problems += preflight.node_problems(describe_node(), fit, local, (), compute)
+    elif storage is not None:
+        problems += _shared_problems(fit, storage, compute, warn)
+    preflight.check(problems)
+    return fit
+
+
+def _connect(compute: Compute, address: str | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {
+        "log_to_driver": False, "logging_level": "ERROR", "job_config": _job_config(),
+    }  # fmt: skip
+    if address is None:
+        needed = max(compute.extractor.cpus, compute.probe.cpus)
+        cpus = max(len(os.sched_getaffinity(0)), needed)
+        options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    else:
+        check_answers(address)
+        options |= {"address": address}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        form = _OTHER_VERSION if "ersion mismatch" in str(error) else _NO_ANSWER
+        raise ClusterError(form.format(address=address or "local", error=error)) from error
+    except SystemExit:  # by Ray's own handler of SIGTERM, which it installs first of all
+        raise Terminated from None
+    finally:
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _job_config() -> Any:
+    """A job whose workers search for modules where any Python process on their node does.
+
+    Ray puts the driver's working directory first on their ``sys.path``, unless the job ships one: a
+    user's folder ``jobs`` there would be imported in place of this project's.
+    """
+    config = JobConfig()
+    config._runtime_env_has_working_dir = lambda: True
+    return config
+
+
+def check_answers(address: str) -> None:
+    """Something listens there: Ray itself tries for minutes before it gives up on an address.
+
+    Raises:
+        ClusterError: nothing does, or it is no address.
+    """
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        raise ClusterError(f"{address} is no address: expected HOST:PORT (as in head:6379) or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(_NO_ANSWER.format(address=address, error=error)) from None
+
+
+def submit_entrypoint(url: str, entrypoint: str, folder: Path) -> str:
+    """Have a cluster run a shell command in a copy of ``folder``; Ray's id of that job.
+
+    Args:
+        url: of the cluster's dashboard.
+        entrypoint: the command.
+        folder: all that is shipped. No environment variable is: the cluster has its own token.
+
+    Raises:
+        ClusterError: nothing answers, or it does not take the job.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        raise ClusterError(f"{url} is no address of a dashboard: expected http://HOST:8265")
+    check_answers(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}")
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
+        os.environ.pop(name, None)  # Ray would go there, whatever address it is given
+    try:
+        client = JobSubmissionClient(url)
+        job = _submit(client, entrypoint, folder)
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        raise ClusterError(_NO_ANSWER.format(address=url, error=error)) from error
+    except RuntimeError as error:
+        raise ClusterError(f"{url} does not take the job: {error}") from error
+    return job
+
+
+def _submit(client: JobSubmissionClient, entrypoint: str, folder: Path) -> str:
+    """A head that has just begun answers before it can take jobs."""
+    deadline = time.monotonic() + AGENT_SECONDS
+    while True:
+        try:
+            job: str = client.submit_job(
+                entrypoint=entrypoint, runtime_env={"working_dir": str(folder)}
+            )
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        else:
+            return job
+
+
+def _nodes() -> list[Node]:
+    try:
+        found = ray.nodes()
+    except ray.exceptions.RayError as error:
+        raise ConnectionError(str(error)) from error
+    return [
+        Node(
+            id=node["NodeID"],
+            name=f"{node['NodeManagerHostname']} (node {node['NodeID'][:8]})",
+            resources=node["Resources"],
+        )
+        for node in found
+        if node["Alive"]
+    ]
+
+
+def _shared_problems(
+    nodes: Sequence[Node], storage: Storage, compute: Compute, warn: Callable[[str], object]
+) -> list[str]:
+    """What the nodes that are to work say of themselves; they are asked all at once."""
+    with preflight.meeting_places(storage) as met:
+        ids = [node.id for node in nodes]
+        answers = ray_workers.ask_nodes(ids, met, preflight.NODE_SECONDS)
+        if preflight.is_open(answers):
+            warn(preflight.OPEN_CLUSTER)
+        # Ray knows of a death some seconds later: who died says nothing, and is not waited for.
+        there = {node.id for node in _nodes()}
+        left = [node for node in nodes if node.id in there]
+        return list(preflight.node_problems(describe_node(), left, answers, met, compute))

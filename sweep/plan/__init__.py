@@ -1,0 +1,1 @@
+"""The plan of a run: its cells, activation sets and identities."""

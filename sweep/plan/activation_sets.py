@@ -1,0 +1,271 @@
+"""The activation sets of a plan: what is extracted, under which id, in which shards.
+
+An *activation id* stands for the pooled activations of one model on one part of the corpus, or for
+statistics of them. Only what changes the numbers is hashed.
+"""
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Literal
+
+import pandas as pd
+
+from jobs.corpus.table import audio_digest_of_table
+from jobs.extraction.extractor import EXTRACT_VERSION, ExtractSettings, Shard
+from jobs.gram.fit import chooses_on_inner_folds
+from jobs.gram.labels import label_values, row_sets
+from jobs.gram.sums import GRAM_VERSION, GramSettings, Labels
+from jobs.gram.units import make_units
+from jobs.identity import canonical_json, content_id, lines_digest
+from jobs.models import ModelInfo, precision_of
+from jobs.models.taps import select_taps
+from jobs.probes.ridge import RidgeSettings
+from jobs.probing.tempo_settings import is_heard_again, recorded_rows, stretched_rows
+from jobs.protocol.folds import KFoldProtocol, ProtocolSettings, SplitsProtocol, group_labels
+from jobs.storage.location import Place
+from sweep.plan.plan import Plan, PlannedLayer, PlannedModel, PlannedSet, PlannedTempo
+from sweep.spec.schema import Spec
+
+SHARD_UTTERANCES = 64
+"""Utterances of a shard at most: what a crash can cost."""
+SHARD_BYTES = 256 * 2**20
+"""Activation bytes of a shard at most: what an extractor holds in memory."""
+GRAM_SAVING = 10
+"""How many times more than a shard of statistics its utterances' activations would take. More
+would store less, and lose more to a crash."""
+
+
+def plan_model(
+    extract: ExtractSettings,
+    info: ModelInfo,
+    layers: Literal["all"] | tuple[int | str, ...],
+    audio: Mapping[str, str],
+    counts: Mapping[str, int],
+) -> PlannedModel:
+    """A model with all of its activations, and the layers that are probed.
+
+    Args:
+        extract: how it is read.
+        info: what is known of it.
+        layers: which of its layers are probed.
+        audio: part of the corpus → digest of its audio.
+        counts: part of the corpus → its utterances.
+    """
+    chosen = _chosen_layers(extract, info, layers)
+    row_bytes = sum(tap.width for tap in info.taps) * (4 if extract.dtype == "float32" else 2)
+    return PlannedModel(
+        name=extract.model.name,
+        extract=extract,
+        architecture=info.architecture,
+        digest=info.digest,
+        n_parameters=info.n_parameters,
+        row_bytes=row_bytes,
+        sets=tuple(
+            PlannedSet(
+                split=part,
+                activation_id=_activation_id(extract, info.digest, digest),
+                model_digest=info.digest,
+                n_utterances=counts[part],
+                shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // row_bytes)),
+            )
+            for part, digest in audio.items()
+        ),
+        layers=tuple(
+            PlannedLayer(index=t.index, name=t.name, study_name=t.study_name, width=t.width)
+            for t in info.taps
+            if t.name in chosen
+        ),
+    )
+
+
+def with_gram(
+    spec: Spec, table: pd.DataFrame, labels: Mapping[str, str], model: PlannedModel
+) -> PlannedModel:
+    """``model`` with statistics in the place of activations, but for a part that is only tested.
+
+    Args:
+        spec: what is to be summed up.
+        table: the utterance table, with the spec's targets as columns.
+        labels: target → digest of its labels.
+        model: planned with all of its activations.
+    """
+    protocol = spec.protocol
+    gram = GramSettings(
+        targets=spec.targets,
+        row_sets=row_sets(table, spec.targets),
+        controls=("none", *spec.controls),
+        layers=tuple(layer.name for layer in model.layers),
+        protocol=protocol,
+        inner=asks_for_inner_folds(spec),
+    )
+    n_bytes = sum(gram.stored_bytes(layer.width) for layer in model.layers)
+    saving = model.row_bytes / (GRAM_SAVING * n_bytes)
+    summed = _summed(model, gram, table, labels, saving)
+    if isinstance(protocol, SplitsProtocol):
+        summed += [planned for planned in model.sets if planned.split == protocol.test]
+    change = {
+        "sets": tuple(summed),
+        "gram_bytes": n_bytes,
+        "gram_memory": sum(gram.working_bytes(layer.width) for layer in model.layers),
+    }
+    return model.model_copy(update=change)
+
+
+def asks_for_inner_folds(spec: Spec) -> bool:
+    """Whether a probe of the spec chooses alpha on inner folds of training parts."""
+    protocol = spec.protocol
+    has_validation = (
+        protocol.validation is not None
+        if isinstance(protocol, SplitsProtocol)
+        else protocol.folds > 2
+    )
+    return any(
+        isinstance(probe, RidgeSettings)
+        and chooses_on_inner_folds(probe, has_validation=has_validation)
+        for probe in spec.probes
+    )
+
+
+def with_stretched(model: PlannedModel, tempo: PlannedTempo, table: pd.DataFrame) -> PlannedModel:
+    """``model`` with a set for each rate, and one of the recordings if no other has them."""
+    heard = [stretched_rows(tempo.utterances, tempo.factors, table)]
+    if not model.stored_sets:
+        heard.append(recorded_rows(tempo.utterances, table))
+    sets = [
+        PlannedSet(
+            split=str(part),
+            activation_id=_activation_id(model.extract, model.digest, audio_digest_of_table(rows)),
+            model_digest=model.digest,
+            n_utterances=len(rows),
+            shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // model.row_bytes)),
+        )
+        for part, rows in pd.concat(heard).groupby("split", sort=False)
+    ]
+    recorded = None if model.stored_sets else sets.pop()
+    return model.model_copy(update={"stretched": tuple(sets), "recorded": recorded})
+
+
+def heard_table(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with what is heard at other rates in rows of its own: all that is extracted."""
+    if plan.tempo is None:
+        return table
+    heard = [table, stretched_rows(plan.tempo.utterances, plan.tempo.factors, table)]
+    if plan.scored_by_sums:
+        heard.append(recorded_rows(plan.tempo.utterances, table))
+    return pd.concat(heard, ignore_index=True)
+
+
+def shards(planned: PlannedSet, table: pd.DataFrame, cache: Place) -> list[Shard]:
+    """The work units of an activation set: ranges of utterances in table order × all taps.
+
+    ``table`` has the rows of the set's part; those of stretched ones are in `heard_table` alone.
+    """
+    rows = table[table["split"] == planned.split]
+    labels = None
+    if planned.gram is not None:
+        table = table[~is_heard_again(table)]
+        chosen = make_units(planned.gram, table).of_row == planned.unit
+        rows = table[chosen]
+        labels = Labels(planned.gram, label_values(planned.gram, table)[chosen])
+    ids, paths = list(rows["utterance_id"]), list(rows["audio_path"])
+    size, folder = planned.shard_size, planned.folder(cache)
+    found = []
+    for index in range(planned.n_shards):
+        part = slice(index * size, (index + 1) * size)
+        found.append(
+            Shard(
+                folder=folder,
+                index=index,
+                utterance_ids=tuple(ids[part]),
+                audio_paths=tuple(paths[part]),
+                model_digest=planned.model_digest,
+                labels=labels[part] if labels else None,
+            )
+        )
+    return found
+
+
+def groups_digest(protocol: ProtocolSettings, table: pd.DataFrame) -> str | None:
+    """Digest of what the protocol keeps together, where that is not the speakers."""
+    if not isinstance(protocol, KFoldProtocol) or protocol.group == "speaker_id":
+        return None
+    rows = zip(table["utterance_id"], group_labels(protocol, table), strict=True)
+    return lines_digest(sorted(canonical_json([str(name), str(group)]) for name, group in rows))
+
+
+def _summed(
+    model: PlannedModel,
+    gram: GramSettings,
+    table: pd.DataFrame,
+    labels: Mapping[str, str],
+    saving: float,
+) -> list[PlannedSet]:
+    """The units of ``table`` as statistics, in ``saving`` shards an utterance, or one for all.
+
+    Shards of statistics are all of one size on disk, whatever they cover.
+    """
+    units = make_units(gram, table)
+    groups = groups_digest(gram.protocol, table)
+    sets = []
+    for unit in range(units.n_units):
+        rows = table[units.of_row == unit]
+        n_shards = max(1, int(len(rows) * saving))
+        size = math.ceil(len(rows) / n_shards)
+        identity = {
+            "of": _activation_id(model.extract, model.digest, audio_digest_of_table(rows)),
+            "gram": gram.identity(),
+            "labels": [labels[target] for target in gram.targets],
+            # Shards of two sizes, mixed, would be sums of other utterances.
+            "shard_size": size,
+            "version": GRAM_VERSION,
+            **({"groups": groups} if groups else {}),
+        }
+        sets.append(
+            PlannedSet(
+                split=_name_of_unit(gram, rows, unit),
+                activation_id=content_id(identity),
+                model_digest=model.digest,
+                n_utterances=len(rows),
+                shard_size=size,
+                gram=gram,
+                unit=unit,
+            )
+        )
+    return sets
+
+
+def _name_of_unit(gram: GramSettings, rows: pd.DataFrame, unit: int) -> str:
+    """A part that is summed up whole is called by its name."""
+    parts = rows["split"].unique()
+    whole = isinstance(gram.protocol, SplitsProtocol) and not gram.inner and len(parts) == 1
+    return str(parts[0]) if whole else f"unit {unit}"
+
+
+def _chosen_layers(
+    extract: ExtractSettings, info: ModelInfo, layers: Literal["all"] | tuple[int | str, ...]
+) -> set[str]:
+    """A pattern that matches nothing in this model may well match in another of the sweep."""
+    if layers == "all" or extract.model.kind == "baseline":
+        return {tap.name for tap in info.taps}
+    chosen: set[str] = set()
+    for pattern in layers:
+        with suppress(ValueError):
+            chosen.update(select_taps([pattern], info.taps))
+    return chosen
+
+
+def _activation_id(extract: ExtractSettings, model_digest: str, audio_digest: str) -> str:
+    precision = precision_of(extract.model)
+    return content_id(
+        {
+            # The full precision is no part of ids from before there was a choice.
+            **({} if precision == "fp32" else {"precision": precision}),
+            "model": model_digest,
+            "audio": audio_digest,
+            "features": extract.features.identity(),
+            "pooling": extract.pooling,
+            "dtype": extract.dtype,
+            "version": EXTRACT_VERSION,
+        }
+    )

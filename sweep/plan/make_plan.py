@@ -1,0 +1,84 @@
+"""From a spec, an utterance table and what is known of the models to the plan."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pandas as pd
+
+from jobs.corpus.table import audio_digest_of_table, classes_in, is_text, label_digest
+from jobs.extraction.extractor import ExtractSettings
+from jobs.models import ModelInfo, ModelSettings, with_absolute_paths
+from jobs.models.baselines import BASELINE_PREFIX, BaselineSettings
+from jobs.probes import probe_name
+from jobs.probing.tempo_settings import draw_utterances
+from jobs.protocol.folds import KFoldProtocol
+from sweep.plan.activation_sets import groups_digest, plan_model, with_gram, with_stretched
+from sweep.plan.plan import Plan, PlannedTempo
+from sweep.spec.schema import Spec
+
+
+def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) -> Plan:
+    """Lay out a spec over an utterance table.
+
+    Args:
+        spec: the spec.
+        table: the utterance table, with the spec's targets as columns.
+        models: what is known of each model, baselines included, by name, in table order.
+    """
+    protocol = spec.protocol
+    parts = used_parts(spec, table)
+    audio = {part: audio_digest_of_table(table[table["split"] == part]) for part in parts}
+    counts = Counter(table["split"])
+    settings = {model.name: model for model in all_models(spec)}
+    tempo = _plan_tempo(spec, table)
+    labels = {target: label_digest(table, target) for target in spec.targets}
+    planned = []
+    for name, info in models.items():
+        extract = ExtractSettings(
+            model=with_absolute_paths(settings[name]),
+            features=spec.features,
+            pooling=spec.pooling,
+            dtype=spec.dtype,
+        )
+        model = plan_model(extract, info, spec.layers, audio, counts)
+        model = with_gram(spec, table, labels, model) if spec.store == "gram" else model
+        planned.append(with_stretched(model, tempo, table) if tempo else model)
+    return Plan(
+        name=spec.name,
+        models=tuple(planned),
+        targets=labels,
+        classes={name: classes_in(table[name]) for name in spec.targets if is_text(table[name])},
+        probes={probe_name(probe): probe for probe in spec.probes},
+        protocol=protocol,
+        groups=groups_digest(protocol, table),
+        n_folds=protocol.folds if isinstance(protocol, KFoldProtocol) else 1,
+        controls=("none", *spec.controls),
+        tempo=tempo,
+    )
+
+
+def all_models(spec: Spec) -> list[ModelSettings]:
+    """The spec's models, then the baselines that are models of one layer."""
+    return [
+        *spec.models,
+        *(
+            BaselineSettings(name=f"{BASELINE_PREFIX}{what}", what=what)
+            for what in spec.baselines
+            if what != "mean"
+        ),
+    ]
+
+
+def used_parts(spec: Spec, table: pd.DataFrame) -> list[str]:
+    """The parts of the corpus that the protocol reads."""
+    if isinstance(spec.protocol, KFoldProtocol):
+        return sorted(table["split"].unique())
+    return [part for _, part in spec.protocol.parts()]
+
+
+def _plan_tempo(spec: Spec, table: pd.DataFrame) -> PlannedTempo | None:
+    if spec.tempo is None:
+        return None
+    targets = spec.tempo.among(spec.targets)
+    drawn = draw_utterances(spec.tempo, targets, spec.protocol, table)
+    return PlannedTempo(factors=spec.tempo.factors, targets=targets, utterances=drawn)

@@ -1,0 +1,245 @@
+"""The plan: which activations, which layers, and the grid of cells over them; values alone.
+
+``sweep.plan.make_plan`` makes one of a spec; ``sweep.plan.activation_sets`` knows what is
+extracted for it.
+
+Identity has two levels. An *activation id* stands for the pooled activations of one model on one
+part of the corpus; a *cell id* for one score: activations, layer, target, probe, protocol, seed,
+fold, control. Only what changes the numbers is hashed.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from jobs.extraction.extractor import ExtractSettings, Shard
+from jobs.gram.sums import GramSettings
+from jobs.identity import canonical_json, content_id, content_id_of
+from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_count
+from jobs.protocol.cells import Cell
+from jobs.protocol.folds import KFoldProtocol, ProtocolSettings
+from jobs.settings import Settings
+from jobs.storage.location import Place
+from sweep.state.ledger import Record
+
+
+class PlannedSet(Settings):
+    """The activations of one model on one part of the corpus."""
+
+    split: str
+    activation_id: str
+    model_digest: str
+    n_utterances: int
+    shard_size: int
+    """Utterances a shard; the last has the rest."""
+    gram: GramSettings | None = None
+    """What is stored of it in the place of activations; None: they are."""
+    unit: int | None = None
+    """With ``gram``: which of the units of utterances that are summed up, see `jobs.gram.units`."""
+
+    @property
+    def n_shards(self) -> int:
+        """Shards of the set."""
+        return math.ceil(self.n_utterances / self.shard_size)
+
+    def folder(self, cache: Place) -> Place:
+        """Where its shards lie."""
+        return cache / "activations" / self.activation_id
+
+
+class PlannedLayer(Settings):
+    """A layer that is probed."""
+
+    index: int
+    """Among all taps of the model, in depth order."""
+    name: str
+    study_name: str
+    width: int
+
+
+class PlannedModel(Settings):
+    """A model, the activations it needs, the layers that are probed."""
+
+    name: str
+    extract: ExtractSettings
+    architecture: str
+    digest: str
+    n_parameters: int
+    row_bytes: int
+    """Stored activation bytes of one utterance, all taps."""
+    gram_bytes: int = 0
+    """Stored bytes of a shard of statistics; 0 where there is none."""
+    gram_memory: int = 0
+    """Memory that an extractor needs for them."""
+    sets: tuple[PlannedSet, ...]
+    stretched: tuple[PlannedSet, ...] = ()
+    """Tested utterances at other rates, a set each; no cell's id knows of them."""
+    recorded: PlannedSet | None = None
+    """The same utterances as they were recorded, where no other set has their activations."""
+    layers: tuple[PlannedLayer, ...]
+
+    @property
+    def all_sets(self) -> tuple[PlannedSet, ...]:
+        """Everything that is extracted."""
+        return (*self.sets, *self.stretched, *([self.recorded] if self.recorded else []))
+
+    @property
+    def stored_sets(self) -> tuple[PlannedSet, ...]:
+        """The sets that hold activations."""
+        return tuple(planned for planned in self.sets if planned.gram is None)
+
+    def shard_bytes(self, shard: Shard) -> int:
+        """What a shard will take on disk."""
+        if shard.labels is not None:
+            return self.gram_bytes
+        return self.row_bytes * len(shard.utterance_ids)
+
+
+class PlannedTempo(Settings):
+    """What is heard at other rates, see `jobs.probing.tempo`."""
+
+    factors: tuple[float, ...]
+    targets: tuple[str, ...]
+    utterances: tuple[str, ...]
+
+
+class Plan(Settings):
+    """Everything that a run consists of; ``layer_tasks`` spells the cells out."""
+
+    name: str
+    models: tuple[PlannedModel, ...]
+    targets: dict[str, str]
+    """Target name → digest of its labels."""
+    classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Target name → its classes, sorted; targets that are numbers are not in it."""
+    probes: dict[str, ProbeSettings]
+    protocol: ProtocolSettings
+    groups: str | None = None
+    """Digest of what the protocol keeps together, where it is not the speakers, whom the labels
+    know."""
+    n_folds: int
+    controls: tuple[str, ...]
+    """``none`` first."""
+    tempo: PlannedTempo | None = None
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the whole plan."""
+        seeds = sum(seed_count(self.probes[probe]) for _, probe in self.pairs())
+        layers = sum(len(model.layers) for model in self.models)
+        return layers * seeds * self.n_folds * len(self.controls)
+
+    def kind(self, target: str) -> TargetKind:
+        """Whether ``target`` is a number or a class."""
+        return "classification" if target in self.classes else "regression"
+
+    @property
+    def scored_by_sums(self) -> bool:
+        """Whether tested utterances were summed up as well, so that no prediction is known, and no
+        score but what `jobs.gram.scores` tells of a fold."""
+        summed = any(planned.gram for model in self.models for planned in model.sets)
+        return summed and isinstance(self.protocol, KFoldProtocol)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """(target, probe) that go together: no probe is asked for what it cannot predict."""
+        for target in self.targets:
+            for name, probe in self.probes.items():
+                if predicts(probe, self.kind(target)):
+                    yield target, name
+
+
+@dataclass(frozen=True)
+class LayerTask:
+    """One layer of one model with its cells: the unit of probing."""
+
+    model: PlannedModel
+    layer: PlannedLayer
+    cells: tuple[Cell, ...]
+
+
+def layer_tasks(plan: Plan) -> Iterator[LayerTask]:
+    """Every (model, layer) with all its cells, model by model, in depth order."""
+    pairs = tuple(plan.pairs())
+    for model in plan.models:
+        ingredients = {pair: _ingredients(plan, model, *pair) for pair in pairs}
+        for layer in model.layers:
+            yield LayerTask(model, layer, tuple(_cells(plan, layer, ingredients)))
+
+
+def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
+    """The ingredients of a cell that can change under it, as ids."""
+    return {
+        "activations": content_id([[s.split, s.activation_id] for s in model.sets]),
+        "labels": plan.targets[target],
+        "probe": content_id(plan.probes[probe].identity()),
+        "protocol": content_id(
+            [plan.protocol.identity(), plan.groups] if plan.groups else plan.protocol.identity()
+        ),
+        "version": str(PROBE_VERSION),
+    }
+
+
+def why_stale(plan: Plan, records: Iterable[Record]) -> Counter[str]:
+    """Why records that stand at a planned place have another id than planned, counted."""
+    planned = {cell.cell_id for task in layer_tasks(plan) for cell in task.cells}
+    others = {record.cell_id: record for record in records if record.cell_id not in planned}
+    places = {record.place for record in others.values()}
+    current = {
+        place: made_from(plan, task.model, cell.target, cell.probe)
+        for task in (layer_tasks(plan) if places else ())
+        for cell in task.cells
+        if (place := _place(task, cell)) in places
+    }
+    reasons: Counter[str] = Counter()
+    for record in others.values():
+        if record.place in current:
+            ingredients = current[record.place]
+            changed = [k for k, v in ingredients.items() if record.made_from.get(k) != v]
+            reasons[" and ".join(changed) + " changed"] += 1
+    return reasons
+
+
+def _ingredients(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
+    """What the ids of cells are made of, as canonical JSON, its keys in order; empty where cells
+    differ."""
+    common = {
+        key: canonical_json(value)
+        for key, value in {**made_from(plan, model, target, probe), "target": target}.items()
+    }
+    differing = dict.fromkeys(("layer", "control", "seed", "fold"), "")
+    return dict(sorted({**common, **differing}.items()))
+
+
+def _cells(
+    plan: Plan, layer: PlannedLayer, ingredients: Mapping[tuple[str, str], dict[str, str]]
+) -> Iterator[Cell]:
+    """The cells of a layer.
+
+    ``ingredients`` are, by target and probe, what ids are made of, as `content_id_of` takes it;
+    what differs from cell to cell is written into them.
+    """
+    layer_name = canonical_json(layer.name)
+    for (target, name), canonical in ingredients.items():
+        canonical["layer"] = layer_name
+        for control in plan.controls:
+            canonical["control"] = canonical_json(control)
+            for seed in range(seed_count(plan.probes[name])):
+                canonical["seed"] = str(seed)
+                for fold in range(plan.n_folds):
+                    canonical["fold"] = str(fold)
+                    yield Cell(content_id_of(canonical), name, target, seed, fold, control)
+
+
+def _place(task: LayerTask, cell: Cell) -> tuple[str, ...]:
+    return (
+        task.model.name, task.layer.name, cell.target, cell.probe,
+        str(cell.seed), str(cell.fold), cell.control,
+    )  # fmt: skip
+
+
+def predicts(probe: ProbeSettings, kind: TargetKind) -> bool:
+    """Whether ``probe`` is for targets of ``kind``."""
+    return kind in PROBES[probe.kind].predicts

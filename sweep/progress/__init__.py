@@ -1,0 +1,1 @@
+"""Progress of a run, from its events to a terminal."""

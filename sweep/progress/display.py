@@ -1,0 +1,126 @@
+"""How a run is shown while it goes on: a live view, plain lines or JSON lines, drawn from events.
+
+A display writes to the stream it is given (standard error, for a run) and never to standard
+output, which is for data.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Literal, TextIO
+
+from sweep.progress.live import LiveView
+from sweep.progress.state import Progress
+from sweep.progress.wording import clock, counted, printable, stage_line, status_lines
+from sweep.state.events import Event, Listener
+
+Kind = Literal["rich", "plain", "json", "none"]
+PLAIN_SECONDS = 5.0
+"""Between two plain lines of one stage, by the time of the events."""
+PLAIN_MESSAGES = 20
+"""Warnings, retries and failures that get a plain line of their own, each."""
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Display:
+    """A listener of an ``EventLog``, to be started before the first event and stopped at the end.
+
+    As a context manager it does both. What was shown last stays on the screen.
+    """
+
+    show: Listener
+    start: Callable[[], None] = _nothing
+    stop: Callable[[], None] = _nothing
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event."""
+        self.show(event)
+
+    def __enter__(self) -> "Display":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def make_display(kind: Kind | None, stream: TextIO) -> Display:
+    """A display on ``stream``; without a ``kind``, rich on a terminal and plain lines elsewhere."""
+    match kind or ("rich" if stream.isatty() else "plain"):
+        case "rich":
+            view = LiveView(stream, Progress())
+            return Display(view.update, view.start, view.stop)
+        case "plain":
+            return Display(PlainLines(stream, Progress()).show)
+        case "json":
+            return Display(lambda event: print(json.dumps(event), file=stream, flush=True))
+        case _:
+            return Display(lambda event: None)
+
+
+class PlainLines:
+    """Lines for a log file: what changes, and for each stage a line every few seconds."""
+
+    def __init__(self, stream: TextIO, progress: Progress) -> None:
+        self._stream = stream
+        self._progress = progress
+        self._shown: dict[str, datetime] = {}
+        self._messages = {"warning": 0, "retry": 0, "failure": 0}
+
+    def show(self, event: Event) -> None:
+        """Take in one event and print the lines that it is worth, often none."""
+        self._progress.update(event)
+        elapsed = clock(self._progress.elapsed())
+        for line in self._lines(event, datetime.fromisoformat(event["time"])):
+            print(f"[{elapsed}] {printable(line)}", file=self._stream, flush=True)
+
+    def _lines(self, event: Event, now: datetime) -> list[str]:
+        match event["kind"]:
+            case "planned":
+                return [f"{event['run']}: {counted(len(event['models']), 'model')}"]
+            case "stage_started":
+                return [f"{event['stage']} started"]
+            case "stage_progress":
+                return self._due(event["stage"], now)
+            case "stage_finished":
+                return [stage_line(self._progress.stages[event["stage"]], now)]
+            case "shard_done":
+                return self._due("extract", now)
+            case "cells_done":
+                return self._due("probe", now)
+            case "compared":
+                return self._due("similarity", now)
+            case "warning" | "retry" as kind:
+                return self._message(kind, f"{kind}: ", self._progress.warnings[-1])
+            case "failure":
+                return self._message("failure", "FAILED: ", self._progress.failures[-1])
+            case "run_finished":
+                return status_lines(self._progress, now)
+        return []
+
+    def _due(self, name: str, now: datetime) -> list[str]:
+        """The line of a stage, unless its last one is too recent; the last unit always has one."""
+        stage, last = self._progress.stages[name], self._shown.get(name)
+        recent = last is not None and (now - last).total_seconds() < PLAIN_SECONDS
+        if recent and stage.done < stage.total:
+            return []
+        self._shown[name] = now
+        return [stage_line(stage, now)]
+
+    def _message(self, kind: str, start: str, message: str) -> list[str]:
+        self._messages[kind] += 1
+        if self._messages[kind] > PLAIN_MESSAGES:
+            more = self._messages[kind] == PLAIN_MESSAGES + 1
+            return [f"{start}more follow, all of them in events.jsonl"] if more else []
+        return [start + message]

@@ -1,0 +1,88 @@
+"""How figures look and how they are written: the same bytes every time, without pyplot."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.ft2font import LoadFlags
+
+from jobs.storage.atomic import write_bytes
+from sweep.report.tables.markup import one_line
+
+WIDTH = 7.2
+"""Inches: the double column of most journals."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Okabe and Ito's palette, without yellow (too light on white) and black (the mean predictor)."""
+TEXT = 7
+SMALL = 6
+_FONT = "DejaVu Sans"
+"""Comes with matplotlib: the same on every machine."""
+_STYLE = {
+    "font.family": _FONT,
+    "font.size": TEXT,
+    "axes.titlesize": 8,
+    "axes.labelsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.3,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sweep",
+    "savefig.dpi": 300,
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Within it figures have this look, whatever a user's matplotlibrc says."""
+    with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
+        # names may be in scripts that the font lacks; the tables and the SVG have them in full
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def new_figure(height: float) -> Figure:
+    """An empty figure, ``WIDTH`` by ``height`` inches."""
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> Path:
+    """Write ``name.png`` (300 dpi) and ``name.svg`` (text as text); returns the path of the PNG."""
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, metadata=metadata)
+        write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
+    return folder / f"{name}.png"
+
+
+def short(name: str, length: int) -> str:
+    """``name`` on one line of at most ``length`` characters, cut in the middle."""
+    name = one_line(name)
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 2
+    return f"{name[: length - 1 - tail]}…{name[-tail:]}"
+
+
+def text_width(text: str, size: float) -> float:
+    """Inches that ``text`` takes at ``size`` points; to be called within ``figure_style``."""
+    font = get_font(findfont(_FONT))
+    font.set_size(size, 72)
+    font.set_text(text, flags=LoadFlags.NO_HINTING)
+    return font.get_width_height()[0] / 64 / 72

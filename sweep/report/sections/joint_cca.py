@@ -1,0 +1,111 @@
+"""Several targets together: ``canonical.csv``, a figure a probe, and the table of the report."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.storage.atomic import file_names, write_text
+from sweep.report.figures.curves import Score, legend_entries, limits, line_styles, models_in
+from sweep.report.figures.layer_axis import depth_of
+from sweep.report.figures.plots import write_panels
+from sweep.report.figures.style import figure_style
+from sweep.report.tables.cells import assemble, interval, number, text
+from sweep.report.tables.markup import MISSING, Table, one_line
+
+READING = (
+    "Canonical correlation of a layer with all targets together: the first component is the "
+    "direction of the activations, and the mixture of the targets, that correlate most; each "
+    "further one is uncorrelated with those before it. They are fitted on the training part, and "
+    "their <em>correlation</em> is that of the test part, with its 95 % interval over speakers; "
+    "<em>in sample</em> it is higher, and high for pure noise. The <em>loadings</em>, correlations "
+    "of the mixture with each target on the test part, tell what a component is about; of a target "
+    "that does not vary there they are not defined and left out. <em>Flagged</em>: layer and "
+    "targets have more directions than training utterances can tell apart, so that in-sample "
+    "values are 1 whatever the data. With folds all are means over them, and components that are "
+    "about equally strong may swap their order between folds, which blurs both. The layer "
+    "named is the best of many on the speakers shown, so a little too good; all are in "
+    "<code>tables/canonical.csv</code>."
+)
+"""HTML."""
+SCORE = Score(
+    "correlation",
+    "held-out canonical correlation",
+    high_is_good=True,
+    nothing=None,
+    worst=None,
+    knows_nothing="0: no correlation",
+    decimals=3,
+)
+
+
+def write_canonical(
+    tables: Path, plots: Path, canonical: pd.DataFrame, layers: pd.DataFrame
+) -> tuple[list[Path], list[Table]]:
+    """Write ``canonical.csv``, and ``canonical_<probe>.png`` and ``.svg`` with a panel a component.
+
+    Args:
+        tables: folder of the tables; without components that of before is removed.
+        plots: folder of the figures.
+        canonical: ``canonical.csv``.
+        layers: ``layers.csv``, with the order of models and probes.
+
+    Returns:
+        The PNG files, and the table of the report: every model's best layer, by component.
+    """
+    path = tables / "canonical.csv"
+    if canonical.empty:
+        path.unlink(missing_ok=True)
+        return [], []
+    write_text(path, canonical.to_csv(index=False, lineterminator="\n"))
+    names = {name: layers[name].dtype for name in ("model", "probe")}
+    rows = canonical.astype(names).assign(cells=1, missing=0, target_kind="regression")
+    shown = rows[rows["model"].isin(models_in(rows))]
+    if shown.empty:
+        return [], []
+    files, figures = file_names(rows["probe"].unique()), []
+    depth, styles = depth_of(shown), line_styles(layers)
+    with figure_style():
+        for probe, of_probe in rows.groupby("probe", sort=True, observed=True):
+            panels = [
+                (f"component {component}", cell)
+                for component, cell in of_probe.groupby("component")
+            ]
+            entries = legend_entries(of_probe, SCORE, styles, name_best=False)
+            limit = limits(SCORE, [of_probe])
+            name = f"canonical_{files[str(probe)]}"
+            figures.append(
+                write_panels(
+                    plots, name, panels, SCORE, depth, styles, limit, entries, one_line(str(probe))
+                )
+            )
+    return figures, [_best_table(rows)]
+
+
+def _defined(loadings: str) -> str:
+    """``name value, …`` without the values that are not defined."""
+    return ", ".join(one for one in loadings.split(", ") if not one.endswith(" nan")) or MISSING
+
+
+def _best_table(rows: pd.DataFrame) -> Table:
+    columns = [
+        ("Model", False), ("Probe", False), ("Component", True), ("Best layer", False),
+        ("Correlation [95 %]", True), ("In sample", True), ("Loadings", False),
+    ]  # fmt: skip
+    curves = rows.groupby(["model", "probe", "component"], sort=True, observed=True)
+    best = [
+        curve.nlargest(1, "correlation")
+        for _, curve in curves
+        if curve["correlation"].notna().any()
+    ]
+    return assemble(
+        False,
+        columns,
+        [
+            (
+                text(""), text(row["model"]), text(row["probe"]), number(row["component"], 0),
+                text(row["layer"]), interval(row, "correlation"), number(row["in_sample"], 3),
+                text(_defined(row["loadings"]) + ("; flagged" if row["flagged"] else "")),
+            )
+            for row in (pd.concat(best) if best else rows.iloc[:0]).to_dict("records")
+        ],
+    )  # fmt: skip

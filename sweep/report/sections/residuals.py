@@ -1,0 +1,142 @@
+"""Errors of the best layer by speaker and over duration: a table, and a figure a probe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from jobs.models.baselines import BASELINE_PREFIX
+from jobs.statistics.residuals import (
+    RESIDUAL_COLUMNS,
+    running_mean,
+    speaker_residuals,
+    utterance_errors,
+)
+from jobs.storage.atomic import slug, write_text
+from sweep.report.figures.curves import line_styles
+from sweep.report.figures.style import TEXT, WIDTH, figure_style, new_figure, save, short
+from sweep.report.figures.units import with_unit
+from sweep.report.tables.cells import NUMBERS
+from sweep.report.tables.markup import one_line
+from sweep.results.run import Run
+
+MOST_MODELS = 6
+"""Models that a figure shows, in the order of the spec; the table has all."""
+_ROW, _TOP, _AXIS, _LEFT, _GAP, _RIGHT = 1.35, 0.36, 0.5, 0.62, 0.5, 0.12
+"""Inches."""
+
+READING = (
+    "The predicted value less the true one, of the layer that is best on the test part, averaged "
+    "over seeds. Left: a point a speaker, the mean of its errors, with their standard deviation; a "
+    "layer that tells utterances apart but not how fast a speaker is lies off 0 here. Right: a "
+    "point an utterance, and the mean of a fifth of them at a time: a slope says that the probe "
+    "reads something of the duration. All numbers are in <code>tables/residuals.csv</code>."
+)
+
+
+@dataclass(frozen=True)
+class _Residuals:
+    """Errors of one model's best layer."""
+
+    model: str
+    target: str
+    probe: str
+    layer: str
+    errors: pd.DataFrame
+    """A row per utterance: ``utterance_id, speaker_id, error``."""
+
+
+def write_residuals(tables: Path, plots: Path, run: Run) -> list[Path]:
+    """Write ``residuals.csv`` and, for every target of numbers and every probe of it, the figure
+    ``residuals_<target>_<probe>``.
+
+    A run that keeps no predictions has a table without rows, and no figure.
+
+    Returns:
+        The PNG files; the SVG beside each has the same stem.
+    """
+    best = run.models[(run.models["probe"] != "") & (run.models["target_kind"] == NUMBERS)]
+    rows = [] if run.plan.scored_by_sums else best.to_dict("records")
+    found = [_of_best(run, row) for row in rows]
+    _write_table(tables / "residuals.csv", found)
+    seconds = dict(zip(run.utterances["utterance_id"], run.utterances["seconds"], strict=True))
+    colours = {name: style[0] for name, style in line_styles(run.curves.layers).items()}
+    groups: dict[tuple[str, str], list[_Residuals]] = {}
+    for one in found:
+        if not one.model.startswith(BASELINE_PREFIX):
+            groups.setdefault((one.target, one.probe), []).append(one)
+    with figure_style():
+        return [_write_figure(plots, group, seconds, colours) for group in groups.values()]
+
+
+def _of_best(run: Run, row: Mapping[object, object]) -> _Residuals:
+    model, target, probe, layer = (
+        str(row[name]) for name in ("model", "target", "probe", "best_layer")
+    )
+    predictions = run.predictions(model, layer, probe=probe, target=target)
+    return _Residuals(model, target, probe, layer, utterance_errors(predictions))
+
+
+def _write_table(path: Path, found: list[_Residuals]) -> None:
+    frames = [
+        speaker_residuals(one.errors).assign(
+            model=one.model, target=one.target, probe=one.probe, layer=one.layer
+        )
+        for one in found
+    ]
+    table = pd.concat(frames) if frames else pd.DataFrame(columns=RESIDUAL_COLUMNS)
+    text = table[RESIDUAL_COLUMNS].to_csv(index=False, lineterminator="\n")
+    write_text(path, text)
+
+
+def _write_figure(
+    folder: Path,
+    group: list[_Residuals],
+    seconds: Mapping[str, float],
+    colours: Mapping[str, str],
+) -> Path:
+    shown = group[:MOST_MODELS]
+    height = _TOP + len(shown) * (_ROW + _AXIS)
+    figure = new_figure(height)
+    width = (WIDTH - _LEFT - _GAP - _RIGHT) / 2
+    limit = 1.05 * max(float(one.errors["error"].abs().max()) for one in shown) or 1.0
+    for number, one in enumerate(shown):
+        bottom = height - _TOP - (number + 1) * _ROW - number * _AXIS
+        box = (width / WIDTH, _ROW / height)
+        left = figure.add_axes((_LEFT / WIDTH, bottom / height, *box))
+        right = figure.add_axes(((_LEFT + width + _GAP) / WIDTH, bottom / height, *box))
+        colour = colours.get(one.model, "#555555")
+        _draw_speakers(left, one, colour)
+        _draw_durations(right, one, seconds, colour)
+        for axes in (left, right):
+            axes.axhline(0, color="black", linestyle="--", linewidth=0.7, zorder=1)
+            axes.set_ylim(-limit, limit)
+        left.set_ylabel(with_unit("error", shown[0].target))
+        title = f"{short(one.model, 40)}: {short(one.layer, 30)}"
+        left.set_title(title, fontsize=TEXT, loc="left", pad=3)
+    title = f"{one_line(shown[0].target)} · {one_line(shown[0].probe)}"
+    figure.text(_LEFT / WIDTH, 1 - 0.05 / height, short(title, 100), va="top", size=8)
+    return save(figure, folder, slug(f"residuals_{shown[0].target}_{shown[0].probe}"))
+
+
+def _draw_speakers(axes: Axes, one: _Residuals, colour: str) -> None:
+    """Speakers from the one that is predicted lowest to the one predicted highest."""
+    found = speaker_residuals(one.errors)
+    x, mean = np.arange(len(found)), found["mean_error"].to_numpy(dtype=np.float64)
+    spread = found["sd_error"].to_numpy(dtype=np.float64)
+    axes.vlines(x, mean - spread, mean + spread, color=colour, linewidth=0.8, alpha=0.5)
+    axes.plot(x, mean, "o", color=colour, markersize=2.2)
+    axes.set_xticks([])
+    axes.set_xlabel(f"{len(found)} speakers, sorted: mean ± SD")
+
+
+def _draw_durations(axes: Axes, one: _Residuals, seconds: Mapping[str, float], colour: str) -> None:
+    x = np.array([seconds[name] for name in one.errors["utterance_id"]], dtype=np.float64)
+    y = one.errors["error"].to_numpy(dtype=np.float64)
+    axes.plot(x, y, ".", color="#888888", markersize=1.5, alpha=0.5, rasterized=True)
+    at, mean = running_mean(x, y)
+    axes.plot(at, mean, color=colour, linewidth=1.3)
+    axes.set_xlabel("duration (s)")

@@ -1,0 +1,85 @@
+"""What the tables of a run are put together from: rows by kind of target, and cells."""
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jobs.statistics.curves import FOLDS
+from sweep.report.tables.markup import LACKING, MISSING, Cell, Table
+
+NUMBERS, CLASSES = "regression", "classification"
+"""The kinds of targets, which have tables of their own."""
+
+Row = Mapping[Hashable, Any]
+
+
+def decimals(values: "pd.Series[float]") -> int:
+    """Decimals that show three significant digits of the middle value, 0 to 4; 2 without any."""
+    finite = np.abs(values.to_numpy(dtype=float, na_value=np.nan))
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    if finite.size == 0:
+        return 2
+    return int(np.clip(2 - math.floor(math.log10(float(np.median(finite)))), 0, 4))
+
+
+def by_kind(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """(kind of target, its rows), numbers first; of no rows, as if they were of numbers."""
+    groups = [(kind, frame[frame["target_kind"] == kind]) for kind in (NUMBERS, CLASSES)]
+    return [(kind, rows) for kind, rows in groups if not rows.empty] or groups[:1]
+
+
+def by_fold(frame: pd.DataFrame) -> bool:
+    """Whether intervals are over folds, since nothing is known of a speaker."""
+    return "interval_over" in frame and bool((frame["interval_over"] == FOLDS).any())
+
+
+def several(frame: pd.DataFrame) -> bool:
+    """Whether rows have to say which target they are of."""
+    return frame["target"].nunique() > 1
+
+
+def assemble(
+    named: bool, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Cell]]
+) -> Table:
+    """A table of rows that begin with their target, which is dropped unless ``named``.
+
+    A column that is empty in all rows is dropped as well.
+    """
+    grid = [tuple(row) for row in rows]
+    titles = [("Target", False), *columns]
+    kept = [
+        position
+        for position in range(0 if named else 1, len(titles))
+        if not grid or any(row[position].text != MISSING for row in grid)
+    ]
+    header, numeric = zip(*(titles[position] for position in kept), strict=True)
+    return Table(header, numeric, tuple(tuple(row[p] for p in kept) for row in grid))
+
+
+def text(value: object) -> Cell:
+    """What is printed as it is."""
+    return Cell(str(value), str(value))
+
+
+def marked(name: object, lacking: bool) -> Cell:
+    """A name, with a dagger where it lacks cells."""
+    return Cell(f"{name} {LACKING}" if lacking else str(name), str(name))
+
+
+def number(value: float | None, places: int) -> Cell:
+    """A number with so many decimals, sorted by all of its digits; NaN and None are missing."""
+    if value is None or math.isnan(value):
+        return Cell(MISSING)
+    return Cell(f"{value:z.{places}f}", value)
+
+
+def interval(row: Row, score: str) -> Cell:
+    """A score with its ends, where it has them."""
+    middle = number(row[score], 3)
+    low, high = number(row[f"{score}_low"], 3), number(row[f"{score}_high"], 3)
+    if low.key is None or high.key is None:
+        return middle
+    return Cell(f"{middle.text} [{low.text}, {high.text}]", middle.key)

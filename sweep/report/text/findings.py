@@ -1,0 +1,167 @@
+"""What the numbers allow one to say: a sentence per model, target and probe."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.models.baselines import BASELINE_PREFIX
+from jobs.statistics.difference_table import LAYER_BEST, LAYER_NOTHING, MODELS, TRAINED
+from jobs.storage.atomic import write_text
+from sweep.report.tables.cells import CLASSES, Row, assemble, number, several, text
+from sweep.report.tables.markup import Cell, Table
+
+ALPHA = 0.05
+"""What a p-value has to be below for a difference to be told."""
+
+
+def write_differences(folder: Path, differences: pd.DataFrame) -> None:
+    """Write ``differences.csv``, with every digit, what is undefined as an empty field."""
+    write_text(folder / "differences.csv", differences.to_csv(index=False, lineterminator="\n"))
+
+
+def findings(layers: pd.DataFrame, models: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
+    """A sentence for every model, target and probe, in the order of ``models``; baselines have
+    none.
+
+    Args:
+        layers: ``layers.csv``.
+        models: ``models.csv``.
+        differences: ``differences.csv``.
+    """
+    scored = layers[layers["cells"] > 0].sort_values("layer_index")
+    names = {
+        key: [str(name) for name in curve["layer"]]
+        for key, curve in scored.groupby(["model", "target", "probe"], observed=True)
+    }
+    compared = dict(list(differences.groupby(["model_a", "target", "probe"], observed=True)))
+    found = []
+    for row in models[models["probe"] != ""].to_dict("records"):
+        key = row["model"], row["target"], row["probe"]
+        if key[0].startswith(BASELINE_PREFIX) or key not in compared:
+            continue
+        probes = models.loc[models["target"] == row["target"], "probe"]
+        who = [key[0], key[2]] if probes[probes != ""].nunique() > 1 else [key[0]]
+        if several(models):
+            who.append(key[1])
+        found.append(f"{', '.join(who)}: {_finding(row, compared[key], names[key])}.")
+    return found
+
+
+def _finding(row: Row, compared: pd.DataFrame, names: Sequence[str]) -> str:
+    score = "accuracy" if row["target_kind"] == CLASSES else "R²"
+    nothing = "majority class" if row["target_kind"] == CLASSES else "mean predictor"
+    above = compared[
+        (compared["comparison"] == LAYER_NOTHING)
+        & (compared["difference"] > 0)
+        & (compared["p_holm"] < ALPHA)
+    ]
+    honest = "best_accuracy_honest" if score == "accuracy" else "best_r2_honest"
+    value = _score(row, honest)
+    floor = row["majority_accuracy"] if score == "accuracy" else 0.0
+    if above.empty or not row[f"{honest}_low"] > floor:  # of two answers the more careful one
+        known = names[0] if len(names) == 1 else "no layer"
+        verb = "is not clearly" if len(names) == 1 else "is clearly"
+        where = "" if len(names) == 1 else " on other speakers"
+        shown = f" ({score} {value}{where})" if not math.isnan(row[honest]) else ""
+        return f"{known} {verb} above the {nothing}{shown}"
+    if len(names) == 1:
+        return f"{score} {value} at {names[0]}"
+    best = str(row["best_layer"])
+    worse = compared[(compared["comparison"] == LAYER_BEST) & (compared["p_holm"] < ALPHA)]
+    alike = [name for name in names if name not in set(worse["layer_a"])]
+    if len(alike) == len(names):
+        rest = "no layer is distinguishable from it"
+    elif alike == [best]:
+        rest = "every other layer is worse"
+    else:
+        rest = f"{', '.join(_ranges(names, alike, best))} not distinguishable from it"
+    return f"peak at {best}, {score} {value} on other speakers; {rest}"
+
+
+def _score(row: Row, name: str) -> str:
+    value, low, high = (f"{row[f'{name}{end}']:z.2f}" for end in ("", "_low", "_high"))
+    ends = f" [{low}, {high}]" if not math.isnan(row[f"{name}_low"]) else ""
+    return (value + ends).replace("-", "−")
+
+
+def _ranges(names: Sequence[str], alike: Sequence[str], best: str) -> Iterator[str]:
+    """``alike`` as runs of neighbours among ``names``; the best alone is no run of its own."""
+    run: list[str] = []
+    for name in [*names, None]:
+        if name in alike:
+            run.append(str(name))
+            continue
+        if run and run != [best]:
+            yield run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}"
+        run = []
+
+
+def short(sentence: str) -> str:
+    """A sentence of ``findings`` without the layers that are like the best one."""
+    return sentence.partition("; ")[0].removesuffix(".") + "."
+
+
+def differences_tables(differences: pd.DataFrame) -> list[Table]:
+    """Models against models, at the best layer of each; layers are in ``differences.csv``."""
+    shown = differences[differences["comparison"].isin([MODELS, TRAINED])]
+    if shown.empty:
+        return []
+    columns = [
+        ("Probe", False),
+        ("A", False),
+        ("B", False),
+        ("A − B on other speakers [95 %]", True),
+        ("p", True),
+        ("p (Holm)", True),
+    ]
+    rows = [
+        [text(row["target"]), text(row["probe"]), *_model_cells(row)]
+        for row in shown.to_dict("records")
+    ]
+    return [assemble(several(shown), columns, rows)]
+
+
+def _model_cells(row: Row) -> list[Cell]:
+    untrained = row["comparison"] == TRAINED
+    middle = number(row["difference"], 3)
+    ends = ", ".join(number(row[end], 3).text for end in ("low", "high"))
+    return [
+        text(row["model_a"]),
+        Cell(f"{row['model_b']} (untrained)" if untrained else row["model_b"], row["model_b"]),
+        Cell(f"{middle.text} [{ends}]", middle.key),
+        _p(row["p"]),
+        _p(row["p_holm"]),
+    ]
+
+
+def _p(value: float) -> Cell:
+    """A p-value with two significant digits, not below 0.001."""
+    if math.isnan(value):
+        return number(value, 3)
+    return Cell("< 0.001" if value < 0.001 else f"{value:.2g}", value)
+
+
+READING_OF_FOLDS = (
+    "Each line says no more than the folds bear out at 5 %. The score is that of the best layer on "
+    "folds that had no part in choosing it. The layers that are not distinguishable from the peak "
+    "hold the truly best one in 95 % of such experiments, however many layers were compared: "
+    "multiple comparisons with the best (Hsu 1984), here with Bonferroni's correction, for there "
+    "are too few folds to resample. Below, models at their best layers: paired over the same "
+    "folds, p-values two-sided, from a jackknife over folds with Student's t, and corrected by "
+    "Holm (1979) among the models of one target and probe. All of it, layer by layer, is in "
+    "<code>tables/differences.csv</code>."
+)
+READING = (
+    "Each line says no more than the test speakers bear out at 5 %: a peak is named where a layer "
+    "is above knowing nothing (Holm's correction over layers) and the interval of its score is, "
+    "too. The score is that of the best "
+    "layer on speakers who had no part in choosing it. The layers that are not distinguishable "
+    "from the peak hold the truly best one in 95 % of such experiments, however many layers were "
+    "compared: multiple comparisons with the best (Hsu 1984), with the reference of White (2000) "
+    "from a bootstrap over speakers. Below, models at their best layers: paired over the same "
+    "speakers, the choice repeated in every resample, p-values two-sided and corrected by Holm "
+    "(1979) among the models of one target and probe. All of it, layer by layer, is in "
+    "<code>tables/differences.csv</code>."
+)

@@ -1,0 +1,338 @@
+"""A run as Python values: ``sweep.open_run("results/demo").layers``."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import yaml
+
+from jobs.activations.store import read_layer
+from jobs.corpus.table import Skipped, read_table
+from jobs.probes import seed_count
+from jobs.protocol.predictions import CellPredictions, read_predictions
+from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves
+from jobs.statistics.difference_table import difference_table
+from jobs.statistics.model_table import model_table
+from jobs.storage.location import PlaceError, as_place
+from sweep.analyses.similarity import model_pairs
+from sweep.errors import RunError
+from sweep.plan.plan import Plan, PlannedModel, layer_tasks
+from sweep.plan.untrained_twins import twins
+from sweep.results.joint_cca_table import canonical_table
+from sweep.results.similarity_table import similarity_table
+from sweep.results.tempo_tables import TempoTables, tempo_tables
+from sweep.spec.schema import Spec
+from sweep.state.ledger import Record, read_records
+from sweep.state.mirror import fetch
+from sweep.state.run_folder import RunFolder, run_folder
+
+Parsed = TypeVar("Parsed")
+
+METRIC_COLUMNS = (
+    "model", "layer", "layer_index", "target", "probe", "seed", "fold", "control", "n_train",
+    "n_test", "mse", "mae", "rmse", "r2", "pearson", "spearman", "within_speaker", "mean_mse",
+    "mean_mae", "accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy", "seconds",
+    "cell_id",
+)  # fmt: skip
+"""Columns of ``metrics.csv`` that are always there, empty where a score is not for the target or
+not defined; what probes tell of themselves is beside."""
+SCORES = METRIC_COLUMNS[METRIC_COLUMNS.index("mse") : METRIC_COLUMNS.index("seconds")]
+
+
+class Run:
+    """A run's spec, plan, tables, predictions and activations, read when first asked for."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The run in the folder ``path``, or behind a URL: of that a copy is brought up to date.
+
+        Raises:
+            RunError: there is no run.
+        """
+        try:
+            place = as_place(path)
+        except PlaceError as error:
+            raise RunError(str(error)) from None
+        folder = RunFolder(place) if isinstance(place, Path) else fetch(run_folder(place))
+        if not folder.plan.exists():
+            raise RunError(
+                f"{path} is not a run: expected {folder.plan.name} in it; give the folder of a run "
+                "that was started with `sweep run`, such as results/demo"
+            )
+        return cls(folder)
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec as it was resolved."""
+        return self._parse(self.folder.spec, lambda text: Spec.model_validate(yaml.safe_load(text)))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Everything that the run consists of."""
+        return self._parse(self.folder.plan, Plan.model_validate_json)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Where the numbers come from."""
+        values: dict[str, Any] = json.loads(self.folder.provenance.read_text())
+        return values
+
+    @cached_property
+    def utterances(self) -> pd.DataFrame:
+        """The utterance table, with the targets."""
+        return read_table(self.folder.utterances, text=tuple(self.plan.classes))
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """The planned cells that are finished, done or failed, by cell id, in plan order.
+
+        Names are for people and no part of an id: a record is called what its cell is called now.
+        """
+        found, _ = read_records(self.folder.ledger)
+        return {
+            cell.cell_id: replace(found[cell.cell_id], model=task.model.name, probe=cell.probe)
+            for task in layer_tasks(self.plan)
+            for cell in task.cells
+            if cell.cell_id in found
+        }
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """A row a done cell: its place, its scores, what its probe chose, its seconds and id."""
+        return metrics_table(self.records.values())
+
+    @cached_property
+    def curves(self) -> Curves:
+        """The rows of ``layers`` and of the points whose cells all failed, which have no scores."""
+        orders = {  # the spec's own order, for rows and legends
+            "model": [model.name for model in self.plan.models],
+            "target": list(self.plan.targets),
+            "probe": list(self.plan.probes),
+        }
+        points, metrics = (
+            frame.assign(
+                **{
+                    name: pd.Categorical(frame[name], categories=order, ordered=True)
+                    for name, order in orders.items()
+                }
+            )
+            for frame in (self._points(), self.metrics)
+        )
+        table = self.utterances
+        speakers = dict(zip(table["utterance_id"], table["speaker_id"], strict=True))
+        read = None if self.plan.scored_by_sums else self._cell_predictions
+        return layer_curves(points, metrics, read, speakers, self._bootstrap())
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """A row per model × layer × target × probe that has a done cell, with intervals."""
+        layers = self.curves.layers
+        return layers[layers["cells"] > 0].reset_index(drop=True)
+
+    @cached_property
+    def models(self) -> pd.DataFrame:
+        """The comparison table: a row per model × target × probe, baselines among them."""
+        return model_table(self.curves)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """A row per comparison of two layers or two models; see `jobs.statistics.differences`."""
+        return difference_table(self.curves, twins(self.plan), self._bootstrap())
+
+    @cached_property
+    def similarity(self) -> pd.DataFrame:
+        """A row per ordered pair of layers and measure; none where the spec asks for none."""
+        pairs = model_pairs(self.spec, self.plan, self.utterances)
+        return similarity_table(self.spec.similarity, pairs, self.folder.similarity)
+
+    @cached_property
+    def tempo(self) -> TempoTables:
+        """Whether predictions follow a changed rate; empty where the spec asks for no tempo."""
+        return tempo_tables(
+            self.plan,
+            self.records,
+            self.folder.predictions,
+            dict(zip(self.utterances["utterance_id"], self.utterances["speaker_id"], strict=True)),
+        )
+
+    @cached_property
+    def canonical(self) -> pd.DataFrame:
+        """A row per layer and canonical component of several targets; none where no CCA probe asks
+        for more than one."""
+        return canonical_table(self.plan, self.folder.predictions, self.utterances)
+
+    @cached_property
+    def skipped(self) -> list[Skipped]:
+        """Utterances that were left out, and why."""
+        if not self.folder.skipped.exists():
+            return []
+        with self.folder.skipped.open(newline="", encoding="utf-8") as file:
+            return [Skipped(**row) for row in csv.DictReader(file)]
+
+    def predictions(
+        self,
+        model: str,
+        layer: str,
+        *,
+        probe: str | None = None,
+        target: str | None = None,
+        control: str = "none",
+    ) -> pd.DataFrame:
+        """Test predictions of a layer, a row per utterance × probe × target × seed.
+
+        Returns:
+            Columns ``utterance_id, speaker_id, probe, target, control, seed, fold, y_true,
+            y_pred``, the values in the target's unit, or names of classes.
+
+        Raises:
+            RunError: no done cell fits, or the run keeps no predictions.
+        """
+        if self.plan.scored_by_sums:
+            raise RunError(
+                "store: gram with kfold keeps no predictions: use protocol: {kind: splits}, or "
+                "store: activations"
+            )
+        chosen = [
+            record
+            for record in self.records.values()
+            if record.status == "done"
+            and (record.model, record.layer, record.control) == (model, layer, control)
+            and probe in (None, record.probe)
+            and target in (None, record.target)
+        ]
+        if not chosen:
+            raise RunError(
+                f"no finished cell for model {model!r}, layer {layer!r}, probe {probe!r}, target "
+                f"{target!r}, control {control!r}; `.metrics` lists what there is"
+            )
+        speaker = self.utterances.set_index("utterance_id")["speaker_id"]
+        frames = []
+        for record in chosen:
+            cell = self._cell_predictions(record.cell_id)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "utterance_id": cell.utterance_id,
+                        "speaker_id": speaker.loc[list(cell.utterance_id)].to_numpy(),
+                        "probe": record.probe,
+                        "target": record.target,
+                        "control": record.control,
+                        "seed": record.seed,
+                        "fold": record.fold,
+                        "y_true": self._named(record.target, cell.y_true),
+                        "y_pred": self._named(record.target, cell.y_pred),
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+    def activations(self, model: str, layer: str) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """Utterance ids and pooled activations (utterances, width) of a layer, probed or not.
+
+        Raises:
+            RunError: the run has no such model, or keeps no activations.
+            jobs.activations.store.CorruptShard: activations are missing or damaged.
+        """
+        cache = as_place(self.provenance["cache"])
+        ids: list[str] = []
+        arrays = []
+        sets = self._model(model).stored_sets
+        if not sets:
+            raise RunError(
+                "store: gram with kfold keeps no activations: use protocol: {kind: splits}, which "
+                "keeps those of the test part, or store: activations"
+            )
+        for planned in sets:
+            names, array = read_layer(planned.folder(cache), planned.n_shards, layer)
+            ids += names
+            arrays.append(array)
+        return ids, np.concatenate(arrays)
+
+    def _bootstrap(self) -> Bootstrap:
+        return Bootstrap(resamples=self.spec.bootstrap.resamples)
+
+    def _named(
+        self, target: str, values: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32] | npt.NDArray[np.object_]:
+        """``values`` (n,) as they are, or the names of classes that they are codes of."""
+        if target not in self.plan.classes:
+            return values
+        names = np.array(self.plan.classes[target], dtype=np.object_)
+        named: npt.NDArray[np.object_] = names[values.astype(np.int64)]
+        return named
+
+    def _points(self) -> pd.DataFrame:
+        """Points of curves that have a finished cell, and how many cells are planned of each."""
+        rows = {}
+        for record in self.records.values():
+            key = (record.model, record.layer, record.layer_index, record.target, record.probe)
+            probe = self.plan.probes[record.probe]
+            planned = seed_count(probe) * self.plan.n_folds
+            planned_control = planned * (len(self.plan.controls) - 1)
+            target_kind = self.plan.kind(record.target)
+            rows[key] = (*key, probe.kind, target_kind, planned, planned_control)
+        return pd.DataFrame(list(rows.values()), columns=POINT_COLUMNS)
+
+    @staticmethod
+    def _parse(path: Path, parse: Callable[[str], Parsed]) -> Parsed:
+        try:
+            return parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(
+                f"{path} cannot be read as this version writes it ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}); run its spec again to bring it up to date"
+            ) from error
+
+    def _model(self, name: str) -> PlannedModel:
+        for model in self.plan.models:
+            if model.name == name:
+                return model
+        names = ", ".join(model.name for model in self.plan.models)
+        raise RunError(f"the run has no model {name!r}: expected one of {names}")
+
+    def _cell_predictions(self, cell_id: str) -> CellPredictions:
+        """Predictions of a done cell; the last file read is kept, for its cells stand together."""
+        path = self.folder.predictions / self.records[cell_id].predictions
+        if self._last_file[0] != path:
+            self._last_file = (path, read_predictions(path))
+        return self._last_file[1][cell_id]
+
+    _last_file: tuple[Path | None, dict[str, CellPredictions]] = (None, {})
+
+
+def metrics_table(records: Iterable[Record]) -> pd.DataFrame:
+    """``metrics.csv``: the done cells of ``records``, a row each."""
+    rows = list(_metric_rows(records))
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(METRIC_COLUMNS))
+
+
+def _metric_rows(records: Iterable[Record]) -> Iterator[dict[str, object]]:
+    for record in records:
+        if record.status == "done":
+            yield {
+                "model": record.model,
+                "layer": record.layer,
+                "layer_index": record.layer_index,
+                "target": record.target,
+                "probe": record.probe,
+                "seed": record.seed,
+                "fold": record.fold,
+                "control": record.control,
+                "n_train": record.n_train,
+                "n_test": record.n_test,
+                **dict.fromkeys(SCORES),
+                **record.scores,
+                **record.details,
+                "seconds": record.seconds,
+                "cell_id": record.cell_id,
+            }

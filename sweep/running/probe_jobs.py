@@ -1,0 +1,72 @@
+"""From a layer that is to be probed to the job that probes it: where all that it needs lies."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from jobs.identity import content_id
+from jobs.probing.job import ProbeJob
+from jobs.probing.saved_probes import Saving
+from jobs.probing.tempo import Stretched
+from jobs.storage.atomic import slug
+from jobs.storage.location import Place
+from jobs.targets.registry import TARGETS
+from sweep.analyses.joint_cca import joint_fit
+from sweep.analyses.tempo import asked_cells, tempo_file
+from sweep.plan.gram import gram_sets
+from sweep.plan.plan import LayerTask, Plan
+from sweep.state.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class ProbeJobs:
+    """Makes the jobs of a run's layers."""
+
+    plan: Plan
+    folder: RunFolder
+    cache: Place
+    """Where activations lie."""
+    _: KW_ONLY
+    save_probes: bool
+    """Keep fitted probes in the run's folder."""
+
+    def make(self, task: LayerTask, *, alone: bool) -> ProbeJob:
+        """The job of a layer; ``alone``: beside nothing else, for it ran out of memory."""
+        name = f"{slug(task.model.name)}--{slug(task.layer.name)}"
+        digest = content_id([cell.cell_id for cell in task.cells])
+        predictions = f"{name}--{digest}.npz"
+        return ProbeJob(
+            model=task.model.name,
+            layer=task.layer.name,
+            activations=tuple((s.folder(self.cache), s.n_shards) for s in task.model.stored_sets),
+            table=self.folder.for_jobs(self.folder.utterances),
+            probes={cell.probe: self.plan.probes[cell.probe] for cell in task.cells},
+            protocol=self.plan.protocol,
+            cells=task.cells,
+            predictions=self.folder.for_jobs(self.folder.predictions / predictions),
+            classes=self.plan.classes,
+            sums=gram_sets(task.model, self.cache),
+            saving=self._saving(task),
+            stretched=self._stretched(task, predictions),
+            joint=joint_fit(self.plan, task, self.folder),
+            alone=alone,
+        )
+
+    def _stretched(self, task: LayerTask, predictions: str) -> Stretched | None:
+        tempo = self.plan.tempo
+        if tempo is None or not asked_cells(self.plan, task):
+            return None
+        sets = tuple(
+            (factor, planned.folder(self.cache), planned.n_shards)
+            for factor, planned in zip(tempo.factors, task.model.stretched, strict=True)
+        )
+        file = self.folder.predictions / tempo_file(predictions, self.plan, task.model)
+        own = task.model.recorded
+        recorded = (own.folder(self.cache), own.n_shards) if own else None
+        return Stretched(sets, tempo.targets, self.folder.for_jobs(file), recorded)
+
+    def _saving(self, task: LayerTask) -> Saving | None:
+        if not self.save_probes:
+            return None
+        units = {name: TARGETS[name].unit for name in self.plan.targets if name in TARGETS}
+        return Saving(
+            self.folder.for_jobs(self.folder.probes), task.model.extract, task.model.digest, units
+        )

@@ -1,0 +1,163 @@
+"""Turning what came back into ledger lines and events."""
+
+import logging
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+
+from jobs.extraction.extractor import ShardReport
+from jobs.probing.job import CellResult
+from jobs.protocol.cells import Cell
+from jobs.secrets import without_secrets
+from sweep.plan.plan import LayerTask, Plan, made_from
+from sweep.state.events import EventLog
+from sweep.state.ledger import Ledger, Record
+
+log = logging.getLogger(__name__)
+
+REASON_LENGTH = 300
+"""Characters of an error in a table; the log has all of it."""
+
+
+class Recorder:
+    """Writes finished cells to the ledger, and tells of everything; the one writer of both.
+
+    Attributes:
+        any_failed: something failed for good.
+        shards: extracted.
+        scored: cells that came back, failed ones among them.
+    """
+
+    def __init__(self, plan: Plan, ledger: Ledger, events: EventLog) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._events = events
+        self._made_from: dict[tuple[str, str, str], dict[str, str]] = {}
+        """By model, target and probe, for all layers."""
+        self.any_failed = False
+        self.shards = 0
+        self.scored = 0
+
+    def layers(self, scored: Sequence[tuple[LayerTask, Sequence[CellResult], str]]) -> None:
+        """Record the results of layers, each with its file of predictions; on return all of them
+        are on the disk."""
+        made = []
+        for task, results, predictions in scored:
+            by_id = {result.cell_id: result for result in results}
+            made.append([self._make(task, c, by_id[c.cell_id], predictions) for c in task.cells])
+        self._ledger.append(record for records in made for record in records)
+        for (task, _, _), records in zip(scored, made, strict=True):
+            self._tell(task, records)
+
+    def _tell(self, task: LayerTask, records: Sequence[Record]) -> None:
+        self.scored += len(records)
+        failed = [record for record in records if record.status == "failed"]
+        for error, count in Counter(record.error or "" for record in failed).items():
+            self.failure("probe", task.model.name, task.layer.name, f"{count} cells: {error}")
+        self._events.emit(
+            "cells_done",
+            model=task.model.name,
+            layer=task.layer.name,
+            layer_index=task.layer.index,
+            cells=len(records),
+            failed=len(failed),
+            seconds=sum(record.seconds for record in records),
+            best=_best(records, "r2"),
+            best_accuracy=_best(records, "accuracy"),
+        )
+
+    def failed_task(self, task: LayerTask, reason: str) -> None:
+        """Record every cell of a layer as failed."""
+        results = [
+            CellResult(
+                cell.cell_id,
+                "failed",
+                reason,
+                n_train=0,
+                n_test=0,
+                scores={},
+                details={},
+                seconds=0.0,
+            )
+            for cell in task.cells
+        ]
+        self.layers([(task, results, "")])
+
+    def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
+        """Tell of something that failed for good."""
+        self.any_failed = True
+        log.error("%s: %s: %s: %s", stage, model, where, error)
+        self._events.emit("failure", stage=stage, model=model, where=where, error=error)
+
+    def retry(self, where: str, attempt: int, error: str) -> None:
+        """Tell of another attempt."""
+        log.warning("%s: attempt %d: %s", where, attempt, error)
+        self._events.emit("retry", where=where, attempt=attempt, error=error)
+
+    def warning(self, message: str) -> None:
+        """Tell of something that the user should know."""
+        log.warning("%s", message)
+        self._events.emit("warning", message=message)
+
+    def shard(self, model: str, number: int, report: ShardReport) -> None:
+        """Tell of a shard that is on the disk."""
+        self.shards += 1
+        self._events.emit(
+            "shard_done",
+            model=model,
+            shard=number,
+            utterances=report.n_utterances,
+            skipped=len(report.skipped),
+            seconds=report.seconds,
+            forward_seconds=report.forward_seconds,
+        )
+
+    def compared(self, seconds: float) -> None:
+        """Tell of a job of the comparison of layers that is done."""
+        self._events.emit("compared", seconds=seconds)
+
+    def _make(self, task: LayerTask, cell: Cell, result: CellResult, predictions: str) -> Record:
+        what = (task.model.name, cell.target, cell.probe)
+        if what not in self._made_from:
+            self._made_from[what] = made_from(self._plan, task.model, cell.target, cell.probe)
+        return Record(
+            cell_id=cell.cell_id,
+            status=result.status,
+            error=result.error,
+            model=task.model.name,
+            layer=task.layer.name,
+            layer_index=task.layer.index,
+            target=cell.target,
+            probe=cell.probe,
+            seed=cell.seed,
+            fold=cell.fold,
+            control=cell.control,
+            n_train=result.n_train,
+            n_test=result.n_test,
+            scores=result.scores,
+            details=result.details,
+            seconds=result.seconds,
+            predictions=predictions if result.status == "done" else "",
+            made_from=self._made_from[what],
+        )
+
+
+def reason(error: BaseException | None) -> str:
+    """An error in one line, for a table or a log."""
+    text = without_secrets(str(error)).strip().splitlines()
+    first = textwrap.shorten(text[0], REASON_LENGTH, placeholder=" …") if text else ""
+    return f"{type(error).__name__}: {first}".rstrip(": ")
+
+
+def _best(records: Sequence[Record], score: str) -> dict[str, object] | None:
+    """The best real ``score`` among ``records``: of each probe and target its mean over cells."""
+    scores: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        value = record.scores.get(score)
+        if record.control == "none" and value is not None:
+            scores.setdefault((record.probe, record.target), []).append(value)
+    if not scores:
+        return None
+    (probe, target), values = max(scores.items(), key=lambda item: fmean(item[1]))
+    return {"probe": probe, "target": target, score: fmean(values)}

@@ -1,0 +1,315 @@
+"""``sweep run``: from a spec file to tables and plots."""
+
+import difflib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from signal import Signals
+from time import perf_counter
+from typing import Literal
+
+from jobs.corpus.table import write_table
+from jobs.protocol.cells import Cell
+from jobs.storage.atomic import is_temporary, write_text
+from jobs.storage.location import Place
+from jobs.storage.object_store import remove, remove_folder
+from sweep.analyses.similarity_jobs import Comparison
+from sweep.errors import ClusterError, Problem, SpecError
+from sweep.executors.base import Executor
+from sweep.executors.inline import InlineExecutor
+from sweep.executors.preflight import Storage, check, disk_problems, inline_problems
+from sweep.executors.session import check_answers, ray_session
+from sweep.plan.plan import LayerTask, Plan, layer_tasks
+from sweep.plan.provenance import describe_plan, describe_session
+from sweep.prepare.prepare import Prepared, load_and_prepare
+from sweep.report.build import build_report
+from sweep.results.precision import precision_errors
+from sweep.results.run import Run
+from sweep.running.driver import Driver, Status
+from sweep.running.driver_log import driver_log
+from sweep.running.recorder import Recorder
+from sweep.running.remaining import Wanted
+from sweep.running.reusable import whole_records
+from sweep.running.skipped import skipped_by_extraction, write_skipped
+from sweep.signals import StopSignal
+from sweep.spec.schema import Spec
+from sweep.state.cache_users import remember_run
+from sweep.state.events import EventLog, tell_events
+from sweep.state.ledger import Finished, Ledger
+from sweep.state.local_lease import run_lock
+from sweep.state.mirror import check_store, fetch_results, mirrored
+from sweep.state.run_folder import DEFAULT_CACHE, RunFolder, local_cache, make_folder, run_folder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run; changes no number."""
+
+    where: Literal["local", "inline", "cluster"] = "local"
+    address: str | None = None
+    """Of the cluster."""
+    out: Place | None = None
+    cache: Place = DEFAULT_CACHE
+    overrides: Sequence[str] = ()
+    """``KEY=VALUE`` assignments to the spec."""
+    only: str | None = None
+    """Glob over ``model/layer/probe``: what to work on."""
+    fail_fast: bool = False
+    fresh: bool = False
+    """Forget the run's ledger."""
+    only_failed: bool = False
+    """Work on the cells that failed, and on nothing else."""
+    unlock: bool = False
+    """Take the run over from a driver on another machine that shows no sign of life."""
+    arguments: Sequence[str] = field(default=())
+    """The command line, for provenance."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run."""
+
+    folder: RunFolder
+    status: Status
+    done: int
+    """Planned cells that have their scores."""
+    failed: int
+    """Planned cells that failed."""
+    planned: int
+    """Cells of the whole plan."""
+    ran_shards: int
+    """Shards that this run extracted."""
+    ran_cells: int
+    """Cells that came back in this run, failed ones among them."""
+    stopped_by: Signals | None
+    """The signal that interrupted it."""
+    run: Run | None
+    """For its tables; None when it was interrupted."""
+
+
+def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResult:
+    """Run what is left of a spec, then rebuild its tables and plots.
+
+    Raises:
+        SpecError: the spec is wrong; nothing was started or written.
+        ClusterError: Ray cannot run it.
+        RunIsLocked: another driver works on the run.
+    """
+    if options.where == "cluster":
+        check_answers(options.address or "auto")
+    with _stage(events, "prepare"):
+        tell = tell_events(events, "prepare")
+        try:
+            prepared = load_and_prepare(
+                spec_path, options.overrides, local_cache(options.cache), tell
+            )
+        except OSError:
+            make_folder("--cache", options.cache)  # says it, if that is why
+            raise
+    _check_matches(options.only, prepared.plan)
+    # Absolute: jobs run in processes that have a working directory of their own.
+    options = replace(options, cache=options.cache.absolute())
+    folder = run_folder(options.out or Path("results") / prepared.spec.name)
+    for option, place in (("--cache", options.cache), ("--out", folder.for_jobs(folder.root))):
+        make_folder(option, place)
+        check_store(place)
+    lock = run_lock(folder.lock, folder.stop_request, unlock=options.unlock)
+    mirror = mirrored(folder, unlock=options.unlock)
+    with lock, mirror as push, driver_log(folder.driver_log):
+        if options.fresh:
+            _forget(folder)
+        _remove_leftovers(folder)
+        _write_inputs(folder, prepared)
+        remember_run(options.cache, folder)
+        push()
+        events.open(folder.events)
+        with Ledger(folder.ledger) as ledger:
+            return _run(folder, prepared, options, ledger, events)
+
+
+def _run(
+    folder: RunFolder, prepared: Prepared, options: RunOptions, ledger: Ledger, events: EventLog
+) -> RunResult:
+    start = perf_counter()
+    recorder = Recorder(prepared.plan, ledger, events)
+    for line in ledger.damaged:
+        recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
+    for note in prepared.notes:
+        recorder.warning(note)
+    if folder.remote is not None:
+        recorder.warning(f"driven from {folder.root}, and brought to {folder.remote} from there")
+    driver = Driver(
+        prepared.plan,
+        prepared.table,
+        folder,
+        options.cache,
+        whole_records(folder, prepared, ledger.records, recorder.warning),
+        recorder,
+        wanted=_wanted(options, ledger.records),
+        fail_fast=options.fail_fast,
+        comparison=_comparison(prepared, folder, options),
+        save_probes=prepared.spec.save_probes,
+        give_up_after=prepared.spec.compute.give_up_after,
+    )
+    _announce(prepared.plan, driver, events)
+    stop = StopSignal()
+    status: Status = "done"
+    if driver.n_cells or driver.n_comparisons:
+        _add_provenance(folder, prepared, options)
+        storage = driver.storage()
+        with stop, _executor(prepared.spec, options, storage, recorder) as executor:
+            try:
+                status = driver.run(executor, stop)
+            except ClusterError:  # no node was left, and none came
+                done, failed = count_cells(prepared.plan, ledger.records)
+                seconds = perf_counter() - start
+                ended = {"done": done, "failed": failed, "seconds": seconds}
+                events.emit("run_finished", status="failed", **ended)
+                raise
+        status = "interrupted" if stop.received else status
+        _remove_leftovers(folder)
+    run = None
+    if status != "interrupted":
+        with _stage(events, "report"):
+            fetch_results(folder)
+            left_out = skipped_by_extraction(prepared, folder, options.cache)
+            write_skipped(folder.skipped, [*prepared.skipped, *left_out])
+            _add_precision(folder, prepared.plan, options.cache)
+            run = Run(folder)
+            build_report(run)
+    done, failed = count_cells(prepared.plan, ledger.records)
+    status = "failed" if failed and status == "done" else status
+    seconds = perf_counter() - start
+    events.emit("run_finished", status=status, done=done, failed=failed, seconds=seconds)
+    return RunResult(
+        folder=folder,
+        status=status,
+        done=done,
+        failed=failed,
+        planned=prepared.plan.n_cells,
+        ran_shards=recorder.shards,
+        ran_cells=recorder.scored,
+        stopped_by=stop.received,
+        run=run,
+    )
+
+
+def _comparison(prepared: Prepared, folder: RunFolder, options: RunOptions) -> Comparison | None:
+    """What is left to compare; nothing in a run that was asked for certain cells."""
+    if prepared.spec.similarity is None or options.only is not None or options.only_failed:
+        return None
+    return Comparison(prepared.spec, prepared.plan, prepared.table, folder, options.cache)
+
+
+def _executor(
+    spec: Spec, options: RunOptions, storage: Storage, recorder: Recorder
+) -> AbstractContextManager[Executor]:
+    if options.where == "inline":
+        check([*disk_problems(storage), *inline_problems(spec.compute, storage)])
+        return nullcontext(InlineExecutor(spec.compute))
+    address = options.address if options.where == "cluster" else None
+    return ray_session(spec.compute, address, storage, recorder.warning)
+
+
+def _announce(plan: Plan, driver: Driver, events: EventLog) -> None:
+    total_shards = sum(planned.n_shards for model in plan.models for planned in model.all_sets)
+    totals = {"extract": total_shards, "probe": plan.n_cells}
+    done = {
+        "extract": total_shards - driver.n_shards,
+        "probe": plan.n_cells - driver.n_cells,
+    }
+    if driver.n_comparisons:
+        totals["similarity"], done["similarity"] = driver.n_comparisons, 0
+    models = [model.name for model in plan.models]
+    log.info("%s: %d shards and %d cells to do", plan.name, driver.n_shards, driver.n_cells)
+    events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
+
+
+def _wanted(options: RunOptions, records: Mapping[str, Finished]) -> Wanted:
+    def wanted(task: LayerTask, cell: Cell) -> bool:
+        place = f"{task.model.name}/{task.layer.name}/{cell.probe}"
+        record = records.get(cell.cell_id)
+        failed = record is not None and record.status == "failed"
+        return (options.only is None or fnmatchcase(place, options.only)) and (
+            failed or not options.only_failed
+        )
+
+    return wanted
+
+
+def _check_matches(only: str | None, plan: Plan) -> None:
+    places = [
+        f"{model.name}/{layer.name}/{probe}"
+        for model in plan.models
+        for layer in model.layers
+        for probe in plan.probes
+    ]
+    if only is not None and not any(fnmatchcase(place, only) for place in places):
+        near = difflib.get_close_matches(only, places, n=3, cutoff=0) or places[:1]
+        message = f"no model/layer/probe matches it; nearest: {', '.join(near)}"
+        raise SpecError([Problem(f"--only {only}", 1, 1, message)])
+
+
+def _write_inputs(folder: RunFolder, prepared: Prepared) -> None:
+    """What the run is made of, before anything runs."""
+    write_text(folder.spec, prepared.spec.to_yaml())
+    write_table(folder.utterances, prepared.table)
+    write_text(folder.plan, prepared.plan.model_dump_json(indent=1))
+
+
+def _add_provenance(folder: RunFolder, prepared: Prepared, options: RunOptions) -> None:
+    """Describe the plan as it is now, and add this process to those that made its numbers."""
+    before = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {}
+    session = describe_session(options.arguments, options.where)
+    provenance = {
+        "cache": str(options.cache),
+        **describe_plan(prepared.plan),
+        "audio": list(prepared.notes),
+        "runs": [*before.get("runs", []), session],
+    }
+    write_text(folder.provenance, json.dumps(provenance, indent=1))
+
+
+def _add_precision(folder: RunFolder, plan: Plan, cache: Place) -> None:
+    errors = precision_errors(plan, cache)
+    if errors and folder.provenance.exists():
+        provenance = json.loads(folder.provenance.read_text())
+        write_text(folder.provenance, json.dumps(provenance | {"precision": errors}, indent=1))
+
+
+def _remove_leftovers(folder: RunFolder) -> None:
+    """Temporary files of a driver or worker that was killed; none is at work now."""
+    for path in folder.written():
+        if is_temporary(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _forget(folder: RunFolder) -> None:
+    for path in (folder.ledger, folder.events, folder.provenance, folder.submission):
+        for place in {path, folder.for_jobs(path)}:
+            remove(place)
+    for path in (folder.predictions, folder.probes, folder.similarity):
+        for place in {path, folder.for_jobs(path)}:
+            remove_folder(place)
+
+
+def count_cells(plan: Plan, records: Mapping[str, Finished]) -> tuple[int, int]:
+    """Planned cells that are done, and that failed."""
+    ids = (cell.cell_id for task in layer_tasks(plan) for cell in task.cells)
+    counts = Counter(records[cell_id].status for cell_id in ids if cell_id in records)
+    return counts["done"], counts["failed"]
+
+
+@contextmanager
+def _stage(events: EventLog, name: str) -> Iterator[None]:
+    start = perf_counter()
+    events.emit("stage_started", stage=name)
+    yield
+    events.emit("stage_finished", stage=name, seconds=perf_counter() - start)

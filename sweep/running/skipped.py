@@ -1,0 +1,61 @@
+"""The utterances that a run left out, and why."""
+
+import csv
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from jobs.activations.index import SeenShard, look_over
+from jobs.activations.store import CorruptShard
+from jobs.audio.segments import split_tempo
+from jobs.corpus.table import Skipped
+from jobs.storage.atomic import atomic_path
+from jobs.storage.location import Place
+from sweep.plan.activation_sets import heard_table, shards
+from sweep.prepare.prepare import Prepared
+from sweep.results.run import Run
+from sweep.state.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def skipped_by_extraction(prepared: Prepared, folder: RunFolder, cache: Place) -> Iterator[Skipped]:
+    """Utterances that extraction left out, as recorded and at other rates, each once: every model
+    reads the same audio.
+
+    Shards of finished cells may be gone from the cache, or damaged: what they told when the tables
+    were last made is taken from there.
+    """
+    seen: dict[Skipped, None] = {}
+    unread: set[tuple[str, float | None]] = set()
+    table = heard_table(prepared.plan, prepared.table)
+    for model in prepared.plan.models:
+        for planned in model.all_sets:
+            found = look_over(planned.folder(cache), planned.n_shards)
+            if all(isinstance(one, SeenShard) and not one.skipped for one in found):
+                continue
+            for shard, one in zip(shards(planned, table, cache), found, strict=True):
+                if isinstance(one, SeenShard):
+                    seen.update(dict.fromkeys(one.skipped))
+                    continue
+                if isinstance(one, CorruptShard):
+                    log.warning("%s", one)
+                factors = [split_tempo(path)[1] for path in shard.audio_paths]
+                unread.update(zip(shard.utterance_ids, factors, strict=True))
+    before = Run(folder).skipped if unread else []
+    known = (one for one in before if (one.utterance_id, split_tempo(one.path)[1]) in unread)
+    yield from (seen | dict.fromkeys(known))
+
+
+def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
+    """Tell of them in the log, and write the table."""
+    for one in skipped:
+        log.warning("skipped %s: %s (%s)", one.utterance_id, one.reason, one.path)
+    with (
+        atomic_path(path) as new,
+        # A file name that is not UTF-8 is shown with its odd bytes escaped.
+        new.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, ["utterance_id", "path", "reason"])
+        writer.writeheader()
+        writer.writerows(vars(one) for one in skipped)

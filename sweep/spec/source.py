@@ -1,0 +1,166 @@
+"""A YAML file that remembers where everything stands, so that every error has its place."""
+
+import copy
+from collections.abc import Hashable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from jobs.yaml_reader import PlainYamlError, read_yaml
+from sweep.errors import Problem, SpecError
+
+Location = tuple[str | int, ...]
+"""The way to a value: ``("probes", 0, "hidden")``."""
+
+
+class Source:
+    """The text of a spec, its values, and the position of each.
+
+    Raises (on construction):
+        SpecError: the file cannot be read, is not YAML, repeats a key, or is no mapping.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = str(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SpecError([Problem(self.file, 1, 1, f"cannot read the spec: {reason}")]) from None
+        try:
+            self._node, values = read_yaml(text)
+        except PlainYamlError as error:
+            problem = Problem(self.file, error.line, error.column, str(error))
+            raise SpecError([problem]) from None
+        self._overridden: dict[Location, str] = {}
+        self._kept: dict[str | int, list[int]] = {}
+        if not isinstance(values, dict):
+            found = "nothing" if values is None else type(values).__name__
+            raise SpecError(
+                [Problem(self.file, 1, 1, f"expected `key: value` lines, found {found}")]
+            )
+        self.values: dict[Hashable, Any] = values
+        repeated = list(self._repeated_keys(self._node, set()))
+        if repeated:
+            raise SpecError(repeated)
+
+    def override(self, assignment: str) -> None:
+        """Apply ``KEY=VALUE`` of ``--set``: a dotted key, list positions as numbers, a YAML value.
+
+        Raises:
+            SpecError: it has no ``=``, its value is not YAML, or its way leads nowhere.
+        """
+        key, equals, text = assignment.partition("=")
+        place = f"--set {assignment}"
+        if not equals or not key:
+            raise SpecError([Problem(place, 1, 1, "expected KEY=VALUE, as in protocol.folds=3")])
+        try:
+            _, value = read_yaml(text)
+        except PlainYamlError:
+            raise SpecError([Problem(place, 1, len(key) + 2, "the value is not YAML")]) from None
+        location = tuple(int(p) if p.isdigit() else p for p in key.split("."))
+        holder: Any = self.values
+        for step in location[:-1]:
+            holder = self._step(holder, step, place)
+        last = location[-1]
+        if isinstance(holder, list):
+            self._step(holder, last, place)
+        elif not isinstance(holder, dict):
+            raise SpecError([Problem(place, 1, 1, f"{key}: there is nothing to set {last!r} in")])
+        holder[last] = value
+        self._overridden[location] = place
+
+    @staticmethod
+    def _step(holder: Any, step: str | int, place: str) -> Any:
+        if isinstance(holder, dict) and isinstance(step, str):
+            return holder.setdefault(step, {})
+        if isinstance(holder, list) and isinstance(step, int) and step < len(holder):
+            return holder[step]
+        raise SpecError([Problem(place, 1, 1, f"the spec has no place {step!r} there")])
+
+    def without(self, locations: Iterable[Location]) -> Self:
+        """The same file without its wrong parts: items of top-level lists, else whole sections.
+
+        Positions in what is left still point at the file.
+        """
+        rest = copy.copy(self)
+        rest.values, rest._kept = dict(self.values), {}
+        wrong: dict[str | int, set[int]] = {}
+        for section, *inner in locations:
+            value = self.values.get(section)
+            if isinstance(value, list) and inner and isinstance(inner[0], int):
+                wrong.setdefault(section, set()).add(inner[0])
+            else:
+                rest.values.pop(section, None)
+        for section, positions in wrong.items():
+            if section in rest.values:
+                items = rest.values[section]
+                rest._kept[section] = [i for i in range(len(items)) if i not in positions]
+                rest.values[section] = [items[i] for i in rest._kept[section]]
+        return rest
+
+    def problem(self, location: Location, message: str, *, at_key: bool = False) -> Problem:
+        """``message`` at the value of ``location``, or its key, or the nearest place around it."""
+        if len(location) > 1 and location[0] in self._kept:
+            section, position, *inner = location
+            kept = self._kept[section][int(position) :][:1]  # none: a model that is a baseline
+            location = (section, *kept, *inner)
+        real = self._real_steps(location)
+        for depth in range(len(real), 0, -1):
+            if real[:depth] in self._overridden:
+                return Problem(self._overridden[real[:depth]], 1, 1, message)
+        mark = self._mark(location, at_key)
+        return Problem(self.file, mark.line + 1, mark.column + 1, message)
+
+    def _real_steps(self, location: Location) -> Location:
+        """``location`` without the steps that are pydantic's own, such as the tag of a union."""
+        value: Any = self.values
+        real: list[str | int] = []
+        for step in location:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                continue
+            real.append(step)
+        return tuple(real)
+
+    def _mark(self, location: Location, at_key: bool) -> Any:
+        node: Any = self._node
+        mark = node.start_mark
+        for position, step in enumerate(location):
+            key_node, value_node = _child(node, step)
+            if value_node is None:
+                continue
+            last = position == len(location) - 1
+            mark = (key_node if last and at_key and key_node else value_node).start_mark
+            node = value_node
+        return mark
+
+    def _repeated_keys(self, node: Any, seen_nodes: set[int]) -> Iterator[Problem]:
+        if id(node) in seen_nodes:  # an alias: its node was walked where it is defined
+            return
+        seen_nodes.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                    mark = key.start_mark
+                    message = f"the key {key.value!r} stands here twice"
+                    yield Problem(self.file, mark.line + 1, mark.column + 1, message)
+                seen.add(str(key.value))
+                yield from self._repeated_keys(value, seen_nodes)
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from self._repeated_keys(item, seen_nodes)
+
+
+def _child(node: Any, step: str | int) -> tuple[Any, Any]:
+    """Key node (None in a list) and value node of ``step`` in ``node``; None where absent."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(step):
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None, None

@@ -1,0 +1,1 @@
+"""A run on disk while it is written: folder, ledger, events, leases."""

@@ -1,0 +1,141 @@
+"""What the runs that used an activation cache need of it.
+
+A run needs the activation sets that its ``plan.json`` names; a driver writes that file before it
+extracts anything, so that a run at work is one of them. Runs are looked for below the folders that
+are given, among the copies of those on object stores, and where the cache itself says: every run
+leaves its address in ``<cache>/runs``. What cannot be read is not known, and an error.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from jobs.identity import ID_DIGITS
+from jobs.storage.atomic import slug
+from jobs.storage.location import Place, PlaceError, as_place
+from jobs.storage.object_store import read_bytes, write_text
+from sweep.state.run_folder import COPIES, RunFolder
+
+RUNS = "runs"
+SET_NAME = re.compile(rf"[0-9a-f]{{{ID_DIGITS},}}")
+
+Needs = dict[str, list[str]]
+"""Activation id → the runs that need it."""
+
+
+class GcError(ValueError):
+    """It is not known what may be dropped, so nothing was; the message says why."""
+
+
+def remember_run(cache: Place, folder: RunFolder) -> None:
+    """Leave a run's address in the cache that it uses."""
+    run = str(folder.for_jobs(folder.root))
+    digest = hashlib.sha256(run.encode()).hexdigest()[:8]
+    name = f"{slug(folder.root.name)}-{digest}.json"
+    write_text(cache / RUNS / name, json.dumps({"run": run}))
+
+
+def needed_sets(cache: Path, results: Sequence[Path]) -> Needs:
+    """What all runs need that can be found.
+
+    Raises:
+        GcError: of one this is not known.
+    """
+    needs: Needs = {}
+    folders = [*results, *([COPIES] if COPIES.exists() else [])]
+    for root in _unique([*_runs_below(folders, cache), *_remembered(cache)]):
+        for activation_id in dict.fromkeys(_planned_ids(root)):
+            needs.setdefault(activation_id, []).append(str(root))
+    return needs
+
+
+def _unique(roots: Iterable[Place]) -> list[Place]:
+    seen = {root.resolve() if isinstance(root, Path) else root: root for root in roots}
+    return list(seen.values())
+
+
+def _runs_below(folders: Iterable[Path], cache: Path) -> Iterator[Path]:
+    """Every folder that a run has written to, links followed: the more is found, the more stays."""
+    seen: set[Path] = {cache.resolve()}
+    for top in folders:
+        if not top.is_dir():
+            raise GcError(f"--results {top} is no folder: expected one with runs in it")
+        for here, folders_here, _ in os.walk(top, followlinks=True, onerror=_raise):
+            root = Path(here)
+            if root.resolve() in seen:
+                folders_here.clear()
+                continue
+            seen.add(root.resolve())
+            folders_here[:] = [name for name in folders_here if not SET_NAME.fullmatch(name)]
+            run = RunFolder(root)
+            if any(path.exists() for path in (run.plan, run.ledger, run.provenance)):
+                yield root
+
+
+def _raise(error: OSError) -> None:
+    raise GcError(f"{error.filename} cannot be looked into ({error.strerror}): a run may be there")
+
+
+def _remembered(cache: Path) -> Iterator[Place]:
+    """The runs that used this cache, but those that were deleted."""
+    for note in sorted((cache / RUNS).glob("*.json")):
+        try:
+            run = as_place(json.loads(note.read_bytes())["run"])
+        except (ValueError, KeyError, TypeError, PlaceError) as error:
+            raise GcError(f"{note} does not name a run ({error}); delete it if none does") from None
+        if isinstance(run, Path):
+            # An empty folder may be where a disk is mounted at other times.
+            if _is_bare(run) if run.exists() else _is_bare(run.parent):
+                raise GcError(
+                    f"{run} used this cache and cannot be seen from here: run gc on a machine that "
+                    f"sees it, or, if the run is gone for good, delete {note}"
+                )
+            if not run.exists():
+                continue  # deleted
+        yield run
+
+
+def _is_bare(folder: Path) -> bool:
+    """Missing, or empty."""
+    return not folder.exists() or not any(folder.iterdir())
+
+
+def _planned_ids(root: Place) -> Iterator[str]:
+    """The activation sets that a run's plan names; none if there is no run behind a URL any more.
+
+    Raises:
+        GcError: the plan cannot be read.
+    """
+    plan = root / "plan.json"
+    try:
+        for model in json.loads(read_bytes(plan))["models"]:
+            for name in _ids_in([model["sets"], model]):
+                if not SET_NAME.fullmatch(name):
+                    raise ValueError(f"{name!r} is no activation id")
+                yield name
+    except FileNotFoundError:
+        if isinstance(root, Path) and (root / "ledger.jsonl").exists():
+            raise _unknown(plan, "it is missing") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unknown(plan, f"{type(error).__name__}: {error}") from None
+
+
+def _ids_in(value: object) -> Iterator[str]:
+    """Every activation id in a part of a plan, whatever the set that has it is there for."""
+    if isinstance(value, dict):
+        if "activation_id" in value:
+            yield value["activation_id"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _ids_in(inner)
+
+
+def _unknown(plan: Place, reason: str) -> GcError:
+    return GcError(
+        f"{plan} does not tell what its run needs ({reason}), so nothing was dropped: run its spec "
+        f"again to write it anew, or delete {plan.parent}"
+    )

@@ -1,0 +1,158 @@
+"""What happened in a run: ``events.jsonl``, a JSON object a line; all displays are drawn from it.
+
+An event has ``time`` (ISO 8601, UTC; it counts on from the run's start, however the clock is set
+meanwhile) and ``kind``, and the fields of its kind:
+
+============== ====================================================================================
+stage_started  stage: prepare | extract | probe | report; a run begins with prepare
+stage_progress stage: prepare; what, done, total: units of what takes long in it, such as files
+stage_finished stage, seconds
+planned        run, models: [name], totals: {stage: n}, done: {stage: n} by earlier runs
+shard_done     model, shard, utterances, skipped, seconds, forward_seconds: of these, in networks
+cells_done     model, layer, layer_index, cells (that came back), failed (of these), seconds
+               (of their fits), best: {probe, target, r2} or null, best_accuracy: {probe, target,
+               accuracy} or null
+compared       seconds: of a job of the comparison of layers
+warning        message
+failure        stage, model or null, where, error; for stage probe beside a cells_done
+retry          where, attempt, error
+run_finished   status: done | failed | interrupted, done, failed, seconds
+============== ====================================================================================
+
+Totals of stage ``extract`` count shards, those of ``probe`` count cells,
+those of ``similarity``, if there is one, jobs. Several runs into one
+folder append to one file, each beginning with its ``prepare``.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from jobs.progress import Tell
+from jobs.storage.atomic import DISK_FULL, cut_torn_line
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+PROGRESS_SECONDS = 1.0
+"""Between two ``stage_progress``, and before the first: what is quick has none."""
+
+
+class EventLog:
+    """The one writer of a run's events: a line in the file, then a call to every listener.
+
+    A run begins before its folder is known: until ``open`` its lines are held back. From then on
+    every line is on its way to the disk when ``emit`` returns, so that another process can follow
+    the file; while the disk is full they are held back again. To be used from one thread.
+    """
+
+    def __init__(self, listeners: Iterable[Listener] = ()) -> None:
+        self.listeners = list(listeners)
+        self._held: list[str] = []
+        self._file: FileIO | None = None
+        self._began, self._ticks = datetime.now(UTC), _ticks()
+
+    def open(self, path: Path) -> None:
+        """Append to ``path`` from now on, what was held back first.
+
+        A line that a killed run tore is cut off, or the next event would be glued to it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cut_torn_line(path)
+        self._file = path.open("ab", buffering=0)
+        self._write_held()
+
+    def emit(self, kind: str, **fields: Any) -> Event:
+        """Record an event now and return it, ``time`` and ``kind`` added.
+
+        Raises:
+            TypeError: a field is not a JSON value (a numpy integer, a path).
+            ValueError: a number is NaN or infinite; give None for what is undefined.
+        """
+        now = self._began + timedelta(seconds=_ticks() - self._ticks)
+        event: Event = {"time": now.isoformat(timespec="milliseconds"), "kind": kind, **fields}
+        line = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
+        self._held.append(line)
+        self._write_held()
+        for listener in self.listeners:
+            listener(event)
+        return event
+
+    def _write_held(self) -> None:
+        if self._file is None:
+            return
+        before = os.fstat(self._file.fileno()).st_size
+        data = "".join(self._held).encode()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), before)
+            if error.errno not in DISK_FULL:
+                raise
+        else:
+            self._held.clear()
+
+    def close(self) -> None:
+        """Close the file, if there is one; listeners are their owner's to stop."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _ticks() -> float:
+    """Seconds of a clock that nobody sets; the time that a laptop sleeps is among them."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux has it
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+def tell_events(events: EventLog, stage: str) -> Tell:
+    """Makes a ``stage_progress`` of what it is told, now and then."""
+    last = time.monotonic()
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
+            events.emit("stage_progress", stage=stage, what=what, done=done, total=total)
+
+    return tell
+
+
+def read_events(path: Path) -> list[Event]:
+    """All whole events of a file, oldest first; a last line without its newline is left out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line before that is not an event.
+    """
+    lines = path.read_bytes().split(b"\n")[:-1]
+    return [parse_event(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+
+
+def parse_event(line: bytes, where: str) -> Event:
+    """The event of a line; ``where`` is for the message of the ValueError when it is none."""
+    try:
+        event = json.loads(line)
+    except ValueError as error:
+        raise ValueError(
+            f"{where}: expected a JSON object, found {line[:60]!r}: {error}"
+        ) from error
+    if not isinstance(event, dict) or not {"time", "kind"} <= event.keys():
+        raise ValueError(f"{where}: expected an object with time and kind, found {line[:60]!r}")
+    return event

@@ -1,0 +1,206 @@
+"""A run's folder on an object store: driven from a copy on this machine.
+
+The driver writes its files (ledger, events, tables, …) to the copy; what changed is uploaded every
+``PUSH_SECONDS`` and at the end. What jobs write (predictions, probes) they upload themselves, and
+the copy is brought up to date for the report. So a run can be gone on with from another machine: a
+driver that was killed loses the ledger lines since its last upload, whose cells run again.
+
+One driver a run, on whatever machine: see ``sweep.state.remote_lease``.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from jobs.storage.location import Place, RemotePath
+from jobs.storage.object_store import download, list_files, remove, upload, write_text
+from sweep.errors import ClusterError
+from sweep.state.local_lease import LeaseWatch, ask_to_stop, read_holder
+from sweep.state.remote_lease import RemoteLease
+from sweep.state.retry_policy import may_try_again, wait_seconds
+from sweep.state.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+PUSH_SECONDS = 30.0
+"""Between two uploads, or ten times what the last one took: a long ledger is uploaded whole."""
+
+
+def fetch(folder: RunFolder) -> RunFolder:
+    """Bring the copy of a run up to date, if it is one; while it is driven from here it is ahead.
+
+    Raises:
+        OSError: the store cannot be read.
+    """
+    if folder.remote is not None and LeaseWatch(folder.lock).holder() is None:
+        _download(folder, folder.remote, only_new=False)
+    return folder
+
+
+def fetch_results(folder: RunFolder) -> None:
+    """Bring what jobs wrote: the rest is the driver's own."""
+    for path in (folder.predictions, folder.probes):
+        place = folder.for_jobs(path)
+        if isinstance(place, RemotePath):
+            _download(RunFolder(path), place, only_new=True)
+
+
+def check_store(place: Place) -> None:
+    """Make sure that an object store takes what is written to it.
+
+    Raises:
+        ClusterError: it does not.
+    """
+    if isinstance(place, Path):
+        return
+    try:
+        # Of its own name: beside it there may be those of another run that begins.
+        probe = place / f".preflight-{uuid.uuid4().hex[:12]}"
+        write_text(probe, "")
+        remove(probe)
+    except OSError as error:
+        raise ClusterError(
+            f"cannot write to {place}: {error}. Is there such a bucket, and does the environment "
+            "have the credentials, the region and the endpoint for it?"
+        ) from error
+
+
+@contextmanager
+def mirrored(folder: RunFolder, *, unlock: bool) -> Iterator[Callable[[], None]]:
+    """While the block runs, this driver alone works on the run, and what it writes is uploaded.
+
+    Without a URL nothing is done. The copy is brought up to date first.
+
+    Yields:
+        Uploads at once: what jobs read must be there before they begin.
+
+    Raises:
+        RunIsLocked: another driver works on the run, or did when it died on another machine.
+        OSError: the store cannot be read, or the last upload failed, again and again.
+    """
+    if folder.remote is None:
+        yield lambda: None
+        return
+    lease = RemoteLease(folder.remote, lambda: _stop_here(folder))
+    lease.claim(unlock=unlock)
+    mirror = _Mirror(folder, folder.remote, lease)
+    lease.start()
+    try:
+        mirror.bring()
+        mirror.start()
+        try:
+            yield mirror.push
+        finally:
+            mirror.stop()
+    finally:
+        lease.release()
+
+
+def _stop_here(folder: RunFolder) -> None:
+    """Pass a request to stop on to the driver's own heart, which knows when it listens."""
+    holder = read_holder(folder.lock)
+    if holder is not None:
+        ask_to_stop(holder, folder.stop_request)
+
+
+class _Mirror:
+    """Uploads what changes in a run's folder, from a thread."""
+
+    def __init__(self, folder: RunFolder, remote: RemotePath, lease: RemoteLease) -> None:
+        self._folder = folder
+        self._remote = remote
+        self._lease = lease
+        self._pushed: dict[str, tuple[int, int]] = {}
+        """Size and time of change of the files that the store has."""
+        self._pushing = threading.Lock()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+
+    def bring(self) -> None:
+        """Bring the copy up to date; what came from the store need not go back."""
+        there = _download(self._folder, self._remote, only_new=False)
+        self._pushed = {name: state for name, _, state in self._files() if name in there}
+
+    def start(self) -> None:
+        """Upload now and then."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Upload what is left."""
+        self._done.set()
+        self._thread.join()
+        self._push_at_last()
+
+    def _push_at_last(self) -> None:
+        attempts = 1
+        while True:
+            try:
+                self.push()
+            except OSError as error:
+                log.warning("%s, attempt %d: %s", self._remote, attempts, error)
+                if not may_try_again("io", attempts):
+                    raise
+                time.sleep(wait_seconds("io", attempts))
+                attempts += 1
+            else:
+                return
+
+    def _run(self) -> None:
+        pause = PUSH_SECONDS
+        while not self._done.wait(pause):
+            start = time.monotonic()
+            try:
+                self.push()
+            except OSError as error:  # there will be another time, and one at the end
+                log.warning("%s is not up to date: %s", self._remote, error)
+            pause = max(PUSH_SECONDS, 10 * (time.monotonic() - start))
+
+    def push(self) -> None:
+        """Upload what changed."""
+        with self._pushing:
+            self._lease.check()
+            for name, path, state in self._files():
+                if self._pushed.get(name) != state:
+                    upload(path, self._remote / name)
+                    self._pushed[name] = state
+
+    def _files(self) -> Iterator[tuple[str, Path, tuple[int, int]]]:
+        """The driver's own files by their names on the store, and their states before they are
+        read."""
+        others = (self._folder.predictions, self._folder.probes)
+        for path in sorted(self._folder.root.rglob("*")):
+            if path.name.startswith(".") or any(folder in path.parents for folder in others):
+                continue
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            if path.is_file():
+                name = path.relative_to(self._folder.root).as_posix()
+                yield name, path, (status.st_size, status.st_mtime_ns)
+
+
+def _download(folder: RunFolder, remote: RemotePath, *, only_new: bool) -> set[str]:
+    """Files of the store; of those that never change only such as are not here.
+
+    Returns:
+        The names of the files that are now as they are on the store.
+    """
+    fixed = (folder.root,) if only_new else (folder.predictions, folder.probes)
+    same = set()
+    for name, state in list_files(remote).items():
+        parts = PurePosixPath(name)
+        if ".." in parts.parts or parts.is_absolute() or parts.name.startswith("."):
+            continue  # none of ours: it must not escape from the folder
+        path = folder.root / parts
+        if path.is_relative_to(folder.similarity / "sketches"):
+            continue
+        here = any(one in path.parents for one in fixed) and path.exists()
+        if not here or path.stat().st_size != state.n_bytes:
+            download(remote / name, path)
+        same.add(name)
+    return same

@@ -1,0 +1,74 @@
+"""Baselines are models: one layer each, read as any other."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from jobs.audio.features import Fbank, FeatureSettings
+from jobs.models import ModelSettings, describe_model, load_model
+from jobs.models.baselines import BASELINES, BaselineSettings
+from jobs.models.taps import POOLINGS, TapReader
+
+WAVE = (3000 * np.random.default_rng(0).standard_normal(12_345)).astype(np.float32)
+
+
+def read(what, wave=WAVE, pooling="mean", **features):
+    model = load_model(BaselineSettings(name="b", what=what))
+    one = model.front_end(FeatureSettings(**features))(wave)
+    return TapReader(model.module, model.taps, POOLINGS[pooling]).read(one[None])
+
+
+def test_duration_is_the_seconds_of_the_whole_utterance():
+    assert read("duration")["duration"].tolist() == [[pytest.approx(12_345 / 16_000)]]
+    assert read("duration", max_frames=3)["duration"].tolist() == [[pytest.approx(12_345 / 16_000)]]
+
+
+@pytest.mark.parametrize("max_frames", [None, 20])
+def test_fbank_statistics_are_the_mean_and_population_sd_of_the_uncentred_bins(max_frames):
+    found = read("fbank", max_frames=max_frames)["statistics"]
+    frames_TF = Fbank(FeatureSettings(max_frames=max_frames)).uncentred(WAVE).double().numpy()
+    assert found.shape == (1, 160)
+    # float32 rounding.
+    np.testing.assert_allclose(found[0, :80], frames_TF.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found[0, 80:], frames_TF.std(axis=0, ddof=0), rtol=1e-4)
+
+
+def test_fbank_statistics_of_one_frame_are_finite():
+    found = read("fbank", wave=WAVE[:400])["statistics"]
+    assert torch.equal(found[0, 80:], torch.zeros(80))
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_pooling_does_not_matter(pooling):
+    assert torch.equal(read("fbank", pooling=pooling)["statistics"], read("fbank")["statistics"])
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "width"), [("duration", "duration", 1), ("fbank", "statistics", 160)]
+)
+def test_description_has_one_layer_and_no_parameters(what, name, width):
+    info = describe_model(BaselineSettings(name="b", what=what), "mean+std")
+    (tap,) = info.taps
+    assert (tap.index, tap.name, tap.shape, tap.width) == (0, name, (width,), width)
+    assert info.n_parameters == 0
+    assert info.architecture == f"baseline:{what}"
+
+
+def test_baselines_have_different_digests():
+    digests = {describe_model(BaselineSettings(name="b", what=w), "mean").digest for w in BASELINES}
+    assert len(digests) == len(BASELINES)
+
+
+def test_two_loaded_baselines_share_nothing():
+    first, second = (load_model(BaselineSettings(name="b", what="fbank")) for _ in range(2))
+    assert first.module is not second.module
+
+
+def test_kind_tells_settings_apart():
+    adapter = TypeAdapter(ModelSettings)
+    one = adapter.validate_python({"kind": "baseline", "name": "d", "what": "duration"})
+    assert isinstance(one, BaselineSettings)
+    with pytest.raises(ValidationError, match="duration"):
+        adapter.validate_python({"kind": "baseline", "name": "d", "what": "loudness"})

@@ -1,0 +1,302 @@
+"""Tested utterances at other rates: which are drawn, what they are called, what is predicted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from jobs.activations.store import CorruptShard, data_path, write_shard
+from jobs.corpus.table import Utterance, audio_digest_of_table, make_table, write_table
+from jobs.probes import CcaSettings, KnnSettings, LinearSettings, MlpSettings, RidgeSettings
+from jobs.probing.job import ProbeJob, probe_layer
+from jobs.probing.tempo import Stretched
+from jobs.probing.tempo_settings import (
+    EXPONENTS,
+    RECORDED,
+    TempoSettings,
+    draw_utterances,
+    is_asked,
+    key,
+    part_of,
+    stretched_rows,
+)
+from jobs.protocol.cells import Cell
+from jobs.protocol.folds import KFoldProtocol, ProtocolSettings, SplitsProtocol, make_folds
+from jobs.protocol.predictions import CellPredictions, read_predictions
+from jobs.statistics.tempo import counterfactual_scores
+
+FACTORS = (0.8, 0.9, 1.1, 1.25)
+WIDTH, SPEAKERS, EACH = 12, 20, 15
+Encode = Callable[[np.ndarray, pd.DataFrame], np.ndarray]
+"""(n,) rates and (n) rows of the table → (n, D) activations."""
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """300 utterances of 20 speakers; the rate has a speaker effect."""
+    rng = np.random.default_rng(0)
+    parts = ["train"] * 12 + ["validation"] * 3 + ["test"] * 5
+    rows = make_table(
+        Utterance(
+            f"s{speaker:02d}-{i:02d}", f"/audio/{speaker}-{i}.flac", "x", f"s{speaker:02d}", "0",
+            parts[speaker], seconds=2.0 + i, n_samples=32_000 + 16_000 * i, audio_digest=f"d{i}",
+        )
+        for speaker in range(SPEAKERS) for i in range(EACH)
+    )  # fmt: skip
+    level = rng.standard_normal(SPEAKERS)[[int(name[1:]) for name in rows["speaker_id"]]]
+    rows["cps"] = 12 + level + 1.5 * rng.standard_normal(len(rows))
+    rows["duration"] = rows["seconds"]
+    return rows
+
+
+def speaker_of(table: pd.DataFrame) -> np.ndarray:
+    return np.array([float(name[1:]) for name in table["speaker_id"]])
+
+
+DIRECTIONS = np.random.default_rng(5).standard_normal((2, WIDTH))
+
+
+def exactly(rate: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    """The rate and the speaker, each along a direction of its own."""
+    return np.outer(rate, DIRECTIONS[0]) + np.outer(speaker_of(rows), DIRECTIONS[1])
+
+
+def speaker_alone(rate: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    return np.outer(speaker_of(rows), DIRECTIONS[1])
+
+
+@pytest.fixture
+def probe(tmp_path: Path, table: pd.DataFrame) -> Callable[..., dict[str, CellPredictions]]:
+    """Probes a layer and returns what was predicted at other rates."""
+
+    def run(
+        encode: Encode,
+        settings: Any = None,
+        protocol: ProtocolSettings | None = None,
+        drawn: pd.DataFrame = table,
+        cells: tuple[Cell, ...] | None = None,
+        targets: tuple[str, ...] = ("cps",),
+    ) -> dict[str, CellPredictions]:
+        write_table(tmp_path / "table.csv", table)
+        protocol = protocol or SplitsProtocol()
+        sets = [("recorded", 1.0, table), *((f"f{f}", f, drawn) for f in FACTORS)]
+        for folder, factor, rows in sets:
+            X = encode(factor * rows["cps"].to_numpy(), rows).astype(np.float32)
+            write_shard(tmp_path / folder, 0, {"layer": X}, list(rows["utterance_id"]), [], {})
+        folds = range(len(make_folds(protocol, table)))
+        settings = settings or RidgeSettings(alphas=(1e-6,))
+        job = ProbeJob(
+            model="m",
+            layer="layer",
+            activations=((tmp_path / "recorded", 1),),
+            table=tmp_path / "table.csv",
+            probes={"probe": settings},
+            protocol=protocol,
+            cells=cells or tuple(Cell(f"c{k}", "probe", "cps", 0, k, "none") for k in folds),
+            predictions=tmp_path / "predictions.npz",
+            stretched=Stretched(
+                tuple((f, tmp_path / f"f{f}", 1) for f in FACTORS), targets, tmp_path / "new.npz"
+            ),
+        )
+        assert {result.status for result in probe_layer(job)} == {"done"}
+        return read_predictions(tmp_path / "new.npz")
+
+    return run
+
+
+def slope(found: dict[str, CellPredictions], table: pd.DataFrame) -> float:
+    recorded = found[key("c0", RECORDED)]
+    new = [found[key("c0", factor)] for factor in FACTORS]
+    for one in new:
+        np.testing.assert_array_equal(one.utterance_id, recorded.utterance_id)
+    speakers = table.set_index("utterance_id")["speaker_id"][list(recorded.utterance_id)]
+    return counterfactual_scores(
+        recorded.y_true.astype(float),
+        recorded.y_pred.astype(float),
+        np.stack([one.y_true for one in new], axis=1).astype(float),
+        np.stack([one.y_pred for one in new], axis=1).astype(float),
+        speakers.to_numpy(dtype=str),
+    ).slope.value
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        RidgeSettings(alphas=(1e-6,)),
+        CcaSettings(variance=1.0),
+        LinearSettings(epochs=200),
+        MlpSettings(hidden=(32,), epochs=300, patience=300),
+    ],
+    ids=lambda settings: settings.kind,
+)
+def test_of_a_layer_that_encodes_the_rate_exactly_the_slope_is_1(
+    probe: Callable[..., Any], table: pd.DataFrame, settings: Any
+) -> None:
+    approximate = settings.kind in ("mlp", "linear")
+    assert slope(probe(exactly, settings), table) == pytest.approx(
+        1, abs=0.15 if approximate else 1e-3
+    )
+
+
+def test_of_a_layer_that_knows_only_the_speaker_it_is_0(
+    probe: Callable[..., Any], table: pd.DataFrame
+) -> None:
+    assert slope(probe(speaker_alone), table) == pytest.approx(0, abs=1e-4)
+
+
+def test_of_a_layer_that_has_the_rate_beside_noise_it_is_the_share_that_the_probe_believes(
+    probe: Callable[..., Any], table: pd.DataFrame
+) -> None:
+    """y + e, var e = var y: the regression of y on it has the coefficient 1/2, and so R²."""
+    spread = table["cps"].std()
+    noise = dict(
+        zip(
+            table["utterance_id"],
+            spread * np.random.default_rng(3).standard_normal(len(table)),
+            strict=True,
+        )
+    )
+
+    def noisy(rate: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+        return np.outer(rate + rows["utterance_id"].map(noise).to_numpy(), DIRECTIONS[0])
+
+    assert slope(probe(noisy), table) == pytest.approx(0.5, abs=0.1)
+
+
+def test_what_is_known_at_a_factor_is_the_rate_times_it_and_the_duration_divided_by_it(
+    probe: Callable[..., Any], table: pd.DataFrame
+) -> None:
+    cells = tuple(Cell(t, "probe", t, 0, 0, "none") for t in ("cps", "duration"))
+    found = probe(exactly, cells=cells, targets=("cps", "duration"))
+    by_name = table.set_index("utterance_id")
+    for factor in FACTORS:
+        for target, scale in (("cps", factor), ("duration", 1 / factor)):
+            one = found[key(target, factor)]
+            expected = by_name[target][list(one.utterance_id)] * scale
+            np.testing.assert_allclose(one.y_true, expected, rtol=1e-6)
+
+
+def test_with_folds_every_utterance_is_predicted_by_the_probe_that_tests_it(
+    probe: Callable[..., Any], table: pd.DataFrame
+) -> None:
+    protocol = KFoldProtocol(folds=4)
+    found = probe(exactly, protocol=protocol)
+    names = table["utterance_id"].to_numpy()
+    for number, fold in enumerate(make_folds(protocol, table)):
+        for factor in FACTORS:
+            assert set(found[key(f"c{number}", factor)].utterance_id) == set(names[fold.test])
+
+
+def test_controls_other_targets_and_probes_that_cannot_be_applied_are_not_asked() -> None:
+    ridge, knn = RidgeSettings(), KnnSettings()
+    assert is_asked(("cps",), "cps", "none", ridge)
+    assert not is_asked(("cps",), "cps", "shuffled", ridge)
+    assert not is_asked(("cps",), "energy", "none", ridge)
+    assert not is_asked(("cps",), "cps", "none", knn)
+
+
+def test_only_real_cells_of_the_asked_targets_predict(probe: Callable[..., Any]) -> None:
+    cells = (
+        Cell("real", "probe", "cps", 0, 0, "none"),
+        Cell("control", "probe", "cps", 0, 0, "shuffled"),
+        Cell("other", "probe", "duration", 0, 0, "none"),
+    )
+    found = probe(exactly, cells=cells)
+    assert set(found) == {key("real", rate) for rate in (RECORDED, *FACTORS)}
+
+
+def test_utterances_that_could_not_be_read_or_are_not_finite_are_left_out(
+    probe: Callable[..., Any], table: pd.DataFrame
+) -> None:
+    drawn = table[table["split"] == "test"].iloc[10:40]
+
+    def holed(rate: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+        X = exactly(rate, rows)
+        if len(rows) < len(table):
+            X[3, 2] = np.nan
+        return X
+
+    found = probe(holed, drawn=drawn)
+    names = set(drawn["utterance_id"]) - {drawn["utterance_id"].iloc[3]}
+    for factor in FACTORS:
+        assert set(found[key("c0", factor)].utterance_id) == names
+    assert set(found[key("c0", RECORDED)].utterance_id) == names
+
+
+def test_a_damaged_shard_of_stretched_speech_is_told(
+    probe: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe(exactly)
+    path = data_path(tmp_path / "f0.9", 0)
+    whole = path.read_bytes()
+    monkeypatch.setattr(
+        "tests.jobs.probing.test_tempo.write_shard", lambda *a, **k: path.write_bytes(whole[:-4])
+    )
+    with pytest.raises(CorruptShard, match=r"f0\.9"):
+        probe(exactly)
+
+
+def test_tested_utterances_of_all_speakers_are_drawn_alike_whatever_the_order(
+    table: pd.DataFrame,
+) -> None:
+    settings = TempoSettings(utterances=12)
+    drawn = draw_utterances(settings, ("cps",), SplitsProtocol(), table)
+    shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
+    assert draw_utterances(settings, ("cps",), SplitsProtocol(), shuffled) == drawn
+    rows = table.set_index("utterance_id").loc[list(drawn)]
+    assert set(rows["split"]) == {"test"}
+    assert sorted(rows.groupby("speaker_id").size()) == [2, 2, 2, 3, 3]
+    other = draw_utterances(TempoSettings(utterances=12, seed=1), ("cps",), SplitsProtocol(), table)
+    assert other != drawn
+    everyone = draw_utterances(
+        TempoSettings(utterances=1000), ("cps",), KFoldProtocol(folds=3), table
+    )
+    assert everyone == tuple(sorted(table["utterance_id"]))
+
+
+def test_utterances_without_a_value_are_not_drawn(table: pd.DataFrame) -> None:
+    table.loc[table["speaker_id"] == "s19", "cps"] = np.nan
+    drawn = draw_utterances(TempoSettings(), ("cps",), SplitsProtocol(), table)
+    assert len(drawn) == 4 * EACH
+    both = draw_utterances(TempoSettings(), ("cps", "duration"), SplitsProtocol(), table)
+    assert len(both) == 5 * EACH
+
+
+def test_stretched_rows_have_audio_of_their_own_and_their_labels(table: pd.DataFrame) -> None:
+    chosen = list(table["utterance_id"][3:6])
+    rows = stretched_rows(chosen, FACTORS, table)
+    assert len(rows) == 3 * len(FACTORS)
+    digests = {audio_digest_of_table(part) for _, part in rows.groupby("split")}
+    assert len(digests) == len(FACTORS)
+    slow = rows[rows["split"] == part_of(0.8)]
+    recorded = table[3:6]
+    assert list(slow["audio_path"]) == [f"{path}#tempo=0.8" for path in recorded["audio_path"]]
+    np.testing.assert_allclose(slow["seconds"], recorded["seconds"] / 0.8)
+    np.testing.assert_array_equal(slow["cps"], recorded["cps"])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"factors": [0.8, 1.0, 1.2]}, "1 is the recording"),
+        ({"factors": [0.8, 0.8]}, "expected different ones"),
+        ({"factors": [0.8]}, "at least 2 items"),
+        ({"factors": [0.4, 1.1]}, "greater than or equal to 0.5"),
+        ({"factors": [0.8, float("nan")]}, "less than or equal to 2|greater than or equal"),
+        ({"utterances": 1}, "greater than or equal to 2"),
+        ({"factor": [0.8]}, "Extra inputs"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TempoSettings.model_validate(values)
+
+
+def test_the_targets_are_those_that_are_probed_and_known() -> None:
+    assert TempoSettings().among(["energy", "duration", "cps"]) == ("duration", "cps")
+    assert TempoSettings(targets=("cps",)).among(["duration", "cps"]) == ("cps",)
+    assert set(EXPONENTS.values()) == {1, -1}

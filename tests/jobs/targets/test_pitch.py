@@ -1,0 +1,133 @@
+"""Pitch and level, against signals of which both are known."""
+
+import math
+
+import numpy as np
+import parselmouth
+import pytest
+from parselmouth.praat import call
+
+from jobs.audio.read import INT16_SCALE, SAMPLE_RATE
+from jobs.targets.pitch import measure_level, measure_pitch
+
+
+def tone(hz, seconds=1.0, peak=8_000.0):
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (peak * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+
+def voice(f0, harmonics=12):
+    """(N,) a buzz with falling harmonics whose fundamental is ``f0`` (N,), in Hz, sample by
+    sample."""
+    phase = 2 * np.pi * np.cumsum(f0) / SAMPLE_RATE
+    buzz = sum(np.sin(k * phase) / k for k in range(1, harmonics + 1))
+    return (4_000.0 * buzz).astype(np.float32)
+
+
+def steady(hz, seconds=1.0):
+    return np.full(round(seconds * SAMPLE_RATE), float(hz))
+
+
+@pytest.mark.parametrize("hz", [70, 101.5, 200, 333, 500])
+def test_the_pitch_of_a_steady_voice_is_its_fundamental(hz):
+    found = measure_pitch(voice(steady(hz)))
+    assert found.mean == pytest.approx(hz, rel=1e-3)
+    assert found.sd < 1e-3 * hz
+
+
+@pytest.mark.parametrize("hz", [90, 220, 440])
+def test_the_pitch_of_a_tone_is_its_frequency(hz):
+    assert measure_pitch(tone(hz)).mean == pytest.approx(hz, rel=1e-3)
+
+
+def test_a_voice_that_swings_has_the_mean_and_the_deviation_of_its_swing():
+    time = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
+    # A sine of amplitude a has the standard deviation a / √2; three turns a second are slow beside
+    # an analysis window of 50 ms.
+    found = measure_pitch(voice(200 + 30 * np.sin(2 * np.pi * 3 * time)))
+    assert found.mean == pytest.approx(200, rel=0.005)
+    assert found.sd == pytest.approx(30 / math.sqrt(2), rel=0.05)
+
+
+def test_two_pitches_of_equal_length_have_the_sample_deviation_of_two_values():
+    found = measure_pitch(voice(np.concatenate([steady(180, 2.0), steady(220, 2.0)])))
+    assert found.mean == pytest.approx(200, rel=0.005)
+    assert found.sd == pytest.approx(20, rel=0.03)
+
+
+def test_frames_without_voice_are_left_out():
+    rng = np.random.default_rng(0)
+    hiss = (300 * rng.standard_normal(SAMPLE_RATE)).astype(np.float32)
+    quiet = np.zeros(SAMPLE_RATE, dtype=np.float32)
+    found = measure_pitch(np.concatenate([quiet, voice(steady(150)), hiss]))
+    assert found.mean == pytest.approx(150, rel=0.01)
+    assert found.sd < 5
+
+
+def test_the_second_pass_leaves_out_what_is_an_octave_off():
+    # A short passage two octaves up, on its own between silences: within the first range, beyond
+    # 1.5 × the third quartile. The second pass hears its period twice, thrice or four times.
+    quiet = np.zeros(1_600, dtype=np.float32)
+    low, high = voice(steady(120, 2.0)), voice(steady(480, 0.3))
+    found = measure_pitch(np.concatenate([low, quiet, high, quiet, low]))
+    assert found.mean == pytest.approx(120, rel=0.03)
+    assert found.sd < 15
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.15, 0.3])
+def test_mean_and_deviation_are_those_that_praat_itself_gives(seconds):
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    wave = voice(180 + 200 * time)
+    sound = parselmouth.Sound(wave.astype(float), SAMPLE_RATE)
+    first = call(sound, "To Pitch", 0.01, 60, 750)
+    q1, q3 = (call(first, "Get quantile", 0, 0, q, "Hertz") for q in (0.25, 0.75))
+    second = call(sound, "To Pitch", 0.01, 0.75 * q1, 1.5 * q3)
+    expected = [
+        call(second, f"Get {what}", 0, 0, "Hertz") for what in ("mean", "standard deviation")
+    ]
+    # The quartiles of a few frames are not the same by every definition, and they set the window.
+    assert measure_pitch(wave) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_has_hardly_a_pitch_and_silence_none(seed):
+    noise = np.random.default_rng(seed).standard_normal(2 * SAMPLE_RATE).astype(np.float32)
+    pitch = measure_pitch(1_000 * noise)
+    assert math.isnan(pitch.mean) or pitch.sd > 10
+    assert all(map(math.isnan, measure_pitch(np.zeros(SAMPLE_RATE, dtype=np.float32))))
+    assert all(map(math.isnan, measure_pitch(np.full(SAMPLE_RATE, 1_000, dtype=np.float32))))
+
+
+@pytest.mark.parametrize("n_samples", [400, 799, 800, 801, 805, 960, 1_100, 1_600])
+def test_audio_of_any_length_is_measured_or_has_no_pitch(n_samples):
+    found = measure_pitch(tone(300, n_samples / SAMPLE_RATE))
+    # One window of the lowest pitch is 50 ms.
+    assert math.isnan(found.mean) == (n_samples <= 800)
+    assert math.isnan(found.mean) or found.mean == pytest.approx(300, rel=0.02)
+
+
+def test_pitch_does_not_depend_on_the_level():
+    wave = voice(steady(140) + 20 * np.sin(np.arange(SAMPLE_RATE) / 3_000))
+    loud, soft = measure_pitch(wave), measure_pitch(wave / 64)
+    assert loud == pytest.approx(soft, rel=1e-6)
+
+
+def test_a_full_scale_square_has_0_db_and_a_sine_3_less():
+    square = np.where(np.arange(1_600) % 100 < 50, INT16_SCALE, -INT16_SCALE).astype(np.float32)
+    assert measure_level(square) == pytest.approx(0, abs=1e-9)
+    sine = tone(100, peak=INT16_SCALE)
+    assert measure_level(sine) == pytest.approx(-20 * math.log10(math.sqrt(2)), abs=1e-4)
+
+
+@pytest.mark.parametrize("halvings", [1, 4, 10])
+def test_half_the_amplitude_is_6_db_less(halvings):
+    wave = tone(100, peak=INT16_SCALE)
+    difference = measure_level(wave / 2**halvings) - measure_level(wave)
+    assert difference == pytest.approx(-20 * math.log10(2) * halvings, abs=1e-6)
+
+
+def test_silence_counts_for_the_level():
+    wave = tone(100)
+    padded = np.concatenate([wave, np.zeros_like(wave)])
+    difference = measure_level(padded) - measure_level(wave)
+    assert difference == pytest.approx(-10 * math.log10(2), abs=1e-6)

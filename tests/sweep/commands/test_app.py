@@ -1,0 +1,68 @@
+"""The command line as a whole: its verbs, and that asking for help costs nothing."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import typer
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from jobs.storage.object_store import StorageError
+from sweep.commands.app import app
+from sweep.commands.options import exit_codes
+from sweep.errors import ClusterError, Problem, SpecError
+from sweep.state.cache_users import GcError
+from sweep.state.local_lease import RunIsLocked
+
+VERBS = {
+    "run", "plan", "validate", "status", "watch", "retry", "report", "export", "layers", "prepare",
+    "fetch", "submit", "doctor", "gc", "stop", "predict",
+}  # fmt: skip
+
+
+def test_the_verbs_are_those_of_the_readme_each_with_a_line_of_help() -> None:
+    group: Any = get_command(app)
+    assert set(group.commands) == VERBS
+    assert all(verb.get_short_help_str() for verb in group.commands.values())
+
+
+def test_help_loads_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys, sweep.commands.app;"
+        "sys.exit(' '.join({'torch', 'ray', 'pandas'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SpecError([Problem("x.yaml", 1, 1, "is wrong")]), 2),
+        (RunIsLocked("is wrong"), 2),
+        (GcError("is wrong"), 2),
+        (StorageError("is wrong"), 1),
+        (ClusterError("is wrong"), 3),
+    ],
+)
+def test_an_error_becomes_a_message_and_an_exit_code(
+    error: Exception, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, exit_codes():
+        raise error
+    assert ended.value.exit_code == code
+    assert "is wrong" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", "submit"])
+def test_an_empty_address_is_not_this_machine(verb: str) -> None:
+    done = CliRunner().invoke(app, [verb, "specs/smoke.yaml", "--address", ""])
+    assert done.exit_code == 2
+    assert "--address is empty" in done.output
+
+
+def test_a_mistake_of_this_program_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), exit_codes():
+        raise ZeroDivisionError

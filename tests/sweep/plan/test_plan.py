@@ -1,0 +1,223 @@
+"""The grid of cells: what has which id, and what changes it."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from jobs.identity import content_id
+from jobs.targets.registry import add_targets
+from sweep.plan.plan import Plan, layer_tasks, made_from, why_stale
+from sweep.state.ledger import Record
+from tests.conftest import Values
+from tests.support.small_plans import MakePlan, activation_ids, cell_ids, infos, small_table
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return small_table()
+
+
+@pytest.fixture
+def make(spec_values: Values, table: pd.DataFrame) -> MakePlan:
+    return MakePlan(spec_values, table)
+
+
+def test_the_grid_is_the_product_of_its_axes(make: MakePlan) -> None:
+    plan = make()
+    layers, probe_seeds, controls = 2 + 2 + 1 + 1, 1 + 2 + 1, 2
+    assert plan.n_cells == layers * probe_seeds * controls
+    assert len(cell_ids(plan)) == plan.n_cells
+
+
+def test_a_plan_survives_being_written(make: MakePlan) -> None:
+    plan = make(protocol={"kind": "kfold", "folds": 3})
+    again = Plan.model_validate_json(plan.model_dump_json())
+    assert again == plan
+    assert cell_ids(again) == cell_ids(plan)
+
+
+def test_a_new_probe_model_or_target_leaves_every_old_cell_as_it_was(
+    make: MakePlan, spec_values: Values, table: pd.DataFrame
+) -> None:
+    old = make()
+    more = make(
+        table=add_targets(table, ["duration"]),
+        targets=["cps", "duration"],
+        probes=[*spec_values["probes"], {"kind": "ridge", "name": "stiff", "alphas": [1.0]}],
+        models=infos(),
+    )
+    assert cell_ids(old) < cell_ids(more)
+    assert activation_ids(old) == activation_ids(more)
+
+
+def test_more_seeds_keep_the_old_ones(make: MakePlan, spec_values: Values) -> None:
+    more = make(
+        probes=[{**p, "seeds": 5} if p["kind"] == "mlp" else p for p in spec_values["probes"]]
+    )
+    assert cell_ids(make()) < cell_ids(more)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"compute": {"extractor": {"cpus": 2, "gpus": 1}, "probe": {"cpus": 2}}},
+        {"name": "other"},
+        {"bootstrap": {"resamples": 500}},
+    ],
+)
+def test_how_it_is_run_changes_no_id(make: MakePlan, changes: Values) -> None:
+    assert cell_ids(make(**changes)) == cell_ids(make())
+
+
+def test_moving_the_audio_changes_no_id(make: MakePlan, table: pd.DataFrame) -> None:
+    moved = table.assign(audio_path="/elsewhere/" + table["utterance_id"])
+    assert cell_ids(make(table=moved)) == cell_ids(make())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"features": {"max_frames": 400}}, {"pooling": "mean+std"}, {"dtype": "float16"}],
+)
+def test_what_changes_activations_changes_every_id(make: MakePlan, changes: Values) -> None:
+    assert not set(activation_ids(make(**changes))) & set(activation_ids(make()))
+    assert not cell_ids(make(**changes)) & cell_ids(make())
+
+
+def test_other_weights_change_the_ids_of_that_model_only(make: MakePlan) -> None:
+    old, new = make(), make(models=infos(a="retrained"))
+    assert not set(activation_ids(old)) & set(activation_ids(new))
+    assert activation_ids(old, "b") == activation_ids(new, "b")
+    assert len(cell_ids(old) & cell_ids(new)) == plan_cells_without(old, "a")
+
+
+def plan_cells_without(plan: Plan, model: str) -> int:
+    return sum(len(task.cells) for task in layer_tasks(plan) if task.model.name != model)
+
+
+def test_another_recording_re_extracts_only_its_part(make: MakePlan, table: pd.DataFrame) -> None:
+    changed = table.copy()
+    changed.loc[changed["split"] == "test", "audio_digest"] += " again"
+    old, new = activation_ids(make()), activation_ids(make(table=changed))
+    assert [a == b for a, b in zip(old, new, strict=True)] == [True, True, False]
+
+
+def test_another_label_re_extracts_nothing_and_probes_again(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
+    new = make(table=table.assign(cps=table["cps"] + 1e-12))
+    assert activation_ids(new) == activation_ids(make())
+    assert not cell_ids(new) & cell_ids(make())
+
+
+def test_equal_weights_under_two_names_share_their_activations(make: MakePlan) -> None:
+    plan = make(models=infos(a="same", b="same"))
+    assert activation_ids(plan, "a") == activation_ids(plan, "b")
+
+
+def test_a_stale_cell_is_found_with_the_reason(make: MakePlan, table: pd.DataFrame) -> None:
+    old = make()
+    records = [
+        Record(
+            cell_id=cell.cell_id, status="done", model=task.model.name, layer=task.layer.name,
+            layer_index=0, target=cell.target, probe=cell.probe, seed=cell.seed, fold=cell.fold,
+            control=cell.control,
+            made_from=made_from(old, task.model, cell.target, cell.probe),
+        )
+        for task in layer_tasks(old)
+        for cell in task.cells
+    ]  # fmt: skip
+    assert not why_stale(old, records)
+    new = make(table=table.assign(cps=table["cps"] * 2), models=infos(a="retrained"))
+    in_a = old.n_cells - plan_cells_without(old, "a")
+    assert why_stale(new, records) == {
+        "activations and labels changed": in_a,
+        "labels changed": old.n_cells - in_a,
+    }
+
+
+def test_another_grouping_of_the_folds_changes_every_cell_and_no_activation(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
+    protocol = {"kind": "kfold", "folds": 2, "group": "chapter_id"}
+    old = make(table=table.assign(chapter_id=table["speaker_id"]), protocol=protocol)
+    moved = table["speaker_id"].where(table["speaker_id"] != "2", "1")
+    new = make(table=table.assign(chapter_id=moved), protocol=protocol)
+    assert not cell_ids(old) & cell_ids(new)
+    assert activation_ids(old) == activation_ids(new)
+    again = make(table=table.assign(chapter_id=table["speaker_id"]), protocol=protocol)
+    assert cell_ids(old) == cell_ids(again)
+    assert cell_ids(Plan.model_validate_json(old.model_dump_json())) == cell_ids(old)
+
+
+def test_the_ids_of_a_protocol_by_speaker_know_nothing_of_other_groups(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
+    for protocol in ({"kind": "splits"}, {"kind": "kfold", "folds": 3}):
+        plan = make(protocol=protocol)
+        assert plan.groups is None
+        made = made_from(plan, plan.models[0], "cps", "ridge")
+        assert made["protocol"] == content_id(plan.protocol.identity())
+        assert cell_ids(plan) == cell_ids(make(table.assign(chapter_id="9"), protocol=protocol))
+
+
+def test_a_target_with_gaps_moves_no_other_cell(make: MakePlan, table: pd.DataFrame) -> None:
+    gaps = table.assign(jitter=table["cps"].where(table.index % 3 != 0))
+    more = make(table=gaps, targets=["cps", "jitter"])
+    assert cell_ids(make()) < cell_ids(more)
+    assert activation_ids(make()) == activation_ids(more)
+    filled = gaps.assign(jitter=table["cps"])
+    assert make(table=filled, targets=["jitter"]).targets != {"jitter": more.targets["jitter"]}
+
+
+def with_sex(table: pd.DataFrame) -> pd.DataFrame:
+    """Two classes, one of them to be read as a number, and an utterance without."""
+    sex = table["speaker_id"].map(lambda name: "f" if int(name) % 2 else "0084")
+    return table.assign(sex=sex.where(table.index != 3, ""))
+
+
+def mixed(table: pd.DataFrame, **changes: Any) -> dict[str, Any]:
+    probes = [{"kind": "ridge"}, {"kind": "mlp", "seeds": 3}, {"kind": "logistic"}]
+    return {"table": with_sex(table), "targets": ["cps", "sex"], "probes": probes, **changes}
+
+
+def test_pairs_that_do_not_fit_are_not_planned(make: MakePlan, table: pd.DataFrame) -> None:
+    plan = make(**mixed(table))
+    assert plan.classes == {"sex": ("0084", "f")}
+    pairs = {(cell.target, cell.probe) for task in layer_tasks(plan) for cell in task.cells}
+    assert pairs == {("cps", "ridge"), ("cps", "mlp"), ("sex", "logistic")}
+    layers, seeds, controls = 2 + 2 + 1 + 1, 1 + 3 + 1, 2
+    assert plan.n_cells == len(cell_ids(plan)) == layers * seeds * controls
+
+
+def test_a_class_beside_them_leaves_the_cells_of_numbers_as_they_were(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
+    both = mixed(table)
+    alone = make(probes=both["probes"][:2], targets=["cps"])
+    assert alone.classes == {}
+    assert cell_ids(alone) < cell_ids(make(**both))
+
+
+def test_a_plan_with_classes_survives_being_written_and_one_of_before_is_read(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
+    plan = make(**mixed(table))
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    old = make().model_dump(mode="json")
+    del old["classes"]
+    assert cell_ids(Plan.model_validate(old)) == cell_ids(make())
+
+
+def test_another_class_of_an_utterance_is_another_cell(make: MakePlan, table: pd.DataFrame) -> None:
+    one = mixed(table, targets=["sex"], probes=[{"kind": "logistic"}])
+    other = {**one, "table": one["table"].assign(sex=one["table"]["sex"].replace("f", "m"))}
+    assert not cell_ids(make(**one)) & cell_ids(make(**other))
+
+
+def test_leave_for_a_speaker_in_two_folds_changes_no_cell(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
+    protocol = {"kind": "kfold", "folds": 2}
+    allowed = {**protocol, "allow_speaker_overlap": True}
+    assert cell_ids(make(protocol=protocol)) == cell_ids(make(protocol=allowed))

@@ -1,0 +1,96 @@
+"""The table and the heatmaps of layers against layers."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sweep.report.page import write_page
+from sweep.report.sections.similarity import write_similarity
+from sweep.results.similarity_table import COLUMNS
+from tests.support.report_data import layer_names, make_layers, make_models
+
+
+def make_rows(*models, measures=("cka", "pwcca")):
+    """similarity.csv of (name, number of layers); near layers are alike."""
+    layers = [(m, n, i, count) for m, count in models for i, n in enumerate(layer_names(count))]
+    rows = []
+    for measure, (a, b) in itertools.product(measures, itertools.product(layers, layers)):
+        value = np.exp(-abs(a[2] / a[3] - b[2] / b[3])) * (1 if a[0] == b[0] else 0.6)
+        flagged = measure == "pwcca" and a[2] + b[2] < 2
+        rows.append(
+            (measure, *a[:3], *b[:3], 400, value, 0.0 if measure == "cka" else 0.2, flagged)
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def run(rows, folder="run"):
+        return write_similarity(tmp_path / folder / "tables", tmp_path / folder / "plots", rows)
+
+    return run
+
+
+def svg(path):
+    return path.with_suffix(".svg").read_text()
+
+
+def test_a_figure_a_measure_and_a_table_of_every_digit(write, tmp_path):
+    rows = make_rows(("trained", 5), ("untrained", 4))
+    paths = write(rows)
+    assert [path.name for path in paths] == ["similarity_cka.png", "similarity_pwcca.png"]
+    written = pd.read_csv(tmp_path / "run/tables/similarity.csv")
+    pd.testing.assert_frame_equal(written, rows, rtol=0, atol=1e-15, check_dtype=False)
+
+
+def test_few_layers_have_their_names_and_models_theirs(write):
+    cka, pwcca = map(svg, write(make_rows(("trained", 5), ("untrained", 4))))
+    for name in ("trained", "untrained", "layer0", "layer4"):
+        assert f">{name}<" in cka
+    assert "Linear CKA, unbiased · 400 utterances" in cka
+    assert "partly 1 whatever the data" in pwcca
+    assert "partly 1" not in cka
+    assert "independent layers: 0.20 to 0.20" in pwcca
+
+
+def test_many_layers_have_the_names_of_their_stages_without_two_on_one_place(write):
+    text = svg(write(make_rows(("a", 150), ("b", 51), measures=("cka",)))[0])
+    assert text.count(">layer3<") == 2 * 2  # on both axes
+    assert "layer3.0.relu1" not in text
+    assert text.count(">pooling<") == 2 * 2
+    assert ">embedding<" not in text  # beside pooling there is no room
+
+
+def test_equal_values_give_equal_bytes(write):
+    rows = make_rows(("a", 5))
+    first, second = write(rows, "one"), write(rows, "two")
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+        assert one.with_suffix(".svg").read_bytes() == two.with_suffix(".svg").read_bytes()
+
+
+def test_a_pair_without_values_and_a_model_of_one_layer_can_be_drawn(write):
+    rows = make_rows(("a", 4), ("b $x$ <&> with a very long name that has no room", 1))
+    rows.loc[rows["model_a"] != rows["model_b"], "value"] = np.nan
+    assert len(write(rows)) == 2
+    assert len(write(rows.assign(value=np.nan, flagged=True, chance=np.nan))) == 2
+
+
+def test_without_comparison_a_table_of_before_goes(write, tmp_path):
+    write(make_rows(("a", 2)))
+    assert write(pd.DataFrame(columns=list(COLUMNS))) == []
+    assert not (tmp_path / "run/tables/similarity.csv").exists()
+
+
+def test_the_page_has_a_section_only_where_layers_were_compared(write, tmp_path):
+    layers = make_layers(models=(("a", 4),), probes=("ridge",))
+    figures = write(make_rows(("a", 4)))
+    parts = {"name": "x", "layers": layers, "models": make_models(layers)}
+    parts |= {"notes": [], "provenance": {}, "plots": []}
+    for name, similarity in (("with", figures), ("without", [])):
+        write_page(tmp_path / name, **parts, similarity=similarity)
+    assert 'id="similarity"' in (tmp_path / "with").read_text()
+    assert (tmp_path / "with").read_text().count("<img") == 2
+    assert 'id="similarity"' not in (tmp_path / "without").read_text()

@@ -1,0 +1,148 @@
+"""The tables, figures and section of predictions at other rates."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sweep.report.page import write_page
+from sweep.report.sections.tempo import best_layers, with_r2, write_tempo
+from sweep.results.tempo_tables import CHANGE_COLUMNS, POINT, SCORE_COLUMNS, TempoTables
+from tests.support.report_data import make_layers, make_models
+
+FACTORS = (0.8, 0.9, 1.1, 1.25)
+
+
+def make_tempo(layers, lacking=0):
+    """Slopes that are half of R², for all rows of layers.csv."""
+    scores = layers[list(POINT)].astype(dict.fromkeys(("model", "target", "probe"), str))
+    slope = layers["r2"].to_numpy() / 2
+    spread = {"slope": slope, "correlation": np.full(len(slope), 0.8), "shift": np.ones(len(slope))}
+    for name, values in spread.items():
+        scores = scores.assign(
+            **{name: values, f"{name}_low": values - 0.1, f"{name}_high": values + 0.1}
+        )
+    scores = scores.assign(n_utterances=200, n_speakers=40, cells=3, missing=lacking)
+    changes = []
+    for row in scores.to_dict("records"):
+        for factor in FACTORS:
+            known = 12 * (factor - 1)
+            told = row["slope"] * known + row["shift"]
+            ends = {"predicted_change_low": told - 0.2, "predicted_change_high": told + 0.2}
+            point = {name: row[name] for name in POINT}
+            changes.append(
+                {**point, "factor": factor, "known_change": known, "predicted_change": told, **ends}
+            )
+    return TempoTables(
+        scores[list(SCORE_COLUMNS)], pd.DataFrame(changes, columns=list(CHANGE_COLUMNS))
+    )
+
+
+NOTHING = TempoTables(
+    pd.DataFrame(columns=list(SCORE_COLUMNS)), pd.DataFrame(columns=list(CHANGE_COLUMNS))
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def run(layers, tempo=None, folder="run"):
+        tempo = make_tempo(layers) if tempo is None else tempo
+        return write_tempo(tmp_path / folder / "tables", tmp_path / folder / "plots", tempo, layers)
+
+    return run
+
+
+def svg(path):
+    return path.with_suffix(".svg").read_text()
+
+
+def test_a_figure_a_target_and_tables_of_every_digit(write, tmp_path):
+    layers = make_layers(targets=("cps", "duration"), probes=("ridge", "mlp"))
+    tempo = make_tempo(layers)
+    figures, _ = write(layers, tempo)
+    assert [path.name for path in figures] == ["tempo_cps.png", "tempo_duration.png"]
+    for name, frame in (("tempo", tempo.scores), ("tempo_changes", tempo.changes)):
+        written = pd.read_csv(tmp_path / f"run/tables/{name}.csv")
+        pd.testing.assert_frame_equal(written, frame, rtol=0, atol=1e-15, check_dtype=False)
+
+
+def test_the_figure_names_what_its_lines_are(write):
+    (path,), _ = write(make_layers(probes=("ridge", "mlp")))
+    text = svg(path)
+    for what in (
+        ">cps<", ">ridge<", ">mlp<", "SimAMResNet34 vb", "SimAMResNet34 random", "fbank only",
+        "0: does not follow", "1: follows fully", "layer of best R², drawn below", "slope",
+        "change (characters/s)", "tempo", ">1.25<",
+    ):  # fmt: skip
+        assert what in text, what
+    assert "fewer cells than planned" not in text
+    layers = make_layers(probes=("ridge",))
+    (path,), _ = write(layers, make_tempo(layers, lacking=1), folder="lacking")
+    assert "fewer cells than planned" in svg(path)
+
+
+def test_the_table_has_each_curve_s_layer_of_the_best_r2_whatever_its_slope(write):
+    layers = make_layers(probes=("ridge",), models=(("a", 5), ("b", 5)))
+    tempo = make_tempo(layers)
+    at_best = layers.loc[layers[layers["model"] == "a"]["r2"].idxmax()]
+    tempo.scores.loc[tempo.scores["layer_index"] == 4, "slope"] = 0.9
+    best = best_layers(with_r2(tempo.scores, layers))
+    assert list(best["model"]) == ["a", "b", "baseline:duration", "baseline:fbank"]
+    assert best["layer"].iloc[0] == at_best["layer"]
+    _, (table,) = write(layers, tempo)
+    assert table.header[0] == "Model"
+    assert [row[2].text for row in table.rows][:1] == [at_best["layer"]]
+    slope = table.rows[0][table.header.index("Slope [95 %]")].text
+    assert slope.startswith(f"{at_best['r2'] / 2:.3f} [")
+
+
+@pytest.mark.parametrize(
+    ("models", "probes"),
+    [
+        ((("a", 1),), ("ridge",)),
+        ((("a", 150), ("b", 51)), ("ridge", "mlp", "cca", "linear", "wide")),
+        (tuple((f"m{i}", 4) for i in range(15)), ("ridge", "mlp")),
+    ],
+)
+def test_any_number_of_layers_probes_and_models_is_drawn(write, models, probes):
+    (path,), (table,) = write(make_layers(models=models, probes=probes))
+    assert path.stat().st_size > 0
+    assert len(table.rows) == (len(models) + 2) * len(probes)
+
+
+def test_what_is_undefined_is_a_gap(write):
+    layers = make_layers(probes=("ridge",), models=(("a", 6),))
+    tempo = make_tempo(layers)
+    unknown = [c for c in tempo.scores.columns if c.startswith(("slope", "correlation"))]
+    tempo.scores.loc[:2, unknown] = np.nan
+    (path,), (table,) = write(layers, tempo)
+    assert path.exists()
+    assert len(table.rows) == 3
+
+
+def test_equal_numbers_give_equal_bytes(write):
+    layers = make_layers(probes=("ridge",))
+    (one,), _ = write(layers, folder="one")
+    (two,), _ = write(layers, folder="two")
+    assert one.read_bytes() == two.read_bytes()
+    assert svg(one) == svg(two)
+
+
+def test_without_predictions_there_is_nothing_and_what_was_there_goes(write, tmp_path):
+    layers = make_layers(probes=("ridge",))
+    write(layers)
+    assert write(layers, NOTHING) == ([], [])
+    assert not list((tmp_path / "run/tables").glob("*"))
+
+
+def test_the_page_has_a_section_that_says_what_a_slope_is(write, tmp_path):
+    layers = make_layers(probes=("ridge",))
+    figures, tables = write(layers)
+    page = tmp_path / "report.html"
+    given = {"layers": layers, "models": make_models(layers), "notes": [], "provenance": {}}
+    write_page(page, name="x", plots=[], tempo=(figures, tables), **given)
+    text = page.read_text()
+    assert 'id="tempo"' in text
+    assert "1 follows it fully" in text
+    assert "Layer of best R²" in text
+    write_page(page, name="x", plots=[], **given)
+    assert 'id="tempo"' not in page.read_text()

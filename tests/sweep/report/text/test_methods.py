@@ -1,0 +1,115 @@
+"""The methods section says what was done, in sentences, and cites what it names."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from jobs.probes.cca import CcaSettings
+from jobs.probes.knn import KnnSettings
+from jobs.probes.linear import LinearSettings
+from jobs.probes.logistic import LogisticSettings
+from jobs.probes.mdl import MdlSettings
+from jobs.probes.mlp import MlpSettings
+from jobs.probes.ridge import RidgeSettings
+from jobs.protocol.folds import KFoldProtocol, make_folds
+from sweep.report.build import build_report
+from sweep.report.text.methods import REFERENCES, methods
+from sweep.report.text.probes import probe_sentence
+from tests.sweep.report.test_build import make_run  # noqa: F401 (a fixture)
+
+PROBES = [
+    {"kind": "ridge"},
+    {"kind": "mlp", "hidden": [64], "seeds": 2, "weight_decay": 0.1},
+    {"kind": "cca", "name": "svcca"},
+]
+
+
+@pytest.fixture
+def run(make_run):  # noqa: F811
+    return make_run(lambda task, cell: None, probes=PROBES)
+
+
+def test_it_is_in_the_runs_folder_and_says_what_the_plan_says(run):
+    build_report(run)
+    text = (run.folder.root / "report" / "methods.md").read_text()
+    assert text == methods(run)
+    for said in (
+        "12 utterances of 3 speakers",
+        "20 utterances of 5 speakers",
+        "Two models were probed: a (net, ",
+        "Probes were trained on train, hyperparameters chosen on validation and scored on test.",
+        "No speaker was in more than one part.",
+        "with hidden layer of 64 units",
+        "weight decay 0.1",
+        "averaged over 2 seeds",
+        ", here called svcca.",
+        "targets shuffled within each part",
+        "the duration of the utterance and mean and standard deviation of the log-mel filter bank",
+    ):
+        assert said in text, said
+
+
+def test_what_is_cited_is_listed_and_what_is_listed_is_cited(run):
+    text, references = methods(run).split("## References")
+    cited = {name: re.search(rf"{name}[^;()]*? ((?:19|20)\d\d)", text) for name in REFERENCES}
+    for name, found in cited.items():
+        assert (found is not None) == (REFERENCES[name] in references), name
+        if found:
+            assert f"({found[1]})" in REFERENCES[name], name
+    assert cited["Hoerl"] and not cited["Voita"]
+
+
+def test_sentences_begin_and_end_as_sentences_do(run):
+    body = [line for line in methods(run).split("\n") if line and line[0] not in "#-"]
+    for paragraph in body:
+        assert paragraph[0].isupper() and paragraph.endswith("."), paragraph
+        assert ".." not in paragraph and "  " not in paragraph and " ," not in paragraph
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (RidgeSettings(), "one of 19 from 0.0001 to 100000, chosen on the validation part."),
+        (RidgeSettings(alphas=(2.0,)), "its L2 penalty 2."),
+        (RidgeSettings(choose="loo"), "chosen by leaving out single training utterances."),
+        (LogisticSettings(), "Multinomial logistic regression, its L2 penalty one of 15"),
+        (KnnSettings(k=(5,)), "by euclidean distance, k = 5."),
+        (KnnSettings(k=(1, 5)), "k = one of 1, 5, chosen on the validation part."),
+        (CcaSettings(variance=0.9), "carry 90 % of the variance"),
+        (MdlSettings(seeds=3), "numbers sent to 1 % of their SD, repeated with 3 orders"),
+        (MlpSettings(hidden=(8, 4)), "with hidden layers of 8 and 4 units (ReLU)"),
+        (MlpSettings(dropout=0.1, seeds=1), "(ReLU, dropout 0.1), trained with Adam"),
+        (LinearSettings(early_stopping=False, epochs=7), "7 epochs, averaged over 3 seeds."),
+    ],
+)
+def test_a_probe_is_told_with_the_settings_that_matter(settings, said):
+    assert said in probe_sentence(settings, "validation part")
+
+
+def test_without_a_validation_part_inner_folds_choose():
+    assert probe_sentence(RidgeSettings(), None).endswith(
+        "chosen on inner folds of the training speakers."
+    )
+
+
+@pytest.mark.parametrize(
+    ("folds", "roles", "chosen"),
+    [
+        (2, "the other one was the training part", "on inner folds"),
+        (3, "next one was the validation fold, and the other one was", "on the validation fold"),
+        (5, "next one was the validation fold, and the other three were", "on the validation fold"),
+    ],
+)
+def test_with_folds_it_says_what_each_was_for(make_run, folds, roles, chosen):  # noqa: F811
+    run = make_run(
+        lambda task, cell: None, probes=PROBES, protocol={"kind": "kfold", "folds": folds}
+    )
+    text = methods(run)
+    assert roles in text and chosen in text
+    assert "No speaker was in more than one fold." in text and "validation part," not in text
+    table = pd.DataFrame({"speaker_id": list("abcde") * 2})  # the folds that probes really get
+    (fold, *_) = make_folds(KFoldProtocol(folds=folds), table)
+    parts = [set(table["speaker_id"][rows]) for rows in (fold.test, fold.validation, fold.train)]
+    assert bool(parts[1]) == ("validation fold, and" in text)
+    assert sum(map(len, parts)) == 5

@@ -1,0 +1,299 @@
+"""A run as Python values: what it says, what of it is damaged, and what was never one."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from jobs.activations.store import CorruptShard
+from jobs.corpus.table import CorpusError
+from jobs.protocol.predictions import PredictionsError
+from sweep import open_run
+from sweep.errors import RunError
+from sweep.plan.plan import layer_tasks
+from sweep.results.run import METRIC_COLUMNS, Run
+from sweep.running.run import RunOptions, run_sweep
+from sweep.state.events import EventLog
+
+SPEC: dict[str, Any] = {
+    "name": "results",
+    "corpus": {"kind": "espeak", "speakers": {"train": 4, "validation": 2, "test": 3},
+               "utterances_per_speaker": 5},
+    "targets": ["cps", "sex"],
+    "models": [{"name": "a", "kind": "wespeaker", "architecture": "SimAM_ResNet34_ASP",
+                "model_args": {"in_planes": 2, "embed_dim": 4}}],
+    "layers": ["stem", "embedding"],
+    "probes": [{"kind": "ridge"}, {"kind": "linear", "epochs": 2, "seeds": 2},
+               {"kind": "logistic"}],
+    "controls": ["shuffled"],
+    "baselines": ["mean", "duration"],
+    "bootstrap": {"resamples": 100},
+}  # fmt: skip
+Change = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, to be looked at and not to be changed."""
+    home = tmp_path_factory.mktemp("results")
+    (home / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch, EventLog() as events:
+        patch.setattr("sweep.report.build.write_plots", lambda *anything: [])
+        options = RunOptions(where="inline", cache=cache, out=home / "run")
+        assert run_sweep(home / "spec.yaml", options, events).status == "done"
+    return home / "run"
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy, to be damaged."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def ledger(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+
+
+def write_ledger(folder: Path, records: list[dict[str, Any]]) -> None:
+    text = "".join(f"{json.dumps(record)}\n" for record in records)
+    (folder / "ledger.jsonl").write_text(text)
+
+
+def as_written(name: str, folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "tables" / f"{name}.csv")
+
+
+def test_its_tables_are_those_on_disk(finished: Path) -> None:
+    run = open_run(finished)
+    for name in ("metrics", "layers", "models", "differences"):
+        found = getattr(run, name).map(lambda cell: np.nan if cell in (None, "") else cell)
+        pd.testing.assert_frame_equal(
+            found.astype(object), as_written(name, finished).astype(object),
+            check_dtype=False, check_categorical=False, obj=name,
+        )  # fmt: skip
+
+
+def test_metrics_are_the_done_cells_of_the_ledger_in_the_order_of_the_plan(finished: Path) -> None:
+    run = open_run(str(finished))
+    planned = [cell.cell_id for task in layer_tasks(run.plan) for cell in task.cells]
+    assert list(run.metrics["cell_id"]) == planned
+    by_id = {record["cell_id"]: record for record in ledger(finished)}
+    for row in run.metrics.to_dict("records"):
+        record = by_id[row["cell_id"]]
+        assert (row["model"], row["layer"], row["probe"]) == (
+            record["model"], record["layer"], record["probe"],
+        )  # fmt: skip
+        for name, score in record["scores"].items():
+            assert row[name] == score or (score is None and pd.isna(row[name])), name
+
+
+def test_the_spec_has_the_defaults_that_it_ran_with(finished: Path) -> None:
+    spec = open_run(finished).spec
+    written = yaml.safe_load((finished / "spec.yaml").read_text())
+    assert spec.model_dump(mode="json") == written
+    assert (spec.pooling, spec.dtype, spec.bootstrap.resamples) == ("mean", "float32", 100)
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "a file", "somebody else's"])
+def test_what_is_not_a_run_is_refused_with_what_was_expected(what: str, tmp_path: Path) -> None:
+    folder = tmp_path / "thing"
+    if what == "a file":
+        folder.write_text("text")
+    elif what != "missing":
+        folder.mkdir()
+    if what == "somebody else's":
+        (folder / "spec.yaml").write_text("name: other")
+        (folder / "data.csv").write_text("a,b\n")
+    with pytest.raises(RunError, match=r"thing is not a run: expected plan\.json in it; give the"):
+        open_run(folder)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/run", "s3://user:word@bucket/run", "s3://bucket"])
+def test_a_url_that_no_run_can_be_behind_is_refused(url: str) -> None:
+    with pytest.raises(RunError, match=r"expected (a path, s3|BUCKET/FOLDER|s3://BUCKET)"):
+        open_run(url)
+
+
+def spoil(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def add_key(path: Path) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), "of a later version": 1}))
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("plan.json", lambda path: spoil(path, b"")),
+        ("plan.json", lambda path: spoil(path, path.read_bytes()[:-100])),
+        ("plan.json", lambda path: spoil(path, b"[]")),
+        ("plan.json", add_key),
+        ("spec.yaml", lambda path: spoil(path, b"name: [")),
+        ("spec.yaml", lambda path: spoil(path, b"name: other\n")),
+        ("spec.yaml", lambda path: spoil(path, b"\xff\xfe\x00")),
+        ("spec.yaml", lambda path: spoil(path, path.read_bytes() + b"of_a_later_version: 1\n")),
+        ("spec.yaml", Path.unlink),
+    ],
+)
+def test_a_plan_or_spec_that_cannot_be_read_says_how_to_bring_it_up_to_date(
+    file: str, change: Change, folder: Path
+) -> None:
+    change(folder / file)
+    run = open_run(folder)
+    with pytest.raises(RunError, match=rf"{file} cannot be read .*run its spec again") as raised:
+        _ = run.plan if file == "plan.json" else run.spec
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_spec_hides_neither_scores_nor_predictions(folder: Path) -> None:
+    spoil(folder / "spec.yaml", b"{")
+    run = open_run(folder)
+    assert len(run.metrics) == run.plan.n_cells
+    assert not run.predictions("a", "stem").empty
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: spoil(path, b"")])
+def test_a_run_that_scored_nothing_yet_has_tables_without_rows(
+    change: Change, folder: Path
+) -> None:
+    change(folder / "ledger.jsonl")
+    run = open_run(folder)
+    assert run.records == {}
+    assert list(run.metrics.columns) == list(METRIC_COLUMNS)
+    assert len(run.metrics) == len(run.layers) == 0
+    with pytest.raises(RunError, match=r"no finished cell for model 'a'.*`\.metrics` lists"):
+        run.predictions("a", "stem")
+
+
+def test_a_failed_cell_and_one_of_another_plan_are_in_no_table(folder: Path) -> None:
+    failed, *others, foreign = ledger(folder)
+    failed |= {"status": "failed", "error": "it went wrong", "scores": {}}
+    foreign["cell_id"] = "0" * 16
+    write_ledger(folder, [failed, *others, foreign])
+    run = open_run(folder)
+    assert [one.status for one in run.records.values()].count("failed") == 1
+    assert set(run.metrics["cell_id"]) == {record["cell_id"] for record in others}
+    point = run.curves.layers.query(
+        f"model == '{failed['model']}' and layer == '{failed['layer']}' and "
+        f"target == '{failed['target']}' and probe == '{failed['probe']}'"
+    )
+    assert point["missing"].tolist() == [1]
+
+
+def test_of_several_records_of_a_cell_the_last_counts(folder: Path) -> None:
+    records = ledger(folder)
+    again = {**records[0], "seconds": 1234.5}
+    write_ledger(folder, [*records, again])
+    metrics = open_run(folder).metrics.set_index("cell_id")
+    assert metrics.loc[again["cell_id"], "seconds"] == 1234.5
+    assert len(metrics) == len(records)
+
+
+def test_a_run_that_goes_on_is_seen_by_who_opens_it_again(folder: Path) -> None:
+    records = ledger(folder)
+    write_ledger(folder, records[:1])
+    before = open_run(folder)
+    assert len(before.metrics) == 1
+    write_ledger(folder, records)
+    assert len(before.metrics) == 1
+    assert len(open_run(folder).metrics) == len(records)
+
+
+def test_predictions_are_chosen_by_target_probe_and_control(finished: Path) -> None:
+    run = open_run(finished)
+    found = run.predictions("a", "embedding", target="cps", probe="linear")
+    assert {tuple(row) for row in found[["target", "probe", "control", "seed"]].to_numpy()} == {
+        ("cps", "linear", "none", 0), ("cps", "linear", "none", 1),
+    }  # fmt: skip
+    assert len(found) == 2 * 3 * 5
+    table = run.utterances.set_index("utterance_id")
+    np.testing.assert_allclose(found["y_true"], table.loc[found["utterance_id"], "cps"], rtol=1e-6)
+    assert list(found["speaker_id"]) == list(table.loc[found["utterance_id"], "speaker_id"])
+    shuffled = run.predictions("a", "embedding", target="cps", probe="ridge", control="shuffled")
+    assert sorted(shuffled["y_true"]) == sorted(found.query("seed == 0")["y_true"])
+    assert set(run.predictions("a", "stem")["probe"]) == {"ridge", "linear", "logistic"}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"model": "z"}, {"layer": "layer2"}, {"probe": "mlp"}, {"target": "f0_mean"},
+        {"control": "speaker"}, {"probe": "ridge", "target": "sex"},
+    ],
+)  # fmt: skip
+def test_predictions_that_there_are_none_of_are_asked_for_in_vain(
+    question: dict[str, str], finished: Path
+) -> None:
+    asked = {"model": "a", "layer": "stem", **question}
+    with pytest.raises(RunError, match="no finished cell") as raised:
+        open_run(finished).predictions(**asked)
+    assert all(repr(value) in str(raised.value) for value in question.values())
+
+
+def test_predictions_that_are_damaged_or_gone_cost_no_score(folder: Path) -> None:
+    run = open_run(folder)
+    stem, embedding = (
+        next((folder / "predictions").glob(f"a--{layer}--*.npz")) for layer in ("stem", "embedding")
+    )
+    spoil(stem, stem.read_bytes()[:500])
+    embedding.unlink()
+    with pytest.raises(PredictionsError, match="delete it and run again"):
+        run.predictions("a", "stem")
+    with pytest.raises(FileNotFoundError):
+        run.predictions("a", "embedding")
+    assert len(open_run(folder).metrics) == run.plan.n_cells
+
+
+def test_activations_are_those_of_all_parts_probed_or_not(finished: Path) -> None:
+    run = open_run(finished)
+    ids, values = run.activations("a", "embedding")
+    assert values.shape == (9 * 5, 4) and values.dtype == np.float32
+    by_part = run.utterances.set_index("utterance_id").loc[ids, "split"]
+    assert list(dict.fromkeys(by_part)) == ["train", "validation", "test"]
+    other_ids, other = run.activations("a", "layer1.0.relu1")
+    assert other_ids == ids and len(other) == len(ids)
+    seconds = run.activations("baseline:duration", "duration")
+    expected = run.utterances.set_index("utterance_id").loc[seconds[0], "seconds"]
+    np.testing.assert_allclose(seconds[1][:, 0], expected, rtol=1e-6)
+
+
+def test_activations_that_there_are_none_of_are_refused(folder: Path, tmp_path: Path) -> None:
+    run = open_run(folder)
+    with pytest.raises(RunError, match="no model 'z': expected one of a, baseline:duration"):
+        run.activations("z", "stem")
+    with pytest.raises(KeyError, match="no layer 'nowhere' in the shard: found stem"):
+        run.activations("a", "nowhere")
+    provenance = json.loads((folder / "provenance.json").read_text())
+    provenance["cache"] = str(tmp_path / "emptied")
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    with pytest.raises(CorruptShard, match=r"shard-00000.*is missing"):
+        open_run(folder).activations("a", "stem")
+
+
+def test_what_was_skipped_is_listed_with_its_reason(folder: Path) -> None:
+    assert open_run(folder).skipped == []
+    (folder / "skipped.csv").write_text("utterance_id,path,reason\nu,/a.flac,empty file\n")
+    [skipped] = open_run(folder).skipped
+    assert (skipped.utterance_id, skipped.path, skipped.reason) == ("u", "/a.flac", "empty file")
+    (folder / "skipped.csv").unlink()
+    assert open_run(folder).skipped == []
+
+
+def test_a_foreign_utterance_table_names_its_missing_columns(folder: Path) -> None:
+    (folder / "utterances.csv").write_text("utterance_id,text\nu,A\n")
+    with pytest.raises(CorpusError, match="missing are audio_path, speaker_id"):
+        _ = open_run(folder).utterances
+
+
+def test_what_was_not_asked_for_is_empty_and_no_error(finished: Path) -> None:
+    run = Run.open(finished)
+    assert run.similarity.empty and run.canonical.empty
+    assert run.tempo.scores.empty
+    assert not run.differences.empty

@@ -1,0 +1,131 @@
+import errno
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jobs.activations.store import CorruptShard
+from jobs.storage.object_store import StorageError
+from sweep.running.retries import Attempts, Breaker, pattern
+from sweep.state.retry_policy import LONGEST_WAIT, POLICIES, cause_of, may_try_again, wait_seconds
+
+
+def torch_without_memory():
+    """What torch raises where the machine has no such amount."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**58, dtype=torch.uint8)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk"),
+        (OSError(errno.EIO, "Input/output error"), "io"),
+        (StorageError("s3://bucket/x: EndpointConnectionError: no answer"), "io"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "io"),
+        (MemoryError(), "memory"),
+        (np._core._exceptions._ArrayMemoryError((10**9,), np.dtype("f8")), "memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "memory"),
+        (torch_without_memory(), "memory"),
+        (CorruptShard(Path("x"), 0, "damaged"), "corrupt"),
+        (ValueError("a probe's own mistake"), "code"),
+        (None, "code"),
+    ],
+)
+def test_errors_have_their_cause(error, cause):
+    assert cause_of(error) == cause
+
+
+def test_what_would_happen_again_is_not_tried_again():
+    assert not may_try_again("code", 1)
+
+
+@pytest.mark.parametrize("cause", ["died", "timeout", "memory", "corrupt"])
+def test_what_may_pass_is_tried_three_times(cause):
+    assert [may_try_again(cause, n) for n in (1, 2, 3)] == [True, True, False]
+
+
+def test_a_storage_is_given_more_than_a_minute_to_recover():
+    waits = [
+        wait_seconds("io", n)
+        for n in itertools.takewhile(lambda n: may_try_again("io", n), itertools.count(1))
+    ]
+    assert waits == [1, 4, 16, 60]
+
+
+def test_waits_grow_and_are_bounded():
+    for cause in POLICIES:
+        waits = [wait_seconds(cause, n) for n in range(1, 10)]
+        assert waits == sorted(waits)
+        assert max(waits) <= LONGEST_WAIT
+
+
+def test_a_full_disk_uses_up_no_attempt():
+    assert may_try_again("disk", 1000)
+    assert wait_seconds("disk", 1000) == 0
+
+
+def test_reasons_are_alike_whatever_values_they_name():
+    one = "ValueError: layer 'stem' has shape (70, 16), expected 1.5e-3 (probe.py:12, in fit)"
+    other = "ValueError: layer 'layer1.0' has shape (9, 128), expected -2 (probe.py:12, in fit)"
+    assert pattern(one) == pattern(other)
+    assert pattern(one) != pattern(one.replace("ValueError", "TypeError"))
+
+
+def test_attempts_are_counted_and_waited_for_and_told_of():
+    told, now = [], [0.0]
+    attempts = Attempts(lambda *what: told.append(what), lambda: now[0])
+    assert attempts.is_due("a / stem")
+    assert attempts.again("a / stem", "died", "killed")
+    assert not attempts.is_due("a / stem")
+    assert attempts.is_due("b / stem")
+    now[0] = 1.0
+    assert attempts.is_due("a / stem")
+    assert attempts.again("a / stem", "memory", "too large")
+    assert attempts.is_alone("a / stem")
+    assert not attempts.is_alone("b / stem")
+    now[0] = 4.9
+    assert not attempts.is_due("a / stem")
+    assert not attempts.again("a / stem", "died", "killed")
+    assert told == [("a / stem", 2, "killed"), ("a / stem", 3, "too large")]
+
+
+def test_a_full_disk_is_no_attempt():
+    attempts = Attempts(lambda *what: pytest.fail("told of"))
+    assert all(attempts.again("a", "disk", "full") for _ in range(100))
+    assert attempts.is_due("a")
+
+
+def failures(breaker, models, reason="ValueError: {} is wrong"):
+    return [breaker.failed(model, reason.format(n)) for n, model in enumerate(models)]
+
+
+def test_first_failures_that_are_all_alike_stop_the_run():
+    assert failures(Breaker(3, n_models=2), "aabb") == [False, False, True, True]
+
+
+def test_one_broken_model_does_not_stop_the_others():
+    breaker = Breaker(3, n_models=2)
+    assert not any(failures(breaker, "a" * 50))
+    assert breaker.failed("b", "ValueError: 7 is wrong")
+
+
+def test_the_only_model_may_stop_the_run():
+    assert failures(Breaker(2, n_models=1), "aa") == [False, True]
+
+
+def test_a_success_or_another_failure_means_that_not_all_is_lost():
+    breaker = Breaker(3, n_models=1)
+    breaker.succeeded()
+    assert not any(failures(breaker, "a" * 50))
+    breaker = Breaker(3, n_models=1)
+    breaker.failed("a", "KeyError: 'x'")
+    assert not any(failures(breaker, "a" * 50))
+
+
+def test_without_a_limit_nothing_stops():
+    assert not any(failures(Breaker(None, n_models=1), "a" * 50))

@@ -1,8 +1,0 @@
-from sweep.inline import InlineExecutor
-from sweep.spec import Compute
-
-
-def test_an_inline_executor_without_jobs_has_nothing_to_tell() -> None:
-    executor = InlineExecutor(Compute())
-    executor.hasten()
-    assert executor.wait(1) == []
