@@ -68,29 +68,29 @@ def end_with(code: int) -> None:
         signal.signal(number, at_once)
 
 
-_abrupt = False
+_exit_now = False
 
 
-def leave_abruptly() -> None:
+def exit_at_once() -> None:
     """A library is stuck, and would keep the process from its end, or crash it there."""
-    global _abrupt
-    _abrupt = True
+    global _exit_now
+    _exit_now = True
 
 
 @contextmanager
-def abrupt_if_asked() -> Iterator[None]:
-    """After the block, end the process with its exit code, if ``leave_abruptly`` was called."""
+def exit_at_once_on_second_signal() -> Iterator[None]:
+    """After the block, end the process with its exit code, if ``exit_at_once`` was called."""
     try:
         yield
     except SystemExit as end:
-        if _abrupt:
+        if _exit_now:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(end.code if isinstance(end.code, int) else 1)
         raise
 
 
-def deaf_at_last() -> None:
+def ignore_signals_at_exit() -> None:
     """Ignore signals once everything that was registered after this is over: Python takes its own
     handlers away while it ends, and a signal would kill it with another exit code."""
     for number in EXIT_CODES:

@@ -19,7 +19,7 @@ from typing import Any
 from jobs.activations.manifest import CorruptShard, FileState, data_name, manifest_name
 from jobs.activations.store import read_manifest
 from jobs.corpus.table import Skipped
-from jobs.storage.location import Place, RemotePath
+from jobs.storage.location import Location, RemotePath
 from jobs.storage.object_store import listed, read_bytes, read_parts, whole, write_text
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ Finding = SeenShard | CorruptShard | None
 """None: the shard was never finished."""
 
 
-def look_over(folder: Place, n_shards: int, *, keep_index: bool = True) -> list[Finding]:
+def look_over(folder: Location, n_shards: int, *, keep_index: bool = True) -> list[Finding]:
     """The shards of a set, as they are now, without reading what has not changed.
 
     Args:
@@ -83,7 +83,7 @@ def look_over(folder: Place, n_shards: int, *, keep_index: bool = True) -> list[
     return found
 
 
-def _states(folder: Place) -> Mapping[str, str]:
+def _states(folder: Location) -> Mapping[str, str]:
     """What the files of a folder look like from outside, by name."""
     if isinstance(folder, RemotePath):
         return {name: state.version for name, state in (folder.listing or {}).items()}
@@ -102,7 +102,7 @@ def _state(entry: "os.DirEntry[str]") -> str:
     return f"{status.st_size},{status.st_mtime_ns}"
 
 
-def _read(folder: Place, index: int, state: str) -> Finding:
+def _read(folder: Location, index: int, state: str) -> Finding:
     try:
         manifest = read_manifest(folder, index)
     except CorruptShard as error:
@@ -112,7 +112,7 @@ def _read(folder: Place, index: int, state: str) -> Finding:
     return SeenShard(state, manifest.skipped, manifest.skipped_files)
 
 
-def _read_index(folder: Place) -> dict[int, SeenShard]:
+def _read_index(folder: Location) -> dict[int, SeenShard]:
     try:
         rows = json.loads(read_bytes(folder / INDEX))
         return {
@@ -130,7 +130,7 @@ def _read_index(folder: Place) -> dict[int, SeenShard]:
         return {}
 
 
-def _write_index(folder: Place, found: list[Finding]) -> None:
+def _write_index(folder: Location, found: list[Finding]) -> None:
     rows: list[list[Any]] = [
         [
             index,

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from jobs.corpus.table import Skipped
 from jobs.identity import canonical_json, canonical_text
-from jobs.storage.location import Place, RemotePath
+from jobs.storage.location import Location, RemotePath
 
 
 class CorruptShard(RuntimeError):  # noqa: N818 (a finding about data, as FileNotFound would be)
     """A shard that is missing or damaged; extracting it again, from its utterances, mends it."""
 
-    def __init__(self, folder: Place, index: int, reason: str) -> None:
+    def __init__(self, folder: Location, index: int, reason: str) -> None:
         folder = folder if isinstance(folder, Path) else RemotePath(folder.url)
         super().__init__(folder, index, reason)
         self.folder = folder
@@ -89,12 +89,12 @@ def manifest_name(index: int) -> str:
     return f"shard-{index:05d}.json"
 
 
-def data_path(folder: Place, index: int) -> Place:
+def data_path(folder: Location, index: int) -> Location:
     """Where the tensors of shard ``index`` lie."""
     return folder / data_name(index)
 
 
-def manifest_path(folder: Place, index: int) -> Place:
+def manifest_path(folder: Location, index: int) -> Location:
     """Where the manifest of shard ``index`` lies."""
     return folder / manifest_name(index)
 
@@ -111,7 +111,7 @@ def entry_of(manifest: ShardManifest, layer: str) -> LayerEntry:
 
 
 def check_tensor(
-    folder: Place,
+    folder: Location,
     manifest: ShardManifest,
     layer: str,
     width: int,

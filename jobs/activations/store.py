@@ -37,7 +37,7 @@ from jobs.activations.manifest import (
 from jobs.activations.remote import read_ahead, read_remote_tensors
 from jobs.audio.segments import split_span
 from jobs.corpus.table import Skipped
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import exists, read_bytes, remove, rename, size, write_text, written
 
 __all__ = [
@@ -85,7 +85,7 @@ def as_dtype(layer: str, values: FloatArray, dtype: Dtype) -> npt.NDArray[np.flo
 
 
 def write_shard(
-    folder: Place,
+    folder: Location,
     index: int,
     activations: Mapping[str, npt.NDArray[np.floating[Any]]],
     utterance_ids: Sequence[str],
@@ -152,7 +152,7 @@ def save_tensors(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
-def look_into(folder: Place, n_shards: int) -> Place:
+def look_into(folder: Location, n_shards: int) -> Location:
     """``folder``, to read many of its manifests from, as they are now; a remote one is asked once
     for all of them."""
     if isinstance(folder, Path):
@@ -160,7 +160,7 @@ def look_into(folder: Place, n_shards: int) -> Place:
     return read_ahead(folder, n_shards)
 
 
-def read_manifest(folder: Place, index: int) -> ShardManifest | None:
+def read_manifest(folder: Location, index: int) -> ShardManifest | None:
     """The manifest of a finished shard; None if the shard was never finished.
 
     Raises:
@@ -183,7 +183,7 @@ def read_manifest(folder: Place, index: int) -> ShardManifest | None:
     return manifest
 
 
-def read_layer(folder: Place, n_shards: int, layer: str) -> tuple[list[str], FloatArray]:
+def read_layer(folder: Location, n_shards: int, layer: str) -> tuple[list[str], FloatArray]:
     """One layer of all shards; the rest of the files is not read, and nothing is written.
 
     Returns:
@@ -207,7 +207,7 @@ def read_layer(folder: Place, n_shards: int, layer: str) -> tuple[list[str], Flo
     return utterance_ids, values_UD
 
 
-def read_names(folder: Place, n_shards: int) -> list[str]:
+def read_names(folder: Location, n_shards: int) -> list[str]:
     """The utterance ids of all shards, shard after shard.
 
     Raises:
@@ -217,7 +217,7 @@ def read_names(folder: Place, n_shards: int) -> list[str]:
     return [name for manifest in manifests for name in manifest.utterance_ids]
 
 
-def read_sums(folder: Place, n_shards: int, layer: str) -> Iterator[npt.NDArray[np.float64]]:
+def read_sums(folder: Location, n_shards: int, layer: str) -> Iterator[npt.NDArray[np.float64]]:
     """The statistics of one layer, (rows, length) float64 of a shard at a time.
 
     Raises:
@@ -270,7 +270,7 @@ def has_stale_skips(manifest: HasSkips, audio_paths: Mapping[str, str]) -> bool:
     )
 
 
-def set_aside(folder: Place, index: int) -> list[Place]:
+def set_aside(folder: Location, index: int) -> list[Location]:
     """Rename what there is of a shard to ``*.corrupt``, so that it counts as never extracted.
 
     Returns:
@@ -283,7 +283,7 @@ def set_aside(folder: Place, index: int) -> list[Place]:
     return moved
 
 
-def _finished(folder: Place, n_shards: int) -> list[ShardManifest]:
+def _finished(folder: Location, n_shards: int) -> list[ShardManifest]:
     """The manifests of the shards that hold any utterance."""
     manifests = []
     for index in range(n_shards):
@@ -296,7 +296,7 @@ def _finished(folder: Place, n_shards: int) -> list[ShardManifest]:
 
 
 def _read_tensors(
-    folder: Place, manifests: Sequence[ShardManifest], layer: str, width: int
+    folder: Location, manifests: Sequence[ShardManifest], layer: str, width: int
 ) -> Iterator[npt.NDArray[np.floating[Any]]]:
     """A layer of each shard."""
     if not isinstance(folder, Path):

@@ -10,7 +10,7 @@ from jobs.corpus.espeak.corpus import EspeakSettings, make_espeak_corpus
 from jobs.corpus.lhotse import LhotseSettings, read_lhotse
 from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
 from jobs.corpus.table import Corpus
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 
 CorpusSettings = Annotated[
     LibriSpeechSettings | EspeakSettings | CsvSettings | LhotseSettings,
@@ -19,7 +19,9 @@ CorpusSettings = Annotated[
 """Settings of any corpus; ``kind`` tells which."""
 
 
-def prepare(settings: CorpusSettings, cache: Path, tell: Tell = tell_nobody) -> Corpus:
+def prepare(
+    settings: CorpusSettings, cache: Path, tell: ProgressCallback = ignore_progress
+) -> Corpus:
     """Read a corpus; a synthetic one is made under ``cache`` first, unless it is there.
 
     ``tell`` is told how many files, chapters or voices are done.

@@ -10,7 +10,7 @@ from jobs.audio.read import SAMPLE_RATE, AudioError
 from jobs.audio.segments import Span
 from jobs.corpus.audio_checks import AudioFile, describe_audio
 from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_table
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 
 THREADS = 16
 """That read headers at once: the time goes into waiting for the disk."""
@@ -85,7 +85,9 @@ def _utterance(line: Line, file: AudioFile) -> Found | Skipped:
     return Found(utterance, audio)
 
 
-def look_at_all(lines: Iterable[Line | Skipped], tell: Tell = tell_nobody) -> Corpus:
+def look_at_all(
+    lines: Iterable[Line | Skipped], tell: ProgressCallback = ignore_progress
+) -> Corpus:
     """A corpus of ``lines``: headers are read by several threads, each file once."""
     files: dict[Path, list[Line]] = {}
     skipped = []
@@ -105,7 +107,7 @@ def look_at_all(lines: Iterable[Line | Skipped], tell: Tell = tell_nobody) -> Co
     return assemble([*skipped, *found])
 
 
-def told(items: Iterable[_Item], what: str, total: int, tell: Tell) -> Iterator[_Item]:
+def told(items: Iterable[_Item], what: str, total: int, tell: ProgressCallback) -> Iterator[_Item]:
     """``items`` as they are, ``tell`` told of each."""
     if total:
         tell(what, 0, total)

@@ -14,7 +14,7 @@ from pydantic import field_validator
 
 from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.settings import Settings
 
 _KEY = ["utterance_id", "audio_path"]
@@ -72,7 +72,7 @@ class CsvSettings(Settings):
         return path
 
 
-def read_csv(settings: CsvSettings, tell: Tell = tell_nobody) -> Corpus:
+def read_csv(settings: CsvSettings, tell: ProgressCallback = ignore_progress) -> Corpus:
     """Read the table, or tables; what is wrong with one row is named, never fatal.
 
     Returns:

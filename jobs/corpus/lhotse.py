@@ -15,7 +15,7 @@ from jobs.corpus.assemble import Line, absolute, look_at_all
 from jobs.corpus.speakers import with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.optional_packages import LHOTSE, MissingPackageError
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.settings import Settings
 
 _SLACK = 0.025
@@ -39,7 +39,7 @@ class LhotseSettings(Settings):
     """The folder that relative audio paths start from; by default the current one, as in lhotse."""
 
 
-def read_lhotse(settings: LhotseSettings, tell: Tell = tell_nobody) -> Corpus:
+def read_lhotse(settings: LhotseSettings, tell: ProgressCallback = ignore_progress) -> Corpus:
     """Read the manifests of every part; what is wrong with one utterance is named, never fatal.
 
     Returns:

@@ -16,7 +16,7 @@ from pydantic import field_validator
 from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at, told
 from jobs.corpus.speakers import read_sexes, with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.settings import Settings
 
 SPEAKERS = "SPEAKERS.TXT"
@@ -51,7 +51,9 @@ def as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def read_librispeech(settings: LibriSpeechSettings, tell: Tell = tell_nobody) -> Corpus:
+def read_librispeech(
+    settings: LibriSpeechSettings, tell: ProgressCallback = ignore_progress
+) -> Corpus:
     """Walk the parts of a corpus; what is wrong with one utterance is named, never fatal.
 
     Returns:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from jobs.identity import canonical_json, lines_digest
 from jobs.storage.atomic import atomic_path
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import open_file
 
 
@@ -84,7 +84,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
 
 
-def read_table(path: Place, text: Collection[str] = ()) -> pd.DataFrame:
+def read_table(path: Location, text: Collection[str] = ()) -> pd.DataFrame:
     """Read what ``write_table`` wrote: ids stay strings, floats come back to the last bit.
 
     A column that is neither in ``COLUMNS`` nor among ``text`` is float if all of its cells are

@@ -43,7 +43,7 @@ from jobs.models.baselines import BaselineSettings
 from jobs.models.precision import precision_info
 from jobs.models.taps import Pooling
 from jobs.settings import Settings
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 
 Stored = npt.NDArray[np.floating[Any]]
 
@@ -67,7 +67,7 @@ class ExtractSettings(Settings):
 class Shard:
     """Some utterances, and where their activations go."""
 
-    folder: Place
+    folder: Location
     index: int
     utterance_ids: tuple[str, ...]
     audio_paths: tuple[str, ...]

@@ -26,7 +26,7 @@ from jobs.probes.ridge import RidgeSettings
 from jobs.probes.standardiser import Standardiser, apply_each
 from jobs.protocol.folds import IntArray
 from jobs.settings import Settings
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 
 GRAM_PROBES = ("ridge", "cca")
 """Kinds of probes that statistics suffice for."""
@@ -37,7 +37,7 @@ class GramSets:
     """Where the statistics of one model lie."""
 
     settings: GramSettings
-    units: tuple[tuple[Place, int], ...]
+    units: tuple[tuple[Location, int], ...]
     """Folder, and number of shards, of every unit."""
 
     def read_names(self) -> set[str]:
@@ -152,7 +152,7 @@ def read_moments(sets: GramSets, units: Units, layer: str) -> LayerMoments:
     """
     n_columns = sets.settings.n_columns
 
-    def read(place: tuple[Place, int], row_set: int) -> Moments | None:
+    def read(place: tuple[Location, int], row_set: int) -> Moments | None:
         # A set of rows at a time: one has D² numbers, and there is hardly ever a second.
         return total((shard[row_set] for shard in read_sums(*place, layer)), n_columns)
 

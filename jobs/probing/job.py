@@ -27,7 +27,7 @@ from jobs.protocol.folds import Fold, ProtocolSettings, only
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.statistics import class_scores
 from jobs.statistics import scores as metrics
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class ProbeJob:
 
     model: str
     layer: str
-    activations: tuple[tuple[Place, int], ...]
+    activations: tuple[tuple[Location, int], ...]
     """(folder, number of shards) of every activation set that holds the table's utterances."""
-    table: Place
+    table: Location
     """The utterance table with target columns."""
     probes: dict[str, ProbeSettings]
     protocol: ProtocolSettings
     cells: tuple[Cell, ...]
-    predictions: Place
+    predictions: Location
     """The ``.npz`` that the cells' predictions are written to."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Target → names of its classes, sorted; targets that are numbers are not in it."""

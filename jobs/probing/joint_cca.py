@@ -21,7 +21,7 @@ from jobs.probes.cca import CcaSettings, Components, fit_jointly
 from jobs.probing.layer_data import LayerData
 from jobs.protocol.folds import StrArray, only
 from jobs.protocol.predictions import DAMAGED_NPZ
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import written
 
 
@@ -37,7 +37,7 @@ class Joint:
     """By name."""
     targets: tuple[str, ...]
     """Columns of the utterance table, numbers."""
-    file: Place
+    file: Location
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fit_targets_jointly(joint: Joint, data: LayerData) -> dict[str, list[FoldCom
     return found
 
 
-def write_components(path: Place, found: Mapping[str, Sequence[FoldComponents]]) -> None:
+def write_components(path: Location, found: Mapping[str, Sequence[FoldComponents]]) -> None:
     """Write the components of every probe and fold, atomically."""
     arrays: dict[str, Any] = {"probes": np.array(list(found), dtype=np.str_)}
     for position, folds in enumerate(found.values()):

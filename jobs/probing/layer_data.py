@@ -26,7 +26,7 @@ from jobs.protocol.folds import (
     make_folds,
     only,
 )
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class LayerData:
 
 
 def read_layer_data(
-    path: Place,
-    activations: Iterable[tuple[Place, int]],
+    path: Location,
+    activations: Iterable[tuple[Location, int]],
     layer: str,
     protocol: ProtocolSettings,
     classes: Mapping[str, tuple[str, ...]],
@@ -168,7 +168,7 @@ def _stored(protocol: ProtocolSettings, table: pd.DataFrame, units: Units) -> In
 
 
 def _with_codes(
-    path: Place, table: pd.DataFrame, classes: Mapping[str, tuple[str, ...]]
+    path: Location, table: pd.DataFrame, classes: Mapping[str, tuple[str, ...]]
 ) -> pd.DataFrame:
     """``table`` with codes, which are positions in ``classes``, in the place of names."""
     codes = {}

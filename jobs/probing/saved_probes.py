@@ -23,7 +23,7 @@ from jobs.arrays import FloatArray
 from jobs.extraction.extractor import ExtractSettings
 from jobs.probes import PROBES, ProbeSettings, Weights
 from jobs.settings import Settings
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import write_text, written
 
 FORMAT = 1
@@ -34,7 +34,7 @@ FORMAT = 1
 class Saving:
     """Where the probes of one model's layer go, and what their cards say beside the cells."""
 
-    folder: Place
+    folder: Location
     extract: ExtractSettings
     model_digest: str
     units: Mapping[str, str]
@@ -113,7 +113,7 @@ def card_path(folder: Path, cell_id: str) -> Path:
     return folder / f"{cell_id}.json"
 
 
-def save_probe(folder: Place, card: ProbeCard, weights: Weights) -> None:
+def save_probe(folder: Location, card: ProbeCard, weights: Weights) -> None:
     """Write a probe, whole or not at all."""
     with written(folder / f"{card.cell_id}.safetensors") as temporary:
         save_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()}, temporary)

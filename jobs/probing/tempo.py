@@ -19,20 +19,20 @@ from jobs.probing.layer_data import LayerData
 from jobs.probing.tempo_settings import EXPONENTS, RECORDED
 from jobs.protocol.folds import IntArray, StrArray
 from jobs.protocol.predictions import CellPredictions
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 
 
 @dataclass(frozen=True)
 class Stretched:
     """What a probe job needs to hear its layer's stretched utterances."""
 
-    sets: tuple[tuple[float, Place, int], ...]
+    sets: tuple[tuple[float, Location, int], ...]
     """(factor, folder, number of shards)."""
     targets: tuple[str, ...]
-    predictions: Place
+    predictions: Location
     """The ``.npz`` of what was predicted, in the format of `jobs.protocol.predictions`: a cell at
     a factor has the key that `key` makes, and as ``y_true`` what is known there."""
-    recorded: tuple[Place, int] | None = None
+    recorded: tuple[Location, int] | None = None
     """Folder, and number of shards, of the same utterances as they were recorded, where their
     activations are in no other set."""
 
@@ -136,7 +136,7 @@ class Counterfactual:
         return names[rows], known.astype(np.float32), predicted.astype(np.float32)
 
 
-def _read(place: tuple[float, Place, int], layer: str, data: LayerData) -> _Heard:
+def _read(place: tuple[float, Location, int], layer: str, data: LayerData) -> _Heard:
     factor, folder, n_shards = place
     position = pd.Index(data.table["utterance_id"])
     names, X = read_layer(folder, n_shards, layer)

@@ -76,7 +76,7 @@ def part_of(factor: float | str) -> str:
     return f"{_PART}{factor}"
 
 
-def is_heard_again(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def is_stretched(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """(U,) which rows are of utterances that stand in ``table`` another time, as recorded."""
     return np.asarray(table["split"].str.startswith(_PART), dtype=np.bool_)
 

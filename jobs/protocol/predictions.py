@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.protocol.folds import StrArray
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import written
 
 DAMAGED_NPZ = (
@@ -48,7 +48,7 @@ class CellPredictions:
     """(n_test,)"""
 
 
-def write_predictions(path: Place, cells: Mapping[str, CellPredictions]) -> None:
+def write_predictions(path: Location, cells: Mapping[str, CellPredictions]) -> None:
     """Write ``cells`` (by cell id), atomically; none at all leave no file."""
     if not cells:
         return

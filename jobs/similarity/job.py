@@ -29,7 +29,7 @@ from jobs.similarity.measures import (
     leading_subspace,
     pwcca,
 )
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import read_bytes, written
 
 SIMILARITY_VERSION = 2
@@ -60,11 +60,11 @@ class SketchJob:
 
     model: str
     layer: str
-    activations: tuple[tuple[Place, int], ...]
+    activations: tuple[tuple[Location, int], ...]
     """(folder, number of shards) of every activation set that holds the utterances."""
     utterance_ids: tuple[str, ...]
     measures: tuple[Measure, ...]
-    sketch: Place
+    sketch: Location
     """The file to be written."""
 
     @property
@@ -77,8 +77,8 @@ class SketchJob:
 class TileJob:
     """Some layers against some others, by their sketches."""
 
-    rows: tuple[Place, ...]
-    columns: tuple[Place, ...]
+    rows: tuple[Location, ...]
+    columns: tuple[Location, ...]
     measures: tuple[Measure, ...]
     models: tuple[str, str]
 
@@ -172,7 +172,7 @@ def _compare_tile(job: TileJob) -> dict[Measure, Values]:
     return values
 
 
-def _compare_cka(rows: Sequence[Place], columns: Sequence[Place]) -> Values:
+def _compare_cka(rows: Sequence[Location], columns: Sequence[Location]) -> Values:
     """Products of unit vectors; rows are held, columns are read one at a time."""
     held = np.stack([_tensor(path, "gram") for path in rows])
     cka = np.empty((len(rows), len(columns)))
@@ -184,7 +184,7 @@ def _compare_cka(rows: Sequence[Place], columns: Sequence[Place]) -> Values:
     return Values(cka, cka, np.zeros_like(cka), np.zeros(cka.shape, dtype=bool))
 
 
-def _compare_pwcca(rows: Sequence[Place], columns: Sequence[Place]) -> Values:
+def _compare_pwcca(rows: Sequence[Location], columns: Sequence[Location]) -> Values:
     held = [_subspace(path) for path in rows]
     shape = (len(rows), len(columns))
     forward, backward, chance = np.empty(shape), np.empty(shape), np.empty(shape)
@@ -199,11 +199,11 @@ def _compare_pwcca(rows: Sequence[Place], columns: Sequence[Place]) -> Values:
     return Values(forward, backward, chance, flagged)
 
 
-def _subspace(path: Place) -> Subspace:
+def _subspace(path: Location) -> Subspace:
     return Subspace(_tensor(path, "basis"), _tensor(path, "loadings"))
 
 
-def _tensor(path: Place, name: str) -> Float32Array:
+def _tensor(path: Location, name: str) -> Float32Array:
     if not isinstance(path, Path):
         return np.asarray(load(read_bytes(path))[name])
     with safe_open(path, framework="numpy") as file:

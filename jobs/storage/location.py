@@ -61,10 +61,10 @@ class RemotePath:
         return RemotePath(self.url.rpartition("/")[0])
 
 
-Place: TypeAlias = Path | RemotePath
+Location: TypeAlias = Path | RemotePath
 
 
-def as_place(text: str | Path) -> Place:
+def as_place(text: str | Path) -> Location:
     """What a user wrote for a place: a path, or a URL.
 
     Raises:

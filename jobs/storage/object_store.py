@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from jobs.storage import atomic
-from jobs.storage.location import Place, RemotePath, Stat
+from jobs.storage.location import Location, RemotePath, Stat
 from jobs.storage.node_cache import NearCache
 
 _DIGESTS = ("ETag", "etag", "md5Hash")
@@ -65,7 +65,7 @@ def stat(place: RemotePath) -> Stat:
         return _stat_of(_filesystem(place).info(place.url))
 
 
-def exists(place: Place) -> bool:
+def exists(place: Location) -> bool:
     """Whether there is a file."""
     if isinstance(place, Path):
         return place.exists()
@@ -76,7 +76,7 @@ def exists(place: Place) -> bool:
     return True
 
 
-def size(place: Place) -> int:
+def size(place: Location) -> int:
     """Bytes of a file.
 
     Raises:
@@ -102,7 +102,7 @@ def listed(folder: RemotePath) -> RemotePath:
     return RemotePath(folder.url, list_files(folder))
 
 
-def read_bytes(place: Place) -> bytes:
+def read_bytes(place: Location) -> bytes:
     """A file's content.
 
     Raises:
@@ -135,7 +135,7 @@ def whole(place: RemotePath) -> Part:
     return Part(place, state, 0, state.n_bytes)
 
 
-def open_file(place: Place) -> BinaryIO:
+def open_file(place: Location) -> BinaryIO:
     """A file, to be read.
 
     Raises:
@@ -145,7 +145,7 @@ def open_file(place: Place) -> BinaryIO:
 
 
 @contextmanager
-def written(place: Place) -> Iterator[Path]:
+def written(place: Location) -> Iterator[Path]:
     """A path to write to; what was written is at ``place``, whole, when the block succeeded."""
     if isinstance(place, Path):
         with atomic.atomic_path(place) as temporary:
@@ -157,7 +157,7 @@ def written(place: Place) -> Iterator[Path]:
         upload(temporary, place)
 
 
-def write_text(place: Place, text: str) -> None:
+def write_text(place: Location, text: str) -> None:
     """Write ``text``, whole or not at all, as UTF-8."""
     if isinstance(place, Path):
         atomic.write_text(place, text)
@@ -188,7 +188,7 @@ def download(place: RemotePath, path: Path) -> None:
         _filesystem(place).get_file(place.url, str(temporary))
 
 
-def remove(place: Place) -> None:
+def remove(place: Location) -> None:
     """Delete a file; it may be gone already."""
     if isinstance(place, Path):
         place.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ def remove(place: Place) -> None:
             return
 
 
-def rename(place: Place, name: str) -> Place:
+def rename(place: Location, name: str) -> Location:
     """Give a file another name in its folder; its new place."""
     if isinstance(place, Path):
         return place.replace(place.with_name(name))
@@ -211,7 +211,7 @@ def rename(place: Place, name: str) -> Place:
     return new
 
 
-def remove_folder(folder: Place) -> None:
+def remove_folder(folder: Location) -> None:
     """Delete a folder with all in it; it may be gone already."""
     if isinstance(folder, Path):
         shutil.rmtree(folder, ignore_errors=True)

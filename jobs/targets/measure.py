@@ -26,7 +26,7 @@ from joblib import cpu_count
 from jobs.audio.read import AudioError, AudioUnavailable, FloatArray, load_audio
 from jobs.optional_packages import PARSELMOUTH, SILERO_VAD, OptionalPackage
 from jobs.process import limit_threads
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.storage.atomic import cut_torn_line
 from jobs.targets.pitch import measure_level, measure_pitch
 from jobs.targets.voice_activity import measure_speech
@@ -101,7 +101,7 @@ MEASUREMENTS: dict[str, Measurement] = {
 
 
 def measure(
-    table: pd.DataFrame, names: Iterable[str], cache: Path, tell: Tell = tell_nobody
+    table: pd.DataFrame, names: Iterable[str], cache: Path, tell: ProgressCallback = ignore_progress
 ) -> pd.DataFrame:
     """Measure the audio of every utterance, but for what is known of it already.
 

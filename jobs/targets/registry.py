@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from jobs.corpus.table import COLUMNS, MISSING, is_number
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.measure import MEASUREMENTS, measure
 
 Kind = Literal["regression", "classification"]
@@ -169,7 +169,7 @@ def add_targets(
     table: pd.DataFrame,
     names: Iterable[str],
     cache: Path | None = None,
-    tell: Tell = tell_nobody,
+    tell: ProgressCallback = ignore_progress,
 ) -> pd.DataFrame:
     """A new table with a column for each of ``names``; ``table`` stays as it is.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import exists, write_text
 
 SEEN_SECONDS = 5.0
@@ -39,7 +39,7 @@ class NodeReport:
     """Of each meeting place, why it cannot be used; None where it can."""
 
 
-def describe_node(places: Sequence[Place] = (), name: str = "") -> NodeReport:
+def describe_node(places: Sequence[Location] = (), name: str = "") -> NodeReport:
     """Look around on this machine.
 
     Args:
@@ -56,7 +56,7 @@ def describe_node(places: Sequence[Place] = (), name: str = "") -> NodeReport:
     )
 
 
-def is_seen(file: Place) -> bool:
+def is_seen(file: Location) -> bool:
     """Whether a file that another machine wrote shows up within ``SEEN_SECONDS``."""
     deadline = time.monotonic() + SEEN_SECONDS
     while not _is_listed(file):
@@ -75,7 +75,7 @@ def code_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def _is_listed(file: Place) -> bool:
+def _is_listed(file: Location) -> bool:
     """Object stores tell of what is there at once; NFS, when the folder is listed."""
     if not isinstance(file, Path):
         return exists(file)
@@ -85,7 +85,7 @@ def _is_listed(file: Place) -> bool:
         return False
 
 
-def _meet(place: Place, name: str) -> str | None:
+def _meet(place: Location, name: str) -> str | None:
     try:
         if not is_seen(place / DRIVER_FILE):
             return "does not see what the driver writes there"

@@ -23,7 +23,7 @@ from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardRe
 from jobs.probing.job import CellResult, ProbeJob, probe_layer
 from jobs.process import TimeLimit, keep_freed_memory, limit_threads
 from jobs.similarity.job import ComparisonJob, ComparisonReport, compare
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.workers.node import NodeReport, describe_node
 
 NO_GPU: dict[str, Any] = {"runtime_env": {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}}
@@ -210,7 +210,7 @@ def cancel(ref: Any) -> None:
 
 
 def ask_nodes(
-    node_ids: Sequence[str], places: Sequence[Place], seconds: float
+    node_ids: Sequence[str], places: Sequence[Location], seconds: float
 ) -> dict[str, NodeReport | str]:
     """Let every node describe itself; node id → its report, or why there is none.
 
@@ -224,7 +224,7 @@ def ask_nodes(
     return {node_id: answer_of(ref, seconds) for node_id, ref in asked.items()}
 
 
-def ask_node(node_id: str, places: Sequence[Place]) -> Any:
+def ask_node(node_id: str, places: Sequence[Location]) -> Any:
     """Begin to let a node describe itself; ``answer_of`` has what it says."""
     here = NodeAffinitySchedulingStrategy(node_id, soft=False)
     # No CPU: a node whose CPUs are taken answers, too.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from jobs.activations.index import SeenShard, look_over
 from jobs.similarity.job import ComparisonJob, ComparisonReport, Measure, SketchJob, TileJob, Values
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import remove_folder
 from sweep.analyses.similarity import (
     ModelPair,
@@ -41,7 +41,7 @@ class Comparison:
     """
 
     def __init__(
-        self, spec: Spec, plan: Plan, table: pd.DataFrame, folder: RunFolder, cache: Place
+        self, spec: Spec, plan: Plan, table: pd.DataFrame, folder: RunFolder, cache: Location
     ) -> None:
         self._spec = spec
         self._folder = folder.similarity
@@ -58,7 +58,7 @@ class Comparison:
         self._tiles: deque[TileJob] | None = None
         """None until the sketches are there."""
         self._in_flight = 0
-        self._broken: set[Place] = set()
+        self._broken: set[Location] = set()
         """Sketches that failed."""
         self._places: dict[TileJob, tuple[str, list[int], list[int]]] = {}
         """Of a tile: its pair, and positions of layers of the two models."""
@@ -164,7 +164,7 @@ class Comparison:
         assert queue is not None
         return queue  # type: ignore[return-value]  # a job goes back to where it came from
 
-    def _sketch(self, model: PlannedModel, layer: PlannedLayer) -> Place:
+    def _sketch(self, model: PlannedModel, layer: PlannedLayer) -> Location:
         return self._sketch_folder / f"{model.digest[:16]}-{layer.index}.safetensors"
 
     def _sketch_jobs(self) -> Iterator[SketchJob]:

@@ -9,7 +9,7 @@ import typer
 
 from sweep.commands import data, inspect, run
 from sweep.own_packages import search_own_packages_first
-from sweep.signals import abrupt_if_asked
+from sweep.signals import exit_at_once_on_second_signal
 
 app = typer.Typer(
     help="Layer-wise probing sweeps of speech models.",
@@ -46,5 +46,5 @@ app.add_typer(fetch_app, name="fetch")
 def main() -> None:
     """The ``sweep`` command."""
     search_own_packages_first()
-    with abrupt_if_asked():
+    with exit_at_once_on_second_signal():
         app(prog_name="sweep")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from jobs.activations.index import INDEX
 from jobs.identity import ID_DIGITS
-from jobs.storage.location import Place, RemotePath
+from jobs.storage.location import Location, RemotePath
 from sweep.state.cache_users import SET_NAME, GcError, Needs, needed_sets
 
 YOUNG_SECONDS = 24 * 3600.0
@@ -53,7 +53,7 @@ class Item:
         return f"{fate:<6} {self.n_bytes / 2**30:9.3f} GiB  {name}{more}  {why}"
 
 
-def collect(cache: Place, results: Sequence[Path] | None, *, dry_run: bool) -> list[Item]:
+def collect(cache: Location, results: Sequence[Path] | None, *, dry_run: bool) -> list[Item]:
     """Drop what no run needs; what became, or would become, of everything in the cache.
 
     Args:

@@ -13,7 +13,7 @@ import typer
 from sweep.signals import COMMAND_VARIABLE
 
 if TYPE_CHECKING:
-    from jobs.storage.location import Place
+    from jobs.storage.location import Location
 
 SpecPath = Annotated[
     Path, typer.Argument(metavar="SPEC", help="A YAML spec, such as specs/demo.yaml.")
@@ -51,7 +51,7 @@ Unlock = Annotated[
 ]
 
 
-def place_of(text: str) -> "Place":
+def place_of(text: str) -> "Location":
     """A folder or a URL of the command line."""
     from jobs.storage.location import PlaceError, as_place
 
@@ -64,12 +64,12 @@ def place_of(text: str) -> "Place":
     return place
 
 
-def out_of(given: str | None) -> "Place | None":
+def out_of(given: str | None) -> "Location | None":
     """The run's folder, where one was given."""
     return place_of(given) if given else None
 
 
-def cache_of(given: str | None) -> "Place":
+def cache_of(given: str | None) -> "Location":
     """The activation cache."""
     return place_of(given or os.environ.get("SWEEP_CACHE") or "results/.cache")
 

@@ -19,7 +19,7 @@ from jobs.models.transformers.model import TransformersSettings
 from jobs.models.transformers.pretrained import has_config
 from jobs.models.wespeaker.families import ARCHITECTURES, why_not
 from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.analyses.similarity_jobs import Comparison
 from sweep.commands.cost_estimate import cells_to_hear, cost_lines, extra_lines
 from sweep.errors import UsageError
@@ -33,10 +33,10 @@ from sweep.report.tables import markup
 from sweep.report.tables.model_tables import models_tables
 from sweep.report.text.findings import short
 from sweep.results.run import Run
-from sweep.running.remaining import ModelWork, find_work
+from sweep.running.remaining import ModelWork, remaining_work
 from sweep.running.run import RunResult
 from sweep.spec.loading import load_spec
-from sweep.state.control import Reins, how_to_go_on
+from sweep.state.control import DriverLease, resume_command
 from sweep.state.events import read_events
 from sweep.state.ledger import finished, stream_records
 from sweep.state.mirror import fetch
@@ -77,13 +77,13 @@ def _print_findings(folder: RunFolder) -> None:
         print(f"and {len(sentences) - MOST_FINDINGS} more, in full: {folder.findings}")
 
 
-def print_plan(path: Path, overrides: Sequence[str], out: Place | None, cache: Place) -> None:
+def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache: Location) -> None:
     """What `sweep run` would do."""
     prepared = _prepare(path, overrides, local_cache(cache))
     folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
     records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
     comparison = Comparison(prepared.spec, prepared.plan, prepared.table, folder, cache)
-    work = find_work(
+    work = remaining_work(
         prepared.plan, heard_table(prepared.plan, prepared.table), cache, records,
         wanted=lambda task, cell: True, on_corrupt=lambda error: None, compared=comparison.models,
         keep_index=False,
@@ -122,11 +122,11 @@ def print_status(run: Run) -> None:
     counts = Counter(record.status for record in run.records.values())
     left = run.plan.n_cells - counts["done"] - counts["failed"]
     print(f"{run.plan.name}: {counts['done']} cells done, {counts['failed']} failed, {left} to do")
-    holder = Reins(run.folder).holder()
+    holder = DriverLease(run.folder).holder()
     if holder is not None:
         print(f"driven by {holder} since {holder.since}")
     elif left:
-        print(f"no driver is at work on it; {how_to_go_on(run.folder)}")
+        print(f"no driver is at work on it; {resume_command(run.folder)}")
     if run.folder.events.exists():
         progress = Progress()
         for event in read_events(run.folder.events):

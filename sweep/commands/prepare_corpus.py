@@ -16,7 +16,7 @@ from jobs.corpus.librispeech import LibriSpeechSettings, as_list
 from jobs.corpus.librispeech_facts import LIBRISPEECH, Fact
 from jobs.corpus.summary import describe_part
 from jobs.corpus.table import Corpus, CorpusError, Skipped
-from jobs.progress import Tell
+from jobs.progress import ProgressCallback
 from jobs.protocol.folds import check_speakers
 from jobs.targets.registry import add_targets
 from sweep.errors import Problem, SpecError, UsageError
@@ -108,7 +108,7 @@ def prepare_corpus(
 
 
 def _read(
-    path: Path, overrides: Sequence[str], cache: Path, tell: Tell
+    path: Path, overrides: Sequence[str], cache: Path, tell: ProgressCallback
 ) -> tuple[Spec, Source, Corpus]:
     """The spec and its corpus; problems of form do not hide those of meaning."""
     try:
@@ -124,7 +124,7 @@ def _read(
 
 
 def _read_corpus(
-    spec: Spec, source: Source, cache: Path, tell: Tell
+    spec: Spec, source: Source, cache: Path, tell: ProgressCallback
 ) -> tuple[Corpus | None, list[Problem]]:
     """The corpus, None if it cannot be read, and what is wrong with it and with the targets."""
     try:

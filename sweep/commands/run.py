@@ -30,7 +30,13 @@ from sweep.commands.options import (
     typed_arguments,
     where_of,
 )
-from sweep.signals import EXIT_CODES, Terminated, deaf_at_last, end_with, sigterm_interrupts
+from sweep.signals import (
+    EXIT_CODES,
+    Terminated,
+    end_with,
+    ignore_signals_at_exit,
+    sigterm_interrupts,
+)
 
 if TYPE_CHECKING:
     from sweep.progress.display import Kind
@@ -179,7 +185,7 @@ def submit(
 
 def _sweep(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn:
     """Run, show, and exit."""
-    deaf_at_last()
+    ignore_signals_at_exit()
     from sweep.commands.output import print_result
     from sweep.progress.display import make_display
     from sweep.running.driver_log import terminal_stream

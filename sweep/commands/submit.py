@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from jobs.models.wespeaker.model import INCLUDED
 from jobs.secrets import without_secrets
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import size, write_text
 from sweep.errors import Problem, SpecError
 from sweep.executors.session import submit_entrypoint
@@ -29,7 +29,7 @@ from sweep.plan.provenance import REVISION_FILE, git_state
 from sweep.signals import COMMAND_VARIABLE
 from sweep.spec.loading import load_spec
 from sweep.spec.schema import Spec
-from sweep.spec.source import Location, Source
+from sweep.spec.source import KeyPath, Source
 from sweep.state.run_folder import run_folder
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ class Submission:
 
     id: str
     """Ray's."""
-    out: Place
+    out: Location
     """The run's folder, as the cluster's nodes see it."""
     shipped_bytes: int
 
@@ -61,8 +61,8 @@ def submit(
     spec_path: Path,
     url: str,
     *,
-    out: Place | None,
-    cache: Place | None,
+    out: Location | None,
+    cache: Location | None,
     overrides: Sequence[str] = (),
     unlock: bool = False,
     command: Sequence[str] = (),
@@ -107,7 +107,7 @@ def submit(
     return Submission(name, out, shipped)
 
 
-def _events_there(out: Place) -> int | None:
+def _events_there(out: Location) -> int | None:
     """Bytes of the events that runs before left there; None: none are seen from here."""
     folder = run_folder(out)
     try:
@@ -116,7 +116,7 @@ def _events_there(out: Place) -> int | None:
         return None
 
 
-def leave_note(out: Place, name: str, told: int) -> None:
+def leave_note(out: Location, name: str, told: int) -> None:
     """Tell ``sweep watch`` that more is to come than the events that are there.
 
     Args:
@@ -130,7 +130,9 @@ def leave_note(out: Place, name: str, told: int) -> None:
     write_text(folder.for_jobs(folder.submission), note)
 
 
-def entrypoint(out: Place, cache: Place | None, *, unlock: bool, command: Sequence[str]) -> str:
+def entrypoint(
+    out: Location, cache: Location | None, *, unlock: bool, command: Sequence[str]
+) -> str:
     """The shell command that the cluster runs in the folder that was shipped."""
     words = ["python", "-m", "sweep", "run", SPEC_NAME, "--address", "auto", "--display", "plain"]
     words += ["--out", str(out), "--cache", str(cache), *(["--unlock"] if unlock else [])]
@@ -180,7 +182,7 @@ def build_wheel(folder: Path, root: Path = ROOT) -> Path:
     return wheel
 
 
-def _check_absolute(option: str, path: Place | None) -> Iterator[Problem]:
+def _check_absolute(option: str, path: Location | None) -> Iterator[Problem]:
     if path is None or (isinstance(path, Path) and not path.is_absolute()):
         message = (
             "expected an absolute path on the storage that the cluster's nodes share, as in "
@@ -202,7 +204,7 @@ def _relative_paths(spec: Spec, source: Source) -> Iterator[Problem]:
             yield source.problem(location, message)
 
 
-def _paths(value: object, location: Location) -> Iterator[tuple[Location, Path]]:
+def _paths(value: object, location: KeyPath) -> Iterator[tuple[KeyPath, Path]]:
     if isinstance(value, Path):
         yield location, value
     elif isinstance(value, BaseModel):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import read_now, stat
-from sweep.state.control import Reins, Say, how_to_go_on
+from sweep.state.control import DriverLease, Say, resume_command
 from sweep.state.events import Event, Listener, parse_event
 from sweep.state.run_folder import RunFolder
 
@@ -38,7 +38,7 @@ def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
         ValueError: a line is not an event.
         StorageError: the store cannot be read.
     """
-    reins = Reins(folder)
+    reins = DriverLease(folder)
     place = folder.for_jobs(folder.events) if reins.are_remote else folder.events
     tail = EventTail(place) if isinstance(place, Path) else RemoteTail(place)
     last: Event | None = None
@@ -178,12 +178,12 @@ def _ended(event: Event, folder: RunFolder, say: Say, *, before: bool) -> Ending
     if before:
         say(f"this is the run that ended at {event['time']}; nobody drives it now")
     if status == "interrupted":
-        say(how_to_go_on(folder))
+        say(resume_command(folder))
     return status
 
 
-def _died(folder: RunFolder, reins: Reins, say: Say) -> Ending:
+def _died(folder: RunFolder, reins: DriverLease, say: Say) -> Ending:
     holder = reins.last_holder()
     who = f"its driver, {holder}, died" if holder else "its driver ended"
-    say(f"{folder.for_jobs(folder.root)} is not finished, and {who}; {how_to_go_on(folder)}")
+    say(f"{folder.for_jobs(folder.root)} is not finished, and {who}; {resume_command(folder)}")
     return "died"

@@ -24,7 +24,7 @@ LONELY_SECONDS = 600.0
 """How long a run waits for a node that has what its jobs ask for, when none is left."""
 
 
-class Asked(Protocol):
+class NodeQuery(Protocol):
     """A node that was asked about itself."""
 
     def troubles(self) -> list[str] | None:
@@ -34,7 +34,7 @@ class Asked(Protocol):
         """Forget about it."""
 
 
-class Roster:
+class NodePool:
     """Who may work.
 
     Args:
@@ -51,7 +51,7 @@ class Roster:
         self,
         nodes: Iterable[Node],
         look: Callable[[], Iterable[Node]] | None = None,
-        ask: Callable[[Node], Asked] | None = None,
+        ask: Callable[[Node], NodeQuery] | None = None,
         fits: Callable[[Node], bool] = lambda node: True,
         warn: Callable[[str], object] = print,
         clock: Callable[[], float] = time.monotonic,
@@ -65,7 +65,7 @@ class Roster:
         self._warn = warn
         self._clock = clock
         self._looked = clock()
-        self._asked: dict[str, Asked] = {}
+        self._asked: dict[str, NodeQuery] = {}
         self._unfit: dict[str, float] = {}
         """Nodes that are not fit, and when that was found."""
         self._told: dict[str, list[str]] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import remove_folder, write_text
 from jobs.workers.node import DRIVER_FILE, NodeReport, is_seen
 from sweep.errors import ClusterError
@@ -36,9 +36,9 @@ OPEN_CLUSTER = (
 class Storage:
     """What a run writes to."""
 
-    run: Place
+    run: Location
     """The run's folder."""
-    cache: Place
+    cache: Location
     """The activation cache."""
     bytes_to_write: int
     """Activations that are still to be extracted."""
@@ -181,14 +181,14 @@ def _available_memory() -> float | None:
 
 
 @contextmanager
-def meeting_places(storage: Storage) -> Iterator[tuple[Place, ...]]:
+def meeting_places(storage: Storage) -> Iterator[tuple[Location, ...]]:
     """Folders, in the run's folder and in the cache, where driver and nodes leave a file each.
 
     Raises:
         ClusterError: the driver itself cannot write there.
     """
     name = f".preflight-{uuid.uuid4().hex[:12]}"
-    made: tuple[Place, ...] = (storage.run / name, storage.cache / name)
+    made: tuple[Location, ...] = (storage.run / name, storage.cache / name)
     try:
         for place in made:
             _make_place(place)
@@ -202,7 +202,7 @@ def node_problems(
     here: NodeReport,
     nodes: Sequence[Node],
     answers: Answers,
-    met: Sequence[Place],
+    met: Sequence[Location],
     compute: Compute,
 ) -> Iterator[str]:
     """What is wrong with nodes, by what they answered; nodes with one trouble share a line.
@@ -227,7 +227,7 @@ def is_open(answers: Answers) -> bool:
     return any(isinstance(a, NodeReport) and not a.token_auth for a in answers.values())
 
 
-def _make_place(place: Place) -> None:
+def _make_place(place: Location) -> None:
     try:
         write_text(place / DRIVER_FILE, place.name)
     except OSError as error:
@@ -239,7 +239,7 @@ def node_troubles(
     here: NodeReport,
     node: Node,
     report: NodeReport | str,
-    met: Sequence[Place],
+    met: Sequence[Location],
     compute: Compute,
 ) -> Iterator[str]:
     """What is wrong with one node, as ``node_problems`` is told."""

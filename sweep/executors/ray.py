@@ -15,7 +15,7 @@ from jobs.workers import ray_workers
 from sweep.executors import preflight
 from sweep.executors.actor_pool import Actor, Actors
 from sweep.executors.base import ExtractJob, Job, Outcome, kind_of, shards_of, title_of
-from sweep.executors.nodes import Roster
+from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Demand
 from sweep.executors.stragglers import Line, Waits
 from sweep.spec.schema import Compute
@@ -71,7 +71,7 @@ class RayExecutor:
     def __init__(
         self,
         compute: Compute,
-        roster: Roster,
+        roster: NodePool,
         gram_memory: int = 0,
         warn: Callable[[str], object] = log.warning,
     ) -> None:

@@ -24,10 +24,10 @@ from jobs.workers.node import NodeReport, describe_node
 from sweep.errors import ClusterError
 from sweep.executors import preflight
 from sweep.executors.head_monitor import Head
-from sweep.executors.nodes import Roster
+from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Node, Storage
 from sweep.executors.ray import RayExecutor
-from sweep.signals import Terminated, leave_abruptly
+from sweep.signals import Terminated, exit_at_once
 from sweep.spec.schema import Compute
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class _AskedNode:
         self._looking: Future[list[str]] | None = None
 
     def troubles(self) -> list[str] | None:
-        """See ``sweep.executors.nodes.Asked``."""
+        """See ``sweep.executors.nodes.NodeQuery``."""
         in_time = time.monotonic() < self._until
         if self._looking is None:
             if not ray_workers.has_answered(self._ref) and in_time:
@@ -74,7 +74,7 @@ class _AskedNode:
         return list(preflight.node_troubles(here, self._node, answer, met, self._compute))
 
     def close(self) -> None:
-        """See ``sweep.executors.nodes.Asked``."""
+        """See ``sweep.executors.nodes.NodeQuery``."""
         self._thread.shutdown(wait=False)
         try:
             self._stack.close()
@@ -118,10 +118,10 @@ def ray_session(
     head: Head | None = None
     try:
         fit = _fit_nodes(compute, address, storage, warn)
-        roster = Roster(fit)
+        roster = NodePool(fit)
         if address is not None:
             head = Head(ray.get_runtime_context().gcs_address, _nodes)
-            roster = Roster(
+            roster = NodePool(
                 fit,
                 head.nodes,
                 lambda node: _AskedNode(node, storage, compute),
@@ -147,7 +147,7 @@ def _leave(head: Head | None) -> None:
     leaving.start()
     leaving.join(timeout=FAREWELL_SECONDS)
     if leaving.is_alive():
-        leave_abruptly()
+        exit_at_once()
 
 
 def _fit_nodes(

@@ -21,9 +21,9 @@ from jobs.identity import canonical_json, content_id, lines_digest
 from jobs.models import ModelInfo, precision_of
 from jobs.models.taps import select_taps
 from jobs.probes.ridge import RidgeSettings
-from jobs.probing.tempo_settings import is_heard_again, recorded_rows, stretched_rows
+from jobs.probing.tempo_settings import is_stretched, recorded_rows, stretched_rows
 from jobs.protocol.folds import KFoldProtocol, ProtocolSettings, SplitsProtocol, group_labels
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.plan.plan import Plan, PlannedLayer, PlannedModel, PlannedSet, PlannedTempo
 from sweep.spec.schema import Spec
 
@@ -156,7 +156,7 @@ def heard_table(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(heard, ignore_index=True)
 
 
-def shards(planned: PlannedSet, table: pd.DataFrame, cache: Place) -> list[Shard]:
+def shards(planned: PlannedSet, table: pd.DataFrame, cache: Location) -> list[Shard]:
     """The work units of an activation set: ranges of utterances in table order × all taps.
 
     ``table`` has the rows of the set's part; those of stretched ones are in `heard_table` alone.
@@ -164,7 +164,7 @@ def shards(planned: PlannedSet, table: pd.DataFrame, cache: Place) -> list[Shard
     rows = table[table["split"] == planned.split]
     labels = None
     if planned.gram is not None:
-        table = table[~is_heard_again(table)]
+        table = table[~is_stretched(table)]
         chosen = make_units(planned.gram, table).of_row == planned.unit
         rows = table[chosen]
         labels = Labels(planned.gram, label_values(planned.gram, table)[chosen])

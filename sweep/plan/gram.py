@@ -6,11 +6,11 @@ from jobs.gram.fit import GRAM_PROBES, GramSets
 from jobs.probes import probe_name
 from jobs.probes.ridge import RidgeSettings
 from jobs.protocol.folds import KFoldProtocol, ProtocolSettings
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.errors import Problem
 from sweep.plan.plan import PlannedModel
 from sweep.spec.schema import Spec
-from sweep.spec.source import Location, Source
+from sweep.spec.source import KeyPath, Source
 
 MOST_FOLDS = 3
 """With which inner folds are kept apart: 5 for each of 3 parts. A part that trains m folds takes
@@ -24,7 +24,7 @@ def gram_problems(spec: Spec, source: Source) -> Iterator[Problem]:
             yield source.problem(place, message)
 
 
-def why_no_gram(spec: Spec) -> Iterator[tuple[Location, str]]:
+def why_no_gram(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
     """(place, reason) of what statistics cannot give."""
     for position, probe in enumerate(spec.probes):
         trouble = None
@@ -69,7 +69,7 @@ def _ridge_trouble(probe: RidgeSettings, protocol: ProtocolSettings) -> str | No
     return None
 
 
-def gram_sets(model: PlannedModel, cache: Place) -> GramSets | None:
+def gram_sets(model: PlannedModel, cache: Location) -> GramSets | None:
     """Where the statistics of a model lie; None if it has none."""
     sets = [planned for planned in model.sets if planned.gram is not None]
     if not sets or sets[0].gram is None:

@@ -22,7 +22,7 @@ from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_c
 from jobs.protocol.cells import Cell
 from jobs.protocol.folds import KFoldProtocol, ProtocolSettings
 from jobs.settings import Settings
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.state.ledger import Record
 
 
@@ -45,7 +45,7 @@ class PlannedSet(Settings):
         """Shards of the set."""
         return math.ceil(self.n_utterances / self.shard_size)
 
-    def folder(self, cache: Place) -> Place:
+    def folder(self, cache: Location) -> Location:
         """Where its shards lie."""
         return cache / "activations" / self.activation_id
 

@@ -16,7 +16,7 @@ from jobs.models.baselines import BASELINE_PREFIX
 from jobs.models.precision import check_precision
 from jobs.models.taps import select_taps
 from jobs.probes import probe_name
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.protocol.folds import check_speakers, lost_parts
 from jobs.statistics.model_table import REFERENCES
 from jobs.targets.registry import find_target
@@ -42,7 +42,12 @@ class _Checked:
 
 
 def _check(
-    spec: Spec, source: Source, cache: Path, tell: Tell = tell_nobody, *, whole: bool = True
+    spec: Spec,
+    source: Source,
+    cache: Path,
+    tell: ProgressCallback = ignore_progress,
+    *,
+    whole: bool = True,
 ) -> _Checked:
     """``whole``: nothing of the spec was left out, so that what is absent is missing."""
     problems = [*_name_problems(spec, source)]

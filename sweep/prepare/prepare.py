@@ -11,7 +11,7 @@ import pandas as pd
 
 from jobs.corpus import prepare as prepare_corpus
 from jobs.corpus.table import Skipped
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.registry import add_targets
 from sweep.analyses.similarity import count_problems
 from sweep.errors import SpecError
@@ -39,7 +39,7 @@ class Prepared:
 
 
 def load_and_prepare(
-    path: Path, overrides: Sequence[str], cache: Path, tell: Tell = tell_nobody
+    path: Path, overrides: Sequence[str], cache: Path, tell: ProgressCallback = ignore_progress
 ) -> Prepared:
     """Read a spec file and prepare it.
 
@@ -57,7 +57,9 @@ def load_and_prepare(
     return prepare(spec, source, cache, tell)
 
 
-def prepare(spec: Spec, source: Source, cache: Path, tell: Tell = tell_nobody) -> Prepared:
+def prepare(
+    spec: Spec, source: Source, cache: Path, tell: ProgressCallback = ignore_progress
+) -> Prepared:
     """Read the corpus and the models of ``spec`` and lay out the plan.
 
     Raises:

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from jobs.progress import Tell
+from jobs.progress import ProgressCallback
 from sweep.progress.state import Stage
 from sweep.progress.wording import printable, rate_text, stage_line
 
@@ -27,7 +27,7 @@ PLAIN_SECONDS = 5.0
 
 
 @contextmanager
-def bars_on_stderr() -> Iterator[Tell]:
+def bars_on_stderr() -> Iterator[ProgressCallback]:
     """What it gives shows on standard error how far everything is that it is told of."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -6,11 +6,11 @@ from typing import Any
 from jobs.activations.store import CorruptShard, look_into, read_manifest
 from jobs.models import precision_of
 from jobs.models.precision import recorded_errors
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.plan.plan import Plan, PlannedModel
 
 
-def precision_errors(plan: Plan, cache: Place) -> dict[str, dict[str, object]]:
+def precision_errors(plan: Plan, cache: Location) -> dict[str, dict[str, object]]:
     """Of every model that was not computed in float32, as its shards recorded it.
 
     Returns:
@@ -36,7 +36,7 @@ def precision_errors(plan: Plan, cache: Place) -> dict[str, dict[str, object]]:
     return found
 
 
-def _infos(model: PlannedModel, cache: Place) -> Iterator[Mapping[str, Any]]:
+def _infos(model: PlannedModel, cache: Location) -> Iterator[Mapping[str, Any]]:
     for planned in model.sets:
         folder = look_into(planned.folder(cache), planned.n_shards)
         for index in range(planned.n_shards):

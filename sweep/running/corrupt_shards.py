@@ -7,7 +7,7 @@ import pandas as pd
 
 from jobs.activations.store import CorruptShard, set_aside
 from jobs.extraction.extractor import Shard
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.plan.activation_sets import shards
 from sweep.running.recorder import reason
 from sweep.running.remaining import ModelWork, missing_shards
@@ -16,7 +16,7 @@ from sweep.running.retries import Attempts
 log = logging.getLogger(__name__)
 
 
-class Mending:
+class ShardRepair:
     """Has a model's shards extracted another time.
 
     Args:
@@ -27,7 +27,11 @@ class Mending:
     """
 
     def __init__(
-        self, table: pd.DataFrame, cache: Place, attempts: Attempts, warn: Callable[[str], object]
+        self,
+        table: pd.DataFrame,
+        cache: Location,
+        attempts: Attempts,
+        warn: Callable[[str], object],
     ) -> None:
         self._table = table
         self._cache = cache

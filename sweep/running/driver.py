@@ -18,18 +18,18 @@ from jobs.activations.store import CorruptShard
 from jobs.extraction.extractor import Shard, ShardReport
 from jobs.probing.job import ProbeJob
 from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.analyses.similarity_jobs import Comparison
 from sweep.executors.base import Executor, ExtractJob, Job, Outcome
 from sweep.executors.preflight import Storage
 from sweep.plan.activation_sets import heard_table
 from sweep.plan.plan import LayerTask, Plan
-from sweep.running.corrupt_shards import Mending
+from sweep.running.corrupt_shards import ShardRepair
 from sweep.running.disk_pause import DiskPause
 from sweep.running.probe_jobs import ProbeJobs
 from sweep.running.recorder import Recorder, reason
-from sweep.running.remaining import ModelWork, Wanted, find_work
-from sweep.running.retries import Attempts, Breaker
+from sweep.running.remaining import CellFilter, ModelWork, remaining_work
+from sweep.running.retries import Attempts, CircuitBreaker
 from sweep.signals import StopSignal
 from sweep.state.ledger import Finished, Record
 from sweep.state.retry_policy import cause_of
@@ -69,11 +69,11 @@ class Driver:
         plan: Plan,
         table: pd.DataFrame,
         folder: RunFolder,
-        cache: Place,
+        cache: Location,
         records: Mapping[str, Finished | Record],
         recorder: Recorder,
         *,
-        wanted: Wanted,
+        wanted: CellFilter,
         fail_fast: bool,
         comparison: Comparison | None = None,
         save_probes: bool = False,
@@ -88,16 +88,16 @@ class Driver:
         self._in_flight = 0
         self._stop: StopSignal | None = None
         self._attempts = Attempts(recorder.retry)
-        self._mending = Mending(self._table, cache, self._attempts, recorder.warning)
+        self._mending = ShardRepair(self._table, cache, self._attempts, recorder.warning)
         self._pause = DiskPause(
             [place for place in (cache, folder.root) if isinstance(place, Path)], recorder.warning
         )
         self._gave_up = False
-        self._probing: dict[Place, LayerTask] = {}
+        self._probing: dict[Location, LayerTask] = {}
         """The tasks that an executor has, by their predictions file."""
         self._comparison = comparison
         self._jobs = ProbeJobs(plan, folder, cache, save_probes=save_probes)
-        self._work = find_work(
+        self._work = remaining_work(
             plan,
             self._table,
             cache,
@@ -106,7 +106,7 @@ class Driver:
             on_corrupt=self._mending.set_aside,
             compared=comparison.models if comparison else (),
         )
-        self._breaker = Breaker(give_up_after, n_models=len(self._work))
+        self._breaker = CircuitBreaker(give_up_after, n_models=len(self._work))
 
     @property
     def n_shards(self) -> int:
@@ -357,7 +357,7 @@ class Driver:
         return next(work for work in self._work if work.planned.name == model)
 
 
-def _shard_number(work: ModelWork, shard: Shard, cache: Place) -> int:
+def _shard_number(work: ModelWork, shard: Shard, cache: Location) -> int:
     """Number of a shard among all of its model's, its sets one after the other."""
     before = 0
     for planned in work.planned.all_sets:

@@ -7,7 +7,7 @@ from jobs.probing.job import ProbeJob
 from jobs.probing.saved_probes import Saving
 from jobs.probing.tempo import Stretched
 from jobs.storage.atomic import slug
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.targets.registry import TARGETS
 from sweep.analyses.joint_cca import joint_fit
 from sweep.analyses.tempo import asked_cells, tempo_file
@@ -22,7 +22,7 @@ class ProbeJobs:
 
     plan: Plan
     folder: RunFolder
-    cache: Place
+    cache: Location
     """Where activations lie."""
     _: KW_ONLY
     save_probes: bool

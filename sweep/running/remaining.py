@@ -10,12 +10,12 @@ from jobs.activations.index import SeenShard, look_over
 from jobs.activations.store import CorruptShard, has_stale_skips
 from jobs.extraction.extractor import Shard
 from jobs.protocol.cells import Cell
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.plan.activation_sets import shards
 from sweep.plan.plan import LayerTask, Plan, PlannedModel, layer_tasks
 from sweep.state.ledger import Finished, Record
 
-Wanted = Callable[[LayerTask, Cell], bool]
+CellFilter = Callable[[LayerTask, Cell], bool]
 """Whether to work on a cell."""
 
 
@@ -37,13 +37,13 @@ class ModelWork:
         return not self.shards and not self.extracting
 
 
-def find_work(
+def remaining_work(
     plan: Plan,
     table: pd.DataFrame,
-    cache: Place,
+    cache: Location,
     records: Mapping[str, Finished | Record],
     *,
-    wanted: Wanted,
+    wanted: CellFilter,
     on_corrupt: Callable[[CorruptShard], object],
     compared: Collection[str] = (),
     keep_index: bool = True,
@@ -81,7 +81,7 @@ def is_done(records: Mapping[str, Finished | Record], cell_id: str) -> bool:
 def missing_shards(
     model: PlannedModel,
     table: pd.DataFrame,
-    cache: Place,
+    cache: Location,
     on_corrupt: Callable[[CorruptShard], object],
     *,
     keep_index: bool = True,

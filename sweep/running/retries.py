@@ -74,7 +74,7 @@ class Attempts:
 
 
 @dataclass
-class Breaker:
+class CircuitBreaker:
     """Stops a run whose first work fails all alike: the rest would, too.
 
     One success, or one failure that is unlike, and it never stops the run any more. Where there are

@@ -12,7 +12,7 @@ from sweep.state.ledger import Finished
 from sweep.state.run_folder import RunFolder
 
 
-def whole_records(
+def complete_records(
     folder: RunFolder,
     prepared: Prepared,
     records: Mapping[str, Finished],

@@ -16,7 +16,7 @@ from typing import Literal
 from jobs.corpus.table import write_table
 from jobs.protocol.cells import Cell
 from jobs.storage.atomic import is_temporary, write_text
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from jobs.storage.object_store import remove, remove_folder
 from sweep.analyses.similarity_jobs import Comparison
 from sweep.errors import ClusterError, Problem, SpecError
@@ -33,13 +33,13 @@ from sweep.results.run import Run
 from sweep.running.driver import Driver, Status
 from sweep.running.driver_log import driver_log
 from sweep.running.recorder import Recorder
-from sweep.running.remaining import Wanted
-from sweep.running.reusable import whole_records
+from sweep.running.remaining import CellFilter
+from sweep.running.reusable import complete_records
 from sweep.running.skipped import skipped_by_extraction, write_skipped
 from sweep.signals import StopSignal
 from sweep.spec.schema import Spec
 from sweep.state.cache_users import remember_run
-from sweep.state.events import EventLog, tell_events
+from sweep.state.events import EventLog, progress_events
 from sweep.state.ledger import Finished, Ledger
 from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch_results, mirrored
@@ -55,8 +55,8 @@ class RunOptions:
     where: Literal["local", "inline", "cluster"] = "local"
     address: str | None = None
     """Of the cluster."""
-    out: Place | None = None
-    cache: Place = DEFAULT_CACHE
+    out: Location | None = None
+    cache: Location = DEFAULT_CACHE
     overrides: Sequence[str] = ()
     """``KEY=VALUE`` assignments to the spec."""
     only: str | None = None
@@ -105,7 +105,7 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
     if options.where == "cluster":
         check_answers(options.address or "auto")
     with _stage(events, "prepare"):
-        tell = tell_events(events, "prepare")
+        tell = progress_events(events, "prepare")
         try:
             prepared = load_and_prepare(
                 spec_path, options.overrides, local_cache(options.cache), tell
@@ -150,7 +150,7 @@ def _run(
         prepared.table,
         folder,
         options.cache,
-        whole_records(folder, prepared, ledger.records, recorder.warning),
+        complete_records(folder, prepared, ledger.records, recorder.warning),
         recorder,
         wanted=_wanted(options, ledger.records),
         fail_fast=options.fail_fast,
@@ -232,7 +232,7 @@ def _announce(plan: Plan, driver: Driver, events: EventLog) -> None:
     events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
 
 
-def _wanted(options: RunOptions, records: Mapping[str, Finished]) -> Wanted:
+def _wanted(options: RunOptions, records: Mapping[str, Finished]) -> CellFilter:
     def wanted(task: LayerTask, cell: Cell) -> bool:
         place = f"{task.model.name}/{task.layer.name}/{cell.probe}"
         record = records.get(cell.cell_id)
@@ -277,7 +277,7 @@ def _add_provenance(folder: RunFolder, prepared: Prepared, options: RunOptions) 
     write_text(folder.provenance, json.dumps(provenance, indent=1))
 
 
-def _add_precision(folder: RunFolder, plan: Plan, cache: Place) -> None:
+def _add_precision(folder: RunFolder, plan: Plan, cache: Location) -> None:
     errors = precision_errors(plan, cache)
     if errors and folder.provenance.exists():
         provenance = json.loads(folder.provenance.read_text())

@@ -10,7 +10,7 @@ from jobs.activations.store import CorruptShard
 from jobs.audio.segments import split_tempo
 from jobs.corpus.table import Skipped
 from jobs.storage.atomic import atomic_path
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.plan.activation_sets import heard_table, shards
 from sweep.prepare.prepare import Prepared
 from sweep.results.run import Run
@@ -19,7 +19,9 @@ from sweep.state.run_folder import RunFolder
 log = logging.getLogger(__name__)
 
 
-def skipped_by_extraction(prepared: Prepared, folder: RunFolder, cache: Place) -> Iterator[Skipped]:
+def skipped_by_extraction(
+    prepared: Prepared, folder: RunFolder, cache: Location
+) -> Iterator[Skipped]:
     """Utterances that extraction left out, as recorded and at other rates, each once: every model
     reads the same audio.
 

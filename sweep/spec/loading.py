@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from sweep.errors import Problem, SpecError
 from sweep.spec.schema import Spec
-from sweep.spec.source import Location, Source
+from sweep.spec.source import KeyPath, Source
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> tuple[Spec, Source]:
@@ -64,7 +64,7 @@ def nearest(name: str, valid: Sequence[str]) -> str:
 
 def _explain(source: Source, details: Any) -> Problem:
     """One of pydantic's errors, as a sentence at its place."""
-    location: Location = details["loc"]
+    location: KeyPath = details["loc"]
     kind = details["type"]
     name = str(location[-1]) if location else ""
     if kind == "extra_forbidden":
@@ -107,7 +107,7 @@ def _noun(value: object) -> str:
     return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
 
 
-def _valid_keys(location: Location) -> list[str]:
+def _valid_keys(location: KeyPath) -> list[str]:
     """The keys that are valid in the mapping at ``location``."""
     annotations: list[Any] = [Spec]
     for step in location:

@@ -10,7 +10,7 @@ import yaml
 from jobs.yaml_reader import PlainYamlError, read_yaml
 from sweep.errors import Problem, SpecError
 
-Location = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The way to a value: ``("probes", 0, "hidden")``."""
 
 
@@ -33,7 +33,7 @@ class Source:
         except PlainYamlError as error:
             problem = Problem(self.file, error.line, error.column, str(error))
             raise SpecError([problem]) from None
-        self._overridden: dict[Location, str] = {}
+        self._overridden: dict[KeyPath, str] = {}
         self._kept: dict[str | int, list[int]] = {}
         if not isinstance(values, dict):
             found = "nothing" if values is None else type(values).__name__
@@ -79,7 +79,7 @@ class Source:
             return holder[step]
         raise SpecError([Problem(place, 1, 1, f"the spec has no place {step!r} there")])
 
-    def without(self, locations: Iterable[Location]) -> Self:
+    def without(self, locations: Iterable[KeyPath]) -> Self:
         """The same file without its wrong parts: items of top-level lists, else whole sections.
 
         Positions in what is left still point at the file.
@@ -100,7 +100,7 @@ class Source:
                 rest.values[section] = [items[i] for i in rest._kept[section]]
         return rest
 
-    def problem(self, location: Location, message: str, *, at_key: bool = False) -> Problem:
+    def problem(self, location: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """``message`` at the value of ``location``, or its key, or the nearest place around it."""
         if len(location) > 1 and location[0] in self._kept:
             section, position, *inner = location
@@ -113,7 +113,7 @@ class Source:
         mark = self._mark(location, at_key)
         return Problem(self.file, mark.line + 1, mark.column + 1, message)
 
-    def _real_steps(self, location: Location) -> Location:
+    def _real_steps(self, location: KeyPath) -> KeyPath:
         """``location`` without the steps that are pydantic's own, such as the tag of a union."""
         value: Any = self.values
         real: list[str | int] = []
@@ -125,7 +125,7 @@ class Source:
             real.append(step)
         return tuple(real)
 
-    def _mark(self, location: Location, at_key: bool) -> Any:
+    def _mark(self, location: KeyPath, at_key: bool) -> Any:
         node: Any = self._node
         mark = node.start_mark
         for position, step in enumerate(location):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jobs.identity import ID_DIGITS
 from jobs.storage.atomic import slug
-from jobs.storage.location import Place, PlaceError, as_place
+from jobs.storage.location import Location, PlaceError, as_place
 from jobs.storage.object_store import read_bytes, write_text
 from sweep.state.run_folder import COPIES, RunFolder
 
@@ -30,7 +30,7 @@ class GcError(ValueError):
     """It is not known what may be dropped, so nothing was; the message says why."""
 
 
-def remember_run(cache: Place, folder: RunFolder) -> None:
+def remember_run(cache: Location, folder: RunFolder) -> None:
     """Leave a run's address in the cache that it uses."""
     run = str(folder.for_jobs(folder.root))
     digest = hashlib.sha256(run.encode()).hexdigest()[:8]
@@ -52,7 +52,7 @@ def needed_sets(cache: Path, results: Sequence[Path]) -> Needs:
     return needs
 
 
-def _unique(roots: Iterable[Place]) -> list[Place]:
+def _unique(roots: Iterable[Location]) -> list[Location]:
     seen = {root.resolve() if isinstance(root, Path) else root: root for root in roots}
     return list(seen.values())
 
@@ -79,7 +79,7 @@ def _raise(error: OSError) -> None:
     raise GcError(f"{error.filename} cannot be looked into ({error.strerror}): a run may be there")
 
 
-def _remembered(cache: Path) -> Iterator[Place]:
+def _remembered(cache: Path) -> Iterator[Location]:
     """The runs that used this cache, but those that were deleted."""
     for note in sorted((cache / RUNS).glob("*.json")):
         try:
@@ -103,7 +103,7 @@ def _is_bare(folder: Path) -> bool:
     return not folder.exists() or not any(folder.iterdir())
 
 
-def _planned_ids(root: Place) -> Iterator[str]:
+def _planned_ids(root: Location) -> Iterator[str]:
     """The activation sets that a run's plan names; none if there is no run behind a URL any more.
 
     Raises:
@@ -134,7 +134,7 @@ def _ids_in(value: object) -> Iterator[str]:
             yield from _ids_in(inner)
 
 
-def _unknown(plan: Place, reason: str) -> GcError:
+def _unknown(plan: Location, reason: str) -> GcError:
     return GcError(
         f"{plan} does not tell what its run needs ({reason}), so nothing was dropped: run its spec "
         f"again to write it anew, or delete {plan.parent}"

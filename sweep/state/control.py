@@ -23,7 +23,7 @@ POLL_SECONDS, REMOTE_POLL_SECONDS = 0.2, 2.0
 Say = Callable[[str], object]
 
 
-class Reins:
+class DriverLease:
     """Who drives a run, and the means to ask them to stop.
 
     Of a run on an object store that is driven from another machine, these are on the store.
@@ -66,7 +66,7 @@ def is_run(folder: RunFolder) -> bool:
 
 def stop_run(folder: RunFolder, say: Say) -> bool:
     """Ask a run's driver to end, and wait until it has; whether nobody drives it any more."""
-    reins = Reins(folder)
+    reins = DriverLease(folder)
     holder = reins.holder()
     if holder is None:
         say(f"{folder.for_jobs(folder.root)} is not running")
@@ -79,10 +79,10 @@ def stop_run(folder: RunFolder, say: Say) -> bool:
         time.sleep(REMOTE_POLL_SECONDS if reins.are_remote else POLL_SECONDS)
     left = reins.last_holder()
     if left is None or left.token != holder.token:
-        say(f"stopped; {how_to_go_on(folder)}")
+        say(f"stopped; {resume_command(folder)}")
         return True
     if reins.holder() is None:
-        say(f"{holder} shows no sign of life any more; {how_to_go_on(folder)}")
+        say(f"{holder} shows no sign of life any more; {resume_command(folder)}")
         return True
     say(f"{holder} has not stopped within {patience:g} s: end it there, nothing is lost by it")
     return False
@@ -93,7 +93,7 @@ def count_failed(run: "Run") -> int:
     return sum(record.status == "failed" for record in run.records.values())
 
 
-def how_to_go_on(folder: RunFolder) -> str:
+def resume_command(folder: RunFolder) -> str:
     """The command that a run was last driven with; it goes on where that stopped."""
     try:
         provenance = json.loads(read_bytes(folder.for_jobs(folder.provenance)))

@@ -34,7 +34,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from jobs.progress import Tell
+from jobs.progress import ProgressCallback
 from jobs.storage.atomic import DISK_FULL, cut_torn_line
 
 Event = dict[str, Any]
@@ -121,7 +121,7 @@ def _ticks() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
-def tell_events(events: EventLog, stage: str) -> Tell:
+def progress_events(events: EventLog, stage: str) -> ProgressCallback:
     """Makes a ``stage_progress`` of what it is told, now and then."""
     last = time.monotonic()
 

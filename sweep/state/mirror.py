@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from jobs.storage.location import Place, RemotePath
+from jobs.storage.location import Location, RemotePath
 from jobs.storage.object_store import download, list_files, remove, upload, write_text
 from sweep.errors import ClusterError
 from sweep.state.local_lease import LeaseWatch, ask_to_stop, read_holder
@@ -49,7 +49,7 @@ def fetch_results(folder: RunFolder) -> None:
             _download(RunFolder(path), place, only_new=True)
 
 
-def check_store(place: Place) -> None:
+def check_store(place: Location) -> None:
     """Make sure that an object store takes what is written to it.
 
     Raises:

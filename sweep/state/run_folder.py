@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.storage.atomic import slug
-from jobs.storage.location import Place, RemotePath
+from jobs.storage.location import Location, RemotePath
 from sweep.errors import Problem, SpecError
 
 DEFAULT_CACHE = Path("results/.cache")
@@ -16,7 +16,7 @@ COPIES = Path("results/.remote")
 """Of runs behind URLs."""
 
 
-def local_cache(cache: Place) -> Path:
+def local_cache(cache: Location) -> Path:
     """Where corpora are made, and what was measured is kept: with the activations, unless these are
     behind a URL."""
     return cache if isinstance(cache, Path) else DEFAULT_CACHE
@@ -30,7 +30,7 @@ class RunFolder:
     remote: RemotePath | None = None
     """What the folder is mirrored to; jobs, on whatever machine, read and write there."""
 
-    def for_jobs(self, path: Path) -> Place:
+    def for_jobs(self, path: Path) -> Location:
         """A path of the run as jobs are to use it."""
         if self.remote is None:
             return path
@@ -145,7 +145,7 @@ class RunFolder:
             yield from (path for path in self.root.iterdir() if path.is_file())
 
 
-def run_folder(place: Place) -> RunFolder:
+def run_folder(place: Location) -> RunFolder:
     """The folder of a run; of one behind a URL its copy on this machine."""
     if isinstance(place, Path):
         return RunFolder(place.absolute())
@@ -153,7 +153,7 @@ def run_folder(place: Place) -> RunFolder:
     return RunFolder((COPIES / f"{slug(place.name)}-{digest}").absolute(), place)
 
 
-def make_folder(option: str, place: Place) -> None:
+def make_folder(option: str, place: Location) -> None:
     """Make what was given with ``option`` and see that it can be written to, if it is a path.
 
     Raises:

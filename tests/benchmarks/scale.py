@@ -25,7 +25,7 @@ from jobs.probing.job import ProbeJob
 from jobs.storage.atomic import write_text
 from jobs.targets.registry import add_targets
 from jobs.workers import ray_workers
-from sweep.executors.nodes import Roster
+from sweep.executors.nodes import NodePool
 from sweep.executors.ray import RayExecutor
 from sweep.executors.session import ray_session
 from sweep.plan.make_plan import all_models, make_plan
@@ -33,7 +33,7 @@ from sweep.plan.plan import LayerTask, Plan, layer_tasks, made_from
 from sweep.running.driver import Driver
 from sweep.running.probe_jobs import ProbeJobs
 from sweep.running.recorder import Recorder
-from sweep.running.remaining import find_work
+from sweep.running.remaining import remaining_work
 from sweep.running.run import count_cells
 from sweep.signals import StopSignal
 from sweep.spec.schema import Compute, Spec
@@ -143,7 +143,7 @@ def begin(root: Path, n_models: int, n_utterances: int) -> Phase:
     write_text(folder.plan, plan.model_dump_json(indent=1))
     write_table(folder.utterances, table)
     with Ledger(folder.ledger) as ledger:
-        work = find_work(
+        work = remaining_work(
             plan, table, folder.root / "cache", ledger.records,
             wanted=lambda task, cell: True, on_corrupt=print,
         )  # fmt: skip
@@ -263,7 +263,7 @@ def _may_run_on(executor: RayExecutor, count: int) -> None:
     """Tasks name the nodes of a cluster that they may run on: all but one of ours are made up."""
     made_up = frozenset(f"{number:056x}" for number in range(count - 1))
     executor._probe_nodes |= made_up
-    executor._roster = Roster(executor._roster.usable.values(), executor._roster.usable.values)
+    executor._roster = NodePool(executor._roster.usable.values(), executor._roster.usable.values)
 
 
 def _nothing(packed: bytes, cpus: int, seconds: float | None) -> None:

@@ -19,7 +19,7 @@ from jobs.models import ModelInfo, ModelSettings, TapShape, describe_model
 from jobs.models.taps import Pooling
 from jobs.models.wespeaker.arguments import network_args
 from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint
-from jobs.progress import Tell
+from jobs.progress import ProgressCallback
 from jobs.targets import registry
 from jobs.targets.measure import MEASUREMENTS
 
@@ -36,7 +36,7 @@ def patches() -> Iterator[Any]:
     yield patch.object(registry, "measure", _measured)
 
 
-def _corpus(settings: Any, cache: Path, tell: Tell) -> Corpus:
+def _corpus(settings: Any, cache: Path, tell: ProgressCallback) -> Corpus:
     if isinstance(settings, EspeakSettings):
         voices = outline(settings)
         return Corpus(_repeated(voices, 3), ())
@@ -86,7 +86,9 @@ def _is_known(settings: WespeakerSettings) -> bool:
     return known or find_checkpoint(settings.checkpoint).is_dir()
 
 
-def _measured(table: pd.DataFrame, names: Iterable[str], cache: Path, tell: Tell) -> pd.DataFrame:
+def _measured(
+    table: pd.DataFrame, names: Iterable[str], cache: Path, tell: ProgressCallback
+) -> pd.DataFrame:
     columns = [column for name in names for column in MEASUREMENTS[name].columns]
     values = np.random.default_rng(0).uniform(1, 2, (len(table), len(columns)))
     return pd.DataFrame(values, columns=columns, index=table.index)

@@ -30,7 +30,7 @@ from sweep.running.disk_pause import DiskPause
 from sweep.running.driver import Driver, Status
 from sweep.running.recorder import Recorder
 from sweep.running.retries import Attempts
-from sweep.running.reusable import whole_records
+from sweep.running.reusable import complete_records
 from sweep.signals import StopSignal
 from sweep.spec.schema import Spec
 from sweep.state.events import Event, EventLog, Listener, read_events
@@ -159,7 +159,7 @@ class DrivenRun:
                 self.table,
                 self.folder,
                 self.cache,
-                whole_records(self.folder, prepared, ledger.records, recorder.warning),
+                complete_records(self.folder, prepared, ledger.records, recorder.warning),
                 recorder,
                 wanted=wanted,
                 fail_fast=fail_fast,

@@ -25,7 +25,7 @@ from jobs.corpus.librispeech import SPEAKERS, LibriSpeechSettings
 from jobs.corpus.table import CorpusError, Utterance, make_table
 from jobs.identity import content_id
 from jobs.optional_packages import ESPEAK
-from jobs.progress import Tell, tell_nobody
+from jobs.progress import ProgressCallback, ignore_progress
 from jobs.settings import Settings
 from jobs.storage.atomic import atomic_path, write_text
 
@@ -179,7 +179,7 @@ def _require_library() -> None:
 
 
 def make_espeak_corpus(
-    settings: EspeakSettings, cache: Path, tell: Tell = tell_nobody
+    settings: EspeakSettings, cache: Path, tell: ProgressCallback = ignore_progress
 ) -> LibriSpeechSettings:
     """Write the corpus under ``cache/corpora``, unless it is there, and say how to read it.
 

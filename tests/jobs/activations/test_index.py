@@ -15,14 +15,14 @@ from jobs.activations.index import INDEX, SeenShard, look_over
 from jobs.activations.manifest import FileState
 from jobs.activations.store import CorruptShard, data_path, manifest_path, set_aside, write_shard
 from jobs.corpus.table import Skipped
-from jobs.storage.location import Place, RemotePath
+from jobs.storage.location import Location, RemotePath
 from jobs.storage.object_store import exists, list_files, read_bytes, remove, write_text
 
 
 @pytest.fixture(params=["disk", "store"])
 def folder(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
+) -> Location:
     monkeypatch.setenv("SWEEP_NODE_CACHE", str(tmp_path / "near"))
     if request.param == "disk":
         return tmp_path / "set"
@@ -35,7 +35,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     read = shard_index.read_manifest
 
-    def counted(folder: Place, index: int) -> object:
+    def counted(folder: Location, index: int) -> object:
         seen.append(index)
         return read(folder, index)
 
@@ -43,7 +43,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def put(folder: Place, index: int, *, skipped: bool = False, rows: int = 2) -> None:
+def put(folder: Location, index: int, *, skipped: bool = False, rows: int = 2) -> None:
     names = [f"{index}-{row}" for row in range(rows)]
     left_out = [Skipped(f"{index}-x", "/x.flac", "is cut off")] if skipped else []
     values = {"stem": np.full((rows, 3), index, dtype=np.float32)}
@@ -51,7 +51,7 @@ def put(folder: Place, index: int, *, skipped: bool = False, rows: int = 2) -> N
     write_shard(folder, index, values, names, left_out, {}, files)
 
 
-def test_every_manifest_is_read_once(folder: Place, reads: list[int]) -> None:
+def test_every_manifest_is_read_once(folder: Location, reads: list[int]) -> None:
     assert look_over(folder, 2) == [None, None]
     assert not exists(folder / INDEX)
     put(folder, 0)
@@ -71,7 +71,7 @@ def test_every_manifest_is_read_once(folder: Place, reads: list[int]) -> None:
     assert reads == [0, 2, 1]
 
 
-def test_a_shard_that_was_written_anew_is_read_anew(folder: Place, reads: list[int]) -> None:
+def test_a_shard_that_was_written_anew_is_read_anew(folder: Location, reads: list[int]) -> None:
     put(folder, 0)
     look_over(folder, 1)
     put(folder, 0, skipped=True)
@@ -83,7 +83,7 @@ def test_a_shard_that_was_written_anew_is_read_anew(folder: Place, reads: list[i
 
 @pytest.mark.parametrize("what", ["cut", "gone", "manifest"])
 def test_damage_is_found_behind_the_index_and_told_until_it_is_mended(
-    folder: Place, what: str
+    folder: Location, what: str
 ) -> None:
     for index in range(3):
         put(folder, index)
@@ -105,7 +105,7 @@ def test_damage_is_found_behind_the_index_and_told_until_it_is_mended(
     assert all(isinstance(one, SeenShard) for one in look_over(folder, 3))
 
 
-def test_a_manifest_that_is_gone_is_a_shard_that_was_never_finished(folder: Place) -> None:
+def test_a_manifest_that_is_gone_is_a_shard_that_was_never_finished(folder: Location) -> None:
     put(folder, 0)
     look_over(folder, 1)
     remove(manifest_path(folder, 0))
@@ -114,7 +114,7 @@ def test_a_manifest_that_is_gone_is_a_shard_that_was_never_finished(folder: Plac
 
 @pytest.mark.parametrize("content", ["", "{", "[[0]]", "7", '[["0", 1, 2, 3]]', "null"])
 def test_a_damaged_index_is_said_and_read_around(
-    folder: Place, content: str, reads: list[int], caplog: pytest.LogCaptureFixture
+    folder: Location, content: str, reads: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     put(folder, 0)
     first = look_over(folder, 1)
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_to_is_read_every_time(
 ) -> None:
     put(tmp_path, 0)
 
-    def refuse(place: Place, text: str) -> None:
+    def refuse(place: Location, text: str) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(shard_index, "write_text", refuse)
@@ -156,7 +156,7 @@ def test_a_file_of_the_same_size_and_another_time_is_not_believed(
     assert reads == [0, 0]
 
 
-def test_nothing_is_left_on_the_way(folder: Place) -> None:
+def test_nothing_is_left_on_the_way(folder: Location) -> None:
     put(folder, 0)
     look_over(folder, 1)
     names = (
@@ -165,7 +165,7 @@ def test_nothing_is_left_on_the_way(folder: Place) -> None:
     assert set(names) == {INDEX, "shard-00000.json", "shard-00000.safetensors"}
 
 
-def test_without_the_wish_to_keep_an_index_nothing_is_written(folder: Place) -> None:
+def test_without_the_wish_to_keep_an_index_nothing_is_written(folder: Location) -> None:
     put(folder, 0)
     assert look_over(folder, 1, keep_index=False) != [None]
     assert not exists(folder / INDEX)
@@ -204,7 +204,7 @@ def test_a_manifest_that_vanishes_while_it_is_looked_over_is_missing_and_the_res
         put(folder, index)
     states = shard_index._states
 
-    def then_removed(place: Place) -> object:
+    def then_removed(place: Location) -> object:
         found = states(place)
         remove(manifest_path(folder, 1))
         return found
@@ -223,7 +223,7 @@ def test_a_shard_that_is_written_anew_while_it_is_looked_over_is_not_called_dama
     put(folder, 0)
     states = shard_index._states
 
-    def then_written(place: Place) -> object:
+    def then_written(place: Location) -> object:
         found = states(place)
         put(folder, 0, skipped=True, rows=9)
         return found

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from sweep.errors import ClusterError
-from sweep.executors.nodes import UNFIT_SECONDS, Roster
+from sweep.executors.nodes import UNFIT_SECONDS, NodePool
 from sweep.executors.preflight import Node
 
 
@@ -29,7 +29,7 @@ class Cluster:
         self.asked: list[str] = []
         self.told: list[str] = []
         self.failure: Exception | None = None
-        self.roster = Roster(
+        self.roster = NodePool(
             [node("first")], lambda: map(node, self.there), self.ask,
             lambda node: node.id != "head", self.told.append, lambda: self.now,
         )  # fmt: skip
@@ -142,6 +142,6 @@ def test_nobody_looks_more_often_than_needed() -> None:
 
 
 def test_a_ray_of_ones_own_does_not_change() -> None:
-    roster = Roster([node("first")], clock=lambda: 1e9)
+    roster = NodePool([node("first")], clock=lambda: 1e9)
     assert not roster.changes
     assert not roster.refresh()

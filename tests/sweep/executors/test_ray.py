@@ -11,7 +11,7 @@ from jobs.probing.job import ProbeJob
 from jobs.workers import ray_workers
 from sweep.errors import ClusterError
 from sweep.executors.base import ExtractJob
-from sweep.executors.nodes import Roster
+from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Node
 from sweep.executors.ray import RayExecutor
 from sweep.spec.schema import Compute
@@ -90,7 +90,7 @@ def on_nodes(*resources: dict[str, float], **parts: dict[str, float]) -> RayExec
     nodes = [
         Node(name, f"node {name}", have) for name, have in zip("abcd", resources, strict=False)
     ]
-    return RayExecutor(compute(**parts), Roster(nodes))
+    return RayExecutor(compute(**parts), NodePool(nodes))
 
 
 def test_a_shard_that_is_not_known_to_start_is_not_queued_behind(fake: FakeRay) -> None:
@@ -135,7 +135,7 @@ def test_a_death_has_its_cause(fake: FakeRay, error: Exception, cause: str) -> N
 
 
 def test_a_process_that_ended_when_its_time_was_over_took_too_long(fake: FakeRay) -> None:
-    executor = RayExecutor(Compute(timeout=1), Roster([Node("a", "a", {"CPU": 1})]))
+    executor = RayExecutor(Compute(timeout=1), NodePool([Node("a", "a", {"CPU": 1})]))
     for seconds, died in ((30, "died"), (61, "timeout")):
         executor.submit(probe_job())
         fake.now += seconds
@@ -144,7 +144,7 @@ def test_a_process_that_ended_when_its_time_was_over_took_too_long(fake: FakeRay
 
 
 def test_a_shard_that_waited_for_another_has_its_whole_time_from_then_on(fake: FakeRay) -> None:
-    executor = RayExecutor(Compute(timeout=1), Roster([Node("a", "a", {"CPU": 1})]))
+    executor = RayExecutor(Compute(timeout=1), NodePool([Node("a", "a", {"CPU": 1})]))
     executor.submit(extract_job("m", 0))
     fake.finish(fake.refs[-1])
     executor.wait(0)
@@ -310,7 +310,7 @@ def comes_from(fake: FakeRay, node: str, *refs: object) -> None:
 def late_layer(fake: FakeRay, came_from: str = "b") -> RayExecutor:
     """Two nodes; three layers came back, the last after 10 s, and a fourth is out for 30 s."""
     nodes = [Node(name, name, {"CPU": 1}) for name in "ab"]
-    executor = RayExecutor(compute(), Roster(nodes, lambda: nodes, clock=lambda: fake.now))
+    executor = RayExecutor(compute(), NodePool(nodes, lambda: nodes, clock=lambda: fake.now))
     executor.submit(probe_job())
     for _ in range(3):
         executor.submit(probe_job())
@@ -380,7 +380,7 @@ def test_of_two_tries_of_a_layer_one_may_be_lost_with_its_node(fake: FakeRay) ->
     fake.now += 1
     executor.hasten()
     late, twin = list(executor._pending)
-    executor._roster = Roster(nodes.values(), lambda: [nodes["a"]], clock=lambda: fake.now)
+    executor._roster = NodePool(nodes.values(), lambda: [nodes["a"]], clock=lambda: fake.now)
     fake.now += 6
     assert executor.wait(0) == []
     assert fake.cancelled == [twin]
@@ -390,7 +390,7 @@ def test_of_two_tries_of_a_layer_one_may_be_lost_with_its_node(fake: FakeRay) ->
 def test_to_a_cluster_whose_head_is_silent_nothing_is_sent(fake: FakeRay) -> None:
     answers = [False, True]
     nodes = [Node("a", "a", {"CPU": 2})]
-    executor = RayExecutor(Compute(), Roster(nodes, answers=lambda: answers[0]))
+    executor = RayExecutor(Compute(), NodePool(nodes, answers=lambda: answers[0]))
     assert not executor.room(probe_job())
     assert not executor.room(extract_job("m"))
     assert executor.wait(0) == []
@@ -401,7 +401,7 @@ def test_to_a_cluster_whose_head_is_silent_nothing_is_sent(fake: FakeRay) -> Non
 
 def test_a_user_is_told_once_of_what_may_hang(fake: FakeRay) -> None:
     told: list[str] = []
-    executor = RayExecutor(Compute(), Roster([Node("a", "a", {"CPU": 2})]), warn=told.append)
+    executor = RayExecutor(Compute(), NodePool([Node("a", "a", {"CPU": 2})]), warn=told.append)
     executor.submit(probe_job())
     executor.submit(extract_job("m", 7))
     for minutes in (29, 2, 60):
@@ -415,7 +415,7 @@ def test_a_user_is_told_once_of_what_may_hang(fake: FakeRay) -> None:
 
 def test_who_set_a_time_limit_is_not_told_of_what_may_hang(fake: FakeRay) -> None:
     told: list[str] = []
-    nodes = Roster([Node("a", "a", {"CPU": 2})])
+    nodes = NodePool([Node("a", "a", {"CPU": 2})])
     executor = RayExecutor(Compute(timeout=600), nodes, warn=told.append)
     executor.submit(probe_job())
     fake.now += 18_000
@@ -430,7 +430,7 @@ class Comings:
         self.nodes = list(nodes)
         self.told: list[str] = []
         self.fake = fake
-        self.roster = Roster(
+        self.roster = NodePool(
             nodes, lambda: self.nodes, mock.Mock(side_effect=lambda node: Fit()),
             warn=self.told.append, clock=lambda: fake.now,
         )  # fmt: skip

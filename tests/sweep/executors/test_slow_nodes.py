@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.executors.nodes import Roster
+from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Node
 from sweep.executors.ray import RayExecutor
 from sweep.spec.schema import Compute
@@ -23,7 +23,7 @@ def swept(folder: Path, ray: SimulatedRay, *, layers: int = 1, shards: int = 1,
     nodes = [Node(str(number), str(number), {"CPU": 1}) for number in range(NODES)]
     with pytest.MonkeyPatch.context() as patch:
         ray.install(patch)
-        executor = RayExecutor(Compute(), Roster(nodes, lambda: nodes))
+        executor = RayExecutor(Compute(), NodePool(nodes, lambda: nodes))
         if not hasten:
             patch.setattr(executor, "hasten", lambda: None)
         folder.mkdir()

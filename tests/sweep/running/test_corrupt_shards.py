@@ -12,7 +12,7 @@ from jobs.activations.store import CorruptShard
 from jobs.extraction.extractor import Shard
 from sweep.plan.plan import PlannedModel
 from sweep.running import corrupt_shards
-from sweep.running.corrupt_shards import Mending
+from sweep.running.corrupt_shards import ShardRepair
 from sweep.running.remaining import ModelWork
 from sweep.running.retries import Attempts
 
@@ -35,9 +35,9 @@ def work() -> ModelWork:
 
 
 @pytest.fixture
-def mended(told: list[str]) -> Mending:
+def mended(told: list[str]) -> ShardRepair:
     attempts = Attempts(lambda where, attempt, reason: told.append(f"{where}: {attempt}"))
-    return Mending(pd.DataFrame(), FOLDER.parent, attempts, told.append)
+    return ShardRepair(pd.DataFrame(), FOLDER.parent, attempts, told.append)
 
 
 def fail(*place: object) -> NoReturn:
@@ -45,7 +45,7 @@ def fail(*place: object) -> NoReturn:
 
 
 def test_a_store_that_fails_while_a_shard_is_set_aside_costs_no_attempt(
-    mended: Mending, work: ModelWork, damaged: CorruptShard, monkeypatch: pytest.MonkeyPatch
+    mended: ShardRepair, work: ModelWork, damaged: CorruptShard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(corrupt_shards, "set_aside", fail)
@@ -57,7 +57,7 @@ def test_a_store_that_fails_while_a_shard_is_set_aside_costs_no_attempt(
 
 
 def test_a_shard_that_is_being_extracted_is_not_set_aside_for_those_that_trip_over_it(
-    mended: Mending, work: ModelWork, damaged: CorruptShard, told: list[str]
+    mended: ShardRepair, work: ModelWork, damaged: CorruptShard, told: list[str]
 ) -> None:
     work.extracting.add(mock.Mock(spec=Shard, folder=FOLDER, index=3))
     assert mended.again(work, damaged)
@@ -65,7 +65,7 @@ def test_a_shard_that_is_being_extracted_is_not_set_aside_for_those_that_trip_ov
 
 
 def test_for_a_model_whose_extraction_failed_nothing_is_mended(
-    mended: Mending, work: ModelWork, damaged: CorruptShard, told: list[str]
+    mended: ShardRepair, work: ModelWork, damaged: CorruptShard, told: list[str]
 ) -> None:
     work.dead = True
     assert not mended.again(work, damaged)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweep.executors.base import title_of
-from sweep.executors.nodes import Roster
+from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Node
 from sweep.executors.ray import RayExecutor
 from sweep.spec.schema import Compute
@@ -43,7 +43,7 @@ def swept(folder: Path, ray: SimulatedRay, *, layers: int, shards: int) -> RunFo
     nodes = [Node(str(number), str(number), {"CPU": 1}) for number in range(NODES)]
     with pytest.MonkeyPatch.context() as patch:
         ray.install(patch)
-        simulate(folder, RayExecutor(Compute(), Roster(nodes, lambda: nodes)), 1, layers,
+        simulate(folder, RayExecutor(Compute(), NodePool(nodes, lambda: nodes)), 1, layers,
                  64 * shards)  # fmt: skip
     return RunFolder(folder)
 

@@ -8,7 +8,7 @@ import torch
 
 from jobs.activations.store import CorruptShard
 from jobs.storage.object_store import StorageError
-from sweep.running.retries import Attempts, Breaker, pattern
+from sweep.running.retries import Attempts, CircuitBreaker, pattern
 from sweep.state.retry_policy import LONGEST_WAIT, POLICIES, cause_of, may_try_again, wait_seconds
 
 
@@ -105,27 +105,27 @@ def failures(breaker, models, reason="ValueError: {} is wrong"):
 
 
 def test_first_failures_that_are_all_alike_stop_the_run():
-    assert failures(Breaker(3, n_models=2), "aabb") == [False, False, True, True]
+    assert failures(CircuitBreaker(3, n_models=2), "aabb") == [False, False, True, True]
 
 
 def test_one_broken_model_does_not_stop_the_others():
-    breaker = Breaker(3, n_models=2)
+    breaker = CircuitBreaker(3, n_models=2)
     assert not any(failures(breaker, "a" * 50))
     assert breaker.failed("b", "ValueError: 7 is wrong")
 
 
 def test_the_only_model_may_stop_the_run():
-    assert failures(Breaker(2, n_models=1), "aa") == [False, True]
+    assert failures(CircuitBreaker(2, n_models=1), "aa") == [False, True]
 
 
 def test_a_success_or_another_failure_means_that_not_all_is_lost():
-    breaker = Breaker(3, n_models=1)
+    breaker = CircuitBreaker(3, n_models=1)
     breaker.succeeded()
     assert not any(failures(breaker, "a" * 50))
-    breaker = Breaker(3, n_models=1)
+    breaker = CircuitBreaker(3, n_models=1)
     breaker.failed("a", "KeyError: 'x'")
     assert not any(failures(breaker, "a" * 50))
 
 
 def test_without_a_limit_nothing_stops():
-    assert not any(failures(Breaker(None, n_models=1), "a" * 50))
+    assert not any(failures(CircuitBreaker(None, n_models=1), "a" * 50))

@@ -14,10 +14,10 @@ from jobs.activations import index as shard_index
 from jobs.identity import canonical_json, content_id, content_id_of
 from jobs.probing.job import ProbeJob
 from jobs.storage.atomic import cut_torn_line
-from jobs.storage.location import Place
+from jobs.storage.location import Location
 from sweep.plan.plan import LayerTask, layer_tasks, made_from
 from sweep.running.probe_jobs import ProbeJobs
-from sweep.running.remaining import find_work, missing_shards
+from sweep.running.remaining import missing_shards, remaining_work
 from sweep.state.ledger import Ledger, stream_records, to_line
 from tests.benchmarks.many_shards import make_set
 from tests.benchmarks.scale import (
@@ -115,7 +115,7 @@ def test_a_large_file_is_mended_without_being_read_whole(tmp_path: Path) -> None
 
 def test_models_share_the_names_of_their_utterances(tmp_path: Path) -> None:
     plan, table = big_plan(big_spec(3), big_table(300), 2), big_table(300)
-    work = find_work(
+    work = remaining_work(
         plan, table, tmp_path, {}, wanted=lambda task, cell: True, on_corrupt=print
     )  # fmt: skip
     first, *others = ([name for s in left.shards for name in s.utterance_ids] for left in work)
@@ -130,7 +130,7 @@ def test_what_was_looked_over_once_is_not_read_again(tmp_path: Path) -> None:
     reads = []
     read = shard_index.read_manifest
 
-    def counted(folder: Place, index: int) -> object:
+    def counted(folder: Location, index: int) -> object:
         reads.append(index)
         return read(folder, index)
 

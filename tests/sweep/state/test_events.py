@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from sweep.state.events import EventLog, read_events, tell_events
+from sweep.state.events import EventLog, progress_events, read_events
 
 
 def test_events_are_read_back_as_they_were_emitted(tmp_path):
@@ -33,7 +33,7 @@ def test_progress_is_told_once_a_second_and_not_at_all_of_what_is_quick(monkeypa
     with EventLog() as log:
         heard = []
         log.listeners.append(heard.append)
-        tell = tell_events(log, "prepare")
+        tell = progress_events(log, "prepare")
         for done in range(31):
             now = 100 + done / 10
             tell("reading files", done, 30)

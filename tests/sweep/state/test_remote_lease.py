@@ -13,7 +13,7 @@ import pytest
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import exists, list_files, write_text
 from sweep.state import control, remote_lease
-from sweep.state.control import Reins, stop_run
+from sweep.state.control import DriverLease, stop_run
 from sweep.state.local_lease import Holder, RunIsLocked, run_lock
 from sweep.state.mirror import mirrored
 from sweep.state.remote_lease import (
@@ -159,10 +159,10 @@ def test_a_driver_that_is_dead_is_not_waited_for_long(remote: RemotePath, quick:
 
 def test_of_a_run_that_is_driven_from_here_the_lock_is_asked(remote: RemotePath) -> None:
     folder = run_folder(remote)
-    assert Reins(folder).are_remote
+    assert DriverLease(folder).are_remote
     with run_lock(folder.lock, folder.stop_request):
-        assert not Reins(folder).are_remote
-    assert not Reins(RunFolder(folder.root)).are_remote
+        assert not DriverLease(folder).are_remote
+    assert not DriverLease(RunFolder(folder.root)).are_remote
 
 
 def test_a_request_is_passed_on_to_the_drivers_own_heart(
