@@ -4,7 +4,7 @@ Extraction and scores are made up, and the clock is moved by waiting alone.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from sweep.signals import StopSignal
+from sweep.state.ledger import Ledger, Record
 from tests.support.driven_run import (
     COMPARED,
     EVERYTHING,
@@ -138,6 +139,22 @@ def test_help_for_stragglers_is_asked_for_when_no_shard_is_left_to_send(run: Dri
     run.drive(executor)
     assert before(executor, f"send {extractions('b')[-1]}", "hasten")
     assert "hasten" in executor.log
+
+
+def test_scores_that_come_back_together_are_written_together(
+    run: DrivenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, writes = Ledger.append, []
+
+    def counted(ledger: Ledger, records: Iterable[Record]) -> None:
+        records = list(records)
+        writes.append(len(records))
+        append(ledger, records)
+
+    monkeypatch.setattr(Ledger, "append", counted)
+    run.drive(run.executor(places=3, batch=100, pick=lambda names: names[-1]))
+    assert sum(writes) == len(run.cells)
+    assert max(writes) == len(LAYERS) * 4  # all cells of a model
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])

@@ -198,6 +198,7 @@ def test_shards_that_were_deleted_are_extracted_once_however_many_layers_miss_th
     assert run.drive(executor) == "done"
     extracted = Counter(executor.names_sent("extract a"))
     assert extracted == Counter([*extractions("a"), *extractions("a")[1:]])
+    assert len(executor.times("probe a/stem")) == 2  # all are looked for when one is missed
     pd.testing.assert_frame_equal(run.metrics(), reference)
 
 
