@@ -21,6 +21,10 @@ from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.protocol.folds import Fold, StrArray
 from jobs.settings import Settings
 from jobs.statistics.scores import CONSTANT
+from jobs.ties import TIED, first_lowest, tied_runs
+
+DISTINCT = 1e-6
+"""Of targets on a subspace, a part with a correlation below this is rounding."""
 
 apply = apply_linear
 
@@ -130,7 +134,10 @@ def fit_jointly(
     the variates (Å. Björck & G. Golub, Numerical methods for computing angles between linear
     subspaces, Mathematics of Computation 27, 1973, 579–594). X is standardised and reduced as in
     ``fit_predict``. Targets that are constant, or a linear function of others, add no direction. Of
-    each component, the target that its target side goes with most, up or down, goes up.
+    each component, the target that its target side goes with most, up or down, goes up, the first
+    of several. Of components with equal ρ, whose variates may be any basis of one subspace, the
+    first goes with the first target as far as that subspace does, the next with what it leaves of
+    the second, and so on.
 
     Returns:
         The variates of ``fold.test``, whose correlation is the held-out canonical correlation; no
@@ -149,6 +156,11 @@ def fit_jointly(
     shared = vectors.T @ equations.sides.T @ to_basis / (squares[:, None] ** 0.5 if primal else 1)
     A, rho, Bt = np.linalg.svd(shared, full_matrices=False)
     k = min(settings.components, len(rho))
+    for run in tied_runs(rho, TIED):
+        loadings = _loadings(Y[fold.train] - means, to_basis @ Bt[run].T)
+        rotation = _rotation(loadings) if run.start < k and len(loadings.T) > 1 else None
+        if rotation is not None:
+            A[:, run], Bt[run] = A[:, run] @ rotation, rotation.T @ Bt[run]
     solution = vectors @ (A[:, :k] / squares[:, None] ** (0.5 if primal else 1.0))
     of_targets = to_basis @ Bt[:k].T
     unit = n**0.5 * _signs(_loadings(Y[fold.train] - means, of_targets))
@@ -185,9 +197,23 @@ def _loadings(centred: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(found)
 
 
+def _rotation(loadings: FloatArray) -> FloatArray | None:
+    """(g, g) from g equal components, by their ``loadings`` (K, g), to those that go with the first
+    targets; None where only rounding tells g of the targets apart.
+    """
+    n_components = loadings.shape[1]
+    directions = np.empty((0, n_components))
+    for loading in loadings:
+        rest = loading - loading @ directions.T @ directions
+        length = np.linalg.norm(rest)
+        if length > DISTINCT and len(directions) < n_components:
+            directions = np.vstack([directions, rest / length])
+    return directions.T if len(directions) == n_components else None
+
+
 def _signs(loadings: FloatArray) -> FloatArray:
     """(k,) of the entry of every column of ``loadings`` (K, k) that is the largest in size."""
     if not loadings.size:
         return np.ones(loadings.shape[1])
-    largest = np.abs(loadings).argmax(axis=0)[None]
+    largest = first_lowest(-np.abs(loadings.T))[None]
     return np.asarray(np.sign(np.take_along_axis(loadings, largest, axis=0))[0])

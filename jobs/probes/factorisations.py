@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import eigh_tridiagonal, lapack
 
 from jobs.arrays import FloatArray
+from jobs.ties import count_leading
 
 DETERMINED = 1e-8
 """The smallest eigenvalue, relative to the largest, at which a system is solved as it stands."""
@@ -124,7 +125,8 @@ class Spectrum:
         return np.asarray(turned**2 @ (1 / self._penalised(penalties)))
 
     def leading(self, variance: float, size: int) -> int:
-        """How many leading eigenvectors carry a share of the trace; none of them is rounding.
+        """How many leading eigenvectors carry a share of the trace, as ``jobs.ties.count_leading``
+        counts them.
 
         Args:
             variance: the share.
@@ -132,11 +134,7 @@ class Spectrum:
         """
         # Where some are left out, eigenvectors will be wanted, and with them come eigenvalues.
         eigenvalues = self.eigenvalues if variance == 1 else self._pairs[0]
-        total = eigenvalues.sum()
-        rounding = eigenvalues[-1] * size * np.finfo(np.float64).eps
-        carried_by_larger = total - np.cumsum(eigenvalues)
-        needed = carried_by_larger < variance * total
-        return int(np.sum(needed & (eigenvalues > rounding)))
+        return count_leading(eigenvalues, variance, size)
 
     def _penalised(self, penalties: FloatArray) -> FloatArray:
         return np.asarray(self._pairs[0][:, None] + penalties)

@@ -16,7 +16,11 @@ from jobs.probes.ridge import inner_folds
 from jobs.probes.standardiser import fit_standardiser
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
+from jobs.ties import first_lowest
 
+TIED = 1e-12
+"""Squared distances that differ by no more, as a share of the squared lengths that they are made
+of, are equal."""
 ROWS = 256
 """Rows whose neighbours are looked for at a time, so that distances fit in memory."""
 
@@ -103,7 +107,7 @@ def _fit_predict(
         for rows, nearest in _neighbours(settings, X, fitted, held_out, ks[-1]):
             for k, y in enumerate(Y.T):
                 losses[k] += loss(y[rows], read(y[nearest], ks))
-    best = losses.argmin(axis=1)
+    best = first_lowest(losses)
     predictions = np.concatenate(
         [
             np.stack(
@@ -134,17 +138,35 @@ def _neighbours(
     """(rows of ``asked``, (n, k_max) their nearest rows of ``fitted``, nearest first), in blocks.
 
     ‖a − b‖² = ‖a‖² + ‖b‖² − 2a·b: one matrix product, the first term the same for every b. Of rows
-    of length 1, it orders as the cosine distance does.
+    of length 1, it orders as the cosine distance does. Rows that are equally far but for rounding
+    (``TIED``) come in the order of the table.
     """
     standardise = fit_standardiser(X[fitted])
     known = _scaled(settings, standardise(X[fitted]))
     lengths = np.einsum("nd,nd->n", known, known)
     for start in range(0, len(asked), ROWS):
         rows = asked[start : start + ROWS]
-        distances = lengths - 2 * (_scaled(settings, standardise(X[rows])) @ known.T)
-        nearest = np.argpartition(distances, k_max - 1, axis=1)[:, :k_max]
-        near_to_far = np.take_along_axis(distances, nearest, axis=1).argsort(axis=1, kind="stable")
-        yield rows, fitted[np.take_along_axis(nearest, near_to_far, axis=1)]
+        asking = _scaled(settings, standardise(X[rows]))
+        distances = lengths - 2 * (asking @ known.T)
+        sizes = np.einsum("nd,nd->n", asking, asking) + lengths.max()
+        yield rows, fitted[_nearest(distances, k_max, TIED * sizes[:, None])]
+
+
+def _nearest(distances: FloatArray, k: int, tolerance: FloatArray) -> IntArray:
+    """(n, k) positions of the lowest of ``distances`` (n, N), ascending; those that differ by no
+    more than ``tolerance`` (n, 1) from the one before by position."""
+    nearest = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    reach = np.take_along_axis(distances, nearest, axis=1).max(axis=1, keepdims=True) + tolerance
+    width = int((distances <= reach).sum(axis=1).max())
+    if width > k:
+        nearest = np.argpartition(distances, width - 1, axis=1)[:, :width]
+    found = np.take_along_axis(distances, nearest, axis=1)
+    near_to_far = found.argsort(axis=1, kind="stable")
+    nearest = np.take_along_axis(nearest, near_to_far, axis=1)
+    found = np.take_along_axis(found, near_to_far, axis=1)
+    rank = np.cumsum(np.diff(found, axis=1, prepend=found[:, :1]) > tolerance, axis=1)
+    order = np.lexsort((nearest, rank), axis=1)[:, :k]
+    return np.asarray(np.take_along_axis(nearest, order, axis=1))
 
 
 def _scaled(settings: KnnSettings, rows: FloatArray) -> FloatArray:

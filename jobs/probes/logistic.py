@@ -19,6 +19,7 @@ from jobs.probes.ridge import Alphas, inner_folds
 from jobs.probes.standardiser import Standardiser, fit_standardiser
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
+from jobs.ties import TIED
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(-10, 5))
 """1e-5 … 1e2 in half decades."""
@@ -205,7 +206,7 @@ def _fit(settings: LogisticSettings, part: _Part, trials: Sequence[_Trial], y: F
         if not informed:
             raise ValueError(_NOTHING_TO_CHOOSE_BY)
         since += 1
-        if sum(informed) < lowest:
+        if sum(informed) < lowest * (1 - TIED):
             best, lowest, since = solutions[0], sum(informed), 0
         if since == PATIENCE:
             break

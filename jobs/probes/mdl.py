@@ -22,6 +22,7 @@ from jobs.probes.ridge import ALPHAS
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
 from jobs.statistics.scores import CONSTANT
+from jobs.ties import first_lowest
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
 """Shares of the training part at whose ends a model is fitted: Voita & Titov 2020, section 4.1."""
@@ -203,7 +204,7 @@ class _Code:
 
     def best(self) -> int:
         """Which α would have taken the fewest bits; of equal ones, the largest."""
-        return len(self._alphas) - 1 - int(self._by_alpha[::-1].argmin())
+        return len(self._alphas) - 1 - int(first_lowest(self._by_alpha[::-1]))
 
     def details(self) -> dict[str, float]:
         """As ``fit_predict`` returns them."""

@@ -19,6 +19,7 @@ from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
+from jobs.ties import first_lowest
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(-8, 11))
 """1e-4 … 1e5 in half decades."""
@@ -227,7 +228,7 @@ def _sum_of_squares(values: FloatArray) -> FloatArray:
 
 def lowest(errors: FloatArray) -> IntArray:
     """(K,) which of A ascending alphas has the lowest of ``errors`` (K, A); of equals, the last."""
-    return np.asarray(errors.shape[1] - 1 - errors[:, ::-1].argmin(axis=1))
+    return np.asarray(errors.shape[1] - 1 - first_lowest(errors[:, ::-1]))
 
 
 def best(

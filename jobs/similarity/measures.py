@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import FloatArray
+from jobs.ties import count_leading, tied_runs
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -95,13 +96,13 @@ class Subspace:
 
 
 def leading_subspace(X: npt.ArrayLike, variance: float = VARIANCE) -> Subspace:
-    """The fewest directions of the centred ``X`` (N, D) that carry ``variance`` of its variance."""
+    """The fewest directions of the centred ``X`` (N, D) that carry ``variance`` of its variance,
+    and those that carry as much as the last of them (``jobs.ties.count_leading``)."""
     X = _centred(X)
     primal = X.shape[1] <= len(X)
     eigenvalues, vectors = np.linalg.eigh(X.T @ X if primal else X @ X.T)
-    rounding = eigenvalues[-1] * max(X.shape) * np.finfo(np.float64).eps
-    carried_by_larger = eigenvalues.sum() - np.cumsum(eigenvalues)
-    kept = (carried_by_larger < variance * eigenvalues.sum()) & (eigenvalues > rounding)
+    count = count_leading(eigenvalues, variance, max(X.shape))
+    kept = np.arange(len(eigenvalues)) >= len(eigenvalues) - count
     Q = X @ vectors[:, kept] if primal else vectors[:, kept]
     Q /= np.linalg.norm(Q, axis=0)
     return Subspace(Q.astype(np.float32), (Q.T @ X).astype(np.float32))
@@ -153,16 +154,15 @@ def _projection_weights(
     """
     weights: Float32Array = np.abs(projected).sum(axis=1)
     n_spare = len(loadings) - len(rho)
-    starts = np.flatnonzero(np.diff(rho, prepend=np.inf) < -TIED)
-    for start, stop in zip(starts, [*starts[1:], len(rho)], strict=True):
-        squares = np.square(projected[start:stop]).sum(axis=0)
-        dimension = stop - start
-        if n_spare and rho[stop - 1] <= TIED:
-            others = np.square(projected[:start]).sum(axis=0)
+    for run in tied_runs(rho, TIED):
+        squares = np.square(projected[run]).sum(axis=0)
+        dimension = run.stop - run.start
+        if n_spare and rho[run.stop - 1] <= TIED:
+            others = np.square(projected[: run.start]).sum(axis=0)
             squares = np.maximum(np.square(loadings).sum(axis=0) - others, 0)
             dimension += n_spare
         if dimension > 1:
-            weights[start:stop] = _mean_coordinate(dimension) * np.sqrt(squares).sum()
+            weights[run] = _mean_coordinate(dimension) * np.sqrt(squares).sum()
     return weights
 
 

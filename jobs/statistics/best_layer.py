@@ -31,6 +31,7 @@ from jobs.statistics.intervals import (
     stretch,
 )
 from jobs.statistics.scores import SUMS, SpeakerSums, resample_weights
+from jobs.ties import IntArray, first_lowest
 
 PARTS = 5
 """The speakers are dealt into so many parts, as nearly equal as can be."""
@@ -218,8 +219,8 @@ def scores_of(values: FloatArray, weights: FloatArray) -> FloatArray:
 def best_layer(values: FloatArray) -> int:
     """Position of the layer with the lowest mean loss in (L, S, 4) ``values``, the first of equal
     ones."""
-    n, loss = values[:, :, 0].sum(axis=1), values[:, :, 1].sum(axis=1)
-    return int(np.argmin(loss / n))
+    n, loss, reference = (values[:, :, column].sum(axis=1) for column in range(3))
+    return int(first_lowest(loss / n, reference / n))
 
 
 def _cross_scored(
@@ -239,9 +240,9 @@ def _cross_scored(
     return 1 - np.divide(loss, reference, out=np.full_like(loss, np.nan), where=defined)
 
 
-def _chosen(sums_CRL: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """(R,) position of the best layer; the first where none of them was tested."""
-    n, loss, _ = sums_CRL
+def _chosen(sums_CRL: FloatArray) -> IntArray:
+    """(R,) position of the best layer, the first of equal ones or where none was tested."""
+    n, loss, reference = sums_CRL
     mean = np.divide(loss, n, out=np.full_like(loss, np.inf), where=n > 0)
-    chosen: np.ndarray[tuple[int], np.dtype[np.intp]] = mean.argmin(axis=1)
-    return chosen
+    scale = np.divide(reference, n, out=np.zeros_like(loss), where=n > 0)
+    return first_lowest(mean, scale)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from jobs.statistics.best_layer import Estimate
 from jobs.statistics.curves import NAMES, Curves, complete
+from jobs.ties import first_lowest
 
 MODEL_COLUMNS = [
     *("model", "target", "probe", "probe_kind", "target_kind", "n_layers", "missing"),
@@ -90,8 +91,8 @@ _MACRO = ("balanced_accuracy", "macro_f1")
 
 def _best_layer(candidates: pd.DataFrame, of_classes: bool) -> "pd.Series[float]":
     score = -candidates["accuracy"] if of_classes else candidates["mse"]
-    ordered = candidates.assign(order=score).sort_values(["order", "layer_index"])
-    best: pd.Series[float] = ordered.iloc[0]
+    ordered = candidates.assign(order=score).sort_values("layer_index", kind="stable")
+    best: pd.Series[float] = ordered.iloc[int(first_lowest(ordered["order"]))]
     return best
 
 

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from jobs.models.baselines import BASELINE_PREFIX
 from jobs.statistics.curves import FOLDS, SPEAKERS, complete
 from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR, SPEAKER_MEAN
+from jobs.ties import first_lowest
 from sweep.report.figures.layer_axis import Depth
 from sweep.report.figures.style import COLOURS, short
 from sweep.report.figures.units import with_unit
@@ -281,7 +282,7 @@ def best_position(score: Score, group: pd.DataFrame) -> int | None:
     y = np.where(candidate, y, np.nan)
     if np.isnan(y).all():
         return None
-    return int(np.nanargmax(y) if score.high_is_good else np.nanargmin(y))
+    return int(first_lowest(-y if score.high_is_good else y))
 
 
 def _alone(y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

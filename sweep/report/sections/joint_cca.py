@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.storage.atomic import file_names, write_text
+from jobs.ties import first_lowest
 from sweep.report.figures.curves import Score, legend_entries, limits, line_styles, models_in
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.plots import write_panels
@@ -93,7 +94,7 @@ def _best_table(rows: pd.DataFrame) -> Table:
     ]  # fmt: skip
     curves = rows.groupby(["model", "probe", "component"], sort=True, observed=True)
     best = [
-        curve.nlargest(1, "correlation")
+        curve.iloc[[int(first_lowest(-curve["correlation"]))]]
         for _, curve in curves
         if curve["correlation"].notna().any()
     ]
