@@ -24,6 +24,7 @@ from jobs.protocol.folds import SplitsProtocol
 from jobs.protocol.predictions import read_predictions
 from jobs.similarity.job import ComparisonReport, SketchJob
 from jobs.workers import ray_workers
+from jobs.workers.node import NodeReport
 
 CPUS, MEMORY = 4, 2**30
 NOWHERE = "0123456789abcdef" * 3 + "01234567"
@@ -196,6 +197,7 @@ def test_a_probe_task_gives_back_what_this_process_would_and_where_it_ran(
 ) -> None:
     got = ended(submit(job))
     assert (got.node, got.error, got.died) == (node, None, None)
+    assert isinstance(job.predictions, Path)
     predicted = read_predictions(job.predictions)
     [there], [here] = got.result, probe_layer(job)
     assert replace(there, seconds=0.0) == replace(here, seconds=0.0)
@@ -209,6 +211,7 @@ def test_a_probe_task_gives_back_what_this_process_would_and_where_it_ran(
 def test_a_damaged_shard_is_named_by_the_task_that_tripped_over_it(job: ProbeJob) -> None:
     [(folder, _)] = job.activations
     data = data_path(folder, 0)
+    assert isinstance(data, Path)
     data.write_bytes(data.read_bytes()[:-1] + b"?")
     got = ended(submit(job))
     assert type(got.error) is CorruptShard and got.died is None and got.result is None
@@ -225,8 +228,10 @@ def test_a_job_of_the_comparison_gives_back_its_report(job: ProbeJob, tmp_path: 
     assert (tmp_path / "sketch").stat().st_size > 0
 
 
-def test_what_is_done_is_told_and_what_is_not_is_waited_for(node: str, job: ProbeJob) -> None:
-    jobs = [replace(job, predictions=job.predictions.with_name(f"{n}.npz")) for n in range(2)]
+def test_what_is_done_is_told_and_what_is_not_is_waited_for(
+    node: str, job: ProbeJob, tmp_path: Path
+) -> None:
+    jobs = [replace(job, predictions=tmp_path / f"{n}.npz") for n in range(2)]
     done = [submit(one, nodes=[node]) for one in jobs]
     waiting = submit(job, nodes=[NOWHERE])
     found: list[Any] = []
@@ -239,12 +244,12 @@ def test_what_is_done_is_told_and_what_is_not_is_waited_for(node: str, job: Prob
 
 
 def test_a_task_waits_for_the_cpus_and_memory_that_it_reserves_and_is_not_run_once_cancelled(
-    start: Callable[..., Any], shard: Shard, job: ProbeJob
+    start: Callable[..., Any], shard: Shard, job: ProbeJob, tmp_path: Path
 ) -> None:
     actor = start(cpus=CPUS - 1, memory=MEMORY // 2)
     ended(actor.extract.remote(ExtractSettings(model=DURATION), shard))
     kept = [submit(job, reserved=2), submit(job, memory=MEMORY)]
-    assert ended(submit(replace(job, predictions=job.predictions.with_name("other.npz")))).result
+    assert ended(submit(replace(job, predictions=tmp_path / "other.npz"))).result
     assert ray_workers.wait(kept, 0) == []
     for ref in kept:
         ray_workers.cancel(ref)
@@ -253,10 +258,10 @@ def test_a_task_waits_for_the_cpus_and_memory_that_it_reserves_and_is_not_run_on
         assert isinstance(got.error, ray.exceptions.TaskCancelledError)
     ray_workers.end(actor)
     until_free(CPUS)
-    assert not job.predictions.exists()
+    assert job.predictions not in tmp_path.iterdir()
 
 
 def test_a_node_describes_itself_and_one_that_is_not_there_says_why_not(node: str) -> None:
     answers = ray_workers.ask_nodes([node], [], PATIENCE)
-    assert isinstance(answers[node], ray_workers.NodeReport)
+    assert isinstance(answers[node], NodeReport)
     assert "cannot run jobs" in str(ray_workers.ask_nodes([NOWHERE], [], PATIENCE)[NOWHERE])
