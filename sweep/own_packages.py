@@ -11,7 +11,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-"""The folder that holds both packages."""
+"""The folder that holds both packages: a checkout, or ``site-packages``."""
+DISTRIBUTION = "probing-sweep"
+"""What pip calls them together."""
 
 
 def import_own_jobs() -> None:

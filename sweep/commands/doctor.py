@@ -21,10 +21,10 @@ from jobs.optional_packages import OPTIONAL_PACKAGES
 from sweep.commands.output import find_model
 from sweep.errors import UsageError
 from sweep.executors.preflight import SPARE_BYTES
+from sweep.own_packages import DISTRIBUTION
 from sweep.plan.provenance import hardware
 from sweep.progress.wording import printable
 
-DISTRIBUTION = "probing-sweep"
 SHOWN = 10
 """Layers with the largest errors that are printed."""
 

@@ -3,6 +3,7 @@
 What is shipped is a wheel of this project, unpacked, and the resolved spec: never the folder, with
 its data, its caches and whatever secrets lie in it. Unpacked, for Ray would install the wheel with
 all its dependencies; those must be on the nodes already, as they are for ``sweep run --address``.
+Where the project is installed as a wheel, the files of that are shipped.
 """
 
 import json
@@ -15,6 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -25,6 +27,7 @@ from jobs.storage.location import Location
 from jobs.storage.object_store import size, write_text
 from sweep.errors import Problem, SpecError
 from sweep.executors.session import submit_entrypoint
+from sweep.own_packages import DISTRIBUTION, ROOT
 from sweep.plan.provenance import REVISION_FILE, git_state
 from sweep.signals import COMMAND_VARIABLE
 from sweep.spec.loading import load_spec
@@ -32,8 +35,6 @@ from sweep.spec.schema import Spec
 from sweep.spec.source import KeyPath, Source
 from sweep.state.run_folder import run_folder
 
-ROOT = Path(__file__).parents[2]
-"""This project's source."""
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "sweep", "jobs")
 """What a wheel is built from."""
 SPEC_NAME = "spec.yaml"
@@ -142,27 +143,46 @@ def entrypoint(
 
 
 def make_package(spec: Spec, folder: Path, root: Path = ROOT) -> Path:
-    """The folder to ship, made below ``folder``: this project's wheel, unpacked, and the spec."""
-    wheel = build_wheel(folder, root)
+    """The folder to ship, made below ``folder``: this project's wheel, unpacked, and the spec.
+
+    Raises:
+        SubmitError: no wheel can be built from ``root``, and none is installed there.
+    """
     package = folder / "package"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(package)
+    is_source = (root / "pyproject.toml").is_file()
+    if is_source:
+        with zipfile.ZipFile(build_wheel(folder, root)) as archive:
+            archive.extractall(package)
+    else:
+        _copy_installed(root, package)
     (package / SPEC_NAME).write_text(spec.to_yaml(), encoding="utf-8")
-    (package / "sweep" / REVISION_FILE).write_text(json.dumps(git_state(root)))
+    revision = git_state(root) if is_source else None
+    (package / "sweep" / REVISION_FILE).write_text(json.dumps(revision))
     return package
+
+
+def _copy_installed(root: Path, package: Path) -> None:
+    """Copy the files of the wheel that is installed in ``root``, as pip recorded them."""
+    installed = next(iter(metadata.distributions(name=DISTRIBUTION, path=[str(root)])), None)
+    if installed is None or not installed.files:
+        raise SubmitError(
+            f"submit ships a wheel of this project: expected its source with pyproject.toml, or "
+            f"the wheel installed, in {root}; install it with pip"
+        )
+    for file in installed.files:
+        if ".." in file.parts or "__pycache__" in file.parts:  # bin/sweep, and what Python cached
+            continue
+        to = package / file
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / file, to)
 
 
 def build_wheel(folder: Path, root: Path = ROOT) -> Path:
     """A wheel of this project, in ``folder``; built from a copy, so that ``root`` stays as it is.
 
     Raises:
-        SubmitError: there is no source, or it cannot be built.
+        SubmitError: it cannot be built.
     """
-    if not (root / "pyproject.toml").is_file():
-        raise SubmitError(
-            f"submit builds a wheel of this project: expected its source with pyproject.toml in "
-            f"{root}; run it from a checkout that is installed with `pip install -e`"
-        )
     source = folder / "source"
     source.mkdir(parents=True)
     for name in SOURCES:

@@ -105,12 +105,17 @@ def test_python_m_and_its_workers_pass_by_a_users_jobs_in_the_search_path(projec
     check_run(project, MODULE, PYTHONPATH=os.pathsep.join(filter(None, path)))
 
 
-def test_a_wheel_holds_the_checkpoints_and_says_that_it_is_typed(unpacked_wheel):
-    shipped = {str(path.relative_to(unpacked_wheel)) for path in unpacked_wheel.rglob("*")}
-    assert {"sweep/py.typed", "jobs/py.typed"} <= shipped
-    data = {path for path in ROOT.glob("jobs/models/wespeaker/checkpoints/*/*") if path.is_file()}
-    assert data
-    assert {str(path.relative_to(ROOT)) for path in data} <= shipped
+def test_a_wheel_holds_every_file_of_both_packages(unpacked_wheel):
+    files = [path for name in ("jobs", "sweep") for path in (ROOT / name).rglob("*")]
+    ours = {
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+    assert {"sweep/py.typed", "jobs/py.typed"} <= ours
+    assert any(name.endswith("/avg_model.pt") for name in ours)
+    missing = [name for name in ours if not (unpacked_wheel / name).is_file()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", ["jobs.py", "jobs/__init__.py"])

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,18 @@ import pandas as pd
 import pytest
 import yaml
 
-from sweep.commands.submit import ROOT, SOURCES, SubmitError, entrypoint, make_package, submit
+from jobs.models.wespeaker.model import INCLUDED
+from sweep.commands.submit import (
+    SOURCES,
+    SubmitError,
+    build_wheel,
+    entrypoint,
+    make_package,
+    submit,
+)
 from sweep.errors import ClusterError, SpecError
 from sweep.executors.session import submit_entrypoint
+from sweep.own_packages import ROOT
 from sweep.plan.provenance import git_state
 from sweep.spec.loading import load_spec
 from sweep.spec.schema import Spec
@@ -53,8 +63,23 @@ def test_the_wheel_and_the_spec_are_shipped_and_nothing_that_lies_beside_them(
     assert after == before, "the checkout was written to"
 
 
-def test_a_place_without_source_has_no_wheel(spec_values: Values, tmp_path: Path) -> None:
-    with pytest.raises(SubmitError, match=r"expected its source with pyproject\.toml in"):
+def test_an_installed_wheel_is_shipped_as_it_is(spec_values: Values, tmp_path: Path) -> None:
+    installed = tmp_path / "site-packages"
+    with zipfile.ZipFile(build_wheel(tmp_path)) as wheel:
+        wheel.extractall(installed)
+    (installed / "jobs" / "__pycache__").mkdir()
+    for beside in ("numpy.py", "jobs/id_rsa", "jobs/__pycache__/node.pyc"):
+        (installed / beside).write_text("of somebody else")
+    package = make_package(Spec.model_validate(spec_values), tmp_path / "made", installed)
+    shipped = {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()}
+    assert shipped == {"spec.yaml", "sweep/revision.json", *wheel.namelist()}
+
+
+def test_a_place_without_source_or_wheel_has_nothing_to_ship(
+    spec_values: Values, tmp_path: Path
+) -> None:
+    message = r"expected its source with pyproject\.toml, or the wheel installed, in"
+    with pytest.raises(SubmitError, match=message):
         make_package(Spec.model_validate(spec_values), tmp_path, tmp_path / "site-packages")
 
 
@@ -77,7 +102,7 @@ def test_every_relative_path_is_refused_at_its_place(
 
 def included() -> str:
     """The name of a checkpoint that comes with the project."""
-    return next(iter((ROOT / "jobs" / "models" / "checkpoints").iterdir())).name
+    return next(INCLUDED.iterdir()).name
 
 
 def test_the_entrypoint_survives_a_shell(tmp_path: Path) -> None:
