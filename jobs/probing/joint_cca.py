@@ -1,11 +1,11 @@
-"""Several targets of one layer together: canonical components, and the file they are left in.
+"""Joint CCA of one layer with several targets: canonical components, and their file.
 
-A file is a compressed ``.npz`` without pickles: ``probes`` names the probes, and of each, by its
-position p and for every fold f, ``p/f/`` begins the arrays ``utterance_id`` (n_test,),
-``activations`` and ``targets`` (n_test, k) float32, ``in_sample`` (k,), ``n_train`` and
-``saturated``.
+The file is a compressed ``.npz`` without pickles: ``probes`` names the probes; for the probe at
+position p and fold f, the names of the arrays ``utterance_id`` (n_test,), ``activations`` and
+``targets`` (n_test, k) float32, ``in_sample`` (k,), ``n_train`` and ``saturated`` begin with
+``p/f/``.
 
-n_test tested utterances of a fold, k components.
+n_test test utterances of a fold, k components.
 """
 
 import io
@@ -18,7 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.probes.cca import CcaSettings, Components, fit_jointly
+from jobs.probing.errors import error_line
 from jobs.probing.layer_data import LayerData
+from jobs.probing.parts import ProbedLayer
+from jobs.probing.results import FittedCell
+from jobs.process import ran_out_of_memory
 from jobs.protocol.folds import StrArray, only
 from jobs.protocol.predictions import DAMAGED_NPZ
 from jobs.storage.location import Location
@@ -30,14 +34,44 @@ class CanonicalError(ValueError):
 
 
 @dataclass(frozen=True)
-class Joint:
-    """What a probe job fits to several targets together."""
+class JointCca:
+    """The part of a probe job that fits CCA probes to several targets jointly."""
 
     probes: Mapping[str, CcaSettings]
     """By name."""
     targets: tuple[str, ...]
     """Columns of the utterance table, numbers."""
     file: Location
+
+    def start(self, layer: ProbedLayer) -> "JointFit":
+        """Fit after the layer's own cells."""
+        return JointFit(self, layer)
+
+
+class JointFit:
+    """Joint CCA of one layer."""
+
+    def __init__(self, joint: JointCca, layer: ProbedLayer) -> None:
+        self._joint, self._layer = joint, layer
+
+    def after_fit(self, fitted: FittedCell) -> None:
+        """Nothing: components are fitted to the layer, not to cells."""
+
+    def finish(self) -> Mapping[str, str]:
+        """Write the components; if that fails, so do the real cells of these probes."""
+        try:
+            found = fit_targets_jointly(self._joint, self._layer.data)
+        except Exception as error:
+            if ran_out_of_memory(error) and self._layer.raises_out_of_memory:
+                raise  # it may succeed with the machine to itself
+            reason = f"several targets together: {error_line(error)}"
+            return {
+                cell.cell_id: reason
+                for cell in self._layer.cells
+                if cell.probe in self._joint.probes and cell.control == "none"
+            }
+        write_components(self._joint.file, found)
+        return {}
 
 
 @dataclass(frozen=True)
@@ -51,8 +85,8 @@ class FoldComponents:
     found: Components
 
 
-def fit_targets_jointly(joint: Joint, data: LayerData) -> dict[str, list[FoldComponents]]:
-    """The components of every probe in every fold, over the utterances that have all targets.
+def fit_targets_jointly(joint: JointCca, data: LayerData) -> dict[str, list[FoldComponents]]:
+    """Fit every probe in every fold, on the utterances that have a value of every target.
 
     Raises:
         ValueError: a fold has too few of them.
@@ -94,11 +128,11 @@ def write_components(path: Location, found: Mapping[str, Sequence[FoldComponents
 
 
 def read_components(path: Path) -> dict[str, list[FoldComponents]]:
-    """What ``write_components`` wrote, by probe.
+    """Read what ``write_components`` wrote, by probe.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CanonicalError: it is damaged, or another file.
+        CanonicalError: the file is damaged, or of another kind.
     """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:

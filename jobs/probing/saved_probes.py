@@ -1,4 +1,4 @@
-"""Probes on disk: weights as safetensors, and a card in JSON that says what they are.
+"""Probes on disk: weights as safetensors, and a card in JSON that describes them.
 
 ``0123abcd….safetensors`` and ``0123abcd….json``, named by the cell, the card written last: a probe
 without a card was never finished. The card names the model, the layer and the features as well, so
@@ -22,23 +22,14 @@ from jobs.activations.store import save_tensors
 from jobs.arrays import FloatArray
 from jobs.extraction.extractor import ExtractSettings
 from jobs.probes import PROBES, ProbeSettings, Weights
+from jobs.probing.parts import ProbedLayer
+from jobs.probing.results import FittedCell
 from jobs.settings import Settings
 from jobs.storage.location import Location
 from jobs.storage.object_store import write_text, written
 
 FORMAT = 1
-"""Raised when a card of before can no longer be read."""
-
-
-@dataclass(frozen=True)
-class Saving:
-    """Where the probes of one model's layer go, and what their cards say beside the cells."""
-
-    folder: Location
-    extract: ExtractSettings
-    model_digest: str
-    units: Mapping[str, str]
-    """Target → unit."""
+"""Raised when older cards can no longer be read."""
 
 
 class SavedProbeError(ValueError):
@@ -46,7 +37,7 @@ class SavedProbeError(ValueError):
 
 
 class ProbeCard(Settings):
-    """What a saved probe is."""
+    """The description of a saved probe."""
 
     format: int = FORMAT
     cell_id: str
@@ -70,7 +61,7 @@ class ProbeCard(Settings):
     fold: int
     n_train: int
     scores: dict[str, float | None]
-    """On the test part of its fold, as in ``metrics.csv``."""
+    """On the test split of its fold, as in ``metrics.csv``."""
 
 
 @dataclass(frozen=True)
@@ -108,20 +99,71 @@ class SavedProbe:
         return np.array(self.card.classes, dtype=np.str_)[codes.astype(np.int64)]
 
 
+@dataclass(frozen=True)
+class Saving:
+    """The part of a probe job that saves fitted probes, except those of controls."""
+
+    folder: Location
+    extract: ExtractSettings
+    model_digest: str
+    units: Mapping[str, str]
+    """Target → unit."""
+
+    def start(self, layer: ProbedLayer) -> "ProbeSaver":
+        """Save the probes of ``layer`` as they are fitted."""
+        return ProbeSaver(self, layer)
+
+
+class ProbeSaver:
+    """Writes each fitted probe of one layer."""
+
+    def __init__(self, saving: Saving, layer: ProbedLayer) -> None:
+        self._saving, self._layer = saving, layer
+
+    def after_fit(self, fitted: FittedCell) -> None:
+        """Save the probe if it can be saved and is not a control."""
+        if fitted.weights and fitted.cell.control == "none":
+            save_probe(self._saving.folder, self._card(fitted), fitted.weights)
+
+    def finish(self) -> Mapping[str, str]:
+        """Everything is written already."""
+        return {}
+
+    def _card(self, fitted: FittedCell) -> ProbeCard:
+        cell, data = fitted.cell, self._layer.data
+        return ProbeCard(
+            cell_id=cell.cell_id,
+            model=self._layer.model,
+            extract=self._saving.extract,
+            model_digest=self._saving.model_digest,
+            layer=self._layer.name,
+            width=data.X.shape[1],
+            target=cell.target,
+            unit=self._saving.units.get(cell.target, ""),
+            classes=data.classes.get(cell.target, ()),
+            probe_name=cell.probe,
+            probe=fitted.settings,
+            seed=cell.seed,
+            fold=cell.fold,
+            n_train=fitted.result.n_train,
+            scores=fitted.result.scores,
+        )
+
+
 def card_path(folder: Path, cell_id: str) -> Path:
-    """Where the card of a cell's probe lies; its weights lie beside it."""
+    """The path of the card of a cell's probe; its weights are beside it."""
     return folder / f"{cell_id}.json"
 
 
 def save_probe(folder: Location, card: ProbeCard, weights: Weights) -> None:
-    """Write a probe, whole or not at all."""
+    """Write a probe atomically: without its card it does not exist."""
     with written(folder / f"{card.cell_id}.safetensors") as temporary:
         save_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()}, temporary)
     write_text(folder / f"{card.cell_id}.json", json.dumps(card.model_dump(mode="json"), indent=1))
 
 
 def load_probe(path: str | Path) -> SavedProbe:
-    """The probe whose card, or weights, lie at ``path``.
+    """Load the probe whose card, or weights, are at ``path``.
 
     Raises:
         SavedProbeError: there is none, or it is damaged.

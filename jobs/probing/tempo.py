@@ -1,12 +1,13 @@
-"""The same utterances at other rates, beside the tested ones: which, where, and what is predicted.
+"""The tempo counterfactual of a probe job: predictions of fitted probes for stretched speech.
 
-Probes are fitted on speech as it was recorded; what they predict for stretched speech shows whether
-they follow a rate that is known to have changed, and nothing else with it (`jobs.audio.stretch`).
+Probes are fitted on speech as it was recorded; their predictions for time-stretched speech show
+whether they follow a rate that is known to have changed while nothing else did
+(`jobs.audio.stretch`).
 
-U utterances, D width of a layer.
+U utterances, n stretched utterances of a set, D width of a layer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,32 +15,39 @@ import numpy.typing as npt
 import pandas as pd
 
 from jobs.activations.store import read_layer
-from jobs.probes import PROBES, ProbeSettings, Weights
+from jobs.arrays import FloatArray
+from jobs.probes import PROBES
 from jobs.probing.layer_data import LayerData
-from jobs.probing.tempo_settings import EXPONENTS, RECORDED
+from jobs.probing.parts import ProbedLayer
+from jobs.probing.results import FittedCell
+from jobs.probing.tempo_settings import EXPONENTS, RECORDED, is_asked, key
 from jobs.protocol.folds import IntArray, StrArray
-from jobs.protocol.predictions import CellPredictions
+from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.storage.location import Location
 
 
 @dataclass(frozen=True)
-class Stretched:
-    """What a probe job needs to hear its layer's stretched utterances."""
+class StretchedSpeech:
+    """The part of a probe job that applies fitted probes to the layer's stretched utterances."""
 
     sets: tuple[tuple[float, Location, int], ...]
     """(factor, folder, number of shards)."""
     targets: tuple[str, ...]
     predictions: Location
-    """The ``.npz`` of what was predicted, in the format of `jobs.protocol.predictions`: a cell at
-    a factor has the key that `key` makes, and as ``y_true`` what is known there."""
+    """The ``.npz`` of the predictions, in the format of `jobs.protocol.predictions`: a cell at
+    a factor has the key that `key` makes, and as ``y_true`` the known value there."""
     recorded: tuple[Location, int] | None = None
     """Folder, and number of shards, of the same utterances as they were recorded, where their
     activations are in no other set."""
 
+    def start(self, layer: ProbedLayer) -> "Counterfactual":
+        """Read the stretched activations of ``layer``."""
+        return Counterfactual(self, layer)
+
 
 @dataclass(frozen=True)
-class _Heard:
-    """A layer at one factor."""
+class _StretchedSet:
+    """The activations of a layer at one factor."""
 
     factor: float
     rows: IntArray
@@ -49,103 +57,101 @@ class _Heard:
 
 
 class Counterfactual:
-    """One layer's stretched activations, to be given to fitted probes.
+    """Predictions of one layer's fitted probes at other rates.
 
     Raises (on construction):
         jobs.activations.store.CorruptShard: an activation shard is damaged and has to be
             extracted again.
     """
 
-    def __init__(self, stretched: Stretched, layer: str, data: LayerData) -> None:
-        self._data = data
-        self._heard = tuple(_read(place, layer, data) for place in stretched.sets)
-        self._recorded = (
-            _read((1.0, *stretched.recorded), layer, data) if stretched.recorded else None
+    def __init__(self, stretched: StretchedSpeech, layer: ProbedLayer) -> None:
+        self._part, self._data = stretched, layer.data
+        self._sets = tuple(
+            _read(factor, (folder, n_shards), layer.name, layer.data)
+            for factor, folder, n_shards in stretched.sets
         )
+        self._recorded = (
+            _read(1.0, stretched.recorded, layer.name, layer.data) if stretched.recorded else None
+        )
+        self._predictions: dict[str, CellPredictions] = {}
 
-    def predict(
-        self,
-        target: str,
-        settings: ProbeSettings,
-        weights: Weights,
-        tested: IntArray,
-        recorded: CellPredictions,
-    ) -> Iterator[tuple[float | str, CellPredictions]]:
-        """What a cell's probe predicts for its fold's utterances, as recorded and at each factor.
+    def after_fit(self, fitted: FittedCell) -> None:
+        """Predict the test utterances of the cell's fold, as recorded and at each factor.
 
         Utterances that could not be read at a factor, and predictions that are not finite, are
         left out.
-
-        Args:
-            target: of the cell, one of ``EXPONENTS``.
-            settings: of the probe.
-            weights: what it was fitted to; {}: nothing is predicted.
-            tested: rows of the utterance table that the fold tests.
-            recorded: the cell's predictions for the audio as it was recorded.
         """
-        names = self._data.table["utterance_id"].to_numpy(dtype=np.str_)
-        drawn = {name for heard in self._heard for name in names[heard.rows].tolist()}
-        yield RECORDED, _only(recorded, np.isin(recorded.utterance_id, list(drawn)))
-        for heard in self._heard:
-            told = self._told(heard, target, settings, weights, tested)
-            yield heard.factor, CellPredictions(recorded.fold, recorded.train_mean, *told)
+        cell = fitted.cell
+        asked = is_asked(self._part.targets, cell.target, cell.control, fitted.settings)
+        if fitted.result.status == "done" and asked:
+            for factor, predictions in self._predict(fitted):
+                self._predictions[key(cell.cell_id, factor)] = predictions
 
-    def of_recordings(
-        self,
-        target: str,
-        settings: ProbeSettings,
-        weights: Weights,
-        tested: IntArray,
-        of_cell: tuple[int, float],
-    ) -> CellPredictions:
-        """``recorded`` of `predict`, of a cell that predicted nothing of its test part.
+    def finish(self) -> Mapping[str, str]:
+        """Write the predictions."""
+        write_predictions(self._part.predictions, self._predictions)
+        return {}
 
-        Args:
-            target: as the others, of `predict`.
-            settings: of the probe.
-            weights: what it was fitted to.
-            tested: rows of the utterance table that the fold tests.
-            of_cell: its fold and its training mean.
+    def _predict(self, fitted: FittedCell) -> Iterator[tuple[float | str, CellPredictions]]:
+        yield RECORDED, self._predictions_for_recordings(fitted)
+        for stretched in self._sets:
+            yield stretched.factor, self._apply(stretched, fitted)
+
+    def _predictions_for_recordings(self, fitted: FittedCell) -> CellPredictions:
+        """The cell's own predictions for the utterances that are stretched.
+
+        A cell whose test split was summed up has none: its probe is applied to the recordings.
         """
-        assert self._recorded is not None
-        told = self._told(self._recorded, target, settings, weights, tested)
-        fold, train_mean = of_cell
-        return CellPredictions(fold, train_mean, *told)
+        if fitted.predictions is None:
+            assert self._recorded is not None
+            predictions = self._apply(self._recorded, fitted)
+        else:
+            predictions = fitted.predictions
+        names = self._data.utterance_ids
+        chosen = {name for one in self._sets for name in names[one.rows].tolist()}
+        return _select(predictions, np.isin(predictions.utterance_id, list(chosen)))
 
-    def _told(
-        self,
-        heard: _Heard,
-        target: str,
-        settings: ProbeSettings,
-        weights: Weights,
-        tested: IntArray,
-    ) -> tuple[StrArray, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Names, what is known and what is predicted of the tested utterances at one factor."""
-        apply = PROBES[settings.kind].apply
-        names = self._data.table["utterance_id"].to_numpy(dtype=np.str_)
+    def _apply(self, stretched: _StretchedSet, fitted: FittedCell) -> CellPredictions:
+        assert fitted.train_mean is not None
+        names, known, predicted = self._known_and_predicted(stretched, fitted)
+        return CellPredictions(
+            fold=fitted.cell.fold,
+            train_mean=fitted.train_mean,
+            utterance_id=names,
+            y_true=known.astype(np.float32),
+            y_pred=predicted.astype(np.float32),
+        )
+
+    def _known_and_predicted(
+        self, stretched: _StretchedSet, fitted: FittedCell
+    ) -> tuple[StrArray, FloatArray, FloatArray]:
+        """Names, known values and predictions of the fold's test utterances at one factor."""
+        apply = PROBES[fitted.settings.kind].apply
+        target = fitted.cell.target
         y = self._data.table[target].to_numpy(dtype=np.float64)
-        chosen = np.isin(heard.rows, tested)
-        rows, predicted = heard.rows[chosen], np.empty(0)
-        if rows.size and weights and apply:
-            predicted = apply(settings, weights, heard.X[chosen])
+        chosen = np.isin(stretched.rows, fitted.rows.test)
+        rows, predicted = stretched.rows[chosen], np.empty(0)
+        if rows.size and fitted.weights and apply:
+            predicted = apply(fitted.settings, fitted.weights, stretched.X[chosen])
             storable = np.abs(predicted) < np.finfo(np.float32).max  # False for NaN
             rows, predicted = rows[storable], predicted[storable]
         else:
             rows = rows[:0]
-        known = y[rows] * heard.factor ** EXPONENTS[target]
-        return names[rows], known.astype(np.float32), predicted.astype(np.float32)
+        known = y[rows] * stretched.factor ** EXPONENTS[target]
+        return self._data.utterance_ids[rows], known, predicted
 
 
-def _read(place: tuple[float, Location, int], layer: str, data: LayerData) -> _Heard:
-    factor, folder, n_shards = place
+def _read(
+    factor: float, activations: tuple[Location, int], layer: str, data: LayerData
+) -> _StretchedSet:
     position = pd.Index(data.table["utterance_id"])
-    names, X = read_layer(folder, n_shards, layer)
+    names, X = read_layer(*activations, layer)
     rows: IntArray = position.get_indexer(pd.Index(names))
     usable = (rows >= 0) & np.isfinite(X).all(axis=1)
-    return _Heard(factor, rows[usable], X[usable])
+    return _StretchedSet(factor, rows[usable], X[usable])
 
 
-def _only(predictions: CellPredictions, chosen: npt.NDArray[np.bool_]) -> CellPredictions:
+def _select(predictions: CellPredictions, chosen: npt.NDArray[np.bool_]) -> CellPredictions:
     """The utterances for which ``chosen`` (n,) is true."""
     return CellPredictions(
         fold=predictions.fold,

@@ -31,36 +31,13 @@ _NODES = 128
 """Of the Gauss-Legendre quadrature in ``chance_pwcca``."""
 
 
-def linear_cka(X: npt.ArrayLike, Y: npt.ArrayLike, *, unbiased: bool = True) -> float:
-    """Linear centred kernel alignment of ``X`` (N, D_x) and ``Y`` (N, D_y), columns centred.
-
-    Plain (Kornblith et al. 2019, arXiv 1905.00414, eq. 3)::
-
-        CKA = ‖YᵀX‖²_F / (‖XᵀX‖_F ‖YᵀY‖_F) = ⟨K, L⟩ / (‖K‖_F ‖L‖_F),   K = XXᵀ, L = YYᵀ
-
-    by features or by Gram matrices, whichever is the cheaper. Unbiased: each inner product becomes
-    the unbiased estimator of HSIC (Song et al. 2012, JMLR 13, 1393-1434, eq. 5; in CKA: Nguyen,
-    Raghu & Kornblith 2021, arXiv 2010.15327), which leaves the diagonals out. With centred columns
-    (K1 = 0) it is, up to a factor that cancels::
-
-        ‖YᵀX‖²_F − N/(N−2) Σ_i K_ii L_ii + tr K tr L / ((N−1)(N−2))
-
-    Returns:
-        Plain in [0, 1]; unbiased in [-1, 1], about 0 where nothing is shared. NaN where a layer is
-        constant.
-
-    Raises:
-        ValueError: the rows differ in number, or are fewer than 4.
-    """
-    X, Y = _centred(X), _centred(Y)
-    _check_rows(X, Y)
-    products = [_hsic(A, B, unbiased=unbiased) for A, B in ((X, Y), (X, X), (Y, Y))]
-    norm = np.sqrt(products[1]) * np.sqrt(products[2])
-    return float(products[0] / norm) if norm > 0 else float("nan")
-
-
 def gram_vector(X: npt.ArrayLike) -> Float32Array:
     """(N(N−1)/2,) the layer ``X`` (N, D) as a unit vector: unbiased CKA of two is their product.
+
+    Linear CKA is ⟨K, L⟩ / (‖K‖_F ‖L‖_F) of centred Gram matrices K = XXᵀ, L = YYᵀ (Kornblith et
+    al. 2019, arXiv 1905.00414, eq. 3). Unbiased: each inner product becomes the unbiased estimator
+    of HSIC (Song et al. 2012, JMLR 13, 1393-1434, eq. 5; in CKA: Nguyen, Raghu & Kornblith 2021,
+    arXiv 2010.15327), which leaves the diagonals out.
 
     The strict upper triangle of the U-centred Gram matrix (Székely & Rizzo 2014, arXiv 1310.2926,
     def. 2), K with its diagonal taken out, for i ≠ j::
@@ -222,25 +199,3 @@ def _centred(X: npt.ArrayLike) -> FloatArray:
     constant = np.abs(centred).max(axis=0) <= CONSTANT * np.abs(exact).max(axis=0)
     centred[:, constant] = 0
     return centred
-
-
-def _check_rows(X: FloatArray, Y: FloatArray) -> None:
-    if len(X) != len(Y) or len(X) < 4:
-        raise ValueError(
-            f"similarity needs the same 4 or more utterances in both layers, found {len(X)} and "
-            f"{len(Y)} rows"
-        )
-
-
-def _hsic(X: FloatArray, Y: FloatArray, *, unbiased: bool) -> float:
-    """⟨XXᵀ, YYᵀ⟩ of centred columns, its diagonal left out where ``unbiased``."""
-    n = len(X)
-    if X.shape[1] * Y.shape[1] <= n * (X.shape[1] + Y.shape[1]):
-        product = float(np.square(X.T @ Y).sum())
-    else:
-        product = float(np.sum((X @ X.T) * (Y @ Y.T)))
-    if not unbiased:
-        return product
-    k, l = np.square(X).sum(axis=1), np.square(Y).sum(axis=1)  # noqa: E741 - the paper's letters
-    correction = float(k @ l) * n / (n - 2) - float(k.sum() * l.sum()) / ((n - 1) * (n - 2))
-    return max(product - correction, 0.0) if X is Y else product - correction

@@ -20,7 +20,8 @@ from ray.util.scheduling_strategies import (
 )
 
 from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardReport
-from jobs.probing.job import CellResult, ProbeJob, probe_layer
+from jobs.probing.job import ProbeJob, probe_layer
+from jobs.probing.results import CellResult
 from jobs.process import TimeLimit, keep_freed_memory, limit_threads
 from jobs.similarity.job import ComparisonJob, ComparisonReport, compare
 from jobs.storage.location import Location

@@ -8,7 +8,7 @@ import pandas as pd
 from jobs.identity import content_id
 from jobs.probes import probe_name
 from jobs.probes.cca import CcaSettings
-from jobs.probing.joint_cca import Joint
+from jobs.probing.joint_cca import JointCca
 from jobs.storage.atomic import slug
 from jobs.targets.registry import find_target
 from sweep.errors import Problem
@@ -62,14 +62,14 @@ def joint_probes(plan: Plan) -> dict[str, CcaSettings]:
     }
 
 
-def joint_fit(plan: Plan, task: LayerTask, folder: RunFolder) -> Joint | None:
+def joint_fit(plan: Plan, task: LayerTask, folder: RunFolder) -> JointCca | None:
     """What a task fits to several targets together: all of it where it has a real cell of such a
     probe, so that a file is whole; None: nothing."""
     probes = joint_probes(plan)
     if not any(cell.control == "none" and cell.probe in probes for cell in task.cells):
         return None
     file = folder.for_jobs(folder.predictions / canonical_file(plan, task))
-    return Joint(probes, joint_targets(plan), file)
+    return JointCca(probes, joint_targets(plan), file)
 
 
 def canonical_file(plan: Plan, task: LayerTask) -> str:

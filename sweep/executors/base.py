@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from jobs.extraction.extractor import ExtractSettings, Shard, ShardReport
-from jobs.probing.job import CellResult, ProbeJob
+from jobs.probing.job import ProbeJob
+from jobs.probing.results import CellResult
 from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob
 
 

@@ -4,8 +4,9 @@ from dataclasses import KW_ONLY, dataclass
 
 from jobs.identity import content_id
 from jobs.probing.job import ProbeJob
+from jobs.probing.parts import JobPart
 from jobs.probing.saved_probes import Saving
-from jobs.probing.tempo import Stretched
+from jobs.probing.tempo import StretchedSpeech
 from jobs.storage.atomic import slug
 from jobs.storage.location import Location
 from jobs.targets.registry import TARGETS
@@ -44,13 +45,19 @@ class ProbeJobs:
             predictions=self.folder.for_jobs(self.folder.predictions / predictions),
             classes=self.plan.classes,
             sums=gram_sets(task.model, self.cache),
-            saving=self._saving(task),
-            stretched=self._stretched(task, predictions),
-            joint=joint_fit(self.plan, task, self.folder),
+            parts=self._parts(task, predictions),
             alone=alone,
         )
 
-    def _stretched(self, task: LayerTask, predictions: str) -> Stretched | None:
+    def _parts(self, task: LayerTask, predictions: str) -> tuple[JobPart, ...]:
+        parts = (
+            self._saving(task),
+            self._stretched(task, predictions),
+            joint_fit(self.plan, task, self.folder),
+        )
+        return tuple(part for part in parts if part is not None)
+
+    def _stretched(self, task: LayerTask, predictions: str) -> StretchedSpeech | None:
         tempo = self.plan.tempo
         if tempo is None or not asked_cells(self.plan, task):
             return None
@@ -61,7 +68,7 @@ class ProbeJobs:
         file = self.folder.predictions / tempo_file(predictions, self.plan, task.model)
         own = task.model.recorded
         recorded = (own.folder(self.cache), own.n_shards) if own else None
-        return Stretched(sets, tempo.targets, self.folder.for_jobs(file), recorded)
+        return StretchedSpeech(sets, tempo.targets, self.folder.for_jobs(file), recorded)
 
     def _saving(self, task: LayerTask) -> Saving | None:
         if not self.save_probes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from jobs.extraction.extractor import ShardReport
-from jobs.probing.job import CellResult
+from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
 from jobs.secrets import without_secrets
 from sweep.plan.plan import LayerTask, Plan, made_from

@@ -10,7 +10,8 @@ from unittest.mock import patch
 from torch import Tensor
 
 from jobs.extraction.forward import Forward, Reading
-from jobs.probing.job import CellResult, ProbeJob, probe_layer
+from jobs.probing.job import ProbeJob, probe_layer
+from jobs.probing.results import CellResult
 from sweep.running.run import RunOptions, run_sweep
 from sweep.state.events import EventLog
 from tests.benchmarks.result import Result, Target

@@ -15,7 +15,9 @@ from jobs.activations.store import data_path, manifest_path
 from jobs.audio.segments import Span, at_tempo
 from jobs.corpus.audio_checks import describe_audio
 from jobs.corpus.espeak.corpus import EspeakSettings, make_espeak_corpus
-from jobs.probing.saved_probes import card_path
+from jobs.probing.joint_cca import JointCca
+from jobs.probing.saved_probes import Saving, card_path
+from jobs.probing.tempo import StretchedSpeech
 from jobs.storage.location import RemotePath, Stat
 from jobs.storage.node_cache import NearCache
 from jobs.storage.object_store import whole
@@ -37,11 +39,13 @@ def test_what_a_layer_is_probed_from_and_to() -> None:
     )
     task = next(task for task in layer_tasks(plan) if task.layer.name == "layer.1")
     job = ProbeJobs(plan, RunFolder(RUN), CACHE, save_probes=True).make(task, alone=False)
-    assert job.stretched is not None and job.joint is not None and job.saving is not None
+    saving, stretched, joint = job.parts
+    assert isinstance(saving, Saving) and saving.folder == RUN / "probes"
+    assert isinstance(stretched, StretchedSpeech) and isinstance(joint, JointCca)
     predictions = RUN / "predictions"
     assert job.predictions == predictions / "a--layer.1--99bfb2b5aba2f439.npz"
-    assert job.joint.file == predictions / "a--layer.1--canonical-d75d8d452db1f39d.npz"
-    assert job.stretched.predictions == (
+    assert joint.file == predictions / "a--layer.1--canonical-d75d8d452db1f39d.npz"
+    assert stretched.predictions == (
         predictions / "a--layer.1--99bfb2b5aba2f439--tempo-632a59c6af1fa625.npz"
     )
     activations = CACHE / "activations"
@@ -49,7 +53,7 @@ def test_what_a_layer_is_probed_from_and_to() -> None:
         str(activations / name)
         for name in ("a12c51b0d4b3e6d7", "7fe1eab143805f62", "797ef2e52b6bfda5")
     ]
-    assert [folder for _, folder, _ in job.stretched.sets] == [
+    assert [folder for _, folder, _ in stretched.sets] == [
         activations / "940d76852ef8c186",
         activations / "406a0864cce65e7f",
     ]

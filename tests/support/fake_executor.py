@@ -13,7 +13,8 @@ import numpy as np
 
 from jobs.activations.store import read_layer, write_shard
 from jobs.extraction.extractor import Shard, ShardReport
-from jobs.probing.job import CellResult, ProbeJob
+from jobs.probing.job import ProbeJob
+from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.similarity.job import SketchJob, TileJob, compare

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from jobs.extraction.extractor import ExtractSettings, Shard, ShardReport
-from jobs.probing.job import CellResult, ProbeJob
+from jobs.probing.job import ProbeJob
+from jobs.probing.results import CellResult
 from jobs.workers.ray_workers import Ended
 from sweep.executors.base import ExtractJob, Job, Outcome, Result
 from sweep.results.run import METRIC_COLUMNS

@@ -23,7 +23,6 @@ from jobs.probes import (
     probe_name,
     seed_count,
 )
-from jobs.probing import job as probe
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell, control_target
 from jobs.protocol.folds import KFoldProtocol, SplitsProtocol, make_folds
@@ -284,12 +283,12 @@ def test_a_probe_that_raises_fails_its_own_cells_with_the_reason(tmp_path, corpu
     def broken(*_):
         raise FloatingPointError("no luck\nat all")
 
-    monkeypatch.setitem(probe.PROBES, "cca", Probe(broken, predicts=REGRESSION))
+    monkeypatch.setitem(PROBES, "cca", Probe(broken, predicts=REGRESSION))
     results = probe_layer(job(tmp_path, corpus, activations(corpus, 0.5)))
     for result in results:
         assert result.status == ("failed" if result.cell_id.startswith("cca") else "done")
     error = by_id(results)["cca-cps-none-0-0"].error
-    assert error.startswith("FloatingPointError: no luck at all (test_probe.py:")
+    assert error.startswith("FloatingPointError: no luck at all (test_job.py:")
     assert error.endswith("in broken)")
     assert "cca-cps-none-0-0" not in read_predictions(tmp_path / "predictions.npz")
 
@@ -300,7 +299,7 @@ def test_a_prediction_that_is_not_finite_fails_its_cell_alone(tmp_path, corpus, 
         predictions[0, 0], predictions[0, 1] = np.nan, 1e39
         return ProbeResult(predictions, [{}] * Y.shape[1])
 
-    monkeypatch.setitem(probe.PROBES, "mlp", Probe(half_broken, predicts=REGRESSION))
+    monkeypatch.setitem(PROBES, "mlp", Probe(half_broken, predicts=REGRESSION))
     results = by_id(probe_layer(job(tmp_path, corpus, activations(corpus, 0.5))))
     for cell_id in ("mlp-cps-none-0-0", "mlp-cps-none-1-0"):
         assert results[cell_id].status == "failed"
@@ -488,7 +487,7 @@ def test_numbers_and_classes_are_never_one_fit(tmp_path, corpus, monkeypatch):
         return fit
 
     both = Probe(told("number"), predicts=REGRESSION | {"classification"}, classify=told("class"))
-    monkeypatch.setitem(probe.PROBES, "logistic", both)
+    monkeypatch.setitem(PROBES, "logistic", both)
     given = class_job(tmp_path, corpus, activations(corpus, 0.5), ("sex", "cps"))
     results = by_id(probe_layer(given))
     assert sorted(calls) == [("class", 2), ("number", 2)]

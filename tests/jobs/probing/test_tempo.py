@@ -13,7 +13,7 @@ from jobs.activations.store import CorruptShard, data_path, write_shard
 from jobs.corpus.table import Utterance, audio_digest_of_table, make_table, write_table
 from jobs.probes import CcaSettings, KnnSettings, LinearSettings, MlpSettings, RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
-from jobs.probing.tempo import Stretched
+from jobs.probing.tempo import StretchedSpeech
 from jobs.probing.tempo_settings import (
     EXPONENTS,
     RECORDED,
@@ -98,8 +98,12 @@ def probe(tmp_path: Path, table: pd.DataFrame) -> Callable[..., dict[str, CellPr
             protocol=protocol,
             cells=cells or tuple(Cell(f"c{k}", "probe", "cps", 0, k, "none") for k in folds),
             predictions=tmp_path / "predictions.npz",
-            stretched=Stretched(
-                tuple((f, tmp_path / f"f{f}", 1) for f in FACTORS), targets, tmp_path / "new.npz"
+            parts=(
+                StretchedSpeech(
+                    tuple((f, tmp_path / f"f{f}", 1) for f in FACTORS),
+                    targets,
+                    tmp_path / "new.npz",
+                ),
             ),
         )
         assert {result.status for result in probe_layer(job)} == {"done"}

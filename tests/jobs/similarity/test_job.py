@@ -5,7 +5,8 @@ import pytest
 
 from jobs.activations.store import CorruptShard, data_path, write_shard
 from jobs.similarity.job import SketchJob, TileJob, compare
-from jobs.similarity.measures import chance_pwcca, leading_subspace, linear_cka, pwcca
+from jobs.similarity.measures import chance_pwcca, leading_subspace, pwcca
+from tests.support.cka import unbiased_cka
 
 NAMES = tuple(f"u{i}" for i in range(40))
 BOTH = ("cka", "pwcca")
@@ -54,7 +55,7 @@ def test_a_tile_has_the_measures_of_every_pair_of_layers(folder, activations):
         for j, b in enumerate(columns):
             X, Y = activations[a], activations[b]
             x, y = leading_subspace(X), leading_subspace(Y)
-            assert values["cka"].forward[i, j] == pytest.approx(linear_cka(X, Y), abs=FLOAT32)
+            assert values["cka"].forward[i, j] == pytest.approx(unbiased_cka(X, Y), abs=FLOAT32)
             found = values["pwcca"].forward[i, j], values["pwcca"].backward[i, j]
             assert found == pytest.approx(pwcca(x, y), abs=FLOAT32)
             assert values["pwcca"].chance[i, j] == chance_pwcca(x.rank, y.rank, 40)
@@ -67,7 +68,7 @@ def test_the_utterances_are_those_of_the_job_in_its_order(folder, activations):
     ids = NAMES[30:10:-1]
     rows = [NAMES.index(name) for name in ids]
     values = tile(folder, ("stem",), ("middle",), ids, ("cka",))
-    expected = linear_cka(activations["stem"][rows], activations["middle"][rows])
+    expected = unbiased_cka(activations["stem"][rows], activations["middle"][rows])
     assert values["cka"].forward == pytest.approx(expected, abs=FLOAT32)
     assert set(values) == {"cka"}
 

@@ -8,7 +8,7 @@ from jobs.probes.cca import CcaSettings, fit_jointly
 from jobs.probing.joint_cca import (
     CanonicalError,
     FoldComponents,
-    Joint,
+    JointCca,
     fit_targets_jointly,
     read_components,
     write_components,
@@ -49,7 +49,7 @@ def layer(n=80, width=6, seed=0):
 
 
 def joint(tmp_path, **probes):
-    return Joint(probes or {"cca": PROBE}, TARGETS, tmp_path / "found.npz")
+    return JointCca(probes or {"cca": PROBE}, TARGETS, tmp_path / "found.npz")
 
 
 def test_every_fold_is_fitted_to_the_utterances_that_have_all_targets(tmp_path):
@@ -179,7 +179,7 @@ def test_what_cannot_be_fitted_together_fails_the_cells_with_the_reason(sweep, m
     def refuse(*anything):
         raise ValueError("no luck")
 
-    monkeypatch.setattr("jobs.probing.job.fit_targets_jointly", refuse)
+    monkeypatch.setattr("jobs.probing.joint_cca.fit_targets_jointly", refuse)
     done = sweep()
     assert done.status == "failed"
     failed = [record for record in done.run.records.values() if record.status == "failed"]

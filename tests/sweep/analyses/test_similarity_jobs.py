@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob, compare
-from jobs.similarity.measures import leading_subspace, linear_cka, pwcca
+from jobs.similarity.measures import leading_subspace, pwcca
 from sweep import open_run
 from sweep.analyses.similarity import draw_utterances
 from sweep.analyses.similarity_jobs import Comparison
@@ -22,6 +22,7 @@ from sweep.running.run import RunOptions, RunResult, run_sweep
 from sweep.spec.schema import Spec
 from sweep.state.events import EventLog, read_events
 from tests.conftest import Values
+from tests.support.cka import unbiased_cka
 
 Sweep = Callable[..., RunResult]
 LAYERS = ["stem", "layer2.0.relu2", "pooling"]
@@ -113,7 +114,7 @@ def test_every_layer_is_compared_with_every_other(sweep: Sweep, values: Values) 
     for row in rows.itertuples():
         x, y = X[row.model_a, row.layer_a], X[row.model_b, row.layer_b]
         if row.measure == "cka":
-            assert row.value == pytest.approx(linear_cka(x, y), abs=FLOAT32)
+            assert row.value == pytest.approx(unbiased_cka(x, y), abs=FLOAT32)
         else:
             expected, _ = pwcca(leading_subspace(x), leading_subspace(y))
             assert row.value == pytest.approx(expected, abs=FLOAT32)

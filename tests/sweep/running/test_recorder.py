@@ -10,7 +10,7 @@ import pytest
 
 from jobs.corpus.table import Skipped
 from jobs.extraction.extractor import ShardReport
-from jobs.probing.job import CellResult
+from jobs.probing.results import CellResult
 from sweep.plan.plan import LayerTask, layer_tasks, made_from
 from sweep.running.recorder import REASON_LENGTH, Recorder, reason
 from sweep.state.events import Event, EventLog, read_events

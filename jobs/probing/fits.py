@@ -1,0 +1,195 @@
+"""Cells of one layer, fitted and scored.
+
+U rows of the utterance table, D width of the layer, K cells that one fit serves.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobs.arrays import FloatArray
+from jobs.gram.scores import score_by_sums, speaker_scores
+from jobs.probes import PROBES, ProbeResult, ProbeSettings
+from jobs.probing.errors import error_line
+from jobs.probing.layer_data import LayerData
+from jobs.probing.results import CellResult, FittedCell
+from jobs.process import ran_out_of_memory
+from jobs.protocol.cells import Cell, control_target
+from jobs.protocol.folds import Fold, only
+from jobs.protocol.predictions import CellPredictions
+from jobs.statistics import class_scores
+from jobs.statistics import scores as metrics
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One column of a probe's result, with the cell it belongs to."""
+
+    cell: Cell
+    settings: ProbeSettings
+    rows: Fold
+    y: FloatArray
+    """(U,) the target."""
+    result: ProbeResult
+    column: int
+    """Of ``result``."""
+    seconds: float
+    """The cell's share of the duration of the fit."""
+
+
+@dataclass(frozen=True)
+class LayerFits:
+    """Fits and scores the cells of one layer.
+
+    Args:
+        data: the layer.
+        alone: whether running out of memory fails the cells, rather than to be raised.
+    """
+
+    data: LayerData
+    alone: bool = False
+
+    def by_fit(self, cells: Sequence[Cell]) -> list[list[Cell]]:
+        """Group cells that one call of a probe serves: same probe, fold, kind and set of rows."""
+        fits: dict[tuple[str, int, str, bytes], list[Cell]] = {}
+        for cell in cells:
+            rows = self.data.has_value(cell.target).tobytes()
+            key = (cell.probe, cell.fold, self.data.kind(cell.target), rows)
+            fits.setdefault(key, []).append(cell)
+        return list(fits.values())
+
+    def fit(self, settings: ProbeSettings, cells: Sequence[Cell]) -> Iterator[FittedCell]:
+        """Serve all ``cells``, which are of one group of ``by_fit``, by one call of the probe."""
+        start = time.perf_counter()
+        rows = self.data.usable(cells[0].target, cells[0].fold)
+        columns: dict[Cell, FloatArray] = {}
+        for cell in cells:
+            try:
+                columns[cell] = self._target(cell, rows)
+            except ValueError as error:
+                yield FittedCell(cell, settings, rows, self.failed(cell, str(error)))
+        if not columns:
+            return
+        try:
+            result = self._call_probe(settings, columns, rows)
+        except Exception as error:
+            if ran_out_of_memory(error) and not self.alone:
+                raise  # it may succeed with the machine to itself
+            seconds = (time.perf_counter() - start) / len(columns)
+            for cell in columns:
+                failed = self.failed(cell, error_line(error), seconds)
+                yield FittedCell(cell, settings, rows, failed)
+            return
+        seconds = (time.perf_counter() - start) / len(columns)
+        for k, (cell, y) in enumerate(columns.items()):
+            yield self._scored(_Fit(cell, settings, rows, y, result, k, seconds))
+
+    def failed(self, cell: Cell, error: str, seconds: float = 0.0) -> CellResult:
+        """The result of a cell that could not be computed."""
+        rows = self.data.usable(cell.target, cell.fold)
+        n_train, n_test = len(rows.train), len(rows.test)
+        return CellResult(cell.cell_id, "failed", error, n_train, n_test, {}, {}, seconds)
+
+    def _target(self, cell: Cell, rows: Fold) -> FloatArray:
+        if cell.target not in self.data.table.columns:
+            raise ValueError(f"the utterance table has no target {cell.target!r}")
+        if len(rows.train) < 2 or len(rows.test) < 1:
+            raise ValueError(
+                f"fold {cell.fold} has {len(rows.train)} training and {len(rows.test)} test "
+                f"utterances with activations and a value of {cell.target}: expected at least 2 "
+                "and 1"
+            )
+        # Utterances without activations take part in the permutation: it is the same for all models
+        # and layers.
+        fold = only(self.data.has_value(cell.target), self.data.folds[cell.fold])
+        values = self.data.table[cell.target].to_numpy(dtype=np.float64)
+        return control_target(values, fold, cell, self.data.speakers)
+
+    def _call_probe(
+        self, settings: ProbeSettings, columns: Mapping[Cell, FloatArray], rows: Fold
+    ) -> ProbeResult:
+        """Fit all ``columns`` (target by cell) at once."""
+        cells = list(columns)
+        Y = np.stack(list(columns.values()), axis=1)
+        if self.data.moments is None:
+            fit = PROBES[settings.kind].fit(self.data.kind(cells[0].target))
+            seeds = [cell.seed for cell in cells]
+            return fit(settings, self.data.X, Y, rows, self.data.groups, seeds)
+        tested = self.data.X  # without rows where the test split was summed up as well
+        if self.data.rows.size:
+            tested = tested[np.searchsorted(self.data.rows, rows.test)]
+        pairs = [(cell.target, cell.control) for cell in cells]
+        fit_predict = self.data.moments.fit_predict
+        return fit_predict(settings, cells[0].fold, pairs, Y[rows.train], tested)
+
+    def _scored(self, fit: _Fit) -> FittedCell:
+        if self.data.moments is not None and not self.data.rows.size:
+            return self._scored_by_sums(fit)
+        predicted = fit.result.predictions[:, fit.column]
+        storable = np.abs(predicted) < np.finfo(np.float32).max  # False for NaN
+        if not storable.all():
+            error = f"{(~storable).sum()} of {len(predicted)} predictions are not finite"
+            return self._not_scored(fit, f"{error}: the probe diverged")
+        y_true, y_train = fit.y[fit.rows.test], fit.y[fit.rows.train]
+        if self.data.kind(fit.cell.target) == "classification":
+            baseline = class_scores.majority_class(y_train)
+            scores = class_scores.score_classes(y_true, predicted, baseline)
+        else:
+            baseline = float(y_train.mean())
+            speakers = self.data.speakers[fit.rows.test]
+            scores = metrics.score(y_true, predicted, baseline, speakers)
+        if not_finite := _not_finite(scores):
+            return self._not_scored(fit, not_finite)
+        predictions = CellPredictions(
+            fold=fit.cell.fold,
+            train_mean=baseline,
+            utterance_id=self.data.utterance_ids[fit.rows.test],
+            y_true=y_true.astype(np.float32),
+            y_pred=predicted.astype(np.float32),
+        )
+        return self._done(fit, scores, predictions)
+
+    def _scored_by_sums(self, fit: _Fit) -> FittedCell:
+        """Score a test split that was summed up: there are no predictions."""
+        moments, cell = self.data.moments, fit.cell
+        tested = moments.tested(cell.target, cell.fold) if moments else None
+        assert moments is not None and tested is not None
+        y_true, mean = fit.y[fit.rows.test], float(fit.y[fit.rows.train].mean())
+        assert tested.n == len(y_true), (tested.n, len(y_true))
+        column = moments.settings.column(cell.target, cell.control, cell.fold)
+        scores = score_by_sums(tested, column, fit.result.weights[fit.column], y_true, mean)
+        if error := _not_finite(scores):
+            return self._not_scored(fit, f"{error}: the probe diverged")
+        speakers = self.data.speakers
+        all_speakers = np.unique(speakers[self.data.present & self.data.has_value(cell.target)])
+        scores |= speaker_scores(y_true, speakers[fit.rows.test], mean, len(all_speakers))
+        return self._done(fit, scores, None)
+
+    def _done(
+        self, fit: _Fit, scores: dict[str, float | None], predictions: CellPredictions | None
+    ) -> FittedCell:
+        result = CellResult(
+            cell_id=fit.cell.cell_id,
+            status="done",
+            error=None,
+            n_train=len(fit.rows.train),
+            n_test=len(fit.rows.test),
+            scores=scores,
+            details=fit.result.details[fit.column],
+            seconds=fit.seconds,
+        )
+        mean = float(fit.y[fit.rows.train].mean())
+        weights = fit.result.weights[fit.column] if fit.result.weights else None
+        return FittedCell(fit.cell, fit.settings, fit.rows, result, mean, predictions, weights)
+
+    def _not_scored(self, fit: _Fit, error: str) -> FittedCell:
+        failed = self.failed(fit.cell, error, fit.seconds)
+        return FittedCell(fit.cell, fit.settings, fit.rows, failed)
+
+
+def _not_finite(scores: Mapping[str, float | None]) -> str | None:
+    """Name the scores that are not finite; None if all are."""
+    names = [name for name, value in scores.items() if value is not None and not np.isfinite(value)]
+    return f"not finite: {', '.join(names)}" if names else None
