@@ -21,13 +21,13 @@ from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curve
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
 from jobs.storage.location import PlaceError, as_place
+from sweep.analyses.joint_cca_table import canonical_table
 from sweep.analyses.similarity import model_pairs
+from sweep.analyses.similarity_table import similarity_table
+from sweep.analyses.tempo_tables import TempoTables, tempo_tables
 from sweep.errors import RunError
 from sweep.plan.plan import Plan, PlannedModel, layer_tasks
 from sweep.plan.untrained_twins import twins
-from sweep.results.joint_cca_table import canonical_table
-from sweep.results.similarity_table import similarity_table
-from sweep.results.tempo_tables import TempoTables, tempo_tables
 from sweep.spec.schema import Spec
 from sweep.state.ledger import Record, read_records
 from sweep.state.mirror import fetch

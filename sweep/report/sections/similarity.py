@@ -70,7 +70,7 @@ def write_similarity(tables: Path, plots: Path, rows: pd.DataFrame) -> list[Path
     Args:
         tables: folder of the table; without ``rows`` one of before is removed.
         plots: folder of the figures.
-        rows: ``sweep.results.similarity_table.similarity_table``.
+        rows: ``sweep.analyses.similarity_table.similarity_table``.
 
     Returns:
         The PNG files.

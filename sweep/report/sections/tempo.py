@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from jobs.storage.atomic import file_names, write_text
+from sweep.analyses.tempo_tables import POINT, TempoTables
 from sweep.report.figures.curves import (
     Limits,
     Line,
@@ -37,7 +38,6 @@ from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, sh
 from sweep.report.figures.units import with_unit
 from sweep.report.tables.cells import assemble, interval, number, several, text
 from sweep.report.tables.markup import Table, one_line
-from sweep.results.tempo_tables import POINT, TempoTables
 
 READING = (
     "Tested utterances were played faster and slower with their pitch kept, and the probes, fitted "

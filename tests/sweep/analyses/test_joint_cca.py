@@ -16,10 +16,10 @@ from jobs.probing.joint_cca import (
 from jobs.probing.layer_data import LayerData
 from jobs.protocol.folds import Fold
 from jobs.statistics.scores import pearson, score_intervals, speaker_sums
+from sweep.analyses.joint_cca_table import COLUMNS, mean_loadings
 from sweep.errors import SpecError
 from sweep.prepare.prepare import load_and_prepare
 from sweep.report.sections.joint_cca import write_canonical
-from sweep.results.joint_cca_table import COLUMNS, mean_loadings
 from sweep.running.run import RunOptions, run_sweep
 from sweep.state.events import EventLog
 from tests.support.report_data import make_layers

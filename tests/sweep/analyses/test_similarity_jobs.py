@@ -15,9 +15,9 @@ from jobs.similarity.measures import leading_subspace, pwcca
 from sweep import open_run
 from sweep.analyses.similarity import draw_utterances
 from sweep.analyses.similarity_jobs import Comparison
+from sweep.analyses.similarity_table import COLUMNS
 from sweep.errors import SpecError
 from sweep.progress.state import Progress, Stage
-from sweep.results.similarity_table import COLUMNS
 from sweep.running.run import RunOptions, RunResult, run_sweep
 from sweep.spec.schema import Spec
 from sweep.state.events import EventLog, read_events

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sweep.analyses.similarity_table import COLUMNS
 from sweep.report.page import write_page
 from sweep.report.sections.similarity import write_similarity
-from sweep.results.similarity_table import COLUMNS
 from tests.support.report_data import layer_names, make_layers, make_models
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sweep.analyses.tempo_tables import CHANGE_COLUMNS, POINT, SCORE_COLUMNS, TempoTables
 from sweep.report.page import write_page
 from sweep.report.sections.tempo import best_layers, with_r2, write_tempo
-from sweep.results.tempo_tables import CHANGE_COLUMNS, POINT, SCORE_COLUMNS, TempoTables
 from tests.support.report_data import make_layers, make_models
 
 FACTORS = (0.8, 0.9, 1.1, 1.25)
