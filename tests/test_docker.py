@@ -15,6 +15,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,9 @@ def test_the_images_own_build_of_the_project_runs_in_a_fresh_environment(tmp_pat
         elif keyword == "RUN" and rest.startswith("pip install") and "--index-url" not in rest:
             last = rest.endswith(" .")
             if last:  # what the lock would have brought
-                packages = Path(sys.executable).parents[1] / "lib/python3.11/site-packages"
-                (venv / "lib/python3.11/site-packages/borrowed.pth").write_text(f"{packages}\n")
+                packages = Path(sysconfig.get_path("purelib"))
+                borrowed = venv / packages.relative_to(sys.prefix) / "borrowed.pth"
+                borrowed.write_text(f"{packages}\n")
                 forget = "pip uninstall -q -y setuptools"  # the older one of a new environment
                 subprocess.run(forget, shell=True, env=environment, check=True)
             line = rest if last else rest.replace("install", "install --dry-run", 1)
