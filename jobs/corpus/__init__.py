@@ -1,39 +1,131 @@
-"""Corpora: readers that turn audio and transcripts into the utterance table."""
+"""Corpora: readers that turn audio and transcripts into the utterance table.
 
+Readers may import ``jobs.audio`` and ``jobs.storage``. To add one, write a file with its settings
+and a function ``read(settings, cache, progress)``, and add a row to ``CORPORA``. Only settings are
+imported with this package, so that a spec can be validated without pandas.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from jobs.corpus.csv import CsvSettings, read_csv
-from jobs.corpus.espeak.corpus import EspeakSettings, make_espeak_corpus
-from jobs.corpus.lhotse import LhotseSettings, read_lhotse
-from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
-from jobs.corpus.table import Corpus
+from jobs.corpus.csv_settings import CsvSettings
+from jobs.corpus.espeak.settings import EspeakSettings
+from jobs.corpus.lhotse_settings import LhotseSettings
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.progress import ProgressCallback, ignore_progress
+from jobs.settings import Settings
 
-CorpusSettings = Annotated[
-    LibriSpeechSettings | EspeakSettings | CsvSettings | LhotseSettings,
-    Field(discriminator="kind"),
-]
-"""Settings of any corpus; ``kind`` tells which."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from jobs.corpus.table import Corpus
+
+
+@dataclass(frozen=True)
+class CorpusReader:
+    """A kind of corpus."""
+
+    settings: type[Settings]
+    """Its settings class, with the field ``kind``."""
+    read: "Callable[[Any, Path, ProgressCallback], Corpus]"
+    """Settings, cache folder and progress callback → corpus.
+
+    Raises:
+        CorpusError: the corpus does not exist, or not in the expected layout.
+    """
+    outline: "Callable[[Any], pd.DataFrame] | None" = None
+    """Settings → what can be known of the utterance table without making the corpus, a row for
+    each speaker. None: the corpus exists and is read."""
+    subsets: Callable[[Any], Mapping[str, list[str]]] | None = None
+    """Settings → split → names of its LibriSpeech subsets. None: it has no such subsets."""
+
+
+def _read_csv(settings: CsvSettings, _: Path, progress: ProgressCallback) -> "Corpus":
+    from jobs.corpus.csv import read_csv
+
+    return read_csv(settings, progress)
+
+
+def _read_espeak(settings: EspeakSettings, cache: Path, progress: ProgressCallback) -> "Corpus":
+    from jobs.corpus.espeak.corpus import make_espeak_corpus
+    from jobs.corpus.librispeech import read_librispeech
+
+    return read_librispeech(make_espeak_corpus(settings, cache, progress), progress)
+
+
+def _outline_espeak(settings: EspeakSettings) -> "pd.DataFrame":
+    from jobs.corpus.espeak.corpus import outline
+
+    return outline(settings)
+
+
+def _read_lhotse(settings: LhotseSettings, _: Path, progress: ProgressCallback) -> "Corpus":
+    from jobs.corpus.lhotse import read_lhotse
+
+    return read_lhotse(settings, progress)
+
+
+def _read_librispeech(
+    settings: LibriSpeechSettings, _: Path, progress: ProgressCallback
+) -> "Corpus":
+    from jobs.corpus.librispeech import read_librispeech
+
+    return read_librispeech(settings, progress)
+
+
+CORPORA: dict[str, CorpusReader] = {
+    "librispeech": CorpusReader(
+        LibriSpeechSettings, _read_librispeech, subsets=LibriSpeechSettings.subsets
+    ),
+    "espeak": CorpusReader(EspeakSettings, _read_espeak, _outline_espeak),
+    "csv": CorpusReader(CsvSettings, _read_csv),
+    "lhotse": CorpusReader(LhotseSettings, _read_lhotse),
+}
+"""Kind → reader."""
+
+
+if TYPE_CHECKING:
+
+    class CorpusSettings(Settings):
+        """Settings of any corpus in ``CORPORA``."""
+
+        kind: str
+
+else:
+    _ANY = reduce(operator.or_, (reader.settings for reader in CORPORA.values()))
+    CorpusSettings = Annotated[_ANY, Field(discriminator="kind")]
 
 
 def prepare(
-    settings: CorpusSettings, cache: Path, tell: ProgressCallback = ignore_progress
-) -> Corpus:
-    """Read a corpus; a synthetic one is made under ``cache`` first, unless it is there.
-
-    ``tell`` is told how many files, chapters or voices are done.
+    settings: CorpusSettings, cache: Path, progress: ProgressCallback = ignore_progress
+) -> "Corpus":
+    """Read a corpus; a synthetic corpus is first made under ``cache``, unless it exists.
 
     Raises:
-        CorpusError: the corpus is not there, or not in the expected layout.
-        ValueError: a synthetic corpus wants more voices than there are.
+        CorpusError: the corpus does not exist, or not in the expected layout.
+        ValueError: more synthetic voices are requested than there are.
     """
-    if isinstance(settings, CsvSettings):
-        return read_csv(settings, tell)
-    if isinstance(settings, LhotseSettings):
-        return read_lhotse(settings, tell)
-    if isinstance(settings, EspeakSettings):
-        settings = make_espeak_corpus(settings, cache, tell)
-    return read_librispeech(settings, tell)
+    return CORPORA[settings.kind].read(settings, cache, progress)
+
+
+def outline_corpus(settings: CorpusSettings) -> "pd.DataFrame | None":
+    """Return an outline of a synthetic corpus's utterance table, None for a corpus to be read.
+
+    Raises:
+        CorpusError: the corpus cannot be made on this machine.
+        ValueError: more synthetic voices are requested than there are.
+    """
+    outline = CORPORA[settings.kind].outline
+    return None if outline is None else outline(settings)
+
+
+def corpus_subsets(settings: CorpusSettings) -> Mapping[str, list[str]]:
+    """Return the LibriSpeech subsets of each split, nothing for other corpora."""
+    subsets = CORPORA[settings.kind].subsets
+    return {} if subsets is None else subsets(settings)

@@ -7,39 +7,19 @@ numbers for regression, words for classification.
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
-from pydantic import field_validator
 
 from jobs.corpus.assemble import Line, absolute, look_at_all
+from jobs.corpus.csv_settings import CsvColumns, CsvSettings
 from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.settings import Settings
 
 _KEY = ["utterance_id", "audio_path"]
 _EXPECTED = (
     "expected UTF-8, a header, as many cells in every row, and between them commas, or tabs in a "
     "file called .tsv"
 )
-
-
-class CsvColumns(Settings):
-    """What the columns are called; one that is named here must be there."""
-
-    audio: str = "audio_path"
-    """Paths of the files, absolute or from ``root``."""
-    speaker: str = "speaker_id"
-    split: str | None = None
-    """The part that a row belongs to; by default ``split``, or else all rows are in the part
-    ``all``."""
-    transcript: str | None = None
-    """By default ``text``; without it, targets that are made of the transcript have no values."""
-    utterance: str | None = None
-    """Unique names; by default ``utterance_id``, or else the audio's file name, or its path where
-    file names repeat."""
-    chapter: str | None = None
-    """By default ``chapter_id``."""
 
 
 _USUAL = {
@@ -49,27 +29,6 @@ _USUAL = {
     "chapter": "chapter_id",
 }
 """Role → column, used where it is there and no other is named."""
-
-
-class CsvSettings(Settings):
-    """A CSV file (``.tsv``: tabs instead of commas), or one for each part; UTF-8, with a header."""
-
-    kind: Literal["csv"] = "csv"
-    path: Path | dict[str, Path]
-    """The table, or name of a part → its table."""
-    root: Path | None = None
-    """The folder that relative audio paths start from; by default that of the table."""
-    columns: CsvColumns = CsvColumns()
-    classes: tuple[str, ...] = ()
-    """Columns whose numbers are codes of classes, and nothing to reckon with."""
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _file_or_files(cls, path: object) -> object:
-        files = list(path.values()) if isinstance(path, dict) else [path]
-        if not files or not all(isinstance(file, str | Path) and str(file) for file in files):
-            raise ValueError("path: expected a file, or for each part a file: {train: a.csv, …}")
-        return path
 
 
 def read_csv(settings: CsvSettings, tell: ProgressCallback = ignore_progress) -> Corpus:

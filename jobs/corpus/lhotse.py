@@ -6,37 +6,18 @@ files, and an utterance must be of all channels of its recording.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from jobs.audio.segments import Span
 from jobs.corpus.assemble import Line, absolute, look_at_all
+from jobs.corpus.lhotse_settings import LhotseSettings
 from jobs.corpus.speakers import with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.optional_packages import LHOTSE, MissingPackageError
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.settings import Settings
 
 _SLACK = 0.025
 """Seconds that a supervision of a whole recording may differ from it: a frame."""
-
-
-class LhotseManifests(Settings):
-    """The two manifests of one part: ``.jsonl``, ``.jsonl.gz``, or whatever else lhotse reads."""
-
-    recordings: Path
-    supervisions: Path
-
-
-class LhotseSettings(Settings):
-    """A corpus for which lhotse has a recipe, prepared with it."""
-
-    kind: Literal["lhotse"] = "lhotse"
-    splits: dict[str, LhotseManifests] = Field(min_length=1)
-    """Name of a part → its manifests."""
-    root: Path = Path()
-    """The folder that relative audio paths start from; by default the current one, as in lhotse."""
 
 
 def read_lhotse(settings: LhotseSettings, tell: ProgressCallback = ignore_progress) -> Corpus:

@@ -9,46 +9,14 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
-
-from pydantic import field_validator
 
 from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at, told
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.speakers import read_sexes, with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.settings import Settings
 
 SPEAKERS = "SPEAKERS.TXT"
-
-
-class LibriSpeechSettings(Settings):
-    """A corpus on disk in LibriSpeech's layout."""
-
-    kind: Literal["librispeech"] = "librispeech"
-    root: Path
-    """The folder that holds the subset folders (``dev-clean``, …)."""
-    splits: dict[str, str | list[str]]
-    """Name of a part → the subset folder, or folders, that it is made of."""
-
-    @field_validator("splits")
-    @classmethod
-    def _each_subset_once(cls, splits: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
-        if not splits:
-            raise ValueError("expected at least one part, such as {test: test-clean}")
-        subsets = [subset for value in splits.values() for subset in as_list(value)]
-        twice = sorted({subset for subset in subsets if subsets.count(subset) > 1})
-        if twice:
-            raise ValueError(f"a subset belongs to one part only; named twice: {', '.join(twice)}")
-        empty = [part for part, value in splits.items() if not all(as_list(value)) or not value]
-        if empty:
-            raise ValueError(f"expected a subset folder for the part {', '.join(empty)}")
-        return splits
-
-
-def as_list(value: str | list[str]) -> list[str]:
-    """One or several subset folders, as a list."""
-    return [value] if isinstance(value, str) else value
 
 
 def read_librispeech(
@@ -65,14 +33,14 @@ def read_librispeech(
     root = absolute(settings.root)
     chapters = [
         (part, chapter)
-        for part, subsets in settings.splits.items()
-        for subset in as_list(subsets)
+        for part, subsets in settings.subsets().items()
+        for subset in subsets
         for chapter in _chapter_folders(root, subset)
     ]
     with ThreadPoolExecutor(THREADS) as pool:
         read = told(pool.map(_read_chapter, chapters), "reading chapters", len(chapters), tell)
         corpus = assemble(item for items in read for item in items)
-    subsets = [subset for value in settings.splits.values() for subset in as_list(value)]
+    subsets = [subset for names in settings.subsets().values() for subset in names]
     return with_labels(corpus, "sex", "speaker_id", _sexes(root, subsets))
 
 

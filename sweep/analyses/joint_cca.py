@@ -11,17 +11,18 @@ from jobs.probes.cca import CcaSettings
 from jobs.probing.joint_cca import JointCca
 from jobs.storage.atomic import slug
 from jobs.targets.registry import find_target
-from sweep.errors import Problem
 from sweep.plan.plan import LayerTask, Plan, layer_tasks, made_from
+from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
-from sweep.spec.source import Source
 from sweep.state.ledger import Finished, Record
 from sweep.state.run_folder import RunFolder
 
 
-def component_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
-    """Components that the targets, or what is stored, cannot give, each at its place."""
-    numbers = [name for name in spec.targets if _is_number(name, table)]
+def check_components(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse more components than there are numeric targets, and any with stored sums."""
+    if context.utterances is None or context.partial:
+        return
+    numbers = [name for name in spec.targets if _is_number(name, context.utterances)]
     for position, probe in enumerate(spec.probes):
         if not isinstance(probe, CcaSettings) or probe.components == 1:
             continue
@@ -38,13 +39,13 @@ def component_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Itera
                 "or store activations"
             )
         if message:
-            yield source.problem(place, f"{probe_name(probe)}: components: {message}")
+            yield place, f"{probe_name(probe)}: components: {message}"
 
 
 def _is_number(name: str, table: pd.DataFrame) -> bool:
     try:
         return find_target(name, table).kind == "regression"
-    except ValueError:  # a problem of its own
+    except ValueError:  # reported by check_targets
         return False
 
 

@@ -20,12 +20,11 @@ from jobs.protocol.folds import SplitsProtocol
 from jobs.protocol.predictions import DAMAGED_NPZ
 from jobs.similarity.job import FEWEST, SIMILARITY_VERSION, Measure, Values
 from jobs.storage.atomic import atomic_path
-from sweep.errors import Problem
 from sweep.plan.make_plan import used_parts
 from sweep.plan.plan import Plan, PlannedModel, PlannedSet
-from sweep.spec.loading import nearest
+from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
-from sweep.spec.source import Source
+from sweep.spec.suggestions import nearest
 
 log = logging.getLogger(__name__)
 
@@ -101,23 +100,25 @@ def model_pairs(spec: Spec, plan: Plan, table: pd.DataFrame) -> list[ModelPair]:
     return pairs
 
 
-def part_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
-    """The part that layers are to be compared on is not one that is extracted."""
-    part, parts = compared_part(spec), used_parts(spec, table)
-    if spec.similarity is not None and part is not None and part not in parts:
-        message = f"part: the run has no activations of {part!r}{nearest(part, parts)}"
-        yield source.problem(("similarity", "part"), message)
-
-
-def count_problems(spec: Spec, source: Source, table: pd.DataFrame) -> Iterator[Problem]:
-    """There are too few utterances to compare layers on."""
-    if spec.similarity is None:
+def check_part(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse to compare layers on a split that is not extracted."""
+    if spec.similarity is None or context.utterances is None:
         return
-    part = compared_part(spec)
+    part, parts = compared_part(spec), used_parts(spec, context.utterances)
+    if part is not None and part not in parts:
+        message = f"part: the run has no activations of {part!r}{nearest(part, parts)}"
+        yield ("similarity", "part"), message
+
+
+def check_count(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse to compare layers on too few utterances."""
+    if spec.similarity is None or context.table is None:
+        return
+    part, table = compared_part(spec), context.table
     count = len(table) if part is None else int((table["split"] == part).sum())
     if count < FEWEST:
         message = f"similarity needs at least {FEWEST} utterances, found {count} in {part or 'all'}"
-        yield source.problem(("similarity",), message)
+        yield ("similarity",), message
 
 
 def write_pair(path: Path, values: PairValues) -> None:

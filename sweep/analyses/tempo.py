@@ -7,30 +7,29 @@ from jobs.optional_packages import PYTHON_STRETCH
 from jobs.probes import PROBES
 from jobs.probing.tempo_settings import EXPONENTS, is_asked
 from jobs.protocol.cells import Cell
-from sweep.errors import Problem
 from sweep.plan.plan import LayerTask, Plan, PlannedModel, layer_tasks
-from sweep.spec.loading import nearest
+from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
-from sweep.spec.source import Source
+from sweep.spec.suggestions import nearest
 from sweep.state.ledger import Finished, Record
 
 
-def tempo_problems(spec: Spec, source: Source) -> Iterator[Problem]:
-    """Why predictions for stretched speech cannot be had, each at its place."""
-    if spec.tempo is None:
+def check_tempo(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse what prevents predictions for stretched speech."""
+    if spec.tempo is None or context.partial:
         return
     missing = PYTHON_STRETCH.missing()
     if missing is not None:
-        yield source.problem(("tempo",), f"tempo: {missing}")
-    yield from _target_problems(spec, source)
+        yield ("tempo",), f"tempo: {missing}"
+    yield from _check_targets(spec)
     appliable = [name for name, one in PROBES.items() if one.apply and "regression" in one.predicts]
     if not any(probe.kind in appliable for probe in spec.probes):
         kinds = " or ".join(appliable)
         message = f"no probe can be given speech that it was not tested on: add one of kind {kinds}"
-        yield source.problem(("tempo",), message)
+        yield ("tempo",), message
 
 
-def _target_problems(spec: Spec, source: Source) -> Iterator[Problem]:
+def _check_targets(spec: Spec) -> Iterator[Finding]:
     assert spec.tempo is not None
     known = ", ".join(EXPONENTS)
     for position, name in enumerate(spec.tempo.targets or ()):
@@ -40,10 +39,10 @@ def _target_problems(spec: Spec, source: Source) -> Iterator[Problem]:
         elif name not in EXPONENTS:
             message = f"what {name!r} is at another tempo is not known: expected one of {known}"
         if message:
-            yield source.problem(("tempo", "targets", position), f"tempo: {message}")
+            yield ("tempo", "targets", position), f"tempo: {message}"
     if not spec.tempo.targets and not spec.tempo.among(spec.targets):
         message = f"tempo: none of the targets is known at another tempo: add one of {known}"
-        yield source.problem(("tempo",), message)
+        yield ("tempo",), message
 
 
 def asked_cells(plan: Plan, task: LayerTask) -> list[Cell]:

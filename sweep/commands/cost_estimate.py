@@ -11,8 +11,8 @@ from jobs.models.baselines import BASELINE_PREFIX
 from sweep.analyses.similarity import draw_utterances
 from sweep.analyses.tempo import asked_cells, without_tempo
 from sweep.plan.activation_sets import heard_table, with_gram
-from sweep.plan.gram import why_no_gram
 from sweep.plan.plan import Plan, PlannedModel, layer_tasks
+from sweep.prepare.checks.gram import gram_obstacles
 from sweep.prepare.prepare import Prepared
 from sweep.progress.wording import counted
 from sweep.spec.schema import Spec
@@ -110,7 +110,7 @@ def _seconds(n: int, widths: Sequence[int], cka: bool, pwcca: bool) -> float:
 
 def cost_lines(spec: Spec, table: pd.DataFrame, plan: Plan) -> Iterator[str]:
     """What both ways to store a model cost, if both are open to the spec."""
-    if any(why_no_gram(spec)):
+    if any(gram_obstacles(spec)):
         return
     for model in plan.models:
         gram = with_gram(spec, table, plan.targets, model)

@@ -161,7 +161,7 @@ def find_model(model: str) -> tuple[ModelSettings, Pooling]:
         return WespeakerSettings(name=model, checkpoint=Path(model), seed=None), "mean"
     path, _, name = model.partition(":")
     if Path(path).is_file():
-        spec, _ = load_spec(Path(path))
+        spec = load_spec(Path(path))
         for settings in spec.models:
             if settings.name == name:
                 return settings, spec.pooling

@@ -10,23 +10,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.corpus import CorpusSettings
+from jobs.corpus import CorpusSettings, corpus_subsets
 from jobs.corpus import prepare as read_corpus
-from jobs.corpus.librispeech import LibriSpeechSettings, as_list
 from jobs.corpus.librispeech_facts import LIBRISPEECH, Fact
 from jobs.corpus.summary import describe_part
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.progress import ProgressCallback
 from jobs.protocol.folds import check_speakers
 from jobs.targets.registry import add_targets
-from sweep.errors import Problem, SpecError, UsageError
+from sweep.errors import SpecError, UsageError
 from sweep.export.tables import write_csv, write_part_tables
-from sweep.prepare.checks import target_problems
+from sweep.prepare.checks.targets import check_targets
 from sweep.progress.bars import bars_on_stderr
 from sweep.progress.wording import counted, printable
-from sweep.spec.loading import load_spec, sound_part
-from sweep.spec.schema import Spec
-from sweep.spec.source import Source
+from sweep.spec.check import CheckContext, Finding
+from sweep.spec.loading import LoadedSpec, read_spec
 
 SHOWN_SKIPPED = 5
 """Skipped utterances that are named on the terminal; the file has all."""
@@ -87,7 +85,8 @@ def prepare_corpus(
         UsageError: the folder cannot be written to.
     """
     with bars_on_stderr() as tell:
-        spec, source, corpus = _read(path, overrides, cache, tell)
+        loaded, corpus = _read(path, overrides, cache, tell)
+        spec = loaded.spec
         targets = list(dict.fromkeys(spec.targets))
         table = add_targets(corpus.utterances, targets, cache, tell)
     folder = to or Path("results") / spec.name / "corpus"
@@ -97,7 +96,7 @@ def prepare_corpus(
         raise UsageError(f"cannot write to {folder}: {error}; choose another with --to") from error
     if table.empty:
         found = f"{counted(len(corpus.skipped), 'utterance')} skipped, see {files[-1]}"
-        raise SpecError([source.problem(("corpus",), f"no utterance can be read: {found}")])
+        raise SpecError(loaded.problems([(("corpus",), f"no utterance can be read: {found}")]))
     subsets = _known_subsets(spec.corpus)
     parts = tuple(
         PreparedPart(name, subsets.get(name), describe_part(rows, targets))
@@ -109,29 +108,19 @@ def prepare_corpus(
 
 def _read(
     path: Path, overrides: Sequence[str], cache: Path, tell: ProgressCallback
-) -> tuple[Spec, Source, Corpus]:
-    """The spec and its corpus; problems of form do not hide those of meaning."""
+) -> tuple[LoadedSpec, Corpus]:
+    """Read a spec and its corpus; problems of form and of meaning are reported together."""
+    loaded = read_spec(path, overrides)
+    corpus: Corpus | None = None
+    findings: list[Finding] = []
     try:
-        spec, source = load_spec(path, overrides)
-    except SpecError as form:
-        rest = sound_part(path, overrides)
-        problems = _read_corpus(*rest, cache, tell)[1] if rest else []
-        raise SpecError([*form.problems, *problems]) from None
-    corpus, problems = _read_corpus(spec, source, cache, tell)
-    if corpus is None or problems:
-        raise SpecError(problems)
-    return spec, source, corpus
-
-
-def _read_corpus(
-    spec: Spec, source: Source, cache: Path, tell: ProgressCallback
-) -> tuple[Corpus | None, list[Problem]]:
-    """The corpus, None if it cannot be read, and what is wrong with it and with the targets."""
-    try:
-        corpus = read_corpus(spec.corpus, cache, tell)
+        corpus = read_corpus(loaded.spec.corpus, cache, tell)
+        findings += check_targets(loaded.spec, CheckContext(utterances=corpus.utterances))
     except (CorpusError, ValueError) as error:
-        return None, [source.problem(("corpus",), str(error))]
-    return corpus, list(target_problems(spec, source, corpus.utterances))
+        findings.append((("corpus",), str(error)))
+    loaded.raise_problems(findings)
+    assert corpus is not None
+    return loaded, corpus
 
 
 def _write(
@@ -152,20 +141,16 @@ def _as_utf8(text: str) -> str:
 
 def _known_subsets(settings: CorpusSettings) -> dict[str, str]:
     """Part → the one subset that it is, of those of which facts are known."""
-    if not isinstance(settings, LibriSpeechSettings):
-        return {}
-    made_of = {part: as_list(value) for part, value in settings.splits.items()}
     return {
         part: Path(subsets[0]).name
-        for part, subsets in made_of.items()
+        for part, subsets in corpus_subsets(settings).items()
         if len(subsets) == 1 and Path(subsets[0]).name in LIBRISPEECH
     }
 
 
 def _parts(settings: CorpusSettings, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Every part with its rows; one of which nothing could be read is there, with none."""
-    named = list(settings.splits) if isinstance(settings, LibriSpeechSettings) else []
-    for name in dict.fromkeys([*named, *table["split"]]):
+    for name in dict.fromkeys([*corpus_subsets(settings), *table["split"]]):
         yield name, table[table["split"] == name]
 
 

@@ -30,9 +30,9 @@ from sweep.executors.session import submit_entrypoint
 from sweep.own_packages import DISTRIBUTION, ROOT
 from sweep.plan.provenance import REVISION_FILE, git_state
 from sweep.signals import COMMAND_VARIABLE
-from sweep.spec.loading import load_spec
+from sweep.spec.check import Finding, KeyPath
+from sweep.spec.loading import read_spec
 from sweep.spec.schema import Spec
-from sweep.spec.source import KeyPath, Source
 from sweep.state.run_folder import run_folder
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "sweep", "jobs")
@@ -84,9 +84,11 @@ def submit(
         SubmitError: no wheel can be built here, or it is too large.
         ClusterError: the cluster does not take it.
     """
-    spec, source = load_spec(spec_path, overrides)
+    loaded = read_spec(spec_path, overrides)
+    loaded.raise_problems()
+    spec = loaded.spec
     problems = [
-        *_relative_paths(spec, source),
+        *loaded.problems(_relative_paths(spec)),
         *_check_absolute("--out", out),
         *_check_absolute("--cache", cache),
     ]
@@ -211,7 +213,7 @@ def _check_absolute(option: str, path: Location | None) -> Iterator[Problem]:
         yield Problem(f"{option} {path or ''}".strip(), 1, 1, message)
 
 
-def _relative_paths(spec: Spec, source: Source) -> Iterator[Problem]:
+def _relative_paths(spec: Spec) -> Iterator[Finding]:
     """Paths that mean something else on the cluster; included checkpoints travel along."""
     included = {folder.name for folder in INCLUDED.iterdir()}
     for location, path in _paths(spec, ()):
@@ -221,7 +223,7 @@ def _relative_paths(spec: Spec, source: Source) -> Iterator[Problem]:
                 f"{key}: {path} is relative, and the cluster's nodes have another working "
                 f"directory; give the path as they see it, as in --set {key}=/shared/{path.name}"
             )
-            yield source.problem(location, message)
+            yield location, message
 
 
 def _paths(value: object, location: KeyPath) -> Iterator[tuple[KeyPath, Path]]:

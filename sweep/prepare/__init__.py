@@ -1,1 +1,5 @@
-"""From a spec to a checked utterance table and a plan."""
+"""From a spec to a plan: the corpus and the models are read, and everything is checked.
+
+It may import ``sweep.spec``, ``sweep.plan`` and ``sweep.analyses``. To add a check, see
+`sweep.prepare.checks`.
+"""

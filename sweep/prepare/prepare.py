@@ -1,27 +1,29 @@
-"""From a spec to a plan: read the corpus, look at the models, check that everything fits.
+"""Prepare a spec: read its corpus, describe its models, check it, and lay out the plan.
 
-Every problem of meaning is collected and reported at once, each at its place in the spec.
+The context of the checks is built in stages: first the models and the corpus, of a synthetic
+corpus an outline; then, if nothing is wrong so far, the final table with the measured targets. All
+problems that a stage can find are reported together, with those of form.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from jobs.corpus import prepare as prepare_corpus
-from jobs.corpus.table import Skipped
+from jobs.corpus import outline_corpus
+from jobs.corpus import prepare as read_corpus
+from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.models import ModelError, ModelInfo, describe_model
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.registry import add_targets
-from sweep.analyses.similarity import count_problems
-from sweep.errors import SpecError
-from sweep.plan.make_plan import make_plan, used_parts
+from sweep.plan.make_plan import all_models, make_plan, used_parts
 from sweep.plan.plan import Plan
-from sweep.prepare.checks import _check, _gaps, _protocol_problems, _value_problems
-from sweep.prepare.class_checks import class_problems, unknown_classes
-from sweep.spec.loading import load_spec, sound_part
+from sweep.prepare.checks import run_checks
+from sweep.prepare.notes import target_notes
+from sweep.spec.check import CheckContext, Finding
+from sweep.spec.loading import LoadedSpec, read_spec
 from sweep.spec.schema import Spec
-from sweep.spec.source import Source
 
 
 @dataclass(frozen=True)
@@ -30,54 +32,79 @@ class Prepared:
 
     spec: Spec
     table: pd.DataFrame
-    """Utterances of the parts that the protocol uses, with the targets."""
+    """The utterances of the splits that the protocol uses, with the targets as columns."""
     skipped: tuple[Skipped, ...]
-    """Utterances that were left out: unreadable."""
+    """Utterances that were left out because they are unreadable."""
     notes: tuple[str, ...]
-    """What is done to the audio, and missing among the targets, that a user should know."""
+    """Remarks for the user: conversions of the audio, missing values of targets."""
     plan: Plan
 
 
 def load_and_prepare(
-    path: Path, overrides: Sequence[str], cache: Path, tell: ProgressCallback = ignore_progress
+    path: Path,
+    overrides: Sequence[str],
+    cache: Path,
+    progress: ProgressCallback = ignore_progress,
 ) -> Prepared:
     """Read a spec file and prepare it.
 
-    ``tell`` is told how far reading the corpus and measuring its audio are.
+    Args:
+        path: the spec.
+        overrides: ``KEY=VALUE`` assignments to it.
+        cache: where synthetic corpora and measured targets are kept.
+        progress: called while the corpus is read and its audio is measured.
 
     Raises:
-        SpecError: with everything that is wrong, in form and in meaning.
+        SpecError: the spec is wrong; with all problems, in form and in meaning.
     """
-    try:
-        spec, source = load_spec(path, overrides)
-    except SpecError as form:
-        rest = sound_part(path, overrides)
-        problems = _check(*rest, cache, whole=False).problems if rest else []
-        raise SpecError([*form.problems, *problems]) from None
-    return prepare(spec, source, cache, tell)
+    return prepare(read_spec(path, overrides), cache, progress)
 
 
 def prepare(
-    spec: Spec, source: Source, cache: Path, tell: ProgressCallback = ignore_progress
+    loaded: LoadedSpec, cache: Path, progress: ProgressCallback = ignore_progress
 ) -> Prepared:
-    """Read the corpus and the models of ``spec`` and lay out the plan.
+    """Read the corpus and the models of a spec, check it and lay out the plan.
 
     Raises:
-        SpecError: with everything that does not fit.
+        SpecError: the spec is wrong; with all problems, in form and in meaning.
     """
-    checked = _check(spec, source, cache, tell)
-    if checked.problems:
-        raise SpecError(checked.problems)
-    corpus = checked.corpus or prepare_corpus(spec.corpus, cache, tell)
+    spec = loaded.spec
+    models, findings = _describe_models(spec)
+    utterances, corpus = None, None
+    try:
+        utterances = outline_corpus(spec.corpus)
+        if utterances is None:
+            corpus = read_corpus(spec.corpus, cache, progress)
+            utterances = corpus.utterances
+    except (CorpusError, ValueError, OSError) as error:  # OSError: a path may be too long
+        findings.append((("corpus",), str(error)))
+    context = CheckContext(bool(loaded.invalid), models, utterances)
+    loaded.raise_problems([*findings, *run_checks(spec, context)])
+
+    corpus = corpus or read_corpus(spec.corpus, cache, progress)
+    table = _final_table(spec, corpus, cache, progress)
+    context = replace(context, utterances=corpus.utterances, table=table)
+    loaded.raise_problems(run_checks(spec, context))
+
+    notes = (*corpus.notes, *target_notes(spec, table))
+    return Prepared(spec, table, corpus.skipped, notes, make_plan(spec, table, models))
+
+
+def _describe_models(spec: Spec) -> tuple[dict[str, ModelInfo], list[Finding]]:
+    """Load every model and baseline once; those that cannot be loaded are findings."""
+    models: dict[str, ModelInfo] = {}
+    findings: list[Finding] = []
+    for position, settings in enumerate(all_models(spec)):
+        try:
+            models[settings.name] = describe_model(settings, spec.pooling)
+        except (ModelError, OSError) as error:
+            findings.append((("models", position), f"{settings.name}: {error}"))
+    return models, findings
+
+
+def _final_table(
+    spec: Spec, corpus: Corpus, cache: Path, progress: ProgressCallback
+) -> pd.DataFrame:
     table = corpus.utterances
     table = table[table["split"].isin(used_parts(spec, table))].reset_index(drop=True)
-    table = add_targets(table, spec.targets, cache, tell)
-    # Of a synthetic corpus only an outline was checked.
-    problems = list(_protocol_problems(spec, source, table))
-    if not problems:
-        problems += [*_value_problems(spec, source, table), *class_problems(spec, source, table)]
-    problems += count_problems(spec, source, table)
-    if problems:
-        raise SpecError(problems)
-    notes = (*corpus.notes, *_gaps(spec, table), *unknown_classes(spec, table))
-    return Prepared(spec, table, corpus.skipped, notes, make_plan(spec, table, checked.models))
+    return add_targets(table, spec.targets, cache, progress)

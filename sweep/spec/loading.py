@@ -1,69 +1,84 @@
-"""Reading a spec file: YAML, overrides and validation, with every problem at its position."""
+"""Load a spec file: YAML, ``--set`` overrides and validation, each problem with its position."""
 
-import difflib
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ValidationError
 
 from sweep.errors import Problem, SpecError
+from sweep.spec.check import Finding, KeyPath
 from sweep.spec.schema import Spec
-from sweep.spec.source import KeyPath, Source
+from sweep.spec.source import Source
+from sweep.spec.suggestions import nearest
 
 
-def load_spec(path: Path, overrides: Sequence[str] = ()) -> tuple[Spec, Source]:
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A spec, or the valid rest of one with invalid values, that knows its positions in the file.
+
+    The rest is there to be checked, so that all problems are reported together.
+    """
+
+    spec: Spec
+    invalid: tuple[Problem, ...]
+    """Problems of form: unknown keys, wrong types, values out of range."""
+    _source: Source
+
+    def problems(self, findings: Iterable[Finding] = ()) -> list[Problem]:
+        """Return the problems of form and ``findings``, each with its file, line and column."""
+        return [*self.invalid, *(self._source.problem(*finding) for finding in findings)]
+
+    def raise_problems(self, findings: Iterable[Finding] = ()) -> None:
+        """Report the problems of form and ``findings`` together.
+
+        Raises:
+            SpecError: there are any.
+        """
+        problems = self.problems(findings)
+        if problems:
+            raise SpecError(problems)
+
+
+def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:
     """Read a spec and apply ``--set`` assignments.
 
     Raises:
-        SpecError: with every problem of form, each at its file, line and column.
+        SpecError: it cannot be read, or a value is invalid; with all problems of form.
     """
-    source = _read(path, overrides)
-    try:
-        return Spec.model_validate(source.values), source
-    except ValidationError as error:
-        problems = [_explain(source, e) for e in error.errors() if not _is_echo(e)]
-        raise SpecError(problems) from None
+    loaded = read_spec(path, overrides)
+    loaded.raise_problems()
+    return loaded.spec
 
 
-def sound_part(path: Path, overrides: Sequence[str] = ()) -> tuple[Spec, Source] | None:
-    """What of a spec with errors of form can still be checked for its meaning; None: nothing.
+def read_spec(path: Path, overrides: Sequence[str] = ()) -> LoadedSpec:
+    """Read a spec and apply ``--set`` assignments, leaving out invalid values.
 
     Raises:
-        SpecError: it cannot be read at all.
+        SpecError: it cannot be read, or nothing is left that could be checked further.
     """
-    source = _read(path, overrides)
-    try:
-        return Spec.model_validate(source.values), source
-    except ValidationError as error:
-        rest = source.without([e["loc"] for e in error.errors() if not _is_echo(e)])
-    rest.values.setdefault("name", "unnamed")
-    rest.values["probes"] = rest.values.get("probes") or [{"kind": "ridge"}]
-    try:
-        return Spec.model_validate(rest.values), rest
-    except ValidationError:
-        return None
-
-
-def _read(path: Path, overrides: Sequence[str]) -> Source:
     source = Source(path)
     for assignment in overrides:
         source.override(assignment)
-    return source
-
-
-def nearest(name: str, valid: Sequence[str]) -> str:
-    """ "; did you mean 'x'?" when something valid is near, else the valid names."""
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; expected one of {', '.join(valid)}" if valid else ""
+    try:
+        return LoadedSpec(Spec.model_validate(source.values), (), source)
+    except ValidationError as error:
+        errors = [e for e in error.errors() if not _is_echo(e)]
+    problems = tuple(_explain(source, e) for e in errors)
+    rest = source.without([e["loc"] for e in errors])
+    rest.values.setdefault("name", "unnamed")
+    rest.values["probes"] = rest.values.get("probes") or [{"kind": "ridge"}]
+    try:
+        return LoadedSpec(Spec.model_validate(rest.values), problems, rest)
+    except ValidationError:
+        raise SpecError(problems) from None
 
 
 def _explain(source: Source, details: Any) -> Problem:
-    """One of pydantic's errors, as a sentence at its place."""
+    """Turn one of pydantic's errors into a sentence with a position."""
     location: KeyPath = details["loc"]
     kind = details["type"]
     name = str(location[-1]) if location else ""
@@ -94,7 +109,7 @@ def _explain(source: Source, details: Any) -> Problem:
 
 
 def _is_echo(details: Any) -> bool:
-    """Pydantic counts only valid items: a list whose items are all wrong is also "too short"."""
+    """Recognise a follow-up error: pydantic calls a list "too short" if its items are invalid."""
     if details["type"] != "too_short":
         return False
     n_given: int = len(details["input"])
@@ -108,7 +123,7 @@ def _noun(value: object) -> str:
 
 
 def _valid_keys(location: KeyPath) -> list[str]:
-    """The keys that are valid in the mapping at ``location``."""
+    """Return the keys that are valid in the mapping at ``location``."""
     annotations: list[Any] = [Spec]
     for step in location:
         annotations = [inner for outer in annotations for inner in _inside(outer, step)]
@@ -116,7 +131,7 @@ def _valid_keys(location: KeyPath) -> list[str]:
 
 
 def _inside(annotation: Any, step: str | int) -> Iterator[Any]:
-    """What may stand at ``step`` inside an ``annotation``; a union's tag stays in place."""
+    """Yield the types allowed at ``step`` inside an ``annotation``; a union's tag is no step."""
     if _is_settings(annotation):
         field = annotation.model_fields.get(step)
         if field is not None:
@@ -129,7 +144,7 @@ def _inside(annotation: Any, step: str | int) -> Iterator[Any]:
 
 
 def _members(annotation: Any) -> Iterator[Any]:
-    """The alternatives of a type, unions and annotations opened."""
+    """Yield the alternatives of a type, with unions and annotations unpacked."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         yield from _members(typing.get_args(annotation)[0])

@@ -1,4 +1,4 @@
-"""A YAML file that remembers where everything stands, so that every error has its place."""
+"""A YAML file with the position of each value, so that every problem has a line and a column."""
 
 import copy
 from collections.abc import Hashable, Iterable, Iterator
@@ -9,16 +9,14 @@ import yaml
 
 from jobs.yaml_reader import PlainYamlError, read_yaml
 from sweep.errors import Problem, SpecError
-
-KeyPath = tuple[str | int, ...]
-"""The way to a value: ``("probes", 0, "hidden")``."""
+from sweep.spec.check import KeyPath
 
 
 class Source:
     """The text of a spec, its values, and the position of each.
 
     Raises (on construction):
-        SpecError: the file cannot be read, is not YAML, repeats a key, or is no mapping.
+        SpecError: the file cannot be read, is not YAML, repeats a key, or is not a mapping.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +47,7 @@ class Source:
         """Apply ``KEY=VALUE`` of ``--set``: a dotted key, list positions as numbers, a YAML value.
 
         Raises:
-            SpecError: it has no ``=``, its value is not YAML, or its way leads nowhere.
+            SpecError: it has no ``=``, its value is not YAML, or its key cannot be set.
         """
         key, equals, text = assignment.partition("=")
         place = f"--set {assignment}"
@@ -67,7 +65,16 @@ class Source:
         if isinstance(holder, list):
             self._step(holder, last, place)
         elif not isinstance(holder, dict):
-            raise SpecError([Problem(place, 1, 1, f"{key}: there is nothing to set {last!r} in")])
+            raise SpecError(
+                [
+                    Problem(
+                        place,
+                        1,
+                        1,
+                        f"{key}: cannot set {last!r}: expected a mapping or a list there",
+                    )
+                ]
+            )
         holder[last] = value
         self._overridden[location] = place
 
@@ -77,12 +84,12 @@ class Source:
             return holder.setdefault(step, {})
         if isinstance(holder, list) and isinstance(step, int) and step < len(holder):
             return holder[step]
-        raise SpecError([Problem(place, 1, 1, f"the spec has no place {step!r} there")])
+        raise SpecError([Problem(place, 1, 1, f"the spec has no {step!r} there: correct the key")])
 
     def without(self, locations: Iterable[KeyPath]) -> Self:
-        """The same file without its wrong parts: items of top-level lists, else whole sections.
+        """Return the file without invalid values: items of top-level lists, else whole sections.
 
-        Positions in what is left still point at the file.
+        Positions in the rest still point at the file.
         """
         rest = copy.copy(self)
         rest.values, rest._kept = dict(self.values), {}
@@ -101,10 +108,12 @@ class Source:
         return rest
 
     def problem(self, location: KeyPath, message: str, *, at_key: bool = False) -> Problem:
-        """``message`` at the value of ``location``, or its key, or the nearest place around it."""
+        """Place ``message`` at the value of ``location``, at its key, or at the nearest parent."""
         if len(location) > 1 and location[0] in self._kept:
             section, position, *inner = location
-            kept = self._kept[section][int(position) :][:1]  # none: a model that is a baseline
+            kept = self._kept[section][int(position) :][
+                :1
+            ]  # empty for a baseline, which follows the models
             location = (section, *kept, *inner)
         real = self._real_steps(location)
         for depth in range(len(real), 0, -1):
@@ -114,7 +123,7 @@ class Source:
         return Problem(self.file, mark.line + 1, mark.column + 1, message)
 
     def _real_steps(self, location: KeyPath) -> KeyPath:
-        """``location`` without the steps that are pydantic's own, such as the tag of a union."""
+        """Drop the steps of ``location`` that only pydantic knows, such as the tag of a union."""
         value: Any = self.values
         real: list[str | int] = []
         for step in location:
@@ -138,7 +147,7 @@ class Source:
         return mark
 
     def _repeated_keys(self, node: Any, seen_nodes: set[int]) -> Iterator[Problem]:
-        if id(node) in seen_nodes:  # an alias: its node was walked where it is defined
+        if id(node) in seen_nodes:  # an alias: its node was visited where it is defined
             return
         seen_nodes.add(id(node))
         if isinstance(node, yaml.MappingNode):
@@ -146,7 +155,7 @@ class Source:
             for key, value in node.value:
                 if isinstance(key, yaml.ScalarNode) and key.value in seen:
                     mark = key.start_mark
-                    message = f"the key {key.value!r} stands here twice"
+                    message = f"the key {key.value!r} is repeated"
                     yield Problem(self.file, mark.line + 1, mark.column + 1, message)
                 seen.add(str(key.value))
                 yield from self._repeated_keys(value, seen_nodes)
@@ -156,7 +165,7 @@ class Source:
 
 
 def _child(node: Any, step: str | int) -> tuple[Any, Any]:
-    """Key node (None in a list) and value node of ``step`` in ``node``; None where absent."""
+    """Return key node (None in a list) and value node of ``step`` in ``node``, None if absent."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == str(step):

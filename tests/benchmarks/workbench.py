@@ -8,7 +8,7 @@ import pandas as pd
 from jobs.audio.features import FRAME_SHIFT
 from jobs.audio.read import FRAME_LENGTH
 from jobs.corpus import prepare
-from jobs.corpus.espeak.corpus import EspeakSettings
+from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.models.wespeaker.model import WespeakerSettings
 
 FRAMES = 400

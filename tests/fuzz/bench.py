@@ -11,8 +11,9 @@ import pandas as pd
 import sweep.plan.make_plan
 import sweep.prepare.prepare
 from jobs.corpus import prepare as prepare_corpus
-from jobs.corpus.espeak.corpus import EspeakSettings, outline
-from jobs.corpus.librispeech import LibriSpeechSettings
+from jobs.corpus.espeak.corpus import outline
+from jobs.corpus.espeak.settings import EspeakSettings
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.table import Corpus, Utterance, make_table
 from jobs.identity import content_id
 from jobs.models import ModelInfo, ModelSettings, TapShape, describe_model
@@ -30,9 +31,9 @@ LAYERS = ("stem", "layer1.0.relu1", "layer2.0.relu2", "layer3.0.relu2", "pooling
 
 def patches() -> Iterator[Any]:
     """What stands in for speech, networks and measurements."""
-    yield patch.object(sweep.prepare, "prepare_corpus", _corpus)
-    yield patch.object(sweep.prepare, "describe_model", _describe)
-    yield patch.object(sweep.planning, "with_absolute_paths", lambda settings: settings)
+    yield patch.object(sweep.prepare.prepare, "read_corpus", _corpus)
+    yield patch.object(sweep.prepare.prepare, "describe_model", _describe)
+    yield patch.object(sweep.plan.make_plan, "with_absolute_paths", lambda settings: settings)
     yield patch.object(registry, "measure", _measured)
 
 

@@ -14,7 +14,8 @@ import pytest
 from jobs.activations.store import data_path, manifest_path
 from jobs.audio.segments import Span, at_tempo
 from jobs.corpus.audio_checks import describe_audio
-from jobs.corpus.espeak.corpus import EspeakSettings, make_espeak_corpus
+from jobs.corpus.espeak.corpus import make_espeak_corpus
+from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.probing.joint_cca import JointCca
 from jobs.probing.saved_probes import Saving, card_path
 from jobs.probing.tempo import StretchedSpeech

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 import yaml
 
-from jobs.corpus.espeak.corpus import EspeakSettings, make_espeak_corpus
+from jobs.corpus.espeak.corpus import make_espeak_corpus
+from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.downloads.catalogue import MODELS
 from jobs.models.wespeaker.model import build_network
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 from jobs.audio.features import Fbank
 from jobs.audio.read import load_audio
 from jobs.corpus import prepare
-from jobs.corpus.espeak.corpus import EspeakSettings
+from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.models.wespeaker.arguments import network_args
 from jobs.models.wespeaker.checkpoint import CONFIG, WEIGHTS
 from jobs.models.wespeaker.model import build_network

@@ -8,25 +8,24 @@ the rates of its utterances scatter around that mean.
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import soundfile
-from pydantic import Field, StringConstraints
 from scipy.signal import resample_poly
 
 from jobs.audio.read import SAMPLE_RATE
 from jobs.corpus.assemble import told
 from jobs.corpus.espeak.library import Espeak, open_espeak
 from jobs.corpus.espeak.sentences import count_letters, sentence
-from jobs.corpus.librispeech import SPEAKERS, LibriSpeechSettings
+from jobs.corpus.espeak.settings import EspeakSettings
+from jobs.corpus.librispeech import SPEAKERS
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.table import CorpusError, Utterance, make_table
 from jobs.identity import content_id
 from jobs.optional_packages import ESPEAK
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.settings import Settings
 from jobs.storage.atomic import atomic_path, write_text
 
 ESPEAK_VERSION = 2
@@ -69,22 +68,6 @@ _LETTERS_PER_SECOND = 0.098  # of one word per minute; a first guess, then measu
 _SECONDS, _SECONDS_OFF = (2.3, 4.7), 0.3
 _ATTEMPTS = 12  # then the nearest is taken; one or two are the rule
 _PEAK = 0.5 * 32_767
-
-PartName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-
-
-class EspeakSettings(Settings):
-    """A synthetic corpus; equal settings give equal audio."""
-
-    kind: Literal["espeak"] = "espeak"
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Of voices, rates, and sentences."""
-    speakers: Annotated[dict[PartName, Annotated[int, Field(ge=1)]], Field(min_length=1)]
-    """Name of a part → its number of voices; no voice speaks in two parts."""
-    utterances_per_speaker: Annotated[int, Field(ge=1, le=9_999)]
-    voices: Literal["probe", "pretrain"] = "probe"
-    """Which half of the voice variants speaks: a model trained on one half has never heard the
-    other."""
 
 
 @dataclass(frozen=True)

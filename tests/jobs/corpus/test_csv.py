@@ -7,12 +7,13 @@ import pytest
 import soundfile
 
 from jobs.corpus import prepare
-from jobs.corpus.csv import CsvSettings, read_csv
+from jobs.corpus.csv import read_csv
+from jobs.corpus.csv_settings import CsvSettings
 from jobs.corpus.table import CorpusError, read_table, write_table
 from jobs.targets.registry import add_targets, find_target
 from sweep import open_run
 from sweep.errors import SpecError
-from sweep.prepare.prepare import prepare as prepare_spec
+from sweep.prepare.prepare import load_and_prepare
 from sweep.running.run import RunOptions, run_sweep
 from sweep.spec.loading import load_spec
 from sweep.state.events import EventLog
@@ -218,7 +219,7 @@ def test_a_table_with_a_byte_order_mark_is_read(folder):
 @pytest.mark.parametrize("path", [3, [], {}, {"train": 3}, {"train": None}, ""])
 def test_a_path_that_is_none_says_what_is_expected(path):
     with pytest.raises(
-        pydantic.ValidationError, match="expected a file, or for each part"
+        pydantic.ValidationError, match="expected a file, or a file for each split"
     ) as error:
         CsvSettings(path=path)
     assert error.value.error_count() == 1
@@ -295,17 +296,16 @@ def plan_with(write_spec, spec_values, folder, **changes):
         "protocol": {"kind": "splits", "validation": None},
         "models": spec_values["models"][:1],
     }
-    spec, source = load_spec(write_spec(values | changes))
-    return prepare_spec(spec, source, folder / "cache")
+    return load_and_prepare(write_spec(values | changes), [], folder / "cache")
 
 
 def test_a_resolved_spec_reads_the_same_corpus(write_spec, spec_values, folder):
     """Every default is written into it, and none of them may become a demand."""
     edit(folder, lambda t: t[["audio_path", "speaker_id", "valence"]])
     corpus = {"kind": "csv", "path": str(folder / "table.csv")}
-    spec, _ = load_spec(write_spec(spec_values | {"corpus": corpus}))
+    spec = load_spec(write_spec(spec_values | {"corpus": corpus}))
     (folder / "resolved.yaml").write_text(spec.to_yaml())
-    resolved, _ = load_spec(folder / "resolved.yaml")
+    resolved = load_spec(folder / "resolved.yaml")
     assert resolved.corpus == spec.corpus
     assert read_csv(resolved.corpus).utterances.equals(read_csv(spec.corpus).utterances)
 

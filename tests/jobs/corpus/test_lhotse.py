@@ -10,8 +10,10 @@ from jobs.activations.store import read_layer
 from jobs.audio.read import AudioError, load_audio
 from jobs.audio.segments import Span
 from jobs.corpus import prepare
-from jobs.corpus.lhotse import LhotseSettings, read_lhotse
-from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
+from jobs.corpus.lhotse import read_lhotse
+from jobs.corpus.lhotse_settings import LhotseSettings
+from jobs.corpus.librispeech import read_librispeech
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.table import CorpusError
 from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
 from jobs.models import load_model, weights_digest

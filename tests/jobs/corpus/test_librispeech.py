@@ -11,7 +11,8 @@ import soundfile
 from jobs.audio.read import load_audio
 from jobs.corpus import prepare
 from jobs.corpus.audio_checks import read_flac_header
-from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
+from jobs.corpus.librispeech import read_librispeech
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.table import CorpusError
 from jobs.targets.registry import add_targets, find_target
 
@@ -374,10 +375,13 @@ def test_a_root_one_folder_too_high_is_told_the_layout(tree):
 @pytest.mark.parametrize(
     ("splits", "problem"),
     [
-        ({}, "at least one part"),
-        ({"train": "dev-clean", "test": ["test-clean", "dev-clean"]}, "named twice: dev-clean"),
-        ({"train": []}, "subset folder for the part train"),
-        ({"train": ""}, "subset folder for the part train"),
+        ({}, "at least one split"),
+        (
+            {"train": "dev-clean", "test": ["test-clean", "dev-clean"]},
+            "split only: dev-clean",
+        ),
+        ({"train": []}, "subset folder for the split train"),
+        ({"train": ""}, "subset folder for the split train"),
     ],
 )
 def test_parts_that_make_no_sense_are_refused(tmp_path, splits, problem):

@@ -19,7 +19,8 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from jobs.corpus.librispeech import LibriSpeechSettings, read_librispeech
+from jobs.corpus.librispeech import read_librispeech
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.downloads import catalogue
 from jobs.downloads.archives import ArchiveError
 from jobs.downloads.catalogue import Archive

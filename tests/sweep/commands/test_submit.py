@@ -58,7 +58,7 @@ def test_the_wheel_and_the_spec_are_shipped_and_nothing_that_lies_beside_them(
     tops = {name.partition("/")[0] for name in shipped}
     assert tops == {"spec.yaml", "sweep", "jobs", "probing_sweep-0.1.0.dist-info"}
     assert not any(secret.encode() in (package / name).read_bytes() for name in shipped)
-    assert load_spec(package / "spec.yaml")[0] == spec
+    assert load_spec(package / "spec.yaml") == spec
     after = {path for path in root.rglob("*") if "__pycache__" not in path.parts}
     assert after == before, "the checkout was written to"
 

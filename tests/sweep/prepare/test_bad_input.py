@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from jobs.corpus import prepare
-from jobs.corpus.espeak.corpus import EspeakSettings
+from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.models.wespeaker.model import build_network
 from sweep.commands import app
 from tests.conftest import Values
@@ -144,7 +144,7 @@ def test_all_errors_of_meaning_come_at_once(
         r".*spec\.yaml:\d+:3: no target 'words_per_secnd'.*did you mean 'words_per_second'\?",
         r".*spec\.yaml:\d+:3: none: no nowhere/config\.yaml: found no such folder; expected .*",
         r".*spec\.yaml:\d+:3: twin: the same weights as 'a'; remove one of them",
-        r".*spec\.yaml:\d+:9: models: the name 'mean predictor' is kept for baselines; .*",
+        r".*spec\.yaml:\d+:9: models: the name 'mean predictor' is reserved for baselines; .*",
         r".*spec\.yaml:\d+:3: again: the same settings as 'ridge'; remove one of them",
         r".*spec\.yaml:\d+:3: probes: the name 'ridge' is used twice; .*",
         r".*spec\.yaml:\d+:3: 15 folds need as many values of speaker_id, .* has 14: .*",
@@ -169,7 +169,7 @@ def test_a_layer_pattern_that_matches_nothing_is_refused_with_the_nearest_layer(
         ("name: a\n\tmodels: 1\n", r"2:1: not YAML: .*"),
         ("- a\n", r"1:1: expected `key: value` lines, found list"),
         ("", r"1:1: expected `key: value` lines, found nothing"),
-        ("name: a\nname: b\n", r"2:1: the key 'name' stands here twice"),
+        ("name: a\nname: b\n", r"2:1: the key 'name' is repeated"),
         ("when: 2020-13-40\n", r"1:1: not YAML that can be read: .*"),
         ("a: !!python/object/apply:os.system ['touch owned']\n", r"1:4: not YAML: .*"),
         ("\udcff", r"1:1: cannot read the spec: not UTF-8 text"),
@@ -191,8 +191,8 @@ def test_a_file_that_is_no_spec_is_refused_at_its_place(
         (["--set", "name"], r"--set name:1:1: expected KEY=VALUE, .*"),
         (["--set", "=3"], r"--set =3:1:1: expected KEY=VALUE, .*"),
         (["--set", "name=[a"], r"--set name=\[a:1:6: the value is not YAML"),
-        (["--set", "models.7.name=x"], r"--set models\.7\.name=x:1:1: the spec has no place 7 .*"),
-        (["--set", "name.x=1"], r"--set name\.x=1:1:1: name\.x: there is nothing to set 'x' in"),
+        (["--set", "models.7.name=x"], r"--set models\.7\.name=x:1:1: the spec has no 7 there: .*"),
+        (["--set", "name.x=1"], r"--set name\.x=1:1:1: name\.x: cannot set 'x': .*"),
         (["--set", "polling=mean"], r"--set .*: unknown key 'polling'; did you mean 'pooling'\?"),
         (["--local", "--address", "auto"], r".*choose one of --local, --inline and --address.*"),
         (["--out", "spec.yaml"], r".*spec\.yaml is a file: expected a folder.*"),

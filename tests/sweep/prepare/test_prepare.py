@@ -9,8 +9,7 @@ import pytest
 
 from sweep.errors import SpecError
 from sweep.plan.plan import layer_tasks
-from sweep.prepare.prepare import Prepared, load_and_prepare, prepare
-from sweep.spec.loading import load_spec
+from sweep.prepare.prepare import Prepared, load_and_prepare
 from tests.conftest import Values
 
 Prepare = Callable[[Values], Prepared]
@@ -19,8 +18,7 @@ Prepare = Callable[[Values], Prepared]
 @pytest.fixture
 def prepare_values(write_spec: Callable[[Values], Path], cache: Path) -> Prepare:
     def run(values: Values) -> Prepared:
-        spec, source = load_spec(write_spec(values))
-        return prepare(spec, source, cache)
+        return load_and_prepare(write_spec(values), [], cache)
 
     return run
 
@@ -159,8 +157,8 @@ def test_a_target_and_a_probe_that_go_with_nothing_are_errors_at_their_places(
     [problem] = error.value.problems
     assert path.read_text().splitlines()[problem.line - 1].strip() == "- sex"
     assert problem.message.startswith(
-        "sex is one of the classes, which none of the probes can predict (ridge, mlp, cca): add a "
-        "probe of kind "
+        "the values of sex are classes, which none of the probes can predict (ridge, mlp, cca): "
+        "add a probe of kind "
     )
     assert "logistic" in problem.message
     spec_values["targets"] = ["cps"]
@@ -170,7 +168,7 @@ def test_a_target_and_a_probe_that_go_with_nothing_are_errors_at_their_places(
         load_and_prepare(path, [], cache)
     [problem] = error.value.problems
     assert path.read_text().splitlines()[problem.line - 1].strip() == "- kind: logistic"
-    assert problem.message.startswith("who predicts classes, and none of the targets is such a one")
+    assert problem.message.startswith("who predicts classes, which none of the targets has")
 
 
 def test_a_probe_that_cannot_be_read_does_not_leave_its_targets_alone(
@@ -190,7 +188,7 @@ def test_speakers_have_to_be_trained_on_to_be_told_apart(
     spec_values["targets"], spec_values["probes"] = ["speaker"], [{"kind": "logistic"}]
     [problem] = problems(prepare_values, spec_values)
     assert re.match(
-        r"spec\.yaml:\d+:3: speaker: none of the classes in the test part is in", problem
+        r"spec\.yaml:\d+:3: speaker: none of the classes in the test split is in", problem
     )
     assert problem.endswith(
         "use protocol: {kind: kfold, group: chapter_id, allow_speaker_overlap: true}"
@@ -231,12 +229,12 @@ def test_classes_that_are_not_trained_on_are_counted_or_refused(
     rare[np.flatnonzero(split == "test")[:3]] = "west"
     assert prepare_values(with_accents(rare)).notes == (
         "3 of 20 test utterances have a class of the target accent that is not in the training "
-        "part: no probe can find it, they count as errors",
+        "split: no probe can predict it, so they count as errors",
     )
     [problem] = problems(prepare_values, with_accents(plain.where(split != "train", "north")))
-    assert "accent: the training part has the one class 'north': expected at least two" in problem
+    assert "accent: the training split has only the class 'north': expected at least two" in problem
     [problem] = problems(prepare_values, with_accents(plain + split.eq("test").map(str)))
-    assert "give the training part utterances of these classes" in problem
+    assert "add utterances of these classes to the training split" in problem
 
 
 def test_a_target_without_spread_is_told(

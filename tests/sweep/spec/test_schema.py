@@ -31,7 +31,7 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 def test_a_minimal_spec_gets_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(GOOD)
-    spec, _ = load_spec(path)
+    spec = load_spec(path)
     assert spec.targets == ("cps",)
     assert spec.layers == "all"
     assert spec.protocol.kind == "splits"
@@ -41,7 +41,7 @@ def test_a_minimal_spec_gets_the_defaults(tmp_path: Path) -> None:
 def test_a_spec_survives_being_written_out(
     spec_values: Values, write_spec: Callable[[Values], Path]
 ) -> None:
-    spec, _ = load_spec(write_spec(spec_values))
+    spec = load_spec(write_spec(spec_values))
     assert Spec.model_validate(yaml.safe_load(spec.to_yaml())) == spec
 
 

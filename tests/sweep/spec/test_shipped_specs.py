@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sweep.plan.plan import layer_tasks
-from sweep.prepare.prepare import prepare
+from sweep.prepare.prepare import load_and_prepare
 from sweep.spec.loading import load_spec
 from tests.support.study_stand_in import (
     SPEC_FOLDER,
@@ -36,11 +36,9 @@ def planned(corpus, checkpoints, cache):
     @lru_cache
     def plan(name):
         overrides = path_overrides(BY_NAME[name], corpus, checkpoints)
-        spec, source = load_spec(BY_NAME[name], overrides)
-        if spec.corpus.kind == "espeak":  # one utterance a voice is enough to plan
-            overrides.append("corpus.utterances_per_speaker=1")
-            spec, source = load_spec(BY_NAME[name], overrides)
-        return prepare(spec, source, cache).plan
+        if load_spec(BY_NAME[name], overrides).corpus.kind == "espeak":
+            overrides.append("corpus.utterances_per_speaker=1")  # enough to plan
+        return load_and_prepare(BY_NAME[name], overrides, cache).plan
 
     return plan
 

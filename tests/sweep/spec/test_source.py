@@ -35,8 +35,8 @@ def test_a_step_that_is_not_in_the_file_points_at_what_is_around_it(tmp_path: Pa
 
 def test_every_repeated_key_is_reported(tmp_path: Path) -> None:
     assert problems(tmp_path, "a: 1\nb: {c: 1, c: 2}\na: 3\n") == [
-        "s.yaml:2:11: the key 'c' stands here twice",
-        "s.yaml:3:1: the key 'a' stands here twice",
+        "s.yaml:2:11: the key 'c' is repeated",
+        "s.yaml:3:1: the key 'a' is repeated",
     ]
 
 

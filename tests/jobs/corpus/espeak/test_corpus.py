@@ -21,12 +21,12 @@ from jobs.corpus.espeak.corpus import (
     ACCENTS,
     FEMALE,
     VARIANTS,
-    EspeakSettings,
     make_espeak_corpus,
     make_voices,
     outline,
 )
 from jobs.corpus.espeak.library import open_espeak
+from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.targets.registry import add_targets
 
 SMALL = {"speakers": {"train": 3, "test": 2}, "utterances_per_speaker": 3}

@@ -1,0 +1,58 @@
+"""Settings of a corpus that is described by a table."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import field_validator
+
+from jobs.settings import Settings
+
+
+class CsvColumns(Settings):
+    """Names of the table's columns; a column that is named here must exist.
+
+    All other columns become targets: numbers for regression, text for classification.
+    """
+
+    audio: str = "audio_path"
+    """Column with the path of each audio file, absolute or relative to ``root``."""
+    speaker: str = "speaker_id"
+    """Column with the speaker of each utterance."""
+    split: str | None = None
+    """Column with the split of each utterance. By default ``split`` if there is such a column;
+    otherwise all utterances are in the split ``all``."""
+    transcript: str | None = None
+    """Column with the text that is spoken. By default ``text``; without it, targets that are
+    computed from the transcript have no values."""
+    utterance: str | None = None
+    """Column with a unique name of each utterance. By default ``utterance_id``, otherwise the
+    file name of the audio, or its path if file names repeat."""
+    chapter: str | None = None
+    """Column with the recording session or chapter, for ``protocol.group: chapter_id``. By default
+    ``chapter_id``."""
+
+
+class CsvSettings(Settings):
+    """A corpus described by a CSV table (UTF-8, with a header), one utterance in each row.
+
+    Files named ``.tsv`` are separated by tabs instead of commas.
+    """
+
+    kind: Literal["csv"] = "csv"
+    """A table of your own."""
+    path: Path | dict[str, Path]
+    """The table, or a mapping from each split to its table: ``{train: a.csv, test: b.csv}``."""
+    root: Path | None = None
+    """Folder that relative audio paths start from. By default the folder of the table."""
+    columns: CsvColumns = CsvColumns()
+    """Names of the columns, where they differ from the defaults."""
+    classes: tuple[str, ...] = ()
+    """Columns whose numbers are codes of classes, so that they are targets for classification."""
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _file_or_files(cls, path: object) -> object:
+        files = list(path.values()) if isinstance(path, dict) else [path]
+        if not files or not all(isinstance(file, str | Path) and str(file) for file in files):
+            raise ValueError("path: expected a file, or a file for each split: {train: a.csv, …}")
+        return path

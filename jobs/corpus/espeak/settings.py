@@ -1,0 +1,29 @@
+"""Settings of a synthetic corpus."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from jobs.settings import Settings
+
+SplitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class EspeakSettings(Settings):
+    """A synthetic corpus, spoken by espeak-ng for demonstrations and tests.
+
+    Equal settings give equal audio.
+    """
+
+    kind: Literal["espeak"] = "espeak"
+    """Synthetic speech. Needs the extra ``demo``."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the voices, speaking rates and sentences."""
+    speakers: Annotated[dict[SplitName, Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    """Number of voices in each split: ``{train: 36, validation: 12, test: 24}``. No voice is in two
+    splits."""
+    utterances_per_speaker: Annotated[int, Field(ge=1, le=9_999)]
+    """Number of utterances of each voice, 2 to 5 seconds long."""
+    voices: Literal["probe", "pretrain"] = "probe"
+    """Half of the voices to draw from. The demo's checkpoint was trained on ``pretrain``, so it has
+    heard no voice of ``probe``."""

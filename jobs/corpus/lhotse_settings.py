@@ -1,0 +1,28 @@
+"""Settings of a corpus that is described by lhotse's manifests."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from jobs.settings import Settings
+
+
+class LhotseManifests(Settings):
+    """The two manifests of one split: ``.jsonl``, ``.jsonl.gz``, or another format of lhotse."""
+
+    recordings: Path
+    """Manifest of the recordings."""
+    supervisions: Path
+    """Manifest of the supervisions; each is an utterance."""
+
+
+class LhotseSettings(Settings):
+    """A corpus that was prepared with one of lhotse's recipes."""
+
+    kind: Literal["lhotse"] = "lhotse"
+    """Manifests of lhotse. Needs the extra ``lhotse``."""
+    splits: dict[str, LhotseManifests] = Field(min_length=1)
+    """Manifests of each split, by its name."""
+    root: Path = Path()
+    """Folder that relative audio paths start from. By default the current folder, as in lhotse."""

@@ -1,0 +1,48 @@
+"""Checks of a spec against its models and its corpus: functions that yield mistakes.
+
+To add one, write a function ``(spec, context)`` that yields ``(key path, message)``, see
+`sweep.spec.check`, and add it to ``CHECKS``; a check of an optional analysis goes into its file
+in ``sweep.analyses``. Checks may import everything up to ``sweep.analyses``.
+"""
+
+from collections.abc import Iterator
+
+from sweep.analyses.joint_cca import check_components
+from sweep.analyses.similarity import check_count, check_part
+from sweep.analyses.tempo import check_tempo
+from sweep.prepare.checks.gram import check_gram
+from sweep.prepare.checks.models import check_equal_models, check_layers, check_precision
+from sweep.prepare.checks.names import check_equal_probes, check_names
+from sweep.prepare.checks.targets import (
+    check_classes,
+    check_pairs,
+    check_protocol,
+    check_targets,
+    check_values,
+)
+from sweep.spec.check import Check, CheckContext, Finding
+from sweep.spec.schema import Spec
+
+CHECKS: tuple[Check, ...] = (
+    check_names,
+    check_equal_probes,
+    check_equal_models,
+    check_precision,
+    check_layers,
+    check_gram,
+    check_targets,
+    check_pairs,
+    check_protocol,
+    check_values,
+    check_classes,
+    check_tempo,
+    check_components,
+    check_part,
+    check_count,
+)
+
+
+def run_checks(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Yield the findings of all checks that can run with what ``context`` holds."""
+    for check in CHECKS:
+        yield from check(spec, context)

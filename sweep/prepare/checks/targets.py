@@ -1,0 +1,132 @@
+"""Checks of targets, of the probes they go with, and of the values that the protocol leaves."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from jobs.corpus.table import has_value, is_text
+from jobs.probes import PROBES, TargetKind, probe_name
+from jobs.protocol.folds import Fold, check_speakers, lost_parts, make_folds
+from jobs.targets.registry import find_target
+from sweep.plan.plan import predicts
+from sweep.spec.check import CheckContext, Finding
+from sweep.spec.schema import Spec
+
+_NOUNS: dict[TargetKind, str] = {"regression": "numbers", "classification": "classes"}
+_OTHER_PROTOCOL = "protocol: {kind: kfold, group: chapter_id, allow_speaker_overlap: true}"
+
+
+def check_targets(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse targets that the corpus does not offer."""
+    if context.utterances is None:
+        return
+    for position, name in enumerate(spec.targets):
+        try:
+            find_target(name, context.utterances)
+        except ValueError as error:
+            yield ("targets", position), str(error)
+
+
+def check_protocol(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse a protocol that is impossible or misleading on this corpus."""
+    table = context.utterances if context.table is None else context.table
+    if table is not None:
+        for message in check_speakers(spec.protocol, table):
+            yield ("protocol",), message
+
+
+def check_pairs(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse targets that no probe can predict, and probes that can predict no target."""
+    if context.utterances is None or context.partial:
+        return
+    kinds: dict[int, TargetKind] = {}
+    for position, name in enumerate(spec.targets):
+        try:
+            kinds[position] = find_target(name, context.utterances).kind
+        except ValueError:  # reported by check_targets
+            continue
+    for position, kind in kinds.items():
+        if not any(predicts(probe, kind) for probe in spec.probes):
+            names = ", ".join(probe_name(probe) for probe in spec.probes)
+            message = (
+                f"the values of {spec.targets[position]} are {_NOUNS[kind]}, which none of the "
+                f"probes can predict ({names}): add a probe of kind {_probes_for(kind)}"
+            )
+            yield ("targets", position), message
+    if len(kinds) < len(spec.targets):
+        return
+    for position, probe in enumerate(spec.probes):
+        if not any(predicts(probe, kind) for kind in kinds.values()):
+            wanted = " or ".join(_NOUNS[kind] for kind in sorted(PROBES[probe.kind].predicts))
+            message = (
+                f"{probe_name(probe)} predicts {wanted}, which none of the targets has "
+                f"({', '.join(spec.targets)}): remove it, or add such a target"
+            )
+            yield ("probes", position), message
+
+
+def _probes_for(kind: TargetKind) -> str:
+    return " or ".join(name for name, probe in PROBES.items() if kind in probe.predicts)
+
+
+def check_values(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse targets with too few values to be probed by the protocol."""
+    table = _foldable(spec, context)
+    if table is None:
+        return
+    for position, name in enumerate(spec.targets):
+        usable = has_value(table[name])
+        if usable.all():
+            continue
+        for message in lost_parts(spec.protocol, table, usable):
+            without = f"{name}: without the {(~usable).sum()} utterances that have no value"
+            yield ("targets", position), f"{without}, {message}"
+
+
+def check_classes(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse targets whose classes cannot be learned, or not be tested, in one of the folds."""
+    table = _foldable(spec, context)
+    if table is None:
+        return
+    folds = make_folds(spec.protocol, table)
+    for position, name in enumerate(spec.targets):
+        if not is_text(table[name]):
+            continue
+        for number, fold in enumerate(folds):
+            of_fold = f" of fold {number}" if len(folds) > 1 else ""
+            message = _fold_problem(table, name, fold, of_fold)
+            if message:
+                yield ("targets", position), f"{name}: {message}"
+                break  # the other folds are alike
+
+
+def _foldable(spec: Spec, context: CheckContext) -> pd.DataFrame | None:
+    """Return the final table, None while there is none or if it cannot be cut into folds."""
+    if context.table is None or check_speakers(spec.protocol, context.table):
+        return None
+    return context.table
+
+
+def _fold_problem(table: pd.DataFrame, name: str, fold: Fold, of_fold: str) -> str | None:
+    has_label = has_value(table[name])
+    labels = table[name].to_numpy(dtype=str)
+    train, test = (labels[rows[has_label[rows]]] for rows in (fold.train, fold.test))
+    classes = np.unique(train)
+    if not classes.size or not test.size:
+        return None  # reported by check_values
+    if not np.isin(test, classes).any():
+        unknown = (
+            f"none of the classes in the test split{of_fold} is in the training split, so no "
+            "probe can learn them: "
+        )
+        speakers = table[has_label].groupby(name)["speaker_id"].nunique()
+        if speakers.max() == 1:
+            return f"{unknown}every tested speaker must be in training, too; use {_OTHER_PROTOCOL}"
+        return f"{unknown}add utterances of these classes to the training split"
+    if classes.size == 1:
+        return (
+            f"the training split{of_fold} has only the class {str(classes[0])!r}: expected at "
+            "least two; add utterances of another"
+        )
+    return None
