@@ -44,6 +44,9 @@ class CorpusReader:
     each speaker. None: the corpus exists and is read."""
     subsets: Callable[[Any], Mapping[str, list[str]]] | None = None
     """Settings → split → names of its LibriSpeech subsets. None: it has no such subsets."""
+    sources: Callable[[Any], list[Path]] | None = None
+    """Settings → the files that are read beside the audio, and the folders that are read with all
+    that is below them. None: the corpus is made from its settings alone."""
 
 
 def _read_csv(settings: CsvSettings, _: Path, progress: ProgressCallback) -> "Corpus":
@@ -79,13 +82,22 @@ def _read_librispeech(
     return read_librispeech(settings, progress)
 
 
+def _librispeech_sources(settings: LibriSpeechSettings) -> list[Path]:
+    from jobs.corpus.librispeech import librispeech_sources
+
+    return librispeech_sources(settings)
+
+
 CORPORA: dict[str, CorpusReader] = {
     "librispeech": CorpusReader(
-        LibriSpeechSettings, _read_librispeech, subsets=LibriSpeechSettings.subsets
+        LibriSpeechSettings,
+        _read_librispeech,
+        subsets=LibriSpeechSettings.subsets,
+        sources=_librispeech_sources,
     ),
     "espeak": CorpusReader(EspeakSettings, _read_espeak, _outline_espeak),
-    "csv": CorpusReader(CsvSettings, _read_csv),
-    "lhotse": CorpusReader(LhotseSettings, _read_lhotse),
+    "csv": CorpusReader(CsvSettings, _read_csv, sources=CsvSettings.tables),
+    "lhotse": CorpusReader(LhotseSettings, _read_lhotse, sources=LhotseSettings.manifests),
 }
 """Kind → reader."""
 
@@ -129,3 +141,14 @@ def corpus_subsets(settings: CorpusSettings) -> Mapping[str, list[str]]:
     """Return the LibriSpeech subsets of each split, nothing for other corpora."""
     subsets = CORPORA[settings.kind].subsets
     return {} if subsets is None else subsets(settings)
+
+
+def corpus_sources(settings: CorpusSettings) -> list[Path] | None:
+    """Return the files and folders that a corpus is read from beside its audio, absolute.
+
+    None for a corpus that is made from its settings alone.
+    """
+    sources = CORPORA[settings.kind].sources
+    if sources is None:
+        return None
+    return [path.expanduser().absolute() for path in sources(settings)]

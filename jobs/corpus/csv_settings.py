@@ -56,3 +56,7 @@ class CsvSettings(Settings):
         if not files or not all(isinstance(file, str | Path) and str(file) for file in files):
             raise ValueError("path: expected a file, or a file for each split: {train: a.csv, …}")
         return path
+
+    def tables(self) -> list[Path]:
+        """The table, or the tables of all splits."""
+        return list(self.path.values()) if isinstance(self.path, dict) else [self.path]

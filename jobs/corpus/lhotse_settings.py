@@ -26,3 +26,8 @@ class LhotseSettings(Settings):
     """Manifests of each split, by its name."""
     root: Path = Path()
     """Folder that relative audio paths start from. By default the current folder, as in lhotse."""
+
+    def manifests(self) -> list[Path]:
+        """The manifests of all splits."""
+        pairs = self.splits.values()
+        return [path for pair in pairs for path in (pair.recordings, pair.supervisions)]

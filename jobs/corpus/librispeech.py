@@ -40,15 +40,29 @@ def read_librispeech(
     with ThreadPoolExecutor(THREADS) as pool:
         read = told(pool.map(_read_chapter, chapters), "reading chapters", len(chapters), tell)
         corpus = assemble(item for items in read for item in items)
-    subsets = [subset for names in settings.subsets().values() for subset in names]
-    return with_labels(corpus, "sex", "speaker_id", _sexes(root, subsets))
+    return with_labels(corpus, "sex", "speaker_id", _sexes(root, _subsets(settings)))
+
+
+def librispeech_sources(settings: LibriSpeechSettings) -> list[Path]:
+    """Return the folders that are read with everything below them, and the files of speakers."""
+    root, subsets = absolute(settings.root), _subsets(settings)
+    return [*(root / subset for subset in subsets), *_speaker_files(root, subsets)]
+
+
+def _subsets(settings: LibriSpeechSettings) -> list[str]:
+    return [subset for names in settings.subsets().values() for subset in names]
 
 
 def _sexes(root: Path, subsets: list[str]) -> dict[str, str]:
     """Speaker → sex, by the nearest ``SPEAKERS.TXT``: beside the subsets, in the root, above it."""
-    folders = [*((root / subset).parent for subset in subsets), root, root.parent]
-    files = [folder / SPEAKERS for folder in folders if (folder / SPEAKERS).is_file()]
+    files = [file for file in _speaker_files(root, subsets) if file.is_file()]
     return read_sexes(files[0]) if files else {}
+
+
+def _speaker_files(root: Path, subsets: list[str]) -> list[Path]:
+    """Where a ``SPEAKERS.TXT`` may be, nearest first."""
+    folders = [*((root / subset).parent for subset in subsets), root, root.parent]
+    return [folder / SPEAKERS for folder in folders]
 
 
 def _chapter_folders(root: Path, subset: str) -> list[Path]:

@@ -1,13 +1,10 @@
 """What the verbs print on standard output."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +19,7 @@ from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint
 from jobs.storage.location import Location
 from sweep.analyses.similarity_jobs import Comparison
 from sweep.commands.cost_estimate import cells_to_hear, cost_lines, extra_lines
+from sweep.commands.run_output import print_findings, print_table
 from sweep.errors import UsageError
 from sweep.plan.activation_sets import heard_table
 from sweep.plan.plan import why_stale
@@ -29,52 +27,17 @@ from sweep.prepare.prepare import Prepared, load_and_prepare
 from sweep.progress.bars import bars_on_stderr
 from sweep.progress.state import Progress
 from sweep.progress.wording import printable, status_lines
-from sweep.report.tables import markup
-from sweep.report.tables.model_tables import models_tables
-from sweep.report.text.findings import short
 from sweep.results.run import Run
 from sweep.running.remaining import ModelWork, remaining_work
-from sweep.running.run import RunResult
 from sweep.spec.loading import load_spec
 from sweep.state.control import DriverLease, resume_command
 from sweep.state.events import read_events
 from sweep.state.ledger import finished, stream_records
 from sweep.state.mirror import fetch
-from sweep.state.run_folder import RunFolder, local_cache, run_folder
+from sweep.state.run_folder import local_cache, run_folder
 
 SUSTAINED_FLOPS = 10e12
 """What the GPU hours of a plan assume: half of an A100's 19.5e12 in float32 (its data sheet)."""
-
-
-MOST_FINDINGS = 12
-"""Sentences that a verb prints; the rest are counted."""
-
-
-def print_result(result: RunResult) -> None:
-    """The comparison table of a run, and what the run did."""
-    if result.run is not None:
-        for comparison in models_tables(result.run.models):
-            _print(_comparison(comparison))
-        _print_findings(result.folder)
-        print(f"report: {result.folder.report}")
-    if result.status == "done" and result.done == result.planned and not result.ran_cells:
-        print(f"nothing to do: all {result.done} cells are done, no extraction and no probe ran")
-    else:
-        ran = f"ran {result.ran_cells} cells and extracted {result.ran_shards} shards"
-        beside = result.status == "failed" and not result.failed  # as a comparison of layers
-        why = f"; what failed: {result.folder.events}" if beside else ""
-        print(f"{result.status}: {result.done} cells done, {result.failed} failed; {ran}{why}")
-
-
-def _print_findings(folder: RunFolder) -> None:
-    """What the numbers allow one to say, in short, as it stood when the report was made."""
-    if not folder.findings.exists():
-        return
-    sentences = folder.findings.read_text(encoding="utf-8").splitlines()
-    for sentence in sentences[:MOST_FINDINGS]:
-        print(printable(short(sentence)))
-    if len(sentences) > MOST_FINDINGS:
-        print(f"and {len(sentences) - MOST_FINDINGS} more, in full: {folder.findings}")
 
 
 def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache: Location) -> None:
@@ -88,7 +51,7 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
         wanted=lambda task, cell: True, on_corrupt=lambda error: None, compared=comparison.models,
         keep_index=False,
     )  # fmt: skip
-    _print(_plan_table(prepared, {left.planned.name: left for left in work}))
+    print_table(_plan_table(prepared, {left.planned.name: left for left in work}))
     print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
     stale = why_stale(prepared.plan, stream_records(folder.ledger, on_damage=lambda line: None))
     for reason, count in stale.items():
@@ -132,7 +95,7 @@ def print_status(run: Run) -> None:
         for event in read_events(run.folder.events):
             progress.update(event)
         print("\n".join(status_lines(progress, datetime.now(UTC))))
-    _print_findings(run.folder)
+    print_findings(run.folder)
     errors = Counter(r.error for r in run.records.values() if r.status == "failed")
     for error, count in errors.most_common(10):
         print(printable(f"failed: {count} cells: {error}"))
@@ -144,7 +107,7 @@ def print_layers(model: str) -> None:
         info = describe_model(*find_model(model))
     except ModelError as error:
         raise UsageError(str(error)) from None
-    _print(_layers_table(info))
+    print_table(_layers_table(info))
 
 
 def find_model(model: str) -> tuple[ModelSettings, Pooling]:
@@ -220,26 +183,3 @@ def _corpus_line(prepared: Prepared) -> str:
     speakers = table["speaker_id"].nunique()
     line = f"corpus: {len(table)} utterances ({parts}), {speakers} speakers, {seconds} h"
     return f"{line}; {len(prepared.skipped)} skipped" if prepared.skipped else line
-
-
-def _comparison(comparison: markup.Table) -> Table:
-    """The columns of the comparison table that fit a terminal; all of it is in ``models.md``."""
-    shown = [
-        position
-        for position, name in enumerate(comparison.header)
-        if not name.endswith((" on embedding", " of best layer", " over layers"))
-    ]
-    table = Table()
-    for position in shown:
-        justify: Literal["right", "left"] = "right" if comparison.numeric[position] else "left"
-        fixed = comparison.numeric[position] or comparison.header[position] == "Probe"
-        table.add_column(comparison.header[position], justify=justify, no_wrap=fixed)
-    for row in comparison.rows:
-        table.add_row(*(Text(printable(row[position].text)) for position in shown))
-    return table
-
-
-def _print(table: Table) -> None:
-    """On a terminal as wide as it is; in a file or a pipe, without folding."""
-    width = None if sys.stdout.isatty() else 200
-    Console(highlight=False, width=width).print(table)

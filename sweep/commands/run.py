@@ -40,7 +40,8 @@ from sweep.signals import (
 
 if TYPE_CHECKING:
     from sweep.progress.display import Kind
-    from sweep.running.run import RunOptions, RunResult
+    from sweep.running.options import RunOptions
+    from sweep.running.run import RunResult
 
 
 def run(
@@ -62,7 +63,7 @@ def run(
     unlock: Unlock = False,
 ) -> None:
     """Run what is left of SPEC; run it again to go on where it stopped."""
-    from sweep.running.run import RunOptions
+    from sweep.running.options import RunOptions
 
     options = RunOptions(
         where=where_of(local, address, inline),
@@ -90,7 +91,7 @@ def retry(
     unlock: Unlock = False,
 ) -> None:
     """Run the failed cells of a run again, and nothing else."""
-    from sweep.running.run import RunOptions
+    from sweep.running.options import RunOptions
     from sweep.state.control import count_failed
 
     with exit_codes():
@@ -186,7 +187,14 @@ def submit(
 def _sweep(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn:
     """Run, show, and exit."""
     ignore_signals_at_exit()
-    from sweep.commands.output import print_result
+    from sweep.commands.run_output import print_result, print_up_to_date
+    from sweep.running.up_to_date import find_up_to_date
+
+    # Whoever reads events as JSON waits for those of an ordinary run.
+    found = find_up_to_date(spec, options) if display != "json" else None
+    if found is not None:
+        print_up_to_date(found)
+        raise typer.Exit(0)
     from sweep.progress.display import make_display
     from sweep.running.driver_log import terminal_stream
     from sweep.running.run import run_sweep

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from jobs.audio.segments import split_span
 from jobs.corpus import outline_corpus
 from jobs.corpus import prepare as read_corpus
 from jobs.corpus.table import Corpus, CorpusError, Skipped
@@ -38,6 +39,8 @@ class Prepared:
     notes: tuple[str, ...]
     """Remarks for the user: conversions of the audio, missing values of targets."""
     plan: Plan
+    audio: frozenset[Path]
+    """All audio files of the corpus, those of unused splits included."""
 
 
 def load_and_prepare(
@@ -87,7 +90,9 @@ def prepare(
     loaded.raise_problems(run_checks(spec, context))
 
     notes = (*corpus.notes, *target_notes(spec, table))
-    return Prepared(spec, table, corpus.skipped, notes, make_plan(spec, table, models))
+    plan = make_plan(spec, table, models)
+    audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
+    return Prepared(spec, table, corpus.skipped, notes, plan, audio)
 
 
 def _describe_models(spec: Spec) -> tuple[dict[str, ModelInfo], list[Finding]]:

@@ -4,14 +4,13 @@ import difflib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from signal import Signals
 from time import perf_counter
-from typing import Literal
 
 from jobs.corpus.table import write_table
 from jobs.protocol.cells import Cell
@@ -28,14 +27,17 @@ from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.plan.provenance import describe_plan, describe_session
 from sweep.prepare.prepare import Prepared, load_and_prepare
 from sweep.report.build import build_report
+from sweep.report.tables.model_tables import models_tables
 from sweep.results.precision import precision_errors
 from sweep.results.run import Run
 from sweep.running.driver import Driver, Status
 from sweep.running.driver_log import driver_log
+from sweep.running.options import RunOptions
 from sweep.running.recorder import Recorder
 from sweep.running.remaining import CellFilter
 from sweep.running.reusable import complete_records
 from sweep.running.skipped import skipped_by_extraction, write_skipped
+from sweep.running.up_to_date import InputWatch
 from sweep.signals import StopSignal
 from sweep.spec.schema import Spec
 from sweep.state.cache_users import remember_run
@@ -43,33 +45,9 @@ from sweep.state.events import EventLog, progress_events
 from sweep.state.ledger import Finished, Ledger
 from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch_results, mirrored
-from sweep.state.run_folder import DEFAULT_CACHE, RunFolder, local_cache, make_folder, run_folder
+from sweep.state.run_folder import RunFolder, local_cache, make_folder, run_folder
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run; changes no number."""
-
-    where: Literal["local", "inline", "cluster"] = "local"
-    address: str | None = None
-    """Of the cluster."""
-    out: Location | None = None
-    cache: Location = DEFAULT_CACHE
-    overrides: Sequence[str] = ()
-    """``KEY=VALUE`` assignments to the spec."""
-    only: str | None = None
-    """Glob over ``model/layer/probe``: what to work on."""
-    fail_fast: bool = False
-    fresh: bool = False
-    """Forget the run's ledger."""
-    only_failed: bool = False
-    """Work on the cells that failed, and on nothing else."""
-    unlock: bool = False
-    """Take the run over from a driver on another machine that shows no sign of life."""
-    arguments: Sequence[str] = field(default=())
-    """The command line, for provenance."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +80,7 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         ClusterError: Ray cannot run it.
         RunIsLocked: another driver works on the run.
     """
+    watch = InputWatch(spec_path, options)
     if options.where == "cluster":
         check_answers(options.address or "auto")
     with _stage(events, "prepare"):
@@ -123,6 +102,7 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
     lock = run_lock(folder.lock, folder.stop_request, unlock=options.unlock)
     mirror = mirrored(folder, unlock=options.unlock)
     with lock, mirror as push, driver_log(folder.driver_log):
+        folder.inputs.unlink(missing_ok=True)
         if options.fresh:
             _forget(folder)
         _remove_leftovers(folder)
@@ -131,7 +111,10 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         push()
         events.open(folder.events)
         with Ledger(folder.ledger) as ledger:
-            return _run(folder, prepared, options, ledger, events)
+            result = _run(folder, prepared, options, ledger, events)
+        if result.run is not None and result.done == result.planned and result.status == "done":
+            watch.record(folder, prepared, result.done, models_tables(result.run.models))
+        return result
 
 
 def _run(

@@ -72,6 +72,11 @@ class RunFolder:
         return self.root / "provenance.json"
 
     @property
+    def inputs(self) -> Path:
+        """What a complete run was made from, see ``sweep.running.up_to_date``."""
+        return self.root / "inputs.json"
+
+    @property
     def driver_log(self) -> Path:
         """The driver's log, with whatever Ray printed."""
         return self.root / "driver.log"

@@ -12,7 +12,8 @@ from torch import Tensor
 from jobs.extraction.forward import Forward, Reading
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.probing.results import CellResult
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench

@@ -27,7 +27,8 @@ from ray._private.internal_api import node_stats
 from sweep.executors.base import Job, Outcome
 from sweep.executors.ray import RayExecutor
 from sweep.executors.session import ray_session
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.spec.schema import Compute
 from sweep.state.events import EventLog
 from tests.benchmarks.result import Result, Target

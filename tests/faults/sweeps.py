@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import yaml
 
 from jobs.corpus import prepare
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.spec.schema import Spec
 from sweep.state.events import EventLog
 from sweep.state.run_folder import RunFolder

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from jobs.probes import PROBES
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
 from tests.faults.conftest import MakeSweep

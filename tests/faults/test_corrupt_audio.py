@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import Event, EventLog
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import Event, EventLog
 from sweep.state.run_folder import RunFolder
 from tests.faults.conftest import MakeSweep

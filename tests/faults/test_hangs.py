@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import Event, EventLog
 from tests.conftest import Values
 from tests.faults.conftest import MakeSweep

@@ -98,11 +98,6 @@ def _ranges(names: Sequence[str], alike: Sequence[str], best: str) -> Iterator[s
         run = []
 
 
-def short(sentence: str) -> str:
-    """A sentence of ``findings`` without the layers that are like the best one."""
-    return sentence.partition("; ")[0].removesuffix(".") + "."
-
-
 def differences_tables(differences: pd.DataFrame) -> list[Table]:
     """Models against models, at the best layer of each; layers are in ``differences.csv``."""
     shown = differences[differences["comparison"].isin([MODELS, TRAINED])]

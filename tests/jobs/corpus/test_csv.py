@@ -14,7 +14,8 @@ from jobs.targets.registry import add_targets, find_target
 from sweep import open_run
 from sweep.errors import SpecError
 from sweep.prepare.prepare import load_and_prepare
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.spec.loading import load_spec
 from sweep.state.events import EventLog
 

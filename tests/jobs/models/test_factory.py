@@ -25,7 +25,8 @@ from jobs.models.factory import PythonSettings, path_matches
 from jobs.models.taps import POOLINGS, TapReader
 from sweep import open_run
 from sweep.commands.app import app
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 
 WAVE = (3000 * np.random.default_rng(0).standard_normal(9_999)).astype(np.float32)

@@ -20,7 +20,8 @@ from sweep.analyses.joint_cca_table import COLUMNS, mean_loadings
 from sweep.errors import SpecError
 from sweep.prepare.prepare import load_and_prepare
 from sweep.report.sections.joint_cca import write_canonical
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.support.report_data import make_layers
 

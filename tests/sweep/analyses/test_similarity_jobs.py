@@ -18,7 +18,8 @@ from sweep.analyses.similarity_jobs import Comparison
 from sweep.analyses.similarity_table import COLUMNS
 from sweep.errors import SpecError
 from sweep.progress.state import Progress, Stage
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.spec.schema import Spec
 from sweep.state.events import EventLog, read_events
 from tests.conftest import Values

@@ -23,7 +23,8 @@ from sweep.analyses.tempo import asked_cells, tempo_file
 from sweep.errors import SpecError
 from sweep.plan.plan import layer_tasks
 from sweep.prepare.prepare import load_and_prepare
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
 

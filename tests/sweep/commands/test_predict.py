@@ -15,7 +15,8 @@ from sweep.commands.app import app
 from sweep.commands.predict import COLUMNS, predict_audio
 from sweep.errors import RunError, UsageError
 from sweep.results.run import Run
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
 

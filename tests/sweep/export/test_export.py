@@ -23,7 +23,8 @@ from sweep.export.names import part_names
 from sweep.export.study import export_run
 from sweep.export.study_embeddings import read_study_embeddings
 from sweep.export.tables import write_part_tables
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 
 SPEC = {

@@ -10,7 +10,8 @@ from PIL import Image
 
 from sweep import open_run
 from sweep.export.study import export_run
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.support.study_stand_in import (
     SPEAKERS,

@@ -18,7 +18,8 @@ from sweep import open_run
 from sweep.errors import RunError
 from sweep.plan.plan import layer_tasks
 from sweep.results.run import METRIC_COLUMNS, Run
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 
 SPEC: dict[str, Any] = {

@@ -17,7 +17,8 @@ from sweep.plan import activation_sets
 from sweep.plan.activation_sets import shards
 from sweep.plan.gram import gram_sets
 from sweep.prepare.prepare import Prepared, load_and_prepare
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.spec.schema import Compute
 from sweep.state.events import EventLog
 from tests.conftest import Values

@@ -14,7 +14,8 @@ from sweep.commands.output import print_status
 from sweep.errors import RunError
 from sweep.export.study import export_run
 from sweep.plan import activation_sets
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
 

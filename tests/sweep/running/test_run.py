@@ -14,10 +14,11 @@ from jobs.audio.read import load_audio
 from jobs.models import load_model
 from jobs.storage.atomic import is_temporary
 from sweep import open_run
-from sweep.commands.output import print_result
 from sweep.commands.run import exit_code
+from sweep.commands.run_output import print_result
 from sweep.errors import SpecError
-from sweep.running.run import RunOptions, RunResult, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from sweep.state.run_folder import RunFolder
 from tests.conftest import Values

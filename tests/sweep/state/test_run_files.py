@@ -15,7 +15,8 @@ import yaml
 from safetensors import safe_open
 
 from sweep import open_run
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from sweep.state.run_folder import RunFolder
 from tests.support.golden_columns import COLUMNS

@@ -8,7 +8,8 @@ import pytest
 
 from sweep.report.build import build_report
 from sweep.results.run import Run
-from sweep.running.run import RunOptions, run_sweep
+from sweep.running.options import RunOptions
+from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
 

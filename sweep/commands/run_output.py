@@ -1,0 +1,92 @@
+"""What a run prints on standard output when it has ended."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweep.progress.wording import counted, printable
+from sweep.report.tables import markup
+from sweep.state.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from sweep.running.run import RunResult
+    from sweep.running.up_to_date import UpToDate
+
+MOST_FINDINGS = 12
+"""Sentences that are printed; the rest are counted."""
+
+
+def print_result(result: "RunResult") -> None:
+    """Print the comparison tables of a run, its findings, and what was done."""
+    if result.run is not None:
+        from sweep.report.tables.model_tables import models_tables
+
+        _print_report(models_tables(result.run.models), result.folder)
+    if result.status == "done" and result.done == result.planned and not result.ran_cells:
+        done = counted(result.done, "cell")
+        print(f"nothing to do: all {done} are done, no extraction and no probe ran")
+    else:
+        cells, shards = counted(result.ran_cells, "cell"), counted(result.ran_shards, "shard")
+        # A comparison of layers can fail, which is not a cell.
+        beside = result.status == "failed" and not result.failed
+        why = f"; what failed: {result.folder.events}" if beside else ""
+        done = f"{counted(result.done, 'cell')} done, {result.failed} failed"
+        print(f"{result.status}: {done}; ran {cells} and extracted {shards}{why}")
+
+
+def print_up_to_date(found: "UpToDate") -> None:
+    """Print the comparison tables and findings of a run that was left as it is."""
+    _print_report(found.comparison, found.folder)
+    done = counted(found.done, "cell")
+    print(f"nothing to do: all {done} are done, and neither code nor inputs have changed")
+    print("the report was not rebuilt")
+
+
+def print_findings(folder: RunFolder) -> None:
+    """Print the findings in short, as they stood when the report was made."""
+    if not folder.findings.exists():
+        return
+    sentences = folder.findings.read_text(encoding="utf-8").splitlines()
+    for sentence in sentences[:MOST_FINDINGS]:
+        print(printable(_main_clause(sentence)))
+    if len(sentences) > MOST_FINDINGS:
+        print(f"and {len(sentences) - MOST_FINDINGS} more, in full: {folder.findings}")
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal; in a file or a pipe, without folding."""
+    width = None if sys.stdout.isatty() else 200
+    Console(highlight=False, width=width).print(table)
+
+
+def _print_report(comparison: Iterable[markup.Table], folder: RunFolder) -> None:
+    for table in comparison:
+        print_table(_comparison(table))
+    print_findings(folder)
+    print(f"report: {folder.report}")
+
+
+def _main_clause(finding: str) -> str:
+    """A finding without the layers that are like the best one."""
+    return finding.partition("; ")[0].removesuffix(".") + "."
+
+
+def _comparison(comparison: markup.Table) -> Table:
+    """The columns of a comparison table that fit a terminal; all of it is in ``models.md``."""
+    shown = [
+        position
+        for position, name in enumerate(comparison.header)
+        if not name.endswith((" on embedding", " of best layer", " over layers"))
+    ]
+    table = Table()
+    for position in shown:
+        justify: Literal["right", "left"] = "right" if comparison.numeric[position] else "left"
+        fixed = comparison.numeric[position] or comparison.header[position] == "Probe"
+        table.add_column(comparison.header[position], justify=justify, no_wrap=fixed)
+    for row in comparison.rows:
+        table.add_row(*(Text(printable(row[position].text)) for position in shown))
+    return table

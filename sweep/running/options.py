@@ -1,0 +1,32 @@
+"""How a spec is run: what the command line asks for beside the spec."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jobs.storage.location import Location
+from sweep.state.run_folder import DEFAULT_CACHE
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run; changes no number."""
+
+    where: Literal["local", "inline", "cluster"] = "local"
+    address: str | None = None
+    """Of the cluster."""
+    out: Location | None = None
+    cache: Location = DEFAULT_CACHE
+    overrides: Sequence[str] = ()
+    """``KEY=VALUE`` assignments to the spec."""
+    only: str | None = None
+    """Glob over ``model/layer/probe``: what to work on."""
+    fail_fast: bool = False
+    fresh: bool = False
+    """Forget the run's ledger."""
+    only_failed: bool = False
+    """Work on the cells that failed, and on nothing else."""
+    unlock: bool = False
+    """Take the run over from a driver on another machine that shows no sign of life."""
+    arguments: Sequence[str] = field(default=())
+    """The command line, for provenance."""
