@@ -1,5 +1,6 @@
 """Errors that a user sees, each with its exit code."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ class UsageError(ValueError):
     """A value on the command line that does not make sense; the message says what would."""
 
 
+REASON_LENGTH = 300
+"""Characters of an error in a table; the log has all of it."""
 _MESSAGE_LENGTH = 1500
 """Characters; a value that is quoted can be a whole file."""
 
@@ -51,3 +54,10 @@ class SpecError(ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = sorted(set(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def reason(error: BaseException | None) -> str:
+    """An error in one line, for a table or a log."""
+    text = without_secrets(str(error)).strip().splitlines()
+    first = textwrap.shorten(text[0], REASON_LENGTH, placeholder=" …") if text else ""
+    return f"{type(error).__name__}: {first}".rstrip(": ")

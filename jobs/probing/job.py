@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from jobs.gram.fit import GramSets
+from jobs.job import Resources, Worker
 from jobs.probes import ProbeSettings
 from jobs.probing.fits import LayerFits
 from jobs.probing.layer_data import LayerData, read_layer_data
@@ -13,6 +15,11 @@ from jobs.protocol.cells import Cell
 from jobs.protocol.folds import ProtocolSettings
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.storage.location import Location
+
+
+def key_of(model: str, layer: str) -> str:
+    """Key of the job that probes a layer."""
+    return f"{model} / {layer}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,28 @@ class ProbeJob:
     """Further work on the layer, such as saving fitted probes."""
     alone: bool = False
     """Whether the job has its machine to itself, because it ran out of memory before."""
+
+    resources: ClassVar[Resources] = "probe"
+    affinity: ClassVar[None] = None
+
+    @property
+    def key(self) -> str:
+        """Model and layer: a run has one probe job a layer."""
+        return key_of(self.model, self.layer)
+
+    @property
+    def kind(self) -> str:
+        """Layers of one model have equally many utterances and cells."""
+        return f"layers of {self.model}"
+
+    @property
+    def title(self) -> str:
+        """Model and layer."""
+        return self.key
+
+    def run(self, worker: Worker) -> list[CellResult]:
+        """See ``probe_layer``."""
+        return probe_layer(self)
 
 
 def probe_layer(job: ProbeJob) -> list[CellResult]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from safetensors.numpy import load
 
 from jobs.activations.store import read_layer, save_tensors
 from jobs.arrays import FloatArray
+from jobs.job import Resources, Worker
 from jobs.settings import Settings
 from jobs.similarity.measures import (
     Float32Array,
@@ -72,6 +73,28 @@ class SketchJob:
         """What it works on, for people."""
         return f"{self.model} / {self.layer}"
 
+    resources: ClassVar[Resources] = "probe"
+    affinity: ClassVar[None] = None
+
+    @property
+    def key(self) -> str:
+        """Model and layer."""
+        return f"comparison of {self.place}"
+
+    @property
+    def kind(self) -> str:
+        """Layers of one model have equally many utterances."""
+        return f"sketches of {self.model}"
+
+    @property
+    def title(self) -> str:
+        """The layer or models that are compared."""
+        return f"comparison {self.place}"
+
+    def run(self, worker: Worker) -> "ComparisonReport":
+        """See ``compare``."""
+        return compare(self)
+
 
 @dataclass(frozen=True)
 class TileJob:
@@ -81,11 +104,35 @@ class TileJob:
     columns: tuple[Location, ...]
     measures: tuple[Measure, ...]
     models: tuple[str, str]
+    number: int = 0
+    """Among the tiles of this pair of models."""
 
     @property
     def place(self) -> str:
         """What it works on, for people."""
         return " × ".join(self.models)
+
+    resources: ClassVar[Resources] = "probe"
+    affinity: ClassVar[None] = None
+
+    @property
+    def key(self) -> str:
+        """Two models, and which of their tiles."""
+        return f"comparison of {self.place}, tile {self.number}"
+
+    @property
+    def kind(self) -> str:
+        """Tiles of all pairs of models have about equally many layers."""
+        return "comparisons"
+
+    @property
+    def title(self) -> str:
+        """The layer or models that are compared."""
+        return f"comparison {self.place}"
+
+    def run(self, worker: Worker) -> "ComparisonReport":
+        """See ``compare``."""
+        return compare(self)
 
 
 ComparisonJob = SketchJob | TileJob

@@ -5,10 +5,10 @@ poison call for ever.
 """
 
 import pickle
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
 from typing import Any, Literal
 
 import ray
@@ -19,11 +19,8 @@ from ray.util.scheduling_strategies import (
     NodeLabelSchedulingStrategy,
 )
 
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardReport
-from jobs.probing.job import ProbeJob, probe_layer
-from jobs.probing.results import CellResult
+from jobs.job import Job, Worker
 from jobs.process import TimeLimit, keep_freed_memory, limit_threads
-from jobs.similarity.job import ComparisonJob, ComparisonReport, compare
 from jobs.storage.location import Location
 from jobs.workers.node import NodeReport, describe_node
 
@@ -38,54 +35,45 @@ DEVICE_OF_GPUS = "cuda"
 """What torch calls the GPUs that Ray gave an actor."""
 
 
-class _ExtractionActor:
-    """A process that extracts: it holds one model at a time, loaded with the first shard of it.
+@dataclass(frozen=True)
+class JobResult:
+    """What a job returned, with what is known of its run."""
 
-    Loading in ``__init__`` would turn a model that does not load into a dead actor.
+    result: Any
+    node: str
+    """Ray's id of the node."""
+    seconds: float
+    """Wall time."""
+
+
+class _JobActor:
+    """A process that runs jobs and keeps a value between them.
+
+    Loading a model in ``__init__`` would turn a model that does not load into a dead actor.
     """
 
     def __init__(self, device: str, cpus: int, seconds: float | None) -> None:
         limit_threads(cpus)
         keep_freed_memory()
         self._limit = TimeLimit(seconds)
-        self._device = device
-        self._settings: ExtractSettings | None = None
-        self._extractor: Extractor | None = None
-        self._loading = Lock()
+        self._worker = Worker(device)
 
-    def extract(self, settings: ExtractSettings, shard: Shard) -> ShardReport:
-        """Extract one shard."""
+    def run(self, job: Job) -> JobResult:
+        """Run one job."""
         with self._limit.job():
-            with self._loading:
-                if self._extractor is None or settings != self._settings:
-                    self._extractor = None  # the old model goes before the new one comes
-                    self._extractor = Extractor(settings, device=self._device)
-                    self._settings = settings
-                extractor = self._extractor
-            return extractor.extract(shard)
+            return _run(job, self._worker)
 
 
-@dataclass(frozen=True)
-class _TaskResult:
-    """What a task gives back."""
-
-    result: list[CellResult] | ComparisonReport
-    node: str
-    """Ray's id of the one it ran on."""
-
-
-def _probe(packed: bytes, cpus: int, seconds: float | None) -> _TaskResult:
+def _run_task(packed: bytes, cpus: int, seconds: float | None) -> JobResult:
     limit_threads(cpus)
     with TimeLimit(seconds).job():
-        job: ProbeJob = pickle.loads(packed)
-        return _TaskResult(probe_layer(job), _here())
+        job: Job = pickle.loads(packed)
+        return _run(job, Worker())
 
 
-def _compare(packed: bytes, cpus: int, seconds: float | None) -> _TaskResult:
-    limit_threads(cpus)
-    with TimeLimit(seconds).job():
-        job: ComparisonJob = pickle.loads(packed)
-        return _TaskResult(compare(job), _here())
+def _run(job: Job, worker: Worker) -> JobResult:
+    start = time.perf_counter()
+    return JobResult(job.run(worker), _here(), time.perf_counter() - start)
 
 
 def _here() -> str:
@@ -100,7 +88,7 @@ def _on_ray(work: Callable[..., Any]) -> Any:
     return ray.remote(work)
 
 
-def extraction_actor(
+def start_actor(
     node: str,
     *,
     gpus: float,
@@ -109,7 +97,7 @@ def extraction_actor(
     hide_gpus: bool,
     seconds: float | None,
 ) -> Any:
-    """Start an actor that extracts; it ends when ``ray.kill`` is called on it.
+    """Start an actor that runs jobs one after the other; it ends when ``ray.kill`` is called on it.
 
     Args:
         node: Ray's id of the node that it is to run on, or wait for.
@@ -117,22 +105,27 @@ def extraction_actor(
         cpus: it owns, and threads of torch.
         memory: bytes that it owns.
         hide_gpus: see ``NO_GPU``.
-        seconds: a shard may take, else the process ends; None: any time.
+        seconds: a job may take, else the process ends; None: any time.
     """
     there = NodeAffinitySchedulingStrategy(node, soft=False)
     options: dict[str, Any] = {
         "num_cpus": cpus, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": there,
     }  # fmt: skip
     options |= {"memory": memory} if memory else {}
-    # Two calls at a time on a GPU: it computes one shard while the CPUs load the next.
+    # Two jobs at a time on a GPU: it computes one shard while the CPUs load the next.
     gpu = {"num_gpus": gpus, "max_concurrency": 2}
     options |= gpu if gpus else NO_GPU if hide_gpus else {}
     device = DEVICE_OF_GPUS if gpus else "cpu"
-    return _on_ray(_ExtractionActor).options(**options).remote(device, cpus, seconds)
+    return _on_ray(_JobActor).options(**options).remote(device, cpus, seconds)
+
+
+def submit_to_actor(actor: Any, job: Job) -> Any:
+    """Give a job to an actor."""
+    return actor.run.remote(job)
 
 
 def submit_task(
-    job: ProbeJob | ComparisonJob,
+    job: Job,
     *,
     cpus: int,
     reserved: int,
@@ -141,7 +134,7 @@ def submit_task(
     hide_gpus: bool,
     seconds: float | None,
 ) -> Any:
-    """Start a task that probes one layer, or of the comparison of layers.
+    """Run a job as a task, in any free process.
 
     Args:
         job: what to do.
@@ -159,9 +152,8 @@ def submit_task(
         # Not `label_selector`: where the first of the nodes was busy, tasks took 4 times as long.
         among = NodeLabelSchedulingStrategy({NODE_LABEL: In(*sorted(nodes))})
         options |= {"scheduling_strategy": among}
-    work = _probe if isinstance(job, ProbeJob) else _compare
     # Packed here: Ray's own pickler, in Python, takes as long for 70 cells as for all else.
-    return _on_ray(work).options(**options).remote(pickle.dumps(job), cpus, seconds)
+    return _on_ray(_run_task).options(**options).remote(pickle.dumps(job), cpus, seconds)
 
 
 def wait(refs: Sequence[Any], seconds: float) -> list[Any]:
@@ -175,21 +167,23 @@ def wait(refs: Sequence[Any], seconds: float) -> list[Any]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How something ended that was started."""
+    """How a job ended."""
 
     result: Any = None
     error: BaseException | None = None
     died: Literal["died", "memory", "disk"] | None = None
-    """Why its process or node ended; None: it did not, and the error tells."""
+    """Why its process or node ended; None: it did not, and ``error`` says what went wrong."""
     node: str | None = None
-    """Ray's id of the one that a task ran on to its end."""
+    """Ray's id of the node that it ran on to its end."""
+    seconds: float | None = None
+    """Wall time of a job that ran to its end."""
 
 
 def collect(ref: Any) -> Ended:
-    """How what is done ended."""
+    """How a job ended that is done."""
     try:
-        got = ray.get(ref)
-        return Ended(got.result, node=got.node) if isinstance(got, _TaskResult) else Ended(got)
+        done: JobResult = ray.get(ref)
+        return Ended(done.result, node=done.node, seconds=done.seconds)
     except ray.exceptions.RayTaskError as error:
         return Ended(error=error.cause if error.cause is not None else error)
     except ray.exceptions.OutOfMemoryError as error:

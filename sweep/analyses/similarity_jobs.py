@@ -1,8 +1,10 @@
-"""What is left of the comparison of layers: the jobs of it, and what becomes of them."""
+"""The comparison of layers: the queue of its jobs."""
 
+import logging
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +23,12 @@ from sweep.analyses.similarity import (
     read_pair,
     write_pair,
 )
+from sweep.errors import reason
 from sweep.plan.plan import Plan, PlannedLayer, PlannedModel
 from sweep.spec.schema import Spec
 from sweep.state.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 TILE_BYTES = 2**30
 """Sketches that a tile holds in memory at most."""
@@ -33,16 +38,45 @@ MOST_ROWS = 32
 """Layers on a side of a tile at most: seconds to minutes of work."""
 
 
+class ComparisonRecorder(Protocol):
+    """Records what comes back."""
+
+    def compared(self, seconds: float) -> None:
+        """Record a job that is done."""
+
+    def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
+        """Record a job that failed for good."""
+
+
 class Comparison:
     """Hands out the jobs of the pairs that are not on disk, and writes the pairs that are done.
 
-    A layer is sketched once, for all its pairs; tiles follow when all sketches are there. What
-    failed is NaN in its pairs, and these are computed again by the next run.
+    A ``sweep.work_queue.WorkQueue``. A layer is sketched once, for all its pairs; tiles follow when
+    all sketches are there. What failed is NaN in its pairs, and these are computed again by the
+    next run.
+
+    Args:
+        spec: the settings of the comparison.
+        plan: what the run consists of.
+        table: the utterance table.
+        folder: the run's folder.
+        cache: where activations lie.
+        is_extracted: whether the activations of the model with this name are complete.
+        recorder: records what comes back; None where jobs are counted and not run.
     """
 
     def __init__(
-        self, spec: Spec, plan: Plan, table: pd.DataFrame, folder: RunFolder, cache: Location
+        self,
+        spec: Spec,
+        plan: Plan,
+        table: pd.DataFrame,
+        folder: RunFolder,
+        cache: Location,
+        is_extracted: Callable[[str], bool] = lambda model: False,
+        recorder: ComparisonRecorder | None = None,
     ) -> None:
+        self._is_extracted = is_extracted
+        self._recorder = recorder
         self._spec = spec
         self._folder = folder.similarity
         self._sketch_folder = folder.for_jobs(folder.similarity / SKETCHES)
@@ -71,29 +105,34 @@ class Comparison:
         return frozenset(model.name for model in self._models())
 
     @property
-    def n_jobs(self) -> int:
-        """Jobs that are left, those in flight among them."""
+    def waiting(self) -> int:
+        """Jobs that no executor has."""
         if self._tiles is not None:
-            return len(self._tiles) + self._in_flight
+            return len(self._tiles)
         tiles = sum(len(list(self._blocks(pair))) for pair in self._left.values())
         if self._sketches is not None:
-            return len(self._sketches) + self._in_flight + tiles
+            return len(self._sketches) + tiles
         return sum(len(model.layers) for model in self._models()) + tiles
 
-    def next_job(self, extracted: Collection[str]) -> ComparisonJob | None:
-        """The next job, until it is ``sent``; None while there is none that can run.
+    @property
+    def affinities(self) -> Collection[str]:
+        """None: a comparison keeps nothing on its worker."""
+        return ()
 
-        Args:
-            extracted: the models whose activations are there.
-        """
+    def next(self, is_due: Callable[[str], bool], full: Collection[str]) -> ComparisonJob | None:
+        """The first sketch or tile that can be made from what is there, if it is due."""
+        job = self._first()
+        return job if job is not None and is_due(job.key) else None
+
+    def _first(self) -> ComparisonJob | None:
         if self._sketches is None:
-            if not self._left or not self.models.issubset(extracted):
+            if not self._left or not all(map(self._is_extracted, self.models)):
                 return None
             remove_folder(self._sketch_folder)  # of a run that was killed
             self._used = self._readable()
             self._sketches = deque(self._sketch_jobs())
         if self._sketches:
-            return next((job for job in self._sketches if job.model in extracted), None)
+            return next((job for job in self._sketches if self._is_extracted(job.model)), None)
         if self._tiles is None:
             if self._in_flight:
                 return None
@@ -106,35 +145,44 @@ class Comparison:
         self._in_flight += 1
 
     def again(self, job: ComparisonJob) -> None:
-        """The job is to be done another time, if somebody still needs it."""
+        """Put the job last."""
         self._in_flight -= 1
-        if self._is_needed(job):
-            self._queue(job).append(job)
+        self._queue(job).append(job)
 
-    def finish(self, job: ComparisonJob, report: ComparisonReport) -> None:
-        """Take in what the job gave back."""
+    def finish(self, job: ComparisonJob, result: ComparisonReport) -> None:
+        """Put the values of a tile in their places."""
         self._in_flight -= 1
-        if isinstance(job, TileJob) and self._is_needed(job):
+        if self._recorder:
+            self._recorder.compared(result.seconds)
+        if isinstance(job, TileJob) and self.is_needed(job):
             pair_id, rows, columns = self._places[job]
-            for measure, part in report.values.items():
+            for measure, part in result.values.items():
                 whole = self._values[pair_id].by_measure[measure]
                 _fill(whole, part, np.ix_(rows, columns))
                 if self._left[pair_id].a == self._left[pair_id].b:
                     _fill(whole, part.turned(), np.ix_(columns, rows))
             self._count_tile(pair_id)
 
-    def fail(self, job: ComparisonJob) -> None:
-        """The job failed for good: its values stay NaN."""
+    def fail(self, job: ComparisonJob, error: BaseException | None) -> None:
+        """Leave the values of the job NaN."""
         self._in_flight -= 1
+        if not self.is_needed(job):
+            return
+        log.error("%s failed", job.title, exc_info=error)
+        if self._recorder:
+            self._recorder.failure("similarity", None, job.place, reason(error))
         if isinstance(job, SketchJob):
             self._broken.add(job.sketch)
-        elif self._is_needed(job):
+        else:
             pair_id, _, _ = self._places[job]
             self._values[pair_id] = replace(self._values[pair_id], complete=False)
             self._count_tile(pair_id)
 
-    def drop(self, model: str) -> None:
-        """The model has no activations: its pairs are given up."""
+    def flush(self) -> None:
+        """A pair is written with its last tile."""
+
+    def drop(self, model: str, reason: str) -> None:
+        """Give up the pairs of a model without activations."""
         self._left = {
             pair_id: pair
             for pair_id, pair in self._left.items()
@@ -143,10 +191,10 @@ class Comparison:
         if self._sketches:
             self._sketches = deque(job for job in self._sketches if job.model != model)
         if self._tiles:
-            self._tiles = deque(filter(self._is_needed, self._tiles))
+            self._tiles = deque(filter(self.is_needed, self._tiles))
 
-    def _is_needed(self, job: ComparisonJob) -> bool:
-        """Whether its pair, or one of its model's, was not given up meanwhile."""
+    def is_needed(self, job: ComparisonJob) -> bool:
+        """Whether its pair, or a pair of its model, was not given up meanwhile."""
         if isinstance(job, SketchJob):
             return job.model in self.models
         pair_id, _, _ = self._places[job]
@@ -192,12 +240,13 @@ class Comparison:
             blocks = list(self._blocks(pair))
             self._tiles_left[pair.pair_id] = len(blocks)
             self._values[pair.pair_id] = self._empty(pair)
-            for rows, columns in blocks:
+            for number, (rows, columns) in enumerate(blocks):
                 job = TileJob(
                     rows=tuple(self._sketch(pair.a, pair.a.layers[i]) for i in rows),
                     columns=tuple(self._sketch(pair.b, pair.b.layers[j]) for j in columns),
                     measures=self._measures,
                     models=(pair.a.name, pair.b.name),
+                    number=number,
                 )
                 self._places[job] = (pair.pair_id, rows, columns)
                 yield job

@@ -62,7 +62,7 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
     )
     present = {path.name for path in folder.predictions.glob("*.npz")}
     to_hear = cells_to_hear(prepared.plan, records, present)
-    lines = extra_lines(prepared, comparison.n_jobs, to_hear)
+    lines = extra_lines(prepared, comparison.waiting, to_hear)
     for line in (*lines, *cost_lines(prepared.spec, prepared.table, prepared.plan)):
         print(printable(line))
     print(_corpus_line(prepared))

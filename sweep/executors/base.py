@@ -1,78 +1,44 @@
-"""What the driver hands to an executor, and what it gets back."""
+"""The interface between the driver and the places where jobs run."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from jobs.extraction.extractor import ExtractSettings, Shard, ShardReport
-from jobs.probing.job import ProbeJob
-from jobs.probing.results import CellResult
-from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob
-
-
-@dataclass(frozen=True)
-class ExtractJob:
-    """One shard of one model."""
-
-    model: str
-    settings: ExtractSettings
-    shard: Shard
-
-
-Job = ExtractJob | ProbeJob | ComparisonJob
-Result = ShardReport | list[CellResult] | ComparisonReport
-
-
-def kind_of(job: Job) -> str:
-    """Of jobs that take about as long as each other."""
-    if isinstance(job, ExtractJob):
-        return shards_of(job.model)
-    if isinstance(job, ProbeJob):
-        return f"layers of {job.model}"
-    return f"sketches of {job.model}" if isinstance(job, SketchJob) else "comparisons"
-
-
-def shards_of(model: str) -> str:
-    """The kind of a model's shards."""
-    return f"shards of {model}"
-
-
-def title_of(job: Job) -> str:
-    """Of a job, for people."""
-    if isinstance(job, ExtractJob):
-        return f"{job.model} / shard {job.shard.index}"
-    return f"{job.model} / {job.layer}" if isinstance(job, ProbeJob) else f"comparison {job.place}"
+from jobs.job import Job
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: a result, or an error."""
+    """A job that is done: its result, or its error."""
 
     job: Job
-    result: Result | None = None
+    result: Any = None
     error: BaseException | None = None
+    """None: the job succeeded."""
     died: Literal["died", "timeout", "memory", "disk"] | None = None
-    """Why the process or node that ran it ended; None: it did not, and the error tells."""
+    """Why the process or node that ran it ended; None: it did not, and ``error`` says what went
+    wrong."""
 
 
 class Executor(Protocol):
-    """What the driver needs of a place to run jobs; it never retries, for the driver does."""
+    """A place to run jobs. It never retries: the driver does."""
 
     def room(self, job: Job) -> bool:
         """Whether ``job`` may be submitted now."""
 
     def submit(self, job: Job, *, alone: bool = False) -> None:
-        """Take a job; its outcome comes from a later ``wait``.
+        """Take a job; a later ``wait`` returns its outcome.
 
         Args:
             job: what to do.
-            alone: as far as can be, beside nothing else on its machine: it ran out of memory.
+            alone: run it on a node without other work, as far as possible: it ran out of memory.
         """
 
-    def hasten(self) -> None:
-        """There is no shard left to submit: places that are free may help those that are late."""
+    def help_stragglers(self) -> None:
+        """Free places may run copies of late jobs: no job that keeps a model loaded waits."""
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """The outcomes there are, after at most about ``seconds``; none when nothing is done."""
+        """The outcomes there are, after at most about ``seconds``; may be empty."""
 
-    def release(self, model: str, *, last: bool) -> None:
-        """The model's shards are all there, and with ``last`` those of all models: let go of it."""
+    def release(self, job: Job, *, last: bool) -> None:
+        """Let go of what workers keep for this job's affinity: it was the affinity's last job, and
+        with ``last`` no job of any affinity is left."""

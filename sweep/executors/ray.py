@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from jobs.extraction.extractor import ShardReport
+from jobs.job import Job
 from jobs.process import ran_out_of_memory
 from jobs.workers import ray_workers
 from sweep.executors import preflight
 from sweep.executors.actor_pool import Actor, Actors
-from sweep.executors.base import ExtractJob, Job, Outcome, kind_of, shards_of, title_of
+from sweep.executors.base import Outcome
 from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Demand
 from sweep.executors.stragglers import Line, Waits
@@ -103,26 +103,26 @@ class RayExecutor:
         """A free place at an actor, or for a new actor; a window for probes."""
         if not self._roster.answers:
             return False
-        extracts = isinstance(job, ExtractJob)
+        extracts = job.affinity is not None
         if not (self.slots if extracts else self.probe_window):
             self._lonely = self._extraction if extracts else self._probing
             self._roster.missing(self._lonely)
             return False
-        if isinstance(job, ExtractJob):
-            return self._actors.has_room(job.model)
+        if job.affinity is not None:
+            return self._actors.has_room(job.affinity)
         return len(self._tasks) < self.probe_window
 
     def submit(self, job: Job, *, alone: bool = False) -> None:
         """Send the job off; a shard that ran out of memory has left fewer actors behind it."""
-        if isinstance(job, ExtractJob):
-            self._send_shard(job, self._actors.take(job.model))
+        if job.affinity is not None:
+            self._send_shard(job, self._actors.take(job.affinity))
             return
         held = self._roster.whole_node(self._probing) if alone else self._probing
         fit = self._roster.with_place(held) if alone else self._probe_nodes
         self._send_task(job, held, fit if self._roster.changes else None)
         self._actors.make_way()
 
-    def hasten(self) -> None:
+    def help_stragglers(self) -> None:
         """Give work that is late to places that are free on other nodes, too: what a slow node
         holds would hold the sweep."""
         if not self._roster.answers or (not len(self._actors) and not self._tasks.has_place):
@@ -133,7 +133,7 @@ class RayExecutor:
             twin = self._help_shard(pending) if pending.actor else self._help_task(ref, pending)
             if twin is None:
                 continue
-            log.warning("%s is late: done twice", title_of(pending.job))
+            log.warning("%s is late: done twice", pending.job.title)
             pending.twin, pending.helpers = twin, pending.helpers + 1
             pending.helped = time.monotonic()
             self._pending[twin].twin, self._pending[twin].helpers = ref, HELPERS
@@ -143,7 +143,7 @@ class RayExecutor:
         if begun is None:
             return False
         since = max(begun, pending.helped)
-        return self._waits.is_late(kind_of(pending.job), time.monotonic() - since)
+        return self._waits.is_late(pending.job.kind, time.monotonic() - since)
 
     def _begun(self, ref: Any, pending: _Pending) -> float | None:
         """When it began, as far as is known; None: it waits for a place."""
@@ -151,7 +151,6 @@ class RayExecutor:
 
     def _help_shard(self, late: _Pending) -> Any:
         assert late.actor is not None
-        assert isinstance(late.job, ExtractJob)
         helper = self._actors.take_elsewhere(late.actor)
         return None if helper is None else self._send_shard(late.job, helper)
 
@@ -184,14 +183,15 @@ class RayExecutor:
         outcomes = [self._collect(ref) for ref in done if ref in self._pending]
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def release(self, model: str, *, last: bool) -> None:
-        """End actors: all with ``last``; on GPUs those of the model."""
-        self._waits.forget(shards_of(model))
-        self._actors.release(model, last=last)
+    def release(self, job: Job, *, last: bool) -> None:
+        """End actors: all with ``last``; on GPUs those of the job's model."""
+        self._waits.forget(job.kind)
+        if job.affinity is not None:
+            self._actors.release(job.affinity, last=last)
 
     def _start_actor(self, node: str) -> Any:
         held = self._extraction
-        return ray_workers.extraction_actor(
+        return ray_workers.start_actor(
             node,
             gpus=held.gpus,
             cpus=held.cpus,
@@ -200,13 +200,12 @@ class RayExecutor:
             seconds=self._seconds,
         )
 
-    def _send_shard(self, job: ExtractJob, actor: Actor) -> Any:
-        ref = actor.handle.extract.remote(job.settings, job.shard)
+    def _send_shard(self, job: Job, actor: Actor) -> Any:
+        ref = ray_workers.submit_to_actor(actor.handle, job)
         self._pending[ref] = _Pending(job, actor)
         return ref
 
     def _send_task(self, job: Job, held: Demand, nodes: frozenset[str] | None) -> Any:
-        assert not isinstance(job, ExtractJob)
         ref = ray_workers.submit_task(
             job,
             cpus=self._probing.cpus,
@@ -273,11 +272,11 @@ class RayExecutor:
         told = []
         for ref, pending in self._pending.items():
             begun = self._begun(ref, pending)
-            kind = kind_of(pending.job)
+            kind = pending.job.kind
             if pending.told or begun is None or not self._waits.is_stuck(kind, now - begun):
                 continue
             pending.told = True
-            told.append(f"{title_of(pending.job)} {self._waits.describe(kind, now - begun)}")
+            told.append(f"{pending.job.title} {self._waits.describe(kind, now - begun)}")
         if told:
             others = f" (and {len(told) - 1} others)" if len(told) > 1 else ""
             self._warn(f"{told[0]}{others}; {HOW_TO_END_IT}")
@@ -290,28 +289,24 @@ class RayExecutor:
         if pending.actor is None:
             self._task_came_back(ref, pending, ended)
         else:
-            self._shard_came_back(pending, outcome)
+            self._shard_came_back(pending, outcome, ended.seconds)
         return self._settle(pending, outcome)
 
     def _task_came_back(self, ref: Any, pending: _Pending, ended: ray_workers.Ended) -> None:
-        seconds, kind = self._task_is_out(ref), kind_of(pending.job)
+        seconds, kind = self._task_is_out(ref), pending.job.kind
         if ended.node is not None and not (seconds and self._waits.is_late(kind, seconds)):
             self._came[ended.node] = time.monotonic()
         if ended.node is not None and seconds is not None:
             self._waits.add(kind, seconds)
 
-    def _shard_came_back(self, pending: _Pending, outcome: Outcome) -> None:
+    def _shard_came_back(self, pending: _Pending, outcome: Outcome, seconds: float | None) -> None:
         assert pending.actor is not None
-        report = outcome.result if isinstance(outcome.result, ShardReport) else None
         if outcome.died == "memory" or self._lacked_shared_memory(outcome.error):
             self._actors.ran_out_of_memory(pending.actor)
-        self._actors.came_back(
-            pending.actor,
-            seconds=None if report is None else report.seconds,
-            died=outcome.died is not None,
-        )
-        if report is not None:
-            self._waits.add(kind_of(pending.job), time.monotonic() - pending.begun)
+        died = outcome.died is not None
+        self._actors.came_back(pending.actor, seconds=seconds, died=died)
+        if seconds is not None:
+            self._waits.add(pending.job.kind, time.monotonic() - pending.begun)
         for other in self._pending.values():
             if other.actor is pending.actor:
                 other.begun = time.monotonic()
@@ -321,11 +316,11 @@ class RayExecutor:
         twin = self._pending.get(pending.twin) if pending.twin is not None else None
         if twin is None:
             return outcome
-        if outcome.result is None:
+        if outcome.error is not None:
             twin.twin = None
             log.warning(
                 "%s: one of two tries failed, the other is waited for: %s",
-                title_of(pending.job), outcome.error,
+                pending.job.title, outcome.error,
             )  # fmt: skip
             return None
         self._give_up(pending.twin)

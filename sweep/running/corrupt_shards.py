@@ -1,93 +1,116 @@
-"""Activation shards that are damaged or gone: set aside, and queued to be extracted again."""
+"""Activation shards that are damaged or missing: set aside, and queued to be extracted again."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
 from jobs.activations.store import CorruptShard, set_aside
 from jobs.extraction.extractor import Shard
 from jobs.storage.location import Location
+from sweep.errors import reason
 from sweep.plan.activation_sets import shards
-from sweep.running.recorder import reason
+from sweep.running.attempts import Attempts
 from sweep.running.remaining import ModelWork, missing_shards
-from sweep.running.retries import Attempts
 
 log = logging.getLogger(__name__)
 
 
 class ShardRepair:
-    """Has a model's shards extracted another time.
+    """Queues damaged shards to be extracted again.
 
     Args:
+        work: what is left of every model.
         table: the utterances that models hear.
         cache: where activations lie.
-        attempts: of all work of the run.
-        warn: told of what is set aside.
+        attempts: counts the attempts at each shard.
+        warn: called with a message for the user when a shard is set aside.
     """
 
     def __init__(
         self,
+        work: Iterable[ModelWork],
         table: pd.DataFrame,
         cache: Location,
         attempts: Attempts,
         warn: Callable[[str], object],
     ) -> None:
+        self._work = list(work)
         self._table = table
         self._cache = cache
         self._attempts = attempts
         self._warn = warn
 
-    def again(self, work: ModelWork, error: CorruptShard) -> bool:
-        """Queue the corrupt shard, once, however many layers trip over it, and with it all that the
-        model lacks by now; else it is hopeless.
+    def again(self, error: CorruptShard) -> bool:
+        """Queue a corrupt shard, and all shards that its models lack by now.
+
+        It is queued once, however many jobs meet it.
+
+        Returns:
+            Whether the shard will be there; False: it was tried too often, or its model was given
+            up.
 
         Raises:
             OSError: an object store failed.
         """
-        if work.dead:
+        models = [work for work in self._work if not work.dead and self._reads(work, error)]
+        if not models:
             return False
-        place = (error.folder, error.index)
-        if any((shard.folder, shard.index) == place for shard in (*work.shards, *work.extracting)):
+        if any(_is_among(error, (*work.shards, *work.extracting)) for work in models):
             return True
-        where = f"{error.folder.name} / shard {error.index}"
-        if not self._attempts.again(where, "corrupt", reason(error)):
+        key = f"{error.folder.name} / shard {error.index}"
+        if not self._attempts.again(key, "corrupt", reason(error)):
             return False
         try:
-            self.set_aside(error)
+            set_shard_aside(error, self._warn)
         except OSError:
-            self._attempts.take_back(where)
+            self._attempts.take_back(key)
             raise
-        queued = {*work.shards, *work.extracting}
-        work.shards.extend(one for one in self._lacking(work, error) if one not in queued)
+        for work in models:
+            queued = {*work.shards, *work.extracting}
+            work.shards.extend(one for one in self._lacking(work, error) if one not in queued)
         return True
 
+    def _reads(self, work: ModelWork, error: CorruptShard) -> bool:
+        return any(one.folder(self._cache) == error.folder for one in work.planned.all_sets)
+
     def _lacking(self, work: ModelWork, error: CorruptShard) -> list[Shard]:
-        """The shard that was set aside, and others that are not there: who deletes one deletes
-        many, and one at a time the probes would trip over each."""
-        found = [
-            shard
-            for planned in work.planned.all_sets
-            if planned.folder(self._cache) == error.folder
-            for shard in shards(planned, self._table, self._cache)
-            if shard.index == error.index
-        ]
-        at_work = {(shard.folder, shard.index) for shard in work.extracting}
+        """The shard that was set aside, and all others that are missing.
+
+        Shards are rarely deleted singly, and probes would meet the missing ones one by one.
+        """
+        found = list(self._described(work, error))
 
         def on_corrupt(other: CorruptShard) -> None:
-            if (other.folder, other.index) not in at_work:  # else it is being written
-                self.set_aside(other)
+            if not _is_among(other, work.extracting):  # else it is being written
+                set_shard_aside(other, self._warn)
 
         try:
             others = list(missing_shards(work.planned, self._table, self._cache, on_corrupt))
-        except OSError as failed:  # of an object store; probes find what is not found now
-            log.warning("%s: cannot be looked over: %s", work.planned.name, failed)
+        except OSError as failed:  # of an object store; probes meet what is not found now
+            log.warning("%s: missing shards cannot be listed: %s", work.planned.name, failed)
             return found
         return [*found, *(one for one in others if one not in found)]
 
-    def set_aside(self, error: CorruptShard) -> None:
-        """Rename what is left of a shard, and tell of it."""
-        moved = [path.name for path in set_aside(error.folder, error.index)]
-        fate = f"set aside as {', '.join(moved)}" if moved else "nothing is left of it"
-        what = f"{error.folder.name}/shard-{error.index:05d}: {error.reason}"
-        self._warn(f"{what}; {fate}, it is extracted again")
+    def _described(self, work: ModelWork, error: CorruptShard) -> Iterator[Shard]:
+        """The shard that ``error`` is about, as a job needs it."""
+        for planned in work.planned.all_sets:
+            if planned.folder(self._cache) == error.folder:
+                yield from (
+                    shard
+                    for shard in shards(planned, self._table, self._cache)
+                    if shard.index == error.index
+                )
+
+
+def set_shard_aside(error: CorruptShard, warn: Callable[[str], object]) -> None:
+    """Rename what is left of a shard, and warn about it."""
+    moved = [path.name for path in set_aside(error.folder, error.index)]
+    fate = f"set aside as {', '.join(moved)}" if moved else "nothing is left of it"
+    what = f"{error.folder.name}/shard-{error.index:05d}: {error.reason}"
+    warn(f"{what}; {fate}, it is extracted again")
+
+
+def _is_among(error: CorruptShard, queued: Iterable[Shard]) -> bool:
+    place = (error.folder, error.index)
+    return any((shard.folder, shard.index) == place for shard in queued)

@@ -6,51 +6,60 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sweep.errors import reason
+from sweep.state.retry_policy import cause_of
+
 log = logging.getLogger(__name__)
 
 LOW_BYTES = 512 * 2**20
 """Free bytes below which nothing more is extracted: two of the largest shards."""
 PAUSE_SECONDS = 60.0
-"""How long a run waits where a disk was full that does not look so: a quota, another machine's."""
+"""Length of a pause where no disk looks full from here: of a quota, or another machine's disk."""
+LOOK_SECONDS = 0.1
+"""Between two looks at the disk while the ledger cannot be written."""
 
 
 class DiskPause:
-    """Whether there is room to go on; looks at the disks again whenever it is asked.
+    """Pauses a run while a disk is full; looks at the disks again whenever it is asked.
 
     Args:
-        folders: that jobs write to, on any disk that this machine sees; they may not be there yet.
-        tell: told, in a sentence, when work pauses and when it goes on.
+        folders: folders that jobs write to, on any disk that this machine sees; they may not exist
+            yet.
+        warn: called with a sentence when work pauses, and when it resumes.
+        stopped: whether the run was asked to stop.
         clock: seconds.
     """
 
     def __init__(
         self,
         folders: Sequence[Path],
-        tell: Callable[[str], object],
+        warn: Callable[[str], object],
+        stopped: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folders = [
             next(path for path in (folder, *folder.parents) if path.exists()) for folder in folders
         ]
-        self._tell = tell
+        self._warn = warn
+        self._stopped = stopped
         self._clock = clock
         self._until: float | None = None
         """End of the pause, unless a disk is seen to be full."""
         self._seen_full = False
-        self._told_low = False
+        self._warned_low = False
 
     def disk_is_full(self, where: str, why: str) -> None:
-        """Work could not write: everything pauses."""
+        """Begin a pause: some work could not write."""
         log.warning("%s: %s", where, why)
         if self._until is None:
-            self._tell(
-                f"disk full at {where} ({why}): the run waits until there is room, and then goes "
-                "on by itself; no attempt is counted"
+            self._warn(
+                f"disk full at {where} ({why}): the run waits until there is room, then resumes by "
+                "itself; no attempt is counted"
             )
         self._until = self._clock() + PAUSE_SECONDS
 
     def holds(self) -> bool:
-        """Whether nothing at all is to be begun now."""
+        """Whether nothing at all may begin now."""
         if self._until is None:
             return False
         if self._lowest() < LOW_BYTES:
@@ -59,22 +68,45 @@ class DiskPause:
         if not self._seen_full and self._clock() < self._until:
             return True
         self._until, self._seen_full = None, False
-        self._tell("the run goes on: the disk has room again, or may have")
+        self._warn("the run resumes: the disk has room again, or may have")
         return False
 
     def holds_extraction(self) -> bool:
-        """Whether no shard is to be begun now: what is left is for predictions and tables."""
+        """Whether no shard may begin now: the rest of the disk is for predictions and tables."""
         free = self._lowest()
         low = free < LOW_BYTES
-        if low != self._told_low:
-            self._told_low = low
-            self._tell(
+        if low != self._warned_low:
+            self._warned_low = low
+            self._warn(
                 f"{free / 2**20:.0f} MiB are free where the run writes: extraction waits until "
                 f"there are {LOW_BYTES / 2**20:.0f}"
                 if low
-                else "extraction goes on: the disk has room again"
+                else "extraction resumes: the disk has room again"
             )
         return low
+
+    def write(self, file: str, write: Callable[[], None]) -> None:
+        """Call ``write``, which appends to ``file``, again until the disk has room for it.
+
+        A run that is stopped meanwhile gives up: the cells that were to be recorded run again.
+
+        Raises:
+            OSError: ``write`` failed for another reason than a full disk.
+        """
+        while True:
+            try:
+                write()
+            except OSError as error:
+                if cause_of(error) != "disk":
+                    raise
+                self.disk_is_full(file, reason(error))
+            else:
+                return
+            while self.holds():
+                time.sleep(LOOK_SECONDS)
+                if self._stopped():
+                    log.warning("stopped on a full disk: what came back last runs again")
+                    return
 
     def _lowest(self) -> int:
         return min((shutil.disk_usage(folder).free for folder in self._folders), default=LOW_BYTES)

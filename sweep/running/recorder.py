@@ -1,7 +1,6 @@
 """Turning what came back into ledger lines and events."""
 
 import logging
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
@@ -9,15 +8,11 @@ from statistics import fmean
 from jobs.extraction.extractor import ShardReport
 from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
-from jobs.secrets import without_secrets
 from sweep.plan.plan import LayerTask, Plan, made_from
 from sweep.state.events import EventLog
 from sweep.state.ledger import Ledger, Record
 
 log = logging.getLogger(__name__)
-
-REASON_LENGTH = 300
-"""Characters of an error in a table; the log has all of it."""
 
 
 class Recorder:
@@ -141,13 +136,6 @@ class Recorder:
             predictions=predictions if result.status == "done" else "",
             made_from=self._made_from[what],
         )
-
-
-def reason(error: BaseException | None) -> str:
-    """An error in one line, for a table or a log."""
-    text = without_secrets(str(error)).strip().splitlines()
-    first = textwrap.shorten(text[0], REASON_LENGTH, placeholder=" …") if text else ""
-    return f"{type(error).__name__}: {first}".rstrip(": ")
 
 
 def _best(records: Sequence[Record], score: str) -> dict[str, object] | None:

@@ -1,109 +1,58 @@
-"""What becomes of work that did not succeed: tried again, how often, and after how long.
+"""What is done about a job that failed.
 
 ============ ===================================================== =================================
-cause        what it means                                         what is done
+cause        meaning                                               consequence
 ============ ===================================================== =================================
-died         its process, its actor or its node is gone            tried again elsewhere
-timeout      it died when ``compute.timeout`` was over             the same
-memory       its machine, or the process, ran out of memory        tried again beside less work
-io           a disk or an object store answered with an error      tried again after some waiting
+died         its process, its actor or its node is gone            retried elsewhere
+timeout      it died when ``compute.timeout`` was over             retried elsewhere
+memory       its machine, or the process, ran out of memory        retried beside less work
+io           a disk or an object store answered with an error      retried after some waiting
 disk         a disk is full                                        the run waits; no attempt counts
-corrupt      an activation shard is damaged                        extracted again
-code         anything else: the same would happen again            fails at once
+corrupt      an activation shard is damaged                        the shard is extracted again
+code         anything else: it would happen again                  fails at once
 ============ ===================================================== =================================
 """
 
-import re
-import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
-from sweep.state.retry_policy import Cause, may_try_again, wait_seconds
-
-_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d(?:[eE][-+](?=\d)|[\w.])*")
+from jobs.activations.store import CorruptShard
+from sweep.errors import reason
+from sweep.executors.base import Outcome
+from sweep.running.attempts import Attempts
+from sweep.running.corrupt_shards import ShardRepair
+from sweep.running.disk_pause import DiskPause
+from sweep.state.retry_policy import cause_of
 
 
-def pattern(reason: str) -> str:
-    """What reasons that tell of one mistake have in common: no quoted names, and no numbers."""
-    return _VALUES.sub("…", reason)
-
-
-class Attempts:
-    """Counts how often work was tried, and knows when it may be tried again.
+class Retries:
+    """Decides whether a job that came back with an error runs again.
 
     Args:
-        tell: told of another attempt: what, the number of the attempt, why.
-        clock: seconds.
+        attempts: counts how often each job was tried.
+        pause: waits for full disks.
+        repair: has damaged shards extracted again.
     """
 
-    def __init__(
-        self, tell: Callable[[str, int, str], object], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._tell = tell
-        self._clock = clock
-        self._count: Counter[str] = Counter()
-        self._due: dict[str, float] = {}
-        self._alone: set[str] = set()
+    def __init__(self, attempts: Attempts, pause: DiskPause, repair: ShardRepair) -> None:
+        self._attempts = attempts
+        self._pause = pause
+        self._repair = repair
 
-    def again(self, where: str, cause: Cause, reason: str) -> bool:
-        """An attempt failed; whether there is to be another."""
+    def is_due(self, key: str) -> bool:
+        """Whether the job with this key may be tried now."""
+        return self._attempts.is_due(key)
+
+    def is_alone(self, key: str) -> bool:
+        """Whether the job ran out of memory, and had better run on an exclusive node."""
+        return self._attempts.is_alone(key)
+
+    def again(self, outcome: Outcome) -> bool:
+        """Whether the job of ``outcome``, which has an error, is to run again."""
+        key, error = outcome.job.key, outcome.error
+        if isinstance(error, CorruptShard):
+            try:
+                return self._repair.again(error)
+            except OSError as failed:  # the job meets the shard again, after some waiting
+                return self._attempts.again(key, cause_of(failed), reason(failed))
+        cause = outcome.died or cause_of(error)
         if cause == "disk":
-            return True
-        self._count[where] += 1
-        attempts = self._count[where]
-        if not may_try_again(cause, attempts):
-            return False
-        self._due[where] = self._clock() + wait_seconds(cause, attempts)
-        if cause == "memory":
-            self._alone.add(where)
-        self._tell(where, attempts + 1, reason)
-        return True
-
-    def take_back(self, where: str) -> None:
-        """What failed last was not to blame: it does not count."""
-        self._count[where] -= 1
-
-    def is_due(self, where: str) -> bool:
-        """Whether it may be tried now."""
-        return where not in self._due or self._clock() >= self._due[where]
-
-    def is_alone(self, where: str) -> bool:
-        """Whether it ran out of memory before, and had better have a machine to itself."""
-        return where in self._alone
-
-
-@dataclass
-class CircuitBreaker:
-    """Stops a run whose first work fails all alike: the rest would, too.
-
-    One success, or one failure that is unlike, and it never stops the run any more. Where there are
-    several models, those that failed must be of two at least: one may be broken, and the others
-    well.
-
-    Attributes:
-        limit: pieces of work (a layer's probes, or a model's extraction); None: never stops.
-        n_models: that have work.
-    """
-
-    limit: int | None
-    n_models: int
-    _failures: int = 0
-    _models: set[str] = field(default_factory=set)
-    _pattern: str | None = None
-    _off: bool = False
-
-    def succeeded(self) -> None:
-        """Some work is done."""
-        self._off = True
-
-    def failed(self, model: str, reason: str) -> bool:
-        """Some work of ``model`` failed for good; whether to stop now."""
-        if self._pattern is not None and pattern(reason) != self._pattern:
-            self._off = True
-        self._pattern = pattern(reason)
-        self._failures += 1
-        self._models.add(model)
-        if self._off or self.limit is None:
-            return False
-        return self._failures >= self.limit and len(self._models) >= min(2, self.n_models)
+            self._pause.disk_is_full(key, reason(error))
+        return self._attempts.again(key, cause, reason(error))

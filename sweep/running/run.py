@@ -17,7 +17,6 @@ from jobs.protocol.cells import Cell
 from jobs.storage.atomic import is_temporary, write_text
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove, remove_folder
-from sweep.analyses.similarity_jobs import Comparison
 from sweep.errors import ClusterError, Problem, SpecError
 from sweep.executors.base import Executor
 from sweep.executors.inline import InlineExecutor
@@ -30,7 +29,7 @@ from sweep.report.build import build_report
 from sweep.report.tables.model_tables import models_tables
 from sweep.results.precision import precision_errors
 from sweep.results.run import Run
-from sweep.running.driver import Driver, Status
+from sweep.running.driver import Status
 from sweep.running.driver_log import driver_log
 from sweep.running.options import RunOptions
 from sweep.running.recorder import Recorder
@@ -38,6 +37,7 @@ from sweep.running.remaining import CellFilter
 from sweep.running.reusable import complete_records
 from sweep.running.skipped import skipped_by_extraction, write_skipped
 from sweep.running.up_to_date import InputWatch
+from sweep.running.work import RunWork, WorkOptions
 from sweep.signals import StopSignal
 from sweep.spec.schema import Spec
 from sweep.state.cache_users import remember_run
@@ -128,28 +128,29 @@ def _run(
         recorder.warning(note)
     if folder.remote is not None:
         recorder.warning(f"driven from {folder.root}, and brought to {folder.remote} from there")
-    driver = Driver(
+    stop = StopSignal()
+    work = RunWork(
+        prepared.spec,
         prepared.plan,
         prepared.table,
         folder,
         options.cache,
         complete_records(folder, prepared, ledger.records, recorder.warning),
         recorder,
-        wanted=_wanted(options, ledger.records),
-        fail_fast=options.fail_fast,
-        comparison=_comparison(prepared, folder, options),
-        save_probes=prepared.spec.save_probes,
-        give_up_after=prepared.spec.compute.give_up_after,
+        stop,
+        WorkOptions(
+            wanted=_wanted(options, ledger.records),
+            compare=options.only is None and not options.only_failed,
+            fail_fast=options.fail_fast,
+        ),
     )
-    _announce(prepared.plan, driver, events)
-    stop = StopSignal()
+    _announce(prepared.plan, work, events)
     status: Status = "done"
-    if driver.n_cells or driver.n_comparisons:
+    if work.n_cells or work.n_comparisons:
         _add_provenance(folder, prepared, options)
-        storage = driver.storage()
-        with stop, _executor(prepared.spec, options, storage, recorder) as executor:
+        with stop, _executor(prepared.spec, options, work.storage(), recorder) as executor:
             try:
-                status = driver.run(executor, stop)
+                status = work.driver.run(executor, stop)
             except ClusterError:  # no node was left, and none came
                 done, failed = count_cells(prepared.plan, ledger.records)
                 seconds = perf_counter() - start
@@ -184,13 +185,6 @@ def _run(
     )
 
 
-def _comparison(prepared: Prepared, folder: RunFolder, options: RunOptions) -> Comparison | None:
-    """What is left to compare; nothing in a run that was asked for certain cells."""
-    if prepared.spec.similarity is None or options.only is not None or options.only_failed:
-        return None
-    return Comparison(prepared.spec, prepared.plan, prepared.table, folder, options.cache)
-
-
 def _executor(
     spec: Spec, options: RunOptions, storage: Storage, recorder: Recorder
 ) -> AbstractContextManager[Executor]:
@@ -201,17 +195,17 @@ def _executor(
     return ray_session(spec.compute, address, storage, recorder.warning)
 
 
-def _announce(plan: Plan, driver: Driver, events: EventLog) -> None:
+def _announce(plan: Plan, work: RunWork, events: EventLog) -> None:
     total_shards = sum(planned.n_shards for model in plan.models for planned in model.all_sets)
     totals = {"extract": total_shards, "probe": plan.n_cells}
     done = {
-        "extract": total_shards - driver.n_shards,
-        "probe": plan.n_cells - driver.n_cells,
+        "extract": total_shards - work.n_shards,
+        "probe": plan.n_cells - work.n_cells,
     }
-    if driver.n_comparisons:
-        totals["similarity"], done["similarity"] = driver.n_comparisons, 0
+    if work.n_comparisons:
+        totals["similarity"], done["similarity"] = work.n_comparisons, 0
     models = [model.name for model in plan.models]
-    log.info("%s: %d shards and %d cells to do", plan.name, driver.n_shards, driver.n_cells)
+    log.info("%s: %d shards and %d cells to do", plan.name, work.n_shards, work.n_cells)
     events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
 
 

@@ -30,11 +30,11 @@ from sweep.executors.ray import RayExecutor
 from sweep.executors.session import ray_session
 from sweep.plan.make_plan import all_models, make_plan
 from sweep.plan.plan import LayerTask, Plan, layer_tasks, made_from
-from sweep.running.driver import Driver
 from sweep.running.probe_jobs import ProbeJobs
 from sweep.running.recorder import Recorder
 from sweep.running.remaining import remaining_work
 from sweep.running.run import count_cells
+from sweep.running.work import RunWork, WorkOptions
 from sweep.signals import StopSignal
 from sweep.spec.schema import Compute, Spec
 from sweep.state.events import EventLog
@@ -201,15 +201,17 @@ def simulate(folder: Path, cluster: SimulatedCluster, n_models: int, n_layers: i
              n_utterances: int) -> int:  # fmt: skip
     """Have the real driver, recorder and ledger sweep a cluster; the number of its cells."""
     table = big_table(n_utterances)
-    plan = big_plan(big_spec(n_models), table, n_layers)
+    spec = big_spec(n_models)
+    plan = big_plan(spec, table, n_layers)
     run = RunFolder(folder)
     with EventLog() as events, Ledger(run.ledger) as ledger:
         events.open(run.events)
-        driver = Driver(
-            plan, table, run, folder / "cache", ledger.records, Recorder(plan, ledger, events),
-            wanted=lambda task, cell: True, fail_fast=False,
+        stop = StopSignal()
+        work = RunWork(
+            spec, plan, table, run, folder / "cache", ledger.records,
+            Recorder(plan, ledger, events), stop, WorkOptions(wanted=lambda task, cell: True),
         )  # fmt: skip
-        assert driver.run(cluster, StopSignal()) == "done"
+        assert work.driver.run(cluster, stop) == "done"
         assert count_cells(plan, ledger.records) == (plan.n_cells, 0)
     return plan.n_cells
 
@@ -240,7 +242,7 @@ def _ray_tasks(folder: Path, count: int) -> list[Result]:
     """The driver's CPU time for a task that does nothing, through the real executor and Ray, as on
     a cluster of ``NODES`` nodes, ÷ 100 ms."""
     job, results = _layer_job(folder), []
-    with ray_session(Compute(), None) as executor, patch.object(ray_workers, "_probe", _nothing):
+    with ray_session(Compute(), None) as executor, patch.object(ray_workers, "_run_task", _nothing):
         _may_run_on(executor, NODES)
         executor.probe_window = 2 * NODES
         _drain(executor, job, 2 * NODES)  # its processes start
@@ -266,8 +268,9 @@ def _may_run_on(executor: RayExecutor, count: int) -> None:
     executor._roster = NodePool(executor._roster.usable.values(), executor._roster.usable.values)
 
 
-def _nothing(packed: bytes, cpus: int, seconds: float | None) -> None:
+def _nothing(packed: bytes, cpus: int, seconds: float | None) -> ray_workers.JobResult:
     """The work of an empty task."""
+    return ray_workers.JobResult(None, "", 0.0)
 
 
 def _drain(executor: RayExecutor, job: ProbeJob, count: int) -> float:

@@ -24,7 +24,8 @@ import yaml
 from ray import cloudpickle
 from ray._private.internal_api import node_stats
 
-from sweep.executors.base import Job, Outcome
+from jobs.job import Job
+from sweep.executors.base import Outcome
 from sweep.executors.ray import RayExecutor
 from sweep.executors.session import ray_session
 from sweep.running.options import RunOptions
@@ -57,7 +58,6 @@ def _counted(
         submit, wait = executor.submit, executor.wait
 
         def weigh_and_submit(job: Job, *, alone: bool = False) -> None:
-            # A job of extraction names its model's settings, which Ray sends only once an actor.
             traffic.carried += len(cloudpickle.dumps(job))
             traffic.jobs += 1
             submit(job, alone=alone)

@@ -9,8 +9,9 @@ import pytest
 
 from jobs.activations.store import CorruptShard
 from jobs.extraction.extractor import Extractor
+from jobs.job import Job
 from sweep import open_run
-from sweep.executors.base import Job, Result
+from sweep.executors.base import Outcome
 from sweep.executors.inline import InlineExecutor
 from sweep.plan.activation_sets import shards
 from tests.faults.conftest import MakeSweep
@@ -116,25 +117,23 @@ def test_all_shards_that_were_deleted_since_are_made_again_before_the_next_probe
     make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = make_sweep("sweep")
-    release, run = InlineExecutor.release, InlineExecutor._run
+    release, wait = InlineExecutor.release, InlineExecutor.wait
     trips: list[str] = []
 
-    def delete_once(executor: InlineExecutor, model: str, *, last: bool) -> None:
-        release(executor, model, last=last)
+    def delete_once(executor: InlineExecutor, job: Job, *, last: bool) -> None:
+        release(executor, job, last=last)
         if not trips:
             for path in sweep.cache.glob("activations/*/shard-*"):
                 path.unlink()
 
-    def watched(executor: InlineExecutor, job: Job) -> Result:
-        try:
-            return run(executor, job)
-        except CorruptShard as error:
-            trips.append(str(error))
-            raise
+    def watched(executor: InlineExecutor, seconds: float) -> list[Outcome]:
+        outcomes = wait(executor, seconds)
+        trips.extend(str(one.error) for one in outcomes if isinstance(one.error, CorruptShard))
+        return outcomes
 
     monkeypatch.setattr("sweep.plan.activation_sets.SHARD_UTTERANCES", 5)
     monkeypatch.setattr(InlineExecutor, "release", delete_once)
-    monkeypatch.setattr(InlineExecutor, "_run", watched)
+    monkeypatch.setattr(InlineExecutor, "wait", watched)
     assert sweep.here(only="a/stem/*").status == "done"
     assert len(sweep.shards()) > 5
     assert len(trips) == 1, trips

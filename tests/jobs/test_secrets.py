@@ -9,9 +9,9 @@ import pytest
 
 from jobs.downloads.http import FetchError, download
 from jobs.secrets import without_secrets
+from sweep.errors import reason
 from sweep.plan.provenance import describe_session
 from sweep.running.driver_log import driver_log
-from sweep.running.recorder import reason
 
 SECRET = "s3cr3t-V4lue"
 

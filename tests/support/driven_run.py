@@ -22,15 +22,15 @@ from jobs.protocol.cells import Cell
 from jobs.storage.atomic import write_text
 from jobs.targets.registry import add_targets
 from sweep import open_run
-from sweep.analyses.similarity_jobs import Comparison
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.prepare.prepare import Prepared
+from sweep.running.attempts import Attempts
 from sweep.running.disk_pause import DiskPause
-from sweep.running.driver import Driver, Status
+from sweep.running.driver import Status
 from sweep.running.recorder import Recorder
-from sweep.running.retries import Attempts
 from sweep.running.reusable import complete_records
+from sweep.running.work import RunWork, WorkOptions
 from sweep.signals import StopSignal
 from sweep.spec.schema import Spec
 from sweep.state.events import Event, EventLog, Listener, read_events
@@ -143,33 +143,28 @@ class DrivenRun:
         ):
             patch.setattr("sweep.running.driver.gc", mock.Mock(spec=gc))  # it takes seconds in all
             patch.setattr("sweep.running.driver.time", time)
-            patch.setattr(
-                "sweep.running.driver.Attempts", partial(Attempts, clock=self.clock.monotonic)
-            )
-            patch.setattr(
-                "sweep.running.driver.DiskPause", partial(DiskPause, clock=self.clock.monotonic)
-            )
+            patch.setattr("sweep.running.disk_pause.time", time)
+            clock = self.clock.monotonic
+            patch.setattr("sweep.running.work.Attempts", partial(Attempts, clock=clock))
+            patch.setattr("sweep.running.work.DiskPause", partial(DiskPause, clock=clock))
             patch.setattr("sweep.running.disk_pause.shutil", disks)
             events.open(self.folder.events)
             recorder = Recorder(self.plan, ledger, events)
             prepared = Prepared(self.spec, self.table, (), (), self.plan)
-            compared = self.spec.similarity is not None
-            driver = Driver(
+            stop = stop or StopSignal()
+            compute = self.spec.compute.model_copy(update={"give_up_after": give_up_after})
+            work = RunWork(
+                self.spec.model_copy(update={"compute": compute}),
                 self.plan,
                 self.table,
                 self.folder,
                 self.cache,
                 complete_records(self.folder, prepared, ledger.records, recorder.warning),
                 recorder,
-                wanted=wanted,
-                fail_fast=fail_fast,
-                comparison=Comparison(self.spec, self.plan, self.table, self.folder, self.cache)
-                if compared
-                else None,
-                save_probes=self.spec.save_probes,
-                give_up_after=give_up_after,
+                stop,
+                WorkOptions(wanted=wanted, fail_fast=fail_fast),
             )
-            return driver.run(executor, stop or StopSignal())
+            return work.driver.run(executor, stop)
 
     @property
     def cells(self) -> dict[str, tuple[str, str]]:

@@ -7,18 +7,20 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from jobs.activations.store import read_layer, write_shard
 from jobs.extraction.extractor import Shard, ShardReport
+from jobs.extraction.job import ExtractJob
+from jobs.job import Job, Worker
 from jobs.probing.job import ProbeJob
 from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
-from jobs.similarity.job import SketchJob, TileJob, compare
-from sweep.executors.base import ExtractJob, Job, Outcome, Result
+from jobs.similarity.job import SketchJob, TileJob
+from sweep.executors.base import Outcome
 from sweep.plan.plan import Plan, PlannedModel
 from sweep.signals import StopSignal
 
@@ -109,8 +111,8 @@ class FakeExecutor:
         probe: runs a probe job; by default scores are made up.
 
     Attributes:
-        log: ``send NAME``, ``back NAME``, ``release MODEL``, ``release MODEL last`` and ``hasten``
-            in the order that they happened.
+        log: ``send NAME``, ``back NAME``, ``release MODEL``, ``release MODEL last`` and
+            ``help_stragglers`` in the order that they happened.
     """
 
     def __init__(
@@ -152,8 +154,7 @@ class FakeExecutor:
         return list(self._in_flight)
 
     def room(self, job: Job) -> bool:
-        extracts = isinstance(job, ExtractJob)
-        alike = [one for one in self._in_flight.values() if isinstance(one, ExtractJob) == extracts]
+        alike = [one for one in self._in_flight.values() if one.resources == job.resources]
         return len(alike) < self._places
 
     def submit(self, job: Job, *, alone: bool = False) -> None:
@@ -165,11 +166,11 @@ class FakeExecutor:
         self.sent.append(Sent(name, self._clock.now, alone))
         self.log.append(f"send {name}")
 
-    def hasten(self) -> None:
-        self.log.append("hasten")
+    def help_stragglers(self) -> None:
+        self.log.append("help_stragglers")
 
-    def release(self, model: str, *, last: bool) -> None:
-        self.log.append(f"release {model} last" if last else f"release {model}")
+    def release(self, job: Job, *, last: bool) -> None:
+        self.log.append(f"release {job.affinity} last" if last else f"release {job.affinity}")
 
     def wait(self, seconds: float) -> list[Outcome]:
         outcomes = []
@@ -207,10 +208,10 @@ class FakeExecutor:
         except Exception as error:  # noqa: BLE001 - as executors do
             return Outcome(job, error=error)
 
-    def _run(self, job: Job) -> Result:
+    def _run(self, job: Job) -> Any:
         if isinstance(job, ExtractJob):
             return write_made_up_shard(self._models[job.model], job.shard)
-        return self._probe(job) if isinstance(job, ProbeJob) else compare(job)
+        return self._probe(job) if isinstance(job, ProbeJob) else job.run(Worker())
 
 
 def write_made_up_shard(model: PlannedModel, shard: Shard) -> ShardReport:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import ray
 
-from sweep.executors.base import ExtractJob
+from jobs.extraction.job import ExtractJob
 from sweep.executors.ray import RayExecutor
 from sweep.executors.session import ray_session
 from sweep.spec.schema import Compute

@@ -6,14 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from jobs.extraction.extractor import ExtractSettings, Shard, ShardReport
+from jobs.extraction.extractor import ShardReport
+from jobs.extraction.job import ExtractJob
+from jobs.job import Job
 from jobs.probing.job import ProbeJob
 from jobs.probing.results import CellResult
 from jobs.workers.ray_workers import Ended
-from sweep.executors.base import ExtractJob, Job, Outcome, Result
+from sweep.executors.base import Outcome
 from sweep.results.run import METRIC_COLUMNS
 
 SCORES = METRIC_COLUMNS[METRIC_COLUMNS.index("mse") : METRIC_COLUMNS.index("mean_mae") + 1]
@@ -70,7 +73,7 @@ class SimulatedCluster:
         self._skipped += self._handling - (self._clock() - before)
         heapq.heappush(self._running, (self._end, self.jobs, job, packed))
 
-    def hasten(self) -> None:
+    def help_stragglers(self) -> None:
         """All nodes are alike: nothing is late."""
 
     def wait(self, seconds: float) -> list[Outcome]:
@@ -86,7 +89,7 @@ class SimulatedCluster:
         self.waits += bool(outcomes)
         return outcomes
 
-    def release(self, model: str, *, last: bool) -> None:
+    def release(self, job: Job, *, last: bool) -> None:
         """There is nothing to let go of."""
 
     def _now(self) -> float:
@@ -95,7 +98,7 @@ class SimulatedCluster:
         return self._clock() - self._start + self._skipped
 
 
-def _result(job: Job, seconds: float) -> Result:
+def _result(job: Job, seconds: float) -> Any:
     if isinstance(job, ExtractJob):
         n = len(job.shard.utterance_ids)
         return ShardReport(
@@ -134,6 +137,8 @@ class SimulatedRay:
         """When the last shard came back that somebody asked for."""
         self.last_probe = 0.0
         self.cancelled: list[object] = []
+        self._busy_until: dict[str, float] = {}
+        """Node → when its actor has done what it was given."""
         self._free_at: dict[str, float] = {}
         """Node → when it has a place for the next layer."""
         self._slow = slow
@@ -143,23 +148,21 @@ class SimulatedRay:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """In place of ``jobs.workers.ray_workers`` and of the executor's clock."""
-        for name in ("extraction_actor", "submit_task", "wait", "collect", "cancel"):
+        for name in ("start_actor", "submit_to_actor", "submit_task", "wait", "collect", "cancel"):
             monkeypatch.setattr(f"jobs.workers.ray_workers.{name}", getattr(self, name))
         monkeypatch.setattr("jobs.workers.ray_workers.end", lambda actor: None)
         monkeypatch.setattr("sweep.executors.ray.time", SimpleNamespace(monotonic=lambda: self.now))
 
-    def extraction_actor(self, node: str, **options: object) -> SimpleNamespace:
-        """An actor that takes one shard after the other."""
-        busy_until = self.now
+    def start_actor(self, node: str, **options: object) -> str:
+        """An actor that runs one job after the other; here it is its node."""
+        return node
 
-        def extract(settings: ExtractSettings, shard: Shard) -> object:
-            nonlocal busy_until
-            self.shards[node] += 1
-            seconds = self._shard_seconds * self._slow.get(node, 1.0)
-            busy_until = max(busy_until, self.now) + seconds
-            return self._begun(busy_until, ExtractJob("", settings, shard), node)
-
-        return SimpleNamespace(extract=SimpleNamespace(remote=extract))
+    def submit_to_actor(self, node: str, job: Job) -> object:
+        """The actor takes the job after those that it has."""
+        self.shards[node] += 1
+        seconds = self._shard_seconds * self._slow.get(node, 1.0)
+        self._busy_until[node] = max(self._busy_until.get(node, 0.0), self.now) + seconds
+        return self._begun(self._busy_until[node], job, node)
 
     def submit_task(self, job: Job, *, nodes: frozenset[str] | None, **options: object) -> object:
         """A task that the node takes, of those it may run on, that is free first."""
@@ -185,7 +188,8 @@ class SimulatedRay:
         end, job, node = self._ends.pop(ref)
         if isinstance(job, ExtractJob):
             self.last_shard = end
-            return Ended(_result(job, self._shard_seconds))
+            seconds = self._shard_seconds
+            return Ended(_result(job, seconds), node=node, seconds=seconds)
         self.last_probe = end
         return Ended(_result(job, self._probe_seconds), node=node)
 

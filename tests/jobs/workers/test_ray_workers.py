@@ -14,6 +14,7 @@ import soundfile
 from jobs.activations.store import CorruptShard, data_path, read_layer, write_shard
 from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardReport
+from jobs.extraction.job import ExtractJob
 from jobs.models import ModelError, load_model, weights_digest
 from jobs.models.baselines import BaselineSettings
 from jobs.models.factory import PythonSettings
@@ -64,13 +65,17 @@ def start(node: str) -> Iterator[Callable[..., Any]]:
 
     def start(**options: Any) -> Any:
         usual = {"gpus": 0, "cpus": 1, "memory": 0, "hide_gpus": False, "seconds": None}
-        actors.append(ray_workers.extraction_actor(node, **{**usual, **options}))
+        actors.append(ray_workers.start_actor(node, **{**usual, **options}))
         return actors[-1]
 
     yield start
     for actor in actors:
         ray_workers.end(actor)
     until_free(CPUS)
+
+
+def extract(actor: Any, settings: ExtractSettings, shard: Shard) -> Any:
+    return ray_workers.submit_to_actor(actor, ExtractJob("m", settings, shard))
 
 
 def submit(job: Any, **options: Any) -> Any:
@@ -139,7 +144,7 @@ def test_an_actor_extracts_what_this_process_would_one_model_after_another(
     for model, layer in ((DURATION, "duration"), (FBANK, "statistics"), (DURATION, "duration")):
         settings = ExtractSettings(model=model)
         there, here = (shard_in(tmp_path, f"{name}-{layer}", model) for name in ("there", "here"))
-        got = ended(actor.extract.remote(settings, there))
+        got = ended(extract(actor, settings, there))
         report = Extractor(settings).extract(here)
         assert got.error is None and got.died is None
         assert isinstance(got.result, ShardReport)
@@ -154,15 +159,15 @@ def test_an_error_of_an_actor_is_its_own_and_the_next_shard_goes_well(
 ) -> None:
     actor = start()
     settings = ExtractSettings(model=DURATION)
-    got = ended(actor.extract.remote(settings, replace(shard, model_digest="of another model")))
+    got = ended(extract(actor, settings, replace(shard, model_digest="of another model")))
     assert type(got.error) is ModelError and got.died is None
     assert "expected the digest of another model" in str(got.error)
     missing = PythonSettings(
         name="m", factory="not_there:network", folder=tmp_path, input="fbank", taps=("*",)
     )
-    got = ended(actor.extract.remote(ExtractSettings(model=missing), shard))
+    got = ended(extract(actor, ExtractSettings(model=missing), shard))
     assert type(got.error) is ModelError and "not_there cannot be imported" in str(got.error)
-    assert ended(actor.extract.remote(settings, shard)).result.n_utterances == 2
+    assert ended(extract(actor, settings, shard)).result.n_utterances == 2
 
 
 def test_an_actor_has_the_threads_of_its_cpus_and_sees_no_gpu_where_they_are_hidden(
@@ -175,7 +180,7 @@ def test_an_actor_has_the_threads_of_its_cpus_and_sees_no_gpu_where_they_are_hid
         input="fbank", taps=("*",),
     )  # fmt: skip
     actor = start(cpus=3, hide_gpus=True)
-    ended(actor.extract.remote(ExtractSettings(model=model), shard))
+    ended(extract(actor, ExtractSettings(model=model), shard))
     assert seen.read_text() == "3 "
 
 
@@ -183,11 +188,11 @@ def test_an_actor_holds_its_cpus_and_memory_until_it_is_ended(
     start: Callable[..., Any], shard: Shard
 ) -> None:
     actor = start(cpus=3, memory=2**29)
-    ended(actor.extract.remote(ExtractSettings(model=DURATION), shard))
+    ended(extract(actor, ExtractSettings(model=DURATION), shard))
     until_free(CPUS - 3, MEMORY - 2**29)
     ray_workers.end(actor)
     until_free(CPUS)
-    got = ended(actor.extract.remote(ExtractSettings(model=DURATION), shard))
+    got = ended(extract(actor, ExtractSettings(model=DURATION), shard))
     assert got.died == "died" and got.result is None
     assert isinstance(got.error, ray.exceptions.ActorDiedError)
 
@@ -247,7 +252,7 @@ def test_a_task_waits_for_the_cpus_and_memory_that_it_reserves_and_is_not_run_on
     start: Callable[..., Any], shard: Shard, job: ProbeJob, tmp_path: Path
 ) -> None:
     actor = start(cpus=CPUS - 1, memory=MEMORY // 2)
-    ended(actor.extract.remote(ExtractSettings(model=DURATION), shard))
+    ended(extract(actor, ExtractSettings(model=DURATION), shard))
     kept = [submit(job, reserved=2), submit(job, memory=MEMORY)]
     assert ended(submit(replace(job, predictions=tmp_path / "other.npz"))).result
     assert ray_workers.wait(kept, 0) == []

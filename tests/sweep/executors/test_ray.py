@@ -1,4 +1,5 @@
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -6,11 +7,11 @@ import pytest
 import ray.exceptions
 import torch
 
-from jobs.extraction.extractor import ShardReport
+from jobs.extraction.job import ExtractJob
 from jobs.probing.job import ProbeJob
+from jobs.protocol.folds import SplitsProtocol
 from jobs.workers import ray_workers
 from sweep.errors import ClusterError
-from sweep.executors.base import ExtractJob
 from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Node
 from sweep.executors.ray import RayExecutor
@@ -34,7 +35,8 @@ class FakeRay:
         """Reference → a result, or the error to raise."""
         self.refs: list[object] = []
         for name, stand_in in (
-            ("extraction_actor", self.start),
+            ("start_actor", self.start),
+            ("submit_to_actor", lambda actor, job: self.ref()),
             ("submit_task", self.take),
             ("end", self.ended.append),
             ("cancel", self.cancelled.append),
@@ -53,11 +55,9 @@ class FakeRay:
         self.taken.append(options)
         return self.ref()
 
-    def start(self, node: str, **options: object) -> mock.Mock:
+    def start(self, node: str, **options: object) -> object:
         self.started.append(node)
-        handle = mock.Mock()
-        handle.extract.remote.side_effect = lambda *call: self.ref()
-        return handle
+        return object()
 
     def get(self, ref: object) -> object:
         result = self.done[ref]
@@ -66,10 +66,7 @@ class FakeRay:
         return result
 
     def finish(self, ref: object, seconds: float = 1.0) -> None:
-        self.done[ref] = ShardReport(
-            index=0, n_utterances=1, skipped=(), seconds=seconds, frames_computed=1,
-            frames_useful=1, bytes_written=1,
-        )  # fmt: skip
+        self.done[ref] = ray_workers.JobResult("report", "a", seconds)
 
 
 def extract_job(model: str, index: int = 0) -> ExtractJob:
@@ -77,8 +74,7 @@ def extract_job(model: str, index: int = 0) -> ExtractJob:
 
 
 def probe_job() -> ProbeJob:
-    job: ProbeJob = mock.Mock(spec=ProbeJob, model="m", layer="l")
-    return job
+    return ProbeJob("m", "l", (), Path(), {}, SplitsProtocol(), (), Path())
 
 
 @pytest.fixture
@@ -222,11 +218,11 @@ def test_a_shard_that_is_late_is_given_to_an_idle_actor_elsewhere_and_the_first_
     fake: FakeRay,
 ) -> None:
     executor = busy_pair(fake)  # the one on a was sent 30 s ago
-    executor.hasten()
+    executor.help_stragglers()
     assert len(executor._pending) == 1
     fake.now += 1
-    executor.hasten()
-    executor.hasten()
+    executor.help_stragglers()
+    executor.help_stragglers()
     assert len(executor._pending) == 2
     late, twin = executor._pending.values()
     assert late.job is twin.job
@@ -242,7 +238,7 @@ def test_a_shard_that_is_late_is_given_to_an_idle_actor_elsewhere_and_the_first_
 def test_of_two_tries_the_one_that_fails_is_not_heard_of(fake: FakeRay) -> None:
     executor = busy_pair(fake)
     fake.now += 1
-    executor.hasten()
+    executor.help_stragglers()
     fake.done[fake.refs[-1]] = ray.exceptions.ActorDiedError()
     assert executor.wait(0) == []
     [(ref, _)] = executor._pending.items()
@@ -258,7 +254,7 @@ def test_a_shard_has_three_helpers_if_each_dies_and_the_next_one_after_some_wait
     for _ in range(200):
         fake.now += 1
         before = len(fake.refs)
-        executor.hasten()
+        executor.help_stragglers()
         moments += [fake.now] * (len(fake.refs) - before)
         for ref in fake.refs[known:]:
             fake.done[ref] = ray.exceptions.ActorDiedError()
@@ -284,7 +280,7 @@ def test_one_late_shard_that_nobody_can_help_does_not_hide_the_others(fake: Fake
             executor.submit(extract_job("m", 3 + index))
     assert list(executor._pending) == [kept["a"], kept["b"]]
     fake.now += 20
-    executor.hasten()
+    executor.help_stragglers()
     assert [one.twin is not None for one in list(executor._pending.values())[:2]] == [False, True]
 
 
@@ -298,13 +294,13 @@ def test_what_is_late_on_the_only_node_is_waited_for(fake: FakeRay) -> None:
         executor.wait(0)
         executor.submit(extract_job("m"))
     fake.now += 1000
-    executor.hasten()
+    executor.help_stragglers()
     assert len(executor._pending) == 2
 
 
 def comes_from(fake: FakeRay, node: str, *refs: object) -> None:
     for ref in refs:
-        fake.done[ref] = ray_workers._TaskResult([], node)
+        fake.done[ref] = ray_workers.JobResult([], node, 1.0)
 
 
 def late_layer(fake: FakeRay, came_from: str = "b") -> RayExecutor:
@@ -324,11 +320,11 @@ def test_a_layer_that_is_late_is_given_to_nodes_that_brought_back_others_since(
     fake: FakeRay,
 ) -> None:
     executor = late_layer(fake)
-    executor.hasten()
+    executor.help_stragglers()
     assert len(fake.taken) == 4
     fake.now += 1
-    executor.hasten()
-    executor.hasten()
+    executor.help_stragglers()
+    executor.help_stragglers()
     assert [sorted(taken["nodes"]) for taken in fake.taken[3:]] == [["a", "b"], ["b"]]
     late, twin = list(executor._pending)
     comes_from(fake, "b", twin)
@@ -340,11 +336,11 @@ def test_a_layer_that_is_late_is_given_to_nodes_that_brought_back_others_since(
 def test_of_two_tries_of_a_layer_the_one_that_fails_is_not_heard_of(fake: FakeRay) -> None:
     executor = late_layer(fake)
     fake.now += 1
-    executor.hasten()
+    executor.help_stragglers()
     late, twin = list(executor._pending)
     fake.done[twin] = ray.exceptions.WorkerCrashedError()
     assert executor.wait(0) == []
-    executor.hasten()
+    executor.help_stragglers()
     assert list(executor._pending) == [late]
     comes_from(fake, "a", late)
     assert [outcome.error for outcome in executor.wait(0)] == [None]
@@ -358,7 +354,7 @@ def test_a_layer_that_is_late_while_others_wait_for_a_place_is_not_done_twice(
     for _ in range(2):
         executor.submit(probe_job())
     fake.now += 100
-    executor.hasten()
+    executor.help_stragglers()
     assert len(fake.taken) == 6
 
 
@@ -370,7 +366,7 @@ def test_a_layer_is_not_given_to_nodes_of_which_nothing_was_heard_since_it_began
     executor.wait(0)
     executor.submit(probe_job())
     fake.now += 1000
-    executor.hasten()
+    executor.help_stragglers()
     assert len(fake.taken) == 5
 
 
@@ -378,7 +374,7 @@ def test_of_two_tries_of_a_layer_one_may_be_lost_with_its_node(fake: FakeRay) ->
     nodes = {name: Node(name, name, {"CPU": 1}) for name in "ab"}
     executor = late_layer(fake)
     fake.now += 1
-    executor.hasten()
+    executor.help_stragglers()
     late, twin = list(executor._pending)
     executor._roster = NodePool(nodes.values(), lambda: [nodes["a"]], clock=lambda: fake.now)
     fake.now += 6
@@ -511,7 +507,7 @@ def test_when_the_last_node_is_gone_the_run_waits_for_one_and_then_ends(fake: Fa
     comings.later(executor, 2)
     assert not executor.room(extract_job("m"))
     assert comings.later(executor, 100) == []  # what still runs is waited for
-    fake.done[fake.refs[-1]] = []
+    fake.done[fake.refs[-1]] = ray_workers.JobResult([], "a", 1.0)
     assert comings.later(executor, 0) == [None]
     assert comings.later(executor, 0) == []  # nobody asked for more since
     assert not executor.room(extract_job("m"))

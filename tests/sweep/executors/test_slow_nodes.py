@@ -25,7 +25,7 @@ def swept(folder: Path, ray: SimulatedRay, *, layers: int = 1, shards: int = 1,
         ray.install(patch)
         executor = RayExecutor(Compute(), NodePool(nodes, lambda: nodes))
         if not hasten:
-            patch.setattr(executor, "hasten", lambda: None)
+            patch.setattr(executor, "help_stragglers", lambda: None)
         folder.mkdir()
         simulate(folder, executor, 1, layers, 64 * shards)
     return ray

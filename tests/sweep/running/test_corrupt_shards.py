@@ -10,11 +10,11 @@ import pytest
 
 from jobs.activations.store import CorruptShard
 from jobs.extraction.extractor import Shard
-from sweep.plan.plan import PlannedModel
+from sweep.plan.plan import PlannedModel, PlannedSet
 from sweep.running import corrupt_shards
+from sweep.running.attempts import Attempts
 from sweep.running.corrupt_shards import ShardRepair
 from sweep.running.remaining import ModelWork
-from sweep.running.retries import Attempts
 
 FOLDER = Path("/cache/set")
 
@@ -31,13 +31,17 @@ def damaged() -> CorruptShard:
 
 @pytest.fixture
 def work() -> ModelWork:
-    return ModelWork(mock.Mock(spec=PlannedModel, all_sets=[]), deque())
+    stored = mock.Mock(spec=PlannedSet, n_shards=0)
+    stored.folder.return_value = FOLDER
+    model = mock.Mock(spec=PlannedModel, all_sets=[stored])
+    model.name = "m"
+    return ModelWork(model, deque())
 
 
 @pytest.fixture
-def mended(told: list[str]) -> ShardRepair:
+def mended(told: list[str], work: ModelWork) -> ShardRepair:
     attempts = Attempts(lambda where, attempt, reason: told.append(f"{where}: {attempt}"))
-    return ShardRepair(pd.DataFrame(), FOLDER.parent, attempts, told.append)
+    return ShardRepair([work], pd.DataFrame(), FOLDER.parent, attempts, told.append)
 
 
 def fail(*place: object) -> NoReturn:
@@ -45,22 +49,23 @@ def fail(*place: object) -> NoReturn:
 
 
 def test_a_store_that_fails_while_a_shard_is_set_aside_costs_no_attempt(
-    mended: ShardRepair, work: ModelWork, damaged: CorruptShard, monkeypatch: pytest.MonkeyPatch
+    mended: ShardRepair, damaged: CorruptShard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(corrupt_shards, "set_aside", fail)
         for _ in range(9):
             with pytest.raises(OSError, match="does not answer"):
-                mended.again(work, damaged)
+                mended.again(damaged)
     monkeypatch.setattr(corrupt_shards, "set_aside", lambda folder, index: [])
-    assert [mended.again(work, damaged) for _ in range(3)] == [True, True, False]
+    monkeypatch.setattr(corrupt_shards, "shards", lambda planned, table, cache: [])
+    assert [mended.again(damaged) for _ in range(3)] == [True, True, False]
 
 
 def test_a_shard_that_is_being_extracted_is_not_set_aside_for_those_that_trip_over_it(
     mended: ShardRepair, work: ModelWork, damaged: CorruptShard, told: list[str]
 ) -> None:
     work.extracting.add(mock.Mock(spec=Shard, folder=FOLDER, index=3))
-    assert mended.again(work, damaged)
+    assert mended.again(damaged)
     assert told == []
 
 
@@ -68,5 +73,5 @@ def test_for_a_model_whose_extraction_failed_nothing_is_mended(
     mended: ShardRepair, work: ModelWork, damaged: CorruptShard, told: list[str]
 ) -> None:
     work.dead = True
-    assert not mended.again(work, damaged)
+    assert not mended.again(damaged)
     assert told == []

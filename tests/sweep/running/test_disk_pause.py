@@ -16,7 +16,9 @@ class Machine:
         monkeypatch.setattr(
             "sweep.running.disk_pause.shutil.disk_usage", lambda path: usage(self.free)
         )
-        self.pause = DiskPause([tmp_path / "not" / "there"], self.said.append, lambda: self.now)
+        self.pause = DiskPause(
+            [tmp_path / "not" / "there"], self.said.append, clock=lambda: self.now
+        )
 
 
 @pytest.fixture
@@ -61,5 +63,5 @@ def test_extraction_alone_waits_while_little_is_left(machine):
     assert machine.pause.holds_extraction()
     machine.free = LOW_BYTES
     assert not machine.pause.holds_extraction()
-    assert ["waits" in machine.said[0], "goes on" in machine.said[1]] == [True, True]
+    assert ["waits" in machine.said[0], "resumes" in machine.said[1]] == [True, True]
     assert len(machine.said) == 2

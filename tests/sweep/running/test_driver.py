@@ -137,8 +137,8 @@ def test_a_model_is_released_after_its_last_shard(run: DrivenRun) -> None:
 def test_help_for_stragglers_is_asked_for_when_no_shard_is_left_to_send(run: DrivenRun) -> None:
     executor = run.executor()
     run.drive(executor)
-    assert before(executor, f"send {extractions('b')[-1]}", "hasten")
-    assert "hasten" in executor.log
+    assert before(executor, f"send {extractions('b')[-1]}", "help_stragglers")
+    assert "help_stragglers" in executor.log
 
 
 def test_scores_that_come_back_together_are_written_together(

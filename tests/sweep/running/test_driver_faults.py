@@ -219,7 +219,7 @@ def test_work_that_fails_alike_everywhere_ends_the_run(run: DrivenRun) -> None:
     executor = run.executor(script=script)
     assert run.drive(executor, give_up_after=4) == "failed"
     assert executor.names_sent("probe") == names[:4]
-    assert "4 layers or models failed alike" in run.events("failure")[-1]["error"]
+    assert "4 layers or models all failed with the same error" in run.events("failure")[-1]["error"]
     assert len(run.lines) == 4 * 4  # what was not tried is not called failed
 
 

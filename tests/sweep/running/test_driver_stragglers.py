@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from sweep.executors.base import title_of
 from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Node
 from sweep.executors.ray import RayExecutor
@@ -28,7 +27,7 @@ class AllAtOnce(SimulatedRay):
     copy is not ended in time."""
 
     def wait(self, refs: Sequence[object], seconds: float) -> list[object]:
-        work = Counter(title_of(self._ends[ref][1]) for ref in refs)
+        work = Counter(self._ends[ref][1].title for ref in refs)
         if max(work.values()) == 1:
             return super().wait(refs, seconds)
         self.now = max(self.now, *(self._ends[ref][0] for ref in refs))

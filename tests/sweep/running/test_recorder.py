@@ -11,8 +11,9 @@ import pytest
 from jobs.corpus.table import Skipped
 from jobs.extraction.extractor import ShardReport
 from jobs.probing.results import CellResult
+from sweep.errors import REASON_LENGTH, reason
 from sweep.plan.plan import LayerTask, layer_tasks, made_from
-from sweep.running.recorder import REASON_LENGTH, Recorder, reason
+from sweep.running.recorder import Recorder
 from sweep.state.events import Event, EventLog, read_events
 from sweep.state.ledger import Ledger, Record, read_records
 from tests.support.driven_run import small_plan, small_spec, small_table

@@ -8,7 +8,8 @@ import torch
 
 from jobs.activations.store import CorruptShard
 from jobs.storage.object_store import StorageError
-from sweep.running.retries import Attempts, CircuitBreaker, pattern
+from sweep.running.attempts import Attempts
+from sweep.running.circuit_breaker import CircuitBreaker, pattern
 from sweep.state.retry_policy import LONGEST_WAIT, POLICIES, cause_of, may_try_again, wait_seconds
 
 
@@ -100,32 +101,47 @@ def test_a_full_disk_is_no_attempt():
     assert attempts.is_due("a")
 
 
+@pytest.fixture
+def reports():
+    return []
+
+
 def failures(breaker, models, reason="ValueError: {} is wrong"):
-    return [breaker.failed(model, reason.format(n)) for n, model in enumerate(models)]
+    """Whether the run is stopped, after each failure."""
+    seen = []
+    for n, model in enumerate(models):
+        breaker.failed(model, reason.format(n))
+        seen.append(breaker.is_open)
+    return seen
 
 
-def test_first_failures_that_are_all_alike_stop_the_run():
-    assert failures(CircuitBreaker(3, n_models=2), "aabb") == [False, False, True, True]
+def test_first_failures_with_the_same_error_stop_the_run_which_is_reported_once(reports):
+    breaker = CircuitBreaker(3, 2, reports.append)
+    assert failures(breaker, "aabb") == [False, False, True, True]
+    [report] = reports
+    assert "the first 3 layers or models" in report
+    assert "ValueError: 2 is wrong" in report
 
 
-def test_one_broken_model_does_not_stop_the_others():
-    breaker = CircuitBreaker(3, n_models=2)
+def test_one_broken_model_does_not_stop_the_others(reports):
+    breaker = CircuitBreaker(3, 2, reports.append)
     assert not any(failures(breaker, "a" * 50))
-    assert breaker.failed("b", "ValueError: 7 is wrong")
+    assert failures(breaker, "b") == [True]
 
 
-def test_the_only_model_may_stop_the_run():
-    assert failures(CircuitBreaker(2, n_models=1), "aa") == [False, True]
+def test_the_only_model_may_stop_the_run(reports):
+    assert failures(CircuitBreaker(2, 1, reports.append), "aa") == [False, True]
 
 
-def test_a_success_or_another_failure_means_that_not_all_is_lost():
-    breaker = CircuitBreaker(3, n_models=1)
+def test_after_a_success_or_another_error_failures_do_not_stop_the_run(reports):
+    breaker = CircuitBreaker(3, 1, reports.append)
     breaker.succeeded()
     assert not any(failures(breaker, "a" * 50))
-    breaker = CircuitBreaker(3, n_models=1)
+    breaker = CircuitBreaker(3, 1, reports.append)
     breaker.failed("a", "KeyError: 'x'")
     assert not any(failures(breaker, "a" * 50))
+    assert reports == []
 
 
-def test_without_a_limit_nothing_stops():
-    assert not any(failures(CircuitBreaker(None, n_models=1), "a" * 50))
+def test_without_a_limit_nothing_stops_the_run(reports):
+    assert not any(failures(CircuitBreaker(None, 1, reports.append), "a" * 50))

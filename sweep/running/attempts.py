@@ -1,0 +1,55 @@
+"""How often each job was tried, and when it may be tried again."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from sweep.state.retry_policy import Cause, may_try_again, wait_seconds
+
+
+class Attempts:
+    """Counts how often each job was tried, and knows when it may be tried again.
+
+    Jobs are known by their keys.
+
+    Args:
+        report: called before another attempt with the key, the attempt's number, and the reason.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[str, int, str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._report = report
+        self._clock = clock
+        self._count: Counter[str] = Counter()
+        self._due: dict[str, float] = {}
+        self._alone: set[str] = set()
+
+    def again(self, key: str, cause: Cause, reason: str) -> bool:
+        """Count an attempt that failed; whether there is to be another."""
+        if cause == "disk":
+            return True
+        self._count[key] += 1
+        attempts = self._count[key]
+        if not may_try_again(cause, attempts):
+            return False
+        self._due[key] = self._clock() + wait_seconds(cause, attempts)
+        if cause == "memory":
+            self._alone.add(key)
+        self._report(key, attempts + 1, reason)
+        return True
+
+    def take_back(self, key: str) -> None:
+        """Uncount the last attempt: something else was to blame."""
+        self._count[key] -= 1
+
+    def is_due(self, key: str) -> bool:
+        """Whether the job may be tried now."""
+        return key not in self._due or self._clock() >= self._due[key]
+
+    def is_alone(self, key: str) -> bool:
+        """Whether the job ran out of memory before, and had better run on an exclusive node."""
+        return key in self._alone

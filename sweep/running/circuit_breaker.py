@@ -1,0 +1,57 @@
+"""Stopping a run in which everything fails."""
+
+import re
+from collections.abc import Callable
+
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d(?:[eE][-+](?=\d)|[\w.])*")
+
+
+def pattern(reason: str) -> str:
+    """The part of a reason that is equal for equal mistakes: without quoted names and numbers."""
+    return _VALUES.sub("…", reason)
+
+
+class CircuitBreaker:
+    """Stops a run whose first work all fails with the same error: the rest would fail, too.
+
+    After one success, or one failure with another error, it never stops the run. Where several
+    models have work, the failures must be of two at least: one model may be broken and the others
+    sound.
+
+    Args:
+        limit: pieces of work (a layer's probes, or a model's extraction); None: it never stops.
+        n_models: models that have work.
+        report: called once, with the reason, when the run is to stop.
+    """
+
+    def __init__(self, limit: int | None, n_models: int, report: Callable[[str], object]) -> None:
+        self._limit = limit
+        self._n_models = n_models
+        self._report = report
+        self._failures = 0
+        self._models: set[str] = set()
+        self._pattern: str | None = None
+        self._off = limit is None
+        self.is_open = False
+        """Nothing more is to begin."""
+
+    def succeeded(self) -> None:
+        """Some work is done."""
+        self._off = True
+
+    def failed(self, model: str, reason: str) -> None:
+        """Some work of ``model`` failed for good."""
+        if self._pattern is not None and pattern(reason) != self._pattern:
+            self._off = True
+        self._pattern = pattern(reason)
+        self._failures += 1
+        self._models.add(model)
+        if self._off or self._limit is None or self.is_open:
+            return
+        if self._failures >= self._limit and len(self._models) >= min(2, self._n_models):
+            self.is_open = True
+            self._report(
+                f"stopped: the first {self._limit} layers or models all failed with the same error "
+                f"({reason}). Fix the cause and run again, or continue regardless with "
+                "--set compute.give_up_after=null"
+            )

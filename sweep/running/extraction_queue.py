@@ -1,0 +1,119 @@
+"""The shards that are missing: the queue of extraction jobs."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from jobs.extraction.extractor import Shard, ShardReport
+from jobs.extraction.job import ExtractJob
+from jobs.storage.location import Location
+from sweep.errors import reason
+from sweep.running.circuit_breaker import CircuitBreaker
+from sweep.running.recorder import Recorder
+from sweep.running.remaining import ModelWork
+from sweep.work_queue import NeedsActivations
+
+log = logging.getLogger(__name__)
+
+
+class ExtractionQueue:
+    """The missing shards of all models, in plan order (a ``sweep.work_queue.WorkQueue``).
+
+    A model of which one shard cannot be extracted is given up: a layer without all of its shards
+    has no score.
+
+    Args:
+        work: what is left, by the name of the model.
+        cache: where activations lie.
+        may_extract: whether shards may be begun now.
+        recorder: records what comes back.
+        breaker: counts models that failed.
+        dependents: work that reads activations.
+    """
+
+    def __init__(
+        self,
+        work: Mapping[str, ModelWork],
+        cache: Location,
+        may_extract: Callable[[], bool],
+        recorder: Recorder,
+        breaker: CircuitBreaker,
+        dependents: Sequence[NeedsActivations],
+    ) -> None:
+        self._work = work
+        self._cache = cache
+        self._may_extract = may_extract
+        self._recorder = recorder
+        self._breaker = breaker
+        self._dependents = dependents
+
+    @property
+    def waiting(self) -> int:
+        """Shards that no executor has."""
+        return sum(len(work.shards) for work in self._work.values())
+
+    @property
+    def affinities(self) -> Collection[str]:
+        """The models that are not extracted."""
+        return [name for name, work in self._work.items() if not work.extracted]
+
+    def next(self, is_due: Callable[[str], bool], full: Collection[str]) -> ExtractJob | None:
+        """The first shard in plan order that is due."""
+        if not self.waiting or not self._may_extract():
+            return None
+        for name, work in self._work.items():
+            if name in full:
+                continue
+            for shard in work.shards:
+                job = ExtractJob(name, work.planned.extract, shard)
+                if is_due(job.key):
+                    return job
+        return None
+
+    def sent(self, job: ExtractJob) -> None:
+        """An executor has the shard."""
+        work = self._work[job.model]
+        work.shards.remove(job.shard)
+        work.extracting.add(job.shard)
+
+    def is_needed(self, job: ExtractJob) -> bool:
+        """Not if another shard of the model failed for good."""
+        return not self._work[job.model].dead
+
+    def again(self, job: ExtractJob) -> None:
+        """Put the shard last."""
+        work = self._work[job.model]
+        work.extracting.remove(job.shard)
+        work.shards.append(job.shard)
+
+    def finish(self, job: ExtractJob, result: ShardReport) -> None:
+        """Record the shard."""
+        work = self._work[job.model]
+        work.extracting.remove(job.shard)
+        self._recorder.shard(job.model, self._number(work, job.shard), result)
+
+    def fail(self, job: ExtractJob, error: BaseException | None) -> None:
+        """Give up the model, and all work that needs it."""
+        work = self._work[job.model]
+        work.extracting.remove(job.shard)
+        if work.dead:
+            return
+        work.dead = True
+        work.shards.clear()
+        why = reason(error)
+        log.error("%s failed", job.key, exc_info=error)
+        self._recorder.failure("extract", job.model, f"shard {job.shard.index}", why)
+        for dependent in self._dependents:
+            dependent.drop(job.model, why)
+        self._breaker.failed(job.model, why)
+
+    def flush(self) -> None:
+        """Shards are on the disk before their jobs come back."""
+
+    def _number(self, work: ModelWork, shard: Shard) -> int:
+        """Number of a shard among all of its model's, whose sets follow one another."""
+        before = 0
+        for planned in work.planned.all_sets:
+            if planned.folder(self._cache) == shard.folder:
+                break
+            before += planned.n_shards
+        return before + shard.index

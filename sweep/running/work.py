@@ -1,0 +1,153 @@
+"""The work of a run: its queues, and what they share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.storage.location import Location
+from sweep.analyses.similarity_jobs import Comparison
+from sweep.executors.preflight import Storage
+from sweep.plan.activation_sets import heard_table
+from sweep.plan.plan import Plan
+from sweep.running.attempts import Attempts
+from sweep.running.circuit_breaker import CircuitBreaker
+from sweep.running.corrupt_shards import ShardRepair, set_shard_aside
+from sweep.running.disk_pause import DiskPause
+from sweep.running.driver import Driver
+from sweep.running.extraction_queue import ExtractionQueue
+from sweep.running.probe_jobs import ProbeJobs
+from sweep.running.probe_queue import ProbeQueue
+from sweep.running.recorder import Recorder
+from sweep.running.remaining import CellFilter, ModelWork, remaining_work
+from sweep.running.retries import Retries
+from sweep.signals import StopSignal
+from sweep.spec.schema import Spec
+from sweep.state.ledger import Finished, Record
+from sweep.state.run_folder import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOptions:
+    """Which part of a plan to work on, and when to stop."""
+
+    wanted: CellFilter
+    compare: bool = True
+    """Compare layers with layers, if the spec asks for it."""
+    fail_fast: bool = False
+    """Begin nothing more after the first failure."""
+
+
+class RunWork:
+    """What is left of a plan, as queues for a driver.
+
+    Args:
+        spec: settings that are not part of the plan.
+        plan: what the run consists of.
+        table: the utterance table, as it stands in ``folder.utterances``.
+        folder: the run's folder.
+        cache: where activations lie.
+        records: what is finished already.
+        recorder: records what comes back.
+        stop: set when the user asks the run to stop.
+        options: what to work on.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        plan: Plan,
+        table: pd.DataFrame,
+        folder: RunFolder,
+        cache: Location,
+        records: Mapping[str, Finished | Record],
+        recorder: Recorder,
+        stop: StopSignal,
+        options: WorkOptions,
+    ) -> None:
+        heard = heard_table(plan, table)
+        self._folder = folder
+        self._cache = cache
+        self._models: dict[str, ModelWork] = {}
+        compare = options.compare and spec.similarity is not None
+        self._comparison = (
+            Comparison(spec, plan, table, folder, cache, self._is_extracted, recorder)
+            if compare
+            else None
+        )
+        work = remaining_work(
+            plan,
+            heard,
+            cache,
+            records,
+            wanted=options.wanted,
+            on_corrupt=lambda error: set_shard_aside(error, recorder.warning),
+            compared=self._comparison.models if self._comparison else (),
+        )
+        self._models |= {one.planned.name: one for one in work}
+        attempts = Attempts(recorder.retry)
+        pause = DiskPause(
+            [place for place in (cache, folder.root) if isinstance(place, Path)],
+            recorder.warning,
+            lambda: stop.received is not None,
+        )
+        repair = ShardRepair(work, heard, cache, attempts, recorder.warning)
+        breaker = CircuitBreaker(
+            spec.compute.give_up_after,
+            len(work),
+            lambda message: recorder.failure("probe", None, "the run", message),
+        )
+        self._probing = ProbeQueue(
+            self._models,
+            ProbeJobs(plan, folder, cache, save_probes=spec.save_probes),
+            attempts,
+            recorder,
+            lambda write: pause.write(folder.ledger.name, write),
+            breaker,
+        )
+        comparing = [self._comparison] if self._comparison else []
+        self._extraction = ExtractionQueue(
+            self._models,
+            cache,
+            lambda: not pause.holds_extraction(),
+            recorder,
+            breaker,
+            [*comparing, self._probing],
+        )
+        self.driver = Driver(
+            [self._extraction, self._probing, *comparing],
+            Retries(attempts, pause, repair),
+            pause,
+            may_begin=lambda: not (breaker.is_open or (options.fail_fast and recorder.any_failed)),
+            any_failed=lambda: recorder.any_failed,
+        )
+
+    @property
+    def n_shards(self) -> int:
+        """Shards that are missing."""
+        return self._extraction.waiting
+
+    @property
+    def n_cells(self) -> int:
+        """Cells that are not done."""
+        return self._probing.n_cells
+
+    @property
+    def n_comparisons(self) -> int:
+        """Jobs of the comparison that are not done."""
+        return self._comparison.waiting if self._comparison else 0
+
+    def storage(self) -> Storage:
+        """The places that jobs write to, and what the missing shards will take there."""
+        missing = [(work.planned, shard) for work in self._models.values() for shard in work.shards]
+        summed = [model.gram_memory for model, shard in missing if shard.labels]
+        return Storage(
+            run=self._folder.for_jobs(self._folder.root),
+            cache=self._cache,
+            bytes_to_write=sum(model.shard_bytes(shard) for model, shard in missing),
+            gram_memory=max(summed, default=0),
+        )
+
+    def _is_extracted(self, model: str) -> bool:
+        return self._models[model].extracted
