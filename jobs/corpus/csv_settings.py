@@ -14,6 +14,11 @@ class CsvColumns(Settings):
     All other columns become targets: numbers for regression, text for classification.
     """
 
+    EXAMPLES = (
+        "{audio: file, speaker: who, split: subset, transcript: words, utterance: id,"
+        " chapter: session}",
+    )
+
     audio: str = "audio_path"
     """Column with the path of each audio file, absolute or relative to ``root``."""
     speaker: str = "speaker_id"
@@ -37,6 +42,10 @@ class CsvSettings(Settings):
 
     Files named ``.tsv`` are separated by tabs instead of commas.
     """
+
+    EXAMPLES = (
+        "{kind: csv, path: clips.csv, root: clips, columns: {audio: file}, classes: [dialect]}",
+    )
 
     kind: Literal["csv"] = "csv"
     """A table of your own."""

@@ -11,6 +11,10 @@ from jobs.settings import Settings
 class LhotseManifests(Settings):
     """The two manifests of one split: ``.jsonl``, ``.jsonl.gz``, or another format of lhotse."""
 
+    EXAMPLES = (
+        "{recordings: train_recordings.jsonl.gz, supervisions: train_supervisions.jsonl.gz}",
+    )
+
     recordings: Path
     """Manifest of the recordings."""
     supervisions: Path
@@ -19,6 +23,10 @@ class LhotseManifests(Settings):
 
 class LhotseSettings(Settings):
     """A corpus that was prepared with one of lhotse's recipes."""
+
+    EXAMPLES = (
+        "{kind: lhotse, root: data, splits: {test: {recordings: r.jsonl, supervisions: s.jsonl}}}",
+    )
 
     kind: Literal["lhotse"] = "lhotse"
     """Manifests of lhotse. Needs the extra ``lhotse``."""

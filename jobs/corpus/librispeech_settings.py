@@ -11,6 +11,10 @@ from jobs.settings import Settings
 class LibriSpeechSettings(Settings):
     """A corpus on disk in LibriSpeech's layout: ``ROOT/SUBSET/SPEAKER/CHAPTER/``."""
 
+    EXAMPLES = (
+        "{kind: librispeech, root: data/LibriSpeech, splits: {train: dev-clean, test: test-clean}}",
+    )
+
     kind: Literal["librispeech"] = "librispeech"
     """Folders of FLAC files with transcripts, as LibriSpeech has them."""
     root: Path

@@ -32,13 +32,17 @@ apply = apply_linear
 class CcaSettings(Settings):
     """Settings of the CCA probe."""
 
+    EXAMPLES = ("{kind: cca, name: canonical, variance: 0.99, components: 1}",)
+
     kind: Literal["cca"] = "cca"
+    """Canonical correlation analysis after an SVD (SVCCA)."""
     name: str | None = None
+    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
     variance: float = Field(default=0.99, gt=0, le=1)
-    """Share of the training variance that the kept SVD directions carry."""
+    """Share of the training variance that the retained SVD directions explain."""
     components: int = Field(default=1, ge=1)
-    """Canonical components of the layer with all targets that are numbers together, at most as many
-    as these; 1: there is nothing but each target's own."""
+    """Number of canonical components between a layer and all numeric targets together, at most the
+    number of such targets. 1: each target is analysed by itself only."""
 
     def identity(self) -> dict[str, object]:
         """Without ``components``, which change no score of a target by itself."""

@@ -31,8 +31,12 @@ Read = Callable[[FloatArray, Sequence[int]], FloatArray]
 class KnnSettings(Settings):
     """Settings of the nearest-neighbour probe."""
 
+    EXAMPLES = ("{kind: knn, name: neighbours, k: [1, 5, 20], metric: euclidean}",)
+
     kind: Literal["knn"] = "knn"
+    """k nearest neighbours."""
     name: str | None = None
+    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
     k: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
         default=(1, 3, 5, 10, 20, 50), min_length=1
     )

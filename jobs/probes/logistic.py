@@ -47,8 +47,12 @@ _NOTHING_TO_CHOOSE_BY = (
 class LogisticSettings(Settings):
     """Settings of the logistic probe."""
 
+    EXAMPLES = ("{kind: logistic, name: classes, alphas: [0.001, 0.1, 10]}",)
+
     kind: Literal["logistic"] = "logistic"
+    """Multinomial logistic regression, for targets that are classes."""
     name: str | None = None
+    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
     alphas: Alphas = ALPHAS
     """Penalties to choose from, relative to the *mean* log-loss on standardised features."""
 

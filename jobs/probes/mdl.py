@@ -34,13 +34,17 @@ CLASS_ALPHAS = (1e-3, 1e-2, 1e-1, 1.0)
 class MdlSettings(Settings):
     """Settings of the MDL probe."""
 
+    EXAMPLES = ("{kind: mdl, name: code length, precision: 0.01, seeds: 1}",)
+
     kind: Literal["mdl"] = "mdl"
+    """Minimum description length of the targets, given the activations (online code)."""
     name: str | None = None
+    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
     precision: float = Field(default=0.01, gt=0, le=1)
-    """To which numbers are sent, as a share of their SD: all their digits would take infinitely
-    many bits. Half of it adds one bit an utterance to every code."""
+    """Precision to which numbers are encoded, as a share of their standard deviation. Halving it
+    adds one bit per utterance to every code."""
     seeds: int = Field(default=1, ge=1, le=1_000)
-    """Repetitions, each with another order of speakers."""
+    """Number of repetitions, each with another order of speakers."""
 
     def identity(self) -> dict[str, object]:
         """What changes one seed's numbers: more seeds change none."""

@@ -43,8 +43,12 @@ Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_posit
 class RidgeSettings(Settings):
     """Settings of the ridge probe."""
 
+    EXAMPLES = ("{kind: ridge, name: linear, alphas: [0.01, 1, 100], choose: auto}",)
+
     kind: Literal["ridge"] = "ridge"
+    """Linear regression with an L2 penalty."""
     name: str | None = None
+    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
     alphas: Alphas = ALPHAS
     """Penalties to choose from, relative to the *mean* squared error on standardised features, so
     that a value means the same at any number of utterances; scikit-learn's is N times this.

@@ -36,23 +36,26 @@ class TrainingSettings(Settings):
     """Adam, early stopping, seeds."""
 
     preset: Literal["study"] | None = None
-    """Take the values of a preset for every field that is not given beside it."""
+    """Values for all keys that are not given: ``study`` trains as the study did (Adam at 3e-4, 3
+    epochs, nothing standardised, no early stopping)."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Adam's step size."""
+    """Step size of Adam."""
     batch_size: int = Field(default=32, ge=1)
-    """Utterances a step."""
+    """Number of utterances per step."""
     epochs: int = Field(default=100, ge=1)
-    """Passes over the training part at most."""
+    """Largest number of passes over the training split."""
     patience: int = Field(default=10, ge=1)
-    """Epochs without a lower validation loss after which training stops."""
+    """Number of epochs without a lower validation loss after which training stops."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """L2 penalty, as Adam takes it (added to the gradient)."""
+    """L2 penalty, added to the gradient."""
     standardise: bool = True
-    """Standardise activations and target on the training part."""
+    """Whether activations and targets are standardised, with the mean and standard deviation of the
+    training split."""
     early_stopping: bool = True
-    """Stop by the validation loss and keep the best weights; False: all epochs, last weights."""
+    """Whether training stops by the validation loss and keeps the best weights. false: all epochs
+    run, and the last weights are kept."""
     seeds: int = Field(default=3, ge=1, le=1_000)
-    """Repetitions, each with its own initial weights and order of utterances."""
+    """Number of repetitions, each with its own initial weights and order of utterances."""
 
     @model_validator(mode="before")
     @classmethod

@@ -14,16 +14,14 @@ from jobs.corpus.table import has_value
 from jobs.probes import PROBES, ProbeSettings
 from jobs.protocol.folds import ProtocolSettings, make_folds
 from jobs.settings import Settings
+from jobs.targets.registry import TARGETS
 
 EXPONENTS = {
-    "cps": 1,
-    "cps_with_spaces": 1,
-    "words_per_second": 1,
-    "articulation_rate": 1,
-    "duration": -1,
+    target.name: target.tempo_exponent
+    for target in TARGETS.values()
+    if target.tempo_exponent is not None
 }
-"""Targets that are known at another tempo: a rate at f times the tempo is f times as high. The
-speaking time of ``articulation_rate`` is stretched as all of the audio is."""
+"""Target → e, where speech at f times the tempo has f^e times its value: 1 for a rate."""
 
 
 RECORDED = "recorded"
@@ -33,17 +31,22 @@ RECORDED = "recorded"
 class TempoSettings(Settings):
     """Tested utterances at other rates, with their pitch kept."""
 
+    EXAMPLES = ("{factors: [0.8, 0.9, 1.1, 1.25], utterances: 200, targets: [cps], seed: 0}",)
+
     factors: Annotated[
         tuple[Annotated[float, Field(ge=SLOWEST, le=FASTEST)], ...], Field(min_length=2)
     ] = (0.8, 0.9, 1.1, 1.25)
-    """New rate ÷ old rate; two or more, for what is compared are stretched utterances with each
-    other."""
+    """New rate ÷ recorded rate, between 0.5 and 2; two or more, since stretched utterances are
+    compared with each other."""
     utterances: Annotated[int, Field(ge=2)] = 200
-    """At most so many, of all speakers alike, the same for all models, drawn at random."""
+    """Largest number of test utterances to stretch; the same for all models, drawn at random, from
+    all speakers equally."""
     targets: tuple[str, ...] | None = None
-    """Of those in ``EXPONENTS``; None: all of them that are probed."""
+    """Targets to follow, of those whose change with tempo is known: ``cps``, ``cps_with_spaces``,
+    ``words_per_second``, ``articulation_rate`` and ``duration``. null: all of them that are
+    probed."""
     seed: int = 0
-    """Of the draw."""
+    """Seed of the random choice of utterances."""
 
     def among(self, probed: Sequence[str]) -> tuple[str, ...]:
         """The targets, where ``probed`` are those of the sweep."""

@@ -17,17 +17,24 @@ StrArray = npt.NDArray[np.str_]
 
 
 class SplitsProtocol(Settings):
-    """The corpus' own parts."""
+    """The splits of the corpus, as they are."""
+
+    EXAMPLES = (
+        "{kind: splits, train: train, validation: dev, test: test, allow_speaker_overlap: false}",
+    )
 
     kind: Literal["splits"] = "splits"
+    """Use the splits of the corpus as they are."""
     train: str = "train"
-    """Part that probes are fitted on."""
+    """Split that probes are trained on."""
     validation: str | None = "validation"
-    """Part that alpha and epochs are chosen on; None: inner folds of the training speakers."""
+    """Split that penalties and the number of epochs are chosen on. null: inner folds of the
+    training speakers are used instead."""
     test: str = "test"
-    """Part that is scored."""
+    """Split that is scored."""
     allow_speaker_overlap: bool = False
-    """Accept a speaker in two parts; a probe that only knows the speaker then scores well."""
+    """Whether a speaker may be in two splits. A probe may then score well by recognising
+    speakers."""
 
     @model_validator(mode="after")
     def _parts_differ(self) -> "SplitsProtocol":
@@ -48,16 +55,23 @@ class SplitsProtocol(Settings):
 
 
 class KFoldProtocol(Settings):
-    """All parts pooled and cut anew, no group in two folds."""
+    """All splits pooled and cut into folds, with no group in two folds.
+
+    Each fold is tested once; the next one is for validation and the others are for training.
+    """
+
+    EXAMPLES = ("{kind: kfold, folds: 5, group: speaker_id, allow_speaker_overlap: false}",)
 
     kind: Literal["kfold"] = "kfold"
+    """Pool all splits and cut them into folds."""
     folds: int = Field(default=5, ge=2)
-    """Number of folds; with two there is no validation part and inner folds are used."""
+    """Number of folds. With two there is no validation split, and inner folds are used instead."""
     group: str = "speaker_id"
-    """Column of the utterance table whose values stay together."""
+    """Column of the utterance table whose values stay together: ``speaker_id``, ``chapter_id``,
+    ``utterance_id``, or a column of the corpus."""
     allow_speaker_overlap: bool = False
-    """Accept a speaker in two folds, as a target that is the speaker itself needs it; a probe that
-    only knows the speaker then scores well."""
+    """Whether a speaker may be in two folds, as the target ``speaker`` requires. A probe may then
+    score well by recognising speakers."""
 
     def identity(self) -> dict[str, object]:
         """What changes the folds: a permission does not."""

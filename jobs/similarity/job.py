@@ -43,16 +43,18 @@ Measure = Literal["cka", "pwcca"]
 
 
 class SimilaritySettings(Settings):
-    """Which layers are alike: every layer of every model against every other."""
+    """Similarity of the layers of all models, each layer against every other."""
+
+    EXAMPLES = ("{measures: [cka, pwcca], utterances: 1000, part: test, seed: 0}",)
 
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)] = ("cka", "pwcca")
-    """``cka``: linear CKA, unbiased. ``pwcca``: projection-weighted CCA."""
+    """Measures: ``cka`` (unbiased linear CKA) and ``pwcca`` (projection-weighted CCA)."""
     utterances: Annotated[int, Field(ge=FEWEST)] = 1000
-    """At most so many, the same for all models, drawn at random."""
+    """Largest number of utterances to compare on; the same for all models, drawn at random."""
     part: str | None = None
-    """Of the corpus; by default the protocol's test part, and with folds all of the corpus."""
+    """Split to compare on. By default the test split, and with folds the whole corpus."""
     seed: int = 0
-    """Of the draw."""
+    """Seed of the random choice of utterances."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ class Target:
     """Table of U utterances, with what was measured → (U,) float64, NaN where there is none; for
     classification str, "" where there is none."""
     measurement: str | None = None
-    """What has to be measured in the audio first, see ``jobs.targets.measure.MEASUREMENTS``."""
+    """Measurement of the audio that it needs, see ``jobs.targets.measure.MEASUREMENTS``."""
+    tempo_exponent: int | None = None
+    """e, where speech at f times the tempo has f^e times the value; None where that is unknown."""
 
 
 def _per_second(
@@ -81,6 +83,7 @@ TARGETS: dict[str, Target] = {
             kind="regression",
             description="letters and digits (str.isalnum) of the transcript per second of audio",
             values=lambda table: _per_second(table, _letters),
+            tempo_exponent=1,
         ),
         Target(
             name="cps_with_spaces",
@@ -88,6 +91,7 @@ TARGETS: dict[str, Target] = {
             kind="regression",
             description="all characters of the transcript, spaces too, per second of audio",
             values=lambda table: _per_second(table, len),
+            tempo_exponent=1,
         ),
         Target(
             name="words_per_second",
@@ -95,6 +99,7 @@ TARGETS: dict[str, Target] = {
             kind="regression",
             description="words of the transcript per second of audio",
             values=lambda table: _per_second(table, _words),
+            tempo_exponent=1,
         ),
         Target(
             name="articulation_rate",
@@ -104,6 +109,7 @@ TARGETS: dict[str, Target] = {
             "silence at the edges taken out; none where nobody is heard",
             values=lambda table: _per_second(table, _letters, "speaking_seconds"),
             measurement="speech",
+            tempo_exponent=1,
         ),
         Target(
             name="pause_ratio",
@@ -121,6 +127,7 @@ TARGETS: dict[str, Target] = {
             kind="regression",
             description="length of the audio, silence included",
             values=lambda table: table["seconds"].astype(float),
+            tempo_exponent=-1,
         ),
         Target(
             name="f0_mean",

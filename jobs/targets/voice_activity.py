@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from jobs.audio.read import INT16_SCALE, SAMPLE_RATE, FloatArray
 from jobs.optional_packages import SILERO_VAD
@@ -44,6 +43,8 @@ def measure_speech(wave: FloatArray) -> Speech:
     Raises:
         MissingPackageError: silero-vad is not installed.
     """
+    import torch  # here: reading the list of targets needs no torch
+
     padded = np.concatenate([wave / INT16_SCALE, np.zeros(_TAIL)]).astype(np.float32)
     with _one_thread():
         found = SILERO_VAD.load().get_speech_timestamps(
@@ -73,6 +74,8 @@ def _network() -> Any:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """The same sums in the same order everywhere; silero-vad sets it too, and for good."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

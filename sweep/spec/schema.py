@@ -1,6 +1,7 @@
-"""The spec: what a user writes, as one validated value.
+"""The spec as one validated value.
 
-Jobs define the settings of corpora, models, features, probes and protocols; the spec joins them.
+The settings of corpora, models, features, probes and protocols are defined beside their code in
+``jobs``; the spec combines them.
 """
 
 from typing import Annotated, Literal
@@ -20,26 +21,32 @@ from jobs.settings import Settings
 from jobs.similarity.job import SimilaritySettings
 
 SMALLEST_SHARE = 0.01
-"""Of a GPU, for one actor: no network shares one with more than a hundred."""
+"""Smallest share of a GPU for one actor."""
 
 
 class Bootstrap(Settings):
-    """Intervals: resampling with replacement, whole speakers at a time."""
+    """Confidence intervals, by resampling whole speakers with replacement."""
+
+    EXAMPLES = ("{resamples: 1000, by: speaker_id}",)
 
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    """Number of bootstrap samples."""
     by: Literal["speaker_id"] = "speaker_id"
+    """Unit of resampling: all utterances of a speaker together."""
 
 
 class ExtractorResources(Settings):
-    """What one extraction actor holds."""
+    """Resources of one extraction actor, which loads one model at a time."""
+
+    EXAMPLES = ("{gpus: 1, cpus: 2, memory: 8}",)
 
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
-    """GPUs; 0 computes on the CPU. A fraction is a share of one; nothing but the actors' own
-    sparing use keeps its memory apart."""
+    """Number of GPUs; 0 computes on the CPU. A fraction lets several actors share a GPU; they also
+    share its memory, which nothing divides between them."""
     cpus: Annotated[int, Field(ge=1)] = 1
-    """Cores, and threads of torch."""
+    """Number of CPU cores, which is also the number of torch's threads."""
     memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """GiB that are kept free for it on its node; None: as it comes."""
+    """Memory to reserve on the actor's node, in GiB. null: nothing is reserved."""
 
     @field_validator("gpus")
     @classmethod
@@ -52,60 +59,89 @@ class ExtractorResources(Settings):
 
 
 class ProbeResources(Settings):
-    """What one probe task holds."""
+    """Resources of one probe task."""
+
+    EXAMPLES = ("{cpus: 1, memory: 4}",)
 
     cpus: Annotated[int, Field(ge=1)] = 1
-    """Cores, and threads of torch."""
+    """Number of CPU cores, which is also the number of torch's threads."""
     memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """GiB that are kept free for it on its node; None: as it comes."""
+    """Memory to reserve on the task's node, in GiB. null: nothing is reserved."""
 
 
 class Compute(Settings):
-    """How it is run; changes no number's identity and is never hashed."""
+    """Resources and limits of a run. They change no results."""
+
+    EXAMPLES = ("{extractor: {gpus: 1}, probe: {cpus: 1}, timeout: 60, give_up_after: 10}",)
 
     extractor: ExtractorResources = ExtractorResources()
+    """Resources of one extraction actor."""
     probe: ProbeResources = ProbeResources()
+    """Resources of one probe task."""
     timeout: Annotated[float, Field(gt=0)] | None = None
-    """Minutes that one shard, or the probes of one layer, may take on Ray: longer is a hang, its
-    process is ended, and the work tried again. None: any time."""
+    """Longest time for one shard, or for the probes of one layer, on Ray, in minutes. A process
+    that takes longer is ended, and its work is tried again. null: no limit."""
     give_up_after: Annotated[int, Field(ge=2)] | None = 10
-    """Stop the run when so much of its work (layers, extractions of models) has failed, all of it
-    alike, and nothing succeeded. None: never."""
+    """Number of failures (of layers, or of models' extractions) after which the run stops, if they
+    all have the same error and nothing has succeeded. null: never."""
 
 
 class Spec(Settings):
-    """A sweep: models × layers × targets × probes × seeds, on one corpus."""
+    """One sweep: models × layers × targets × probes × seeds, on one corpus."""
+
+    EXAMPLES = (
+        "{name: rates, targets: [cps], layers: [stem, 'layer2.*', -1], features: {max_frames: 300},"
+        " pooling: mean, dtype: float32, store: activations, controls: [shuffled],"
+        " baselines: [mean, duration, fbank], bootstrap: {resamples: 1000}, save_probes: true,"
+        " corpus: {kind: csv, path: data/clips.csv}, protocol: {kind: kfold},"
+        " models: [{name: ResNet, kind: wespeaker, architecture: SimAM_ResNet34_ASP}],"
+        " probes: [{kind: ridge}], similarity: {measures: [cka]}, tempo: {utterances: 100},"
+        " compute: {extractor: {gpus: 1}}}",
+    )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-    """Names the run's folder."""
+    """Name of the sweep and of its folder in ``results``: letters, digits, ``.``, ``_``, ``-``."""
     corpus: CorpusSettings
+    """Utterances to probe on, with their audio, transcripts and speakers."""
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("cps",)
+    """Quantities to predict; see the list of targets below."""
     models: Annotated[tuple[ModelSettings, ...], Field(min_length=1)]
+    """Models to probe, each with a ``name`` of its own."""
     layers: Literal["all"] | tuple[int | str, ...] = "all"
-    """``all``, or globs over tap names and indices."""
+    """Layers to probe: ``all``, or a list of globs over their names and positions (negative ones
+    count from the end). ``sweep layers MODEL`` lists the layers of a model."""
     features: FeatureSettings = FeatureSettings()
+    """Input features of the models."""
     pooling: Pooling = "mean"
+    """Pooling over time of each layer's output: ``mean``; ``mean+std``, which appends the standard
+    deviation; or ``channels``, the mean over time and frequency, which takes less disk."""
     dtype: Dtype = "float32"
-    """How activations are stored."""
+    """Number format of stored activations."""
     store: Literal["activations", "gram"] = "activations"
-    """What extraction leaves of the training and validation parts, with kfold of every fold:
-    activations, or their sufficient statistics for ridge and cca, which take no more room for more
-    utterances."""
+    """What extraction stores of the splits for training and validation (with kfold: of all folds):
+    ``activations``; or ``gram``, sums that suffice for ridge and cca, whose size does not grow with
+    the number of utterances."""
     probes: Annotated[tuple[ProbeSettings, ...], Field(min_length=1)]
+    """Probes to fit to each layer and target."""
     protocol: ProtocolSettings = SplitsProtocol()
+    """Division into training, validation and test utterances."""
     controls: tuple[Literal["shuffled", "speaker"], ...] = ()
-    """The same probes on other targets: ``shuffled`` within each part, or a random value per
-    ``speaker``."""
+    """Control tasks, for the same probes: ``shuffled`` permutes the targets within each split;
+    ``speaker`` replaces them by a random value for each speaker."""
     baselines: tuple[Literal["mean", "duration", "fbank"], ...] = ("mean",)
-    """Beside the mean predictor, which is always there: what duration or the input alone tells."""
+    """Baselines to compare with: ``mean`` always predicts the training mean and is always included;
+    ``duration`` and ``fbank`` probe the duration and the input features."""
     bootstrap: Bootstrap = Bootstrap()
+    """Confidence intervals."""
     similarity: SimilaritySettings | None = None
-    """Layers against layers; absent: none."""
+    """Optional analysis: similarity between layers. null: none."""
     tempo: TempoSettings | None = None
-    """Tested utterances at other rates, and whether predictions follow; absent: none."""
+    """Optional analysis: whether predictions follow when test utterances are played faster or
+    slower. null: none."""
     save_probes: bool = False
-    """Keep the fitted probes in the run's folder, for `sweep predict`."""
+    """Whether to keep the fitted probes in the run's folder, for ``sweep predict``."""
     compute: Compute = Compute()
+    """Resources and limits of the run."""
 
     @field_validator("layers", mode="before")
     @classmethod
@@ -116,7 +152,7 @@ class Spec(Settings):
         raise ValueError(f"layers: {expected}, found {layers!r}")
 
     def to_yaml(self) -> str:
-        """The spec with every default written out."""
+        """Return the spec as YAML, with all defaults written out."""
         text: str = yaml.safe_dump(
             self.model_dump(mode="json"), sort_keys=False, allow_unicode=True
         )

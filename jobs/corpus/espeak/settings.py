@@ -15,6 +15,11 @@ class EspeakSettings(Settings):
     Equal settings give equal audio.
     """
 
+    EXAMPLES = (
+        "{kind: espeak, seed: 0, speakers: {train: 9, test: 6}, utterances_per_speaker: 5,"
+        " voices: probe}",
+    )
+
     kind: Literal["espeak"] = "espeak"
     """Synthetic speech. Needs the extra ``demo``."""
     seed: Annotated[int, Field(ge=0)] = 0

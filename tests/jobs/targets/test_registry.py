@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from jobs.optional_packages import PARSELMOUTH
 from jobs.targets import measure as measuring
 from jobs.targets.measure import MEASUREMENTS
 from jobs.targets.registry import TARGETS, add_targets, find_target
@@ -183,8 +184,8 @@ def test_a_measured_target_needs_a_cache(spoken):
         add_targets(spoken, ["f0_mean", "energy"])
 
 
-def test_a_missing_package_is_told_before_anything_is_measured(spoken, monkeypatch):
-    absent = replace(MEASUREMENTS["pitch"], module="no_such_module")
+def test_a_missing_package_is_reported_before_anything_is_measured(spoken, monkeypatch):
+    absent = replace(MEASUREMENTS["pitch"], package=replace(PARSELMOUTH, module="no_such_module"))
     monkeypatch.setitem(MEASUREMENTS, "pitch", absent)
     with pytest.raises(
         ValueError, match=r"f0_mean cannot be measured: .* pip install praat-parselmouth"
