@@ -150,7 +150,7 @@ class DrivenRun:
             patch.setattr("sweep.running.disk_pause.shutil", disks)
             events.open(self.folder.events)
             recorder = Recorder(self.plan, ledger, events)
-            prepared = Prepared(self.spec, self.table, (), (), self.plan)
+            prepared = Prepared(self.spec, self.table, (), (), self.plan, frozenset())
             stop = stop or StopSignal()
             compute = self.spec.compute.model_copy(update={"give_up_after": give_up_after})
             work = RunWork(
