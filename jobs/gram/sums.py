@@ -32,7 +32,7 @@ import torch
 from scipy.linalg import blas, lapack
 
 from jobs.arrays import FloatArray
-from jobs.protocol.folds import KFoldProtocol, ProtocolSettings
+from jobs.protocol.settings import KFoldProtocol, ProtocolSettings
 from jobs.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ import pandas as pd
 from jobs.corpus.table import has_value
 from jobs.gram.sums import GramSettings
 from jobs.probes.ridge import inner_folds
-from jobs.protocol.folds import Fold, IntArray, KFoldProtocol, StrArray, group_labels, make_folds
+from jobs.protocol.folds import Fold, IntArray, StrArray, group_labels, make_folds
+from jobs.protocol.settings import KFoldProtocol
 
 NOT_SUMMED = -1
 """In the place of a unit: rows whose activations are stored, or that no fold has."""

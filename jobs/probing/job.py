@@ -12,8 +12,8 @@ from jobs.probing.layer_data import LayerData, read_layer_data
 from jobs.probing.parts import JobPart, ProbedLayer
 from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
-from jobs.protocol.folds import ProtocolSettings
 from jobs.protocol.predictions import CellPredictions, write_predictions
+from jobs.protocol.settings import ProtocolSettings
 from jobs.storage.location import Location
 
 

@@ -17,15 +17,8 @@ from jobs.corpus.table import read_table
 from jobs.gram.fit import GramSets, LayerMoments, read_moments
 from jobs.gram.units import NOT_SUMMED, Units, make_units
 from jobs.probes import TargetKind
-from jobs.protocol.folds import (
-    Fold,
-    IntArray,
-    ProtocolSettings,
-    StrArray,
-    group_labels,
-    make_folds,
-    only,
-)
+from jobs.protocol.folds import Fold, IntArray, StrArray, group_labels, make_folds, only
+from jobs.protocol.settings import ProtocolSettings
 from jobs.storage.location import Location
 
 

@@ -12,7 +12,8 @@ from jobs.audio.segments import at_tempo
 from jobs.audio.stretch import FASTEST, SLOWEST, TEMPO_VERSION
 from jobs.corpus.table import has_value
 from jobs.probes import PROBES, ProbeSettings
-from jobs.protocol.folds import ProtocolSettings, make_folds
+from jobs.protocol.folds import make_folds
+from jobs.protocol.settings import ProtocolSettings
 from jobs.settings import Settings
 from jobs.targets.registry import TARGETS
 

@@ -8,19 +8,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
 from safetensors import safe_open
 from safetensors.numpy import load
 
 from jobs.activations.store import read_layer, save_tensors
 from jobs.arrays import FloatArray
 from jobs.job import Resources, Worker
-from jobs.settings import Settings
 from jobs.similarity.measures import (
     Float32Array,
     Subspace,
@@ -30,31 +28,12 @@ from jobs.similarity.measures import (
     leading_subspace,
     pwcca,
 )
+from jobs.similarity.settings import FEWEST, Measure
 from jobs.storage.location import Location
 from jobs.storage.object_store import read_bytes, written
 
 SIMILARITY_VERSION = 2
 """Part of the identity of a comparison: to be raised when its numbers change."""
-
-FEWEST = 10
-"""Utterances that layers are compared on at least; unbiased CKA is defined from 4."""
-
-Measure = Literal["cka", "pwcca"]
-
-
-class SimilaritySettings(Settings):
-    """Similarity of the layers of all models, each layer against every other."""
-
-    EXAMPLES = ("{measures: [cka, pwcca], utterances: 1000, part: test, seed: 0}",)
-
-    measures: Annotated[tuple[Measure, ...], Field(min_length=1)] = ("cka", "pwcca")
-    """Measures: ``cka`` (unbiased linear CKA) and ``pwcca`` (projection-weighted CCA)."""
-    utterances: Annotated[int, Field(ge=FEWEST)] = 1000
-    """Largest number of utterances to compare on; the same for all models, drawn at random."""
-    part: str | None = None
-    """Split to compare on. By default the test split, and with folds the whole corpus."""
-    seed: int = 0
-    """Seed of the random choice of utterances."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ import pandas as pd
 
 from jobs.identity import content_id, lines_digest
 from jobs.models.baselines import BASELINE_PREFIX
-from jobs.protocol.folds import SplitsProtocol
 from jobs.protocol.predictions import DAMAGED_NPZ
-from jobs.similarity.job import FEWEST, SIMILARITY_VERSION, Measure, Values
+from jobs.protocol.settings import SplitsProtocol
+from jobs.similarity.job import SIMILARITY_VERSION, Values
+from jobs.similarity.settings import FEWEST, Measure
 from jobs.storage.atomic import atomic_path
 from sweep.plan.make_plan import used_parts
 from sweep.plan.plan import Plan, PlannedModel, PlannedSet

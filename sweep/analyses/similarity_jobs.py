@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from jobs.activations.index import SeenShard, look_over
-from jobs.similarity.job import ComparisonJob, ComparisonReport, Measure, SketchJob, TileJob, Values
+from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob, TileJob, Values
+from jobs.similarity.settings import Measure
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove_folder
 from sweep.analyses.similarity import (

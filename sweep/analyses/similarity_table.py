@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.similarity.job import Measure, SimilaritySettings, Values
+from jobs.similarity.job import Values
+from jobs.similarity.settings import Measure, SimilaritySettings
 from sweep.analyses.similarity import ModelPair, PairValues, read_pair
 from sweep.plan.plan import PlannedModel
 

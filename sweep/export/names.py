@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jobs.protocol.folds import KFoldProtocol
+from jobs.protocol.settings import KFoldProtocol
 from jobs.storage.atomic import file_names
 from sweep.plan.make_plan import used_parts
 from sweep.results.run import Run

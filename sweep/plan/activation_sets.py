@@ -22,7 +22,8 @@ from jobs.models import ModelInfo, precision_of
 from jobs.models.taps import select_taps
 from jobs.probes.ridge import RidgeSettings
 from jobs.probing.tempo_settings import is_stretched, recorded_rows, stretched_rows
-from jobs.protocol.folds import KFoldProtocol, ProtocolSettings, SplitsProtocol, group_labels
+from jobs.protocol.folds import group_labels
+from jobs.protocol.settings import KFoldProtocol, ProtocolSettings, SplitsProtocol
 from jobs.storage.location import Location
 from sweep.plan.plan import Plan, PlannedLayer, PlannedModel, PlannedSet, PlannedTempo
 from sweep.spec.schema import Spec

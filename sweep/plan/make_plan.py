@@ -11,7 +11,7 @@ from jobs.models import ModelInfo, ModelSettings, with_absolute_paths
 from jobs.models.baselines import BASELINE_PREFIX, BaselineSettings
 from jobs.probes import probe_name
 from jobs.probing.tempo_settings import draw_utterances
-from jobs.protocol.folds import KFoldProtocol
+from jobs.protocol.settings import KFoldProtocol
 from sweep.plan.activation_sets import groups_digest, plan_model, with_gram, with_stretched
 from sweep.plan.plan import Plan, PlannedTempo
 from sweep.spec.schema import Spec

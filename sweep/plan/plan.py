@@ -20,7 +20,7 @@ from jobs.gram.sums import GramSettings
 from jobs.identity import canonical_json, content_id, content_id_of
 from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_count
 from jobs.protocol.cells import Cell
-from jobs.protocol.folds import KFoldProtocol, ProtocolSettings
+from jobs.protocol.settings import KFoldProtocol, ProtocolSettings
 from jobs.settings import Settings
 from jobs.storage.location import Location
 from sweep.state.ledger import Record

@@ -16,9 +16,9 @@ from jobs.models import ModelSettings
 from jobs.models.taps import Pooling
 from jobs.probes import ProbeSettings
 from jobs.probing.tempo_settings import TempoSettings
-from jobs.protocol.folds import ProtocolSettings, SplitsProtocol
+from jobs.protocol.settings import ProtocolSettings, SplitsProtocol
 from jobs.settings import Settings
-from jobs.similarity.job import SimilaritySettings
+from jobs.similarity.settings import SimilaritySettings
 
 SMALLEST_SHARE = 0.01
 """Smallest share of a GPU for one actor."""

@@ -6,7 +6,7 @@ import torch
 from jobs.extraction.extractor import LOT
 from jobs.gram.sums import BLOCK_ROWS, GramSettings, LayerSums
 from jobs.models import describe_model, load_model
-from jobs.protocol.folds import SplitsProtocol
+from jobs.protocol.settings import SplitsProtocol
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import FRAMES, Workbench, untrained

@@ -19,7 +19,7 @@ from jobs.probes.mlp import MlpSettings
 from jobs.probes.ridge import RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
-from jobs.protocol.folds import SplitsProtocol
+from jobs.protocol.settings import SplitsProtocol
 from jobs.targets.registry import add_targets
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench, untrained

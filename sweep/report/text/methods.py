@@ -9,7 +9,7 @@ from jobs.audio.segments import split_tempo
 from jobs.corpus.summary import SECONDS_PER_HOUR, describe_part
 from jobs.models import precision_of
 from jobs.probes import PROBES
-from jobs.protocol.folds import KFoldProtocol, SplitsProtocol
+from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 from jobs.storage.atomic import write_text
 from jobs.targets.registry import TARGETS
 from sweep.plan.make_plan import used_parts

@@ -13,7 +13,7 @@ from jobs.gram.moments import total
 from jobs.gram.sums import GramSettings, Labels
 from jobs.models import load_model, weights_digest
 from jobs.models.wespeaker.model import WespeakerSettings
-from jobs.protocol.folds import SplitsProtocol
+from jobs.protocol.settings import SplitsProtocol
 
 MODEL = WespeakerSettings(
     name="x", architecture="SimAM_ResNet34_ASP", model_args={"in_planes": 2, "embed_dim": 8}

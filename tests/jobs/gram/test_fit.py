@@ -17,8 +17,8 @@ from jobs.probes import CcaSettings, RidgeSettings
 from jobs.probes.standardiser import fit_standardiser
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
-from jobs.protocol.folds import KFoldProtocol, SplitsProtocol
 from jobs.protocol.predictions import read_predictions
+from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 
 PARTS = {"train": 12, "validation": 4, "test": 4}
 EACH = 15

@@ -6,7 +6,7 @@ import torch
 
 from jobs.gram.moments import Moments, total, width_of
 from jobs.gram.sums import BLOCK_ROWS, GramSettings, Labels, LayerSums, Sums
-from jobs.protocol.folds import SplitsProtocol
+from jobs.protocol.settings import SplitsProtocol
 
 CPU = torch.device("cpu")
 WIDTH, COLUMNS = 7, 3

@@ -9,7 +9,8 @@ from jobs.gram.sums import GramSettings
 from jobs.gram.units import NOT_SUMMED, make_units
 from jobs.probes.ridge import inner_folds
 from jobs.protocol.cells import Cell, control_target
-from jobs.protocol.folds import KFoldProtocol, SplitsProtocol, group_labels, make_folds
+from jobs.protocol.folds import group_labels, make_folds
+from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 
 PROTOCOLS = {
     "splits": (SplitsProtocol(), False, 2),

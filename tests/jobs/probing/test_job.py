@@ -25,8 +25,9 @@ from jobs.probes import (
 )
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell, control_target
-from jobs.protocol.folds import KFoldProtocol, SplitsProtocol, make_folds
+from jobs.protocol.folds import make_folds
 from jobs.protocol.predictions import read_predictions
+from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 from jobs.statistics import scores
 
 SPEAKERS, EACH, WIDTH = 24, 20, 32

@@ -25,8 +25,9 @@ from jobs.probing.tempo_settings import (
     stretched_rows,
 )
 from jobs.protocol.cells import Cell
-from jobs.protocol.folds import KFoldProtocol, ProtocolSettings, SplitsProtocol, make_folds
+from jobs.protocol.folds import make_folds
 from jobs.protocol.predictions import CellPredictions, read_predictions
+from jobs.protocol.settings import KFoldProtocol, ProtocolSettings, SplitsProtocol
 from jobs.statistics.tempo import counterfactual_scores
 
 FACTORS = (0.8, 0.9, 1.1, 1.25)

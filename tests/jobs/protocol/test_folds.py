@@ -5,14 +5,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from jobs.protocol.folds import (
-    KFoldProtocol,
-    SplitsProtocol,
-    check_speakers,
-    group_labels,
-    lost_parts,
-    make_folds,
-)
+from jobs.protocol.folds import check_speakers, group_labels, lost_parts, make_folds
+from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 
 
 def table(speakers_per_part, utterances=3):

@@ -11,7 +11,8 @@ from scipy import stats
 
 from jobs.probes.ridge import RidgeSettings, fit_predict
 from jobs.protocol.cells import Cell, control_target
-from jobs.protocol.folds import Fold, KFoldProtocol, make_folds
+from jobs.protocol.folds import Fold, make_folds
+from jobs.protocol.settings import KFoldProtocol
 from jobs.statistics.class_scores import class_intervals, class_sums
 from jobs.statistics.scores import INTERVALS, score, score_intervals, speaker_sums
 from jobs.statistics.speaker_mean import speaker_mean

@@ -21,8 +21,8 @@ from jobs.models.factory import PythonSettings
 from jobs.probes.ridge import RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
-from jobs.protocol.folds import SplitsProtocol
 from jobs.protocol.predictions import read_predictions
+from jobs.protocol.settings import SplitsProtocol
 from jobs.similarity.job import ComparisonReport, SketchJob
 from jobs.workers import ray_workers
 from jobs.workers.node import NodeReport

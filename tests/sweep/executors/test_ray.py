@@ -9,7 +9,7 @@ import torch
 
 from jobs.extraction.job import ExtractJob
 from jobs.probing.job import ProbeJob
-from jobs.protocol.folds import SplitsProtocol
+from jobs.protocol.settings import SplitsProtocol
 from jobs.workers import ray_workers
 from sweep.errors import ClusterError
 from sweep.executors.nodes import NodePool

@@ -12,7 +12,8 @@ from jobs.probes.logistic import LogisticSettings
 from jobs.probes.mdl import MdlSettings
 from jobs.probes.mlp import MlpSettings
 from jobs.probes.ridge import RidgeSettings
-from jobs.protocol.folds import KFoldProtocol, make_folds
+from jobs.protocol.folds import make_folds
+from jobs.protocol.settings import KFoldProtocol
 from sweep.report.build import build_report
 from sweep.report.text.methods import REFERENCES, methods
 from sweep.report.text.probes import probe_sentence
