@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-import torch
 from threadpoolctl import threadpool_limits
 
 # Parameters of mallopt in glibc's malloc.h, and the largest mmap threshold that 64 bits allow.
@@ -21,7 +20,8 @@ _NO_MEMORY = "can't allocate memory"
 
 def ran_out_of_memory(error: BaseException | None) -> bool:
     """Whether an error says that there was no memory: the same may go well beside less work."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")  # only a process that imported it can raise its errors
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and _NO_MEMORY in str(error)
 
@@ -31,6 +31,8 @@ def limit_threads(cpus: int) -> None:
 
     Every executor calls it, so that all give equal numbers.
     """
+    import torch
+
     torch.set_num_threads(cpus)
     threadpool_limits(limits=cpus)
 

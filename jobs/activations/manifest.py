@@ -52,7 +52,7 @@ class FileState:
     """Time of its last change, as the file system tells it."""
 
 
-NOT_THERE = FileState(-1, -1)
+MISSING_FILE = FileState(-1, -1)
 """Of a file that cannot be looked at."""
 
 

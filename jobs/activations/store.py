@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from jobs.activations.manifest import (
-    NOT_THERE,
     CorruptShard,
     FileState,
     LayerEntry,
@@ -35,53 +34,11 @@ from jobs.activations.manifest import (
     to_json,
 )
 from jobs.activations.remote import read_ahead, read_remote_tensors
-from jobs.audio.segments import split_span
 from jobs.corpus.table import Skipped
 from jobs.storage.location import Location
 from jobs.storage.object_store import exists, read_bytes, remove, rename, size, write_text, written
 
-__all__ = [
-    "CorruptShard",
-    "FileState",
-    "ShardManifest",
-    "as_dtype",
-    "data_path",
-    "file_state",
-    "has_stale_skips",
-    "look_into",
-    "manifest_path",
-    "read_layer",
-    "read_manifest",
-    "read_names",
-    "read_sums",
-    "save_tensors",
-    "set_aside",
-    "write_shard",
-]
-
 FloatArray = npt.NDArray[np.float32]
-Dtype = Literal["float32", "float16"]
-
-
-def as_dtype(layer: str, values: FloatArray, dtype: Dtype) -> npt.NDArray[np.floating[Any]]:
-    """``values`` as they are to be stored. Half precision costs about 2e-4 of a value.
-
-    Values that are not finite stay as they are.
-
-    Raises:
-        OverflowError: a finite value has no place in half precision.
-    """
-    if dtype == "float32":
-        return values
-    with np.errstate(over="ignore"):
-        stored = values.astype(np.float16)
-    if np.any(np.isinf(stored) & np.isfinite(values)):
-        largest = np.max(np.abs(values), where=np.isfinite(values), initial=0)
-        raise OverflowError(
-            f"layer {layer!r} reaches {largest:.4g}, beyond the ±65504 of float16; "
-            "store this model with dtype float32"
-        )
-    return stored
 
 
 def write_shard(
@@ -229,45 +186,6 @@ def read_sums(folder: Location, n_shards: int, layer: str) -> Iterator[npt.NDArr
         width = entry_of(manifest, layer).width
         for values in _read_tensors(folder, [manifest], layer, width):
             yield values.astype(np.float64, copy=False)
-
-
-def file_state(audio_path: str) -> FileState:
-    """The state of an audio file, or of the file that a piece is of."""
-    path, _ = split_span(audio_path)
-    try:
-        status = path.stat()
-    except OSError:
-        return NOT_THERE
-    return FileState(status.st_size, status.st_mtime_ns)
-
-
-class HasSkips(Protocol):
-    """What is to be known of a finished shard, to tell whether it is up to date."""
-
-    @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """Utterances that were left out."""
-
-    @property
-    def skipped_files(self) -> tuple[FileState, ...]:
-        """Their audio files, before they were read."""
-
-
-def has_stale_skips(manifest: HasSkips, audio_paths: Mapping[str, str]) -> bool:
-    """Whether a skipped utterance's file is not the one that was found unusable.
-
-    A damaged FLAC and its repair have the same header, so that the shard's id does not tell.
-
-    Args:
-        manifest: of a finished shard.
-        audio_paths: utterance id → where its audio lies now.
-    """
-    if len(manifest.skipped_files) != len(manifest.skipped):
-        return True
-    return any(
-        file_state(audio_paths.get(skipped.utterance_id, skipped.path)) != state
-        for skipped, state in zip(manifest.skipped, manifest.skipped_files, strict=True)
-    )
 
 
 def set_aside(folder: Location, index: int) -> list[Location]:

@@ -7,62 +7,21 @@ computed here without torchaudio, by the operations of ``lhotse.features.kaldi.l
 Legend: N samples, T frames, L samples in a frame, F mel bins: 80 unless a network asks for others.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from jobs.audio.read import FRAME_LENGTH, SAMPLE_RATE, AudioError, FloatArray
-from jobs.settings import Settings
+from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT, N_BINS, SAMPLE_RATE, n_frames
+from jobs.audio.read import AudioError, FloatArray
+from jobs.audio.settings import FeatureSettings
 
-FRAME_SHIFT = 160
-"""Samples from frame to frame: 10 ms."""
-N_BINS = 80
-"""Mel bins, where nothing else is said."""
 _LOWEST_HZ = 20.0
 _PREEMPHASIS = 0.97
 _FFT_LENGTH = 512
-
-
-class FeatureSettings(Settings):
-    """What changes the features."""
-
-    max_frames: Annotated[int, Field(ge=1)] | None = None
-    """Frames that a network is given at most, cut out before the mean is taken; None: all."""
-    crop: Literal["start", "centre", "windows"] = "start"
-    """Which frames of a longer utterance: the first; the middle ones; or all, in windows of
-    ``max_frames`` (see `pieces`), over which the pooled activations are averaged."""
-    pad_to: Annotated[int, Field(ge=1)] | None = None
-    """Fewer frames than these are followed by frames of zeros, after the mean is taken. The network
-    sees them as if they were speech, in any batch: it is for reproducing studies that padded."""
-
-    @model_validator(mode="after")
-    def _crop_to_something(self) -> "FeatureSettings":
-        if self.crop != "start" and self.max_frames is None:
-            raise ValueError(
-                f"crop: {self.crop} needs the number of frames: add max_frames, or remove crop"
-            )
-        return self
-
-    def identity(self) -> dict[str, object]:
-        """As of all settings; but what is left at its default changes no id that there was before
-        it could be set."""
-        unused = {
-            name
-            for name, off in (("crop", "start"), ("pad_to", None))
-            if getattr(self, name) == off
-        }
-        return self.model_dump(mode="json", exclude=unused)
-
-
-def n_frames(n_samples: int, max_frames: int | None = None) -> int:
-    """Frames of ``n_samples`` samples: those that fit wholly, at most ``max_frames``."""
-    frames = 1 + (n_samples - FRAME_LENGTH) // FRAME_SHIFT if n_samples >= FRAME_LENGTH else 0
-    return frames if max_frames is None else min(frames, max_frames)
 
 
 def pieces(wave: FloatArray, settings: FeatureSettings) -> list[FloatArray]:

@@ -10,15 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from scipy.signal import resample_poly
 
+from jobs.audio.frames import FRAME_LENGTH, SAMPLE_RATE, resampled_length
 from jobs.audio.segments import Span, split_span, split_tempo
 from jobs.audio.stretch import stretch
 
-SAMPLE_RATE = 16_000
-"""Hz; the only rate that the models know."""
-FRAME_LENGTH = 400
-"""Samples of a frame, 25 ms: shorter audio has no features."""
 INT16_SCALE = 32_768.0
 """What a sample of 1.0 becomes: the features are those of 16-bit integers."""
 
@@ -67,11 +63,6 @@ def check_format(sample_rate: int, n_samples: int) -> None:
             f"too short: expected at least {FRAME_LENGTH} samples (one frame), "
             f"found {resampled_length(n_samples, sample_rate)}"
         )
-
-
-def resampled_length(n_samples: int, sample_rate: int) -> int:
-    """Samples at 16 kHz of ``n_samples`` at ``sample_rate`` Hz."""
-    return -(-n_samples * SAMPLE_RATE // sample_rate)
 
 
 def load_audio(path: Path | str) -> FloatArray:
@@ -207,6 +198,9 @@ def _read(file: soundfile.SoundFile, n_samples: int) -> FloatArray:
 
 def _resample(wave: FloatArray, sample_rate: int) -> FloatArray:
     """(N,) at ``sample_rate`` Hz → (N',) at 16 kHz, N' as ``resampled_length`` says."""
+    # Slow to import, and most corpora are at 16 kHz.
+    from scipy.signal import resample_poly
+
     common = math.gcd(SAMPLE_RATE, sample_rate)
     resampled: FloatArray = resample_poly(wave, SAMPLE_RATE // common, sample_rate // common)
     return resampled.astype(np.float32, copy=False)

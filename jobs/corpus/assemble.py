@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from jobs.audio.read import SAMPLE_RATE, AudioError
+from jobs.audio.frames import SAMPLE_RATE
+from jobs.audio.read import AudioError
 from jobs.audio.segments import Span
 from jobs.corpus.audio_checks import AudioFile, describe_audio
 from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_table

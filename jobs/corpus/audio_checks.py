@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import soundfile
 
-from jobs.audio.read import SAMPLE_RATE, AudioError, check_format, piece_of, resampled_length
+from jobs.audio.frames import SAMPLE_RATE, resampled_length
+from jobs.audio.read import AudioError, check_format, piece_of
 from jobs.audio.segments import Span
 from jobs.identity import file_digest
 

@@ -6,7 +6,7 @@ Legend: U utterances, D the pooled width of a layer.
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -15,91 +15,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from jobs.activations.store import (
-    CorruptShard,
-    Dtype,
-    FileState,
-    ShardManifest,
-    as_dtype,
-    file_state,
-    has_stale_skips,
-    read_manifest,
-    write_shard,
-)
-from jobs.audio.features import FeatureSettings, pieces
+from jobs.activations.dtype import as_dtype
+from jobs.activations.manifest import CorruptShard, FileState, ShardManifest
+from jobs.activations.skips import file_state, has_stale_skips
+from jobs.activations.store import read_manifest, write_shard
+from jobs.audio.features import pieces
 from jobs.audio.read import AudioError, load_audio
 from jobs.corpus.table import Skipped
 from jobs.extraction.forward import Batching, Forward, Reading
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard, ShardReport
 from jobs.gram.sums import Labels, LayerSums
-from jobs.models import (
-    ModelError,
-    ModelSettings,
-    load_model,
-    precision_of,
-    source_of,
-    weights_digest,
-)
-from jobs.models.baselines import BaselineSettings
-from jobs.models.precision import precision_info
-from jobs.models.taps import Pooling
-from jobs.settings import Settings
-from jobs.storage.location import Location
+from jobs.models import is_baseline, load_model, source_of
+from jobs.models.describe import weights_digest
+from jobs.models.errors import ModelError
+from jobs.models.precision import precision_info, precision_of
 
 Stored = npt.NDArray[np.floating[Any]]
 
 LOT = 64
 """Utterances whose activations are in memory at a time, where only statistics are stored."""
-EXTRACT_VERSION = 1
-"""Raised when the same settings give other activations than before: part of every activation id."""
-
-
-class ExtractSettings(Settings):
-    """What changes the activations."""
-
-    model: ModelSettings
-    features: FeatureSettings = FeatureSettings()
-    pooling: Pooling = "mean"
-    dtype: Dtype = "float32"
-    """Of the stored values; what the computation has is the model's ``precision``."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Some utterances, and where their activations go."""
-
-    folder: Location
-    index: int
-    utterance_ids: tuple[str, ...]
-    audio_paths: tuple[str, ...]
-    model_digest: str
-    """`weights_digest` of the model that the folder is for."""
-    labels: Labels | None = field(default=None, compare=False)
-    """Of the utterances: with them, statistics are stored and no activations."""
-
-    @property
-    def paths(self) -> dict[str, str]:
-        """Utterance id → its audio."""
-        return dict(zip(self.utterance_ids, self.audio_paths, strict=True))
-
-
-@dataclass(frozen=True)
-class ShardReport:
-    """What became of a shard."""
-
-    index: int
-    n_utterances: int
-    """Stored, skipped ones not among them."""
-    skipped: tuple[Skipped, ...]
-    seconds: float
-    """Wall time, reading and writing included."""
-    frames_computed: int
-    """Frames that went through the network."""
-    frames_useful: int
-    """Frames that they were needed for: those of padding are not."""
-    bytes_written: int
-    """Of tensors; 0 where the shard was there already."""
-    forward_seconds: float = 0.0
-    """Of ``seconds``, those of the forward passes, with the pooling in them."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +170,7 @@ class Extractor:
         try:
             wave = load_audio(path)
             # A baseline tells something of the whole utterance, whatever networks see of it.
-            whole = isinstance(self._settings.model, BaselineSettings)
+            whole = is_baseline(self._settings.model)
             waves = [wave] if whole else pieces(wave, self._settings.features)
             return _Loaded([self._front_end(one) for one in waves], None, state)
         except AudioError as error:

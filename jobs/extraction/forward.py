@@ -15,19 +15,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from jobs.audio.features import FRAME_SHIFT
+from jobs.audio.frames import FRAME_SHIFT
 from jobs.extraction.batches import equal_batches, padded_batches
-from jobs.models import ProbedModel
-from jobs.models.model import Masked
+from jobs.models.arithmetic import arithmetic, layer_errors
+from jobs.models.model import PaddingMode, ProbedModel
 from jobs.models.padding import CannotMask, check_pooled, masked_batch, pad
-from jobs.models.precision import (
-    LayerError,
-    Precision,
-    arithmetic,
-    check_precision,
-    layer_errors,
-)
-from jobs.models.taps import POOLINGS, Pooling, TapReader
+from jobs.models.pooling import POOLINGS
+from jobs.models.precision import LayerError, check_precision
+from jobs.models.settings import Precision
+from jobs.models.tap_reader import TapReader
+from jobs.models.taps import Pooling
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +64,13 @@ class Reading:
 
 
 def read_padded(
-    reader: TapReader, way: Masked, batch: Tensor, lengths: Sequence[int]
+    reader: TapReader, padding: PaddingMode, batch: Tensor, lengths: Sequence[int]
 ) -> dict[str, Tensor]:
     """The layers of a batch, (B, D) each, every row as if it were alone.
 
     Args:
         reader: of the network.
-        way: how it is masked; may be ``none`` if nothing is padded.
+        padding: how the network handles padding; may be ``none`` if nothing is padded.
         batch: (B, T, ...).
         lengths: of the rows.
 
@@ -82,9 +79,9 @@ def read_padded(
     """
     if len(set(lengths)) == 1:
         return reader.read(batch)
-    if way == "none":
+    if padding == "none":
         raise CannotMask("its padding cannot be masked")
-    if way == "attention":
+    if padding == "lengths":
         return reader.read(batch, lengths)
     with masked_batch(batch, lengths):
         values = reader.read(batch)
@@ -122,13 +119,13 @@ class Forward:
         check_precision(precision, device.type, model.architecture)
         self._architecture = model.architecture
         self._reader = TapReader(model.module.to(device), model.taps, POOLINGS[pooling])
-        self._way = model.masked
+        self._padding = model.padding
         self._step = model.step
         self._device = device
         self._precision = precision
         on_gpu = device.type == "cuda"
         wanted = batching == "masked" or (batching == "auto" and on_gpu)
-        self.masks = wanted and model.masked != "none"
+        self.masks = wanted and model.padding != "none"
         self.budget = GPU_BATCH_FRAMES if on_gpu else EQUAL_BATCH_FRAMES
         self.errors: dict[str, LayerError] | None = None
         self._checked = False
@@ -215,7 +212,7 @@ class Forward:
             batch = batch.pin_memory()
         batch = batch.to(self._device, non_blocking=True)
         with arithmetic(precision, self._device):
-            return read_padded(self._reader, self._way, batch, lengths)
+            return read_padded(self._reader, self._padding, batch, lengths)
 
     def _check_mask(self, values: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> None:
         """Compare the shortest input of a padded batch with itself alone.

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardReport
+from jobs.extraction.extractor import Extractor
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard, ShardReport
 from jobs.job import Resources, Worker
 
 

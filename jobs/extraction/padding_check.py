@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jobs.audio.features import FRAME_SHIFT, FeatureSettings
-from jobs.audio.read import FRAME_LENGTH
+from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT
+from jobs.audio.settings import FeatureSettings
 from jobs.extraction.forward import read_padded
-from jobs.models import ProbedModel
+from jobs.models.arithmetic import arithmetic
+from jobs.models.model import ProbedModel
 from jobs.models.padding import pad
-from jobs.models.precision import arithmetic
-from jobs.models.taps import POOLINGS, Pooling, TapReader
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
+from jobs.models.taps import Pooling
 
 LIMIT = 3.0
 """A masked batch's error by the rounding error, up to which it is rounding, too."""
@@ -72,13 +74,13 @@ def check_mask(
     exact_reader = TapReader(copy.deepcopy(module).double(), model.taps, pool)
     reader = TapReader(module, model.taps, pool)
     batch, lengths = pad(inputs)
-    if model.masked == "convolution":
+    if model.padding == "rules":
         # Zeros could be taken for silence; whatever this network makes of noise, it must not show.
         noise = torch.Generator(on).manual_seed(0)
         for row, length in enumerate(lengths):
             batch[row, length:].normal_(0, 10, generator=noise)
     with arithmetic("fp32", on):
-        masked = read_padded(reader, model.masked, batch, lengths)
+        masked = read_padded(reader, model.padding, batch, lengths)
         alone = _one_at_a_time(reader, inputs)
         exact = _one_at_a_time(exact_reader, [one.double() for one in inputs])
     return [

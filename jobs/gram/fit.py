@@ -148,7 +148,7 @@ def read_moments(sets: GramSets, units: Units, layer: str) -> LayerMoments:
     """The statistics of ``layer``.
 
     Raises:
-        jobs.activations.store.CorruptShard: statistics are damaged and have to be extracted again.
+        jobs.activations.manifest.CorruptShard: statistics are damaged, and must be extracted again.
     """
     n_columns = sets.settings.n_columns
 

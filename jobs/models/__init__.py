@@ -1,110 +1,105 @@
-"""Models to probe: settings, loading, and what can be read from them.
+"""Models to probe: their settings, how to load them, and their taps.
 
-A family adds one file with its settings and its loader, and one row here.
+Imports `jobs.audio`, `jobs.downloads` and `jobs.storage` at most, and torch only when a model is
+loaded: this package, its settings and its taps are read to validate a spec.
+
+To add a family, write a package with its settings, its loader and its `ModelFamily`, and add that
+one row to `FAMILIES`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from jobs.models.baselines import settings as baselines
+from jobs.models.errors import ModelError
+from jobs.models.family import ModelFamily
+from jobs.models.python import settings as python
+from jobs.models.settings import ModelSettings
+from jobs.models.taps import Pooling, TapShape
+from jobs.models.transformers import family as transformers
+from jobs.models.wespeaker import family as wespeaker
+from jobs.settings import ByKind
 
-from jobs.models.baselines import BaselineSettings, load_baseline
-from jobs.models.describe import flops_per_second, tap_shapes, weights_digest
-from jobs.models.factory import PythonSettings, load_python
-from jobs.models.model import ModelError, ProbedModel
-from jobs.models.precision import Precision
-from jobs.models.taps import Pooling, Tap, TapShape
-from jobs.models.transformers.model import TransformersSettings, load_self_supervised
-from jobs.models.transformers.pretrained import find_pretrained
-from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint, load_wespeaker
+if TYPE_CHECKING:
+    from jobs.models.model import ProbedModel
 
-__all__ = [
-    "ModelError",
-    "ModelInfo",
-    "ModelSettings",
-    "ProbedModel",
-    "Tap",
-    "TapShape",
-    "describe_model",
-    "forward_flops",
-    "load_model",
-    "precision_of",
-    "source_of",
-    "weights_digest",
-    "with_absolute_paths",
-]
+FAMILIES: dict[str, ModelFamily[Any]] = {
+    "wespeaker": wespeaker.FAMILY,
+    "transformers": transformers.FAMILY,
+    "python": python.FAMILY,
+    "baseline": baselines.FAMILY,
+}
+"""Kind → its family."""
 
-ModelSettings = Annotated[
-    WespeakerSettings | TransformersSettings | PythonSettings | BaselineSettings,
-    Field(discriminator="kind"),
-]
+AnyModelSettings = Annotated[ModelSettings, ByKind(FAMILIES)]
+"""Type of a field for a model of any family."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a plan needs to know of a model."""
+    """Facts about a model that a plan needs."""
 
     architecture: str
     digest: str
-    """See `weights_digest`."""
+    """See `jobs.models.describe.weights_digest`."""
     n_parameters: int
     taps: tuple[TapShape, ...]
     """In depth order."""
 
 
-def load_model(settings: ModelSettings) -> ProbedModel:
-    """The model, on the CPU, in evaluation mode, in float32.
+def load_model(settings: ModelSettings) -> "ProbedModel":
+    """Load a model on the CPU, in evaluation mode, in float32.
 
     Raises:
         ModelError: it cannot be loaded as its settings say.
     """
-    match settings:
-        case BaselineSettings():
-            return load_baseline(settings)
-        case WespeakerSettings():
-            return load_wespeaker(settings)
-        case TransformersSettings():
-            return load_self_supervised(settings)
-        case PythonSettings():
-            return load_python(settings)
+    return FAMILIES[settings.kind].load(settings)
 
 
 def with_absolute_paths(settings: ModelSettings) -> ModelSettings:
-    """The same model for any process on any node: its folder found, its path absolute."""
-    match settings:
-        case WespeakerSettings(checkpoint=checkpoint) if checkpoint is not None:
-            found = {"checkpoint": find_checkpoint(checkpoint).absolute()}
-        case TransformersSettings(checkpoint=checkpoint):
-            found = {"checkpoint": find_pretrained(checkpoint).absolute()}
-        case PythonSettings(folder=folder):
-            found = {"folder": folder.absolute()}
-        case _:
-            return settings
-    return settings.model_copy(update=found)
+    """Return the same settings for any process on any node: folders found, paths absolute.
 
-
-def precision_of(settings: ModelSettings) -> Precision:
-    """Of the model's arithmetic; baselines know only one."""
-    return "fp32" if isinstance(settings, BaselineSettings) else settings.precision
+    Raises:
+        ModelError: there is no such model.
+    """
+    resolved: ModelSettings = FAMILIES[settings.kind].resolve(settings)
+    return resolved
 
 
 def source_of(settings: ModelSettings) -> str | None:
-    """Where its weights come from, for messages; None: nowhere that a user could look."""
-    match settings:
-        case WespeakerSettings(checkpoint=checkpoint) | TransformersSettings(checkpoint=checkpoint):
-            return None if checkpoint is None else str(checkpoint)
-        case PythonSettings(factory=factory):
-            return factory
-        case _:
-            return None
+    """Return the origin of the weights, for messages; None if there is nothing to look at."""
+    return FAMILIES[settings.kind].source(settings)
+
+
+def untrained_seed(settings: ModelSettings) -> int | None:
+    """Return the seed of random weights; None for a model that is, or may be, trained."""
+    return FAMILIES[settings.kind].untrained_seed(settings)
+
+
+def is_untrained(settings: ModelSettings) -> bool:
+    """Return whether the weights are known to be random."""
+    return untrained_seed(settings) is not None
+
+
+def is_baseline(settings: ModelSettings) -> bool:
+    """Return whether the model is a reference for the models under study."""
+    return FAMILIES[settings.kind].is_baseline
+
+
+def settings_from_name(name: str) -> ModelSettings | None:
+    """Return the model that a name on the command line stands for: a checkpoint or architecture."""
+    found: list[ModelSettings | None] = [family.from_name(name) for family in FAMILIES.values()]
+    return next((settings for settings in found if settings is not None), None)
 
 
 def describe_model(settings: ModelSettings, pooling: Pooling) -> ModelInfo:
-    """Load the model and read it once on a short dummy input.
+    """Load the model and run it once on a short dummy input.
 
     Raises:
         ModelError: it cannot be loaded as its settings say, or does not run.
     """
+    from jobs.models.describe import tap_shapes, weights_digest
+
     model = load_model(settings)
     try:
         taps = tap_shapes(model, pooling)
@@ -124,9 +119,11 @@ def describe_model(settings: ModelSettings, pooling: Pooling) -> ModelInfo:
 
 
 def forward_flops(settings: ModelSettings) -> float:
-    """Floating-point operations of a forward pass, per second of audio: see `flops_per_second`.
+    """Return the floating-point operations of a forward pass per second of audio.
 
     Raises:
-        ModelError: it cannot be loaded as its settings say.
+        ModelError: the model cannot be loaded as its settings say.
     """
+    from jobs.models.describe import flops_per_second
+
     return flops_per_second(load_model(settings))

@@ -11,11 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from jobs.audio.features import FRAME_SHIFT, FeatureSettings
-from jobs.audio.read import SAMPLE_RATE, AudioError
+from jobs.audio.frames import FRAME_SHIFT, SAMPLE_RATE
+from jobs.audio.read import AudioError
+from jobs.audio.settings import FeatureSettings
 from jobs.identity import canonical_json
-from jobs.models.model import ModelError, ProbedModel, dummy_input
-from jobs.models.taps import POOLINGS, Pooling, Tap, TapReader, TapShape
+from jobs.models.errors import ModelError
+from jobs.models.model import ProbedModel, dummy_input
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
+from jobs.models.taps import Pooling, Tap, TapShape
 
 Result = TypeVar("Result")
 

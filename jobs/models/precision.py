@@ -1,18 +1,11 @@
-"""Precision of a network's arithmetic, and what it costs in accuracy."""
+"""Precision of a network's arithmetic, and the errors that it was measured to cause."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from jobs.models.model import ModelError
-
-Precision = Literal["fp32", "tf32", "bf16"]
-"""Of convolutions and matrix products: 24 bits; 11 bits, on NVIDIA GPUs; 8 bits, where torch's
-autocast takes it to be safe. Sums are in float32 everywhere."""
+from jobs.models.errors import ModelError
+from jobs.models.settings import ModelSettings, NetworkSettings, Precision
 
 INFO = "precision"
 """Under this name a shard's manifest keeps what was measured."""
@@ -45,37 +38,9 @@ def check_precision(precision: Precision, device: str, model: str) -> None:
         )
 
 
-@contextmanager
-def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
-    """While it is open, networks compute with ``precision``, whatever torch's defaults are."""
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    # torch's own default would let convolutions round to TF32, under the same id as on a CPU.
-    convolutions.allow_tf32 = products.allow_tf32 = precision == "tf32"
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            yield
-    finally:
-        convolutions.allow_tf32, products.allow_tf32 = before
-
-
-def layer_errors(
-    values: Mapping[str, Tensor], exact: Mapping[str, Tensor]
-) -> dict[str, LayerError]:
-    """The errors of every layer.
-
-    Args:
-        values: (U, D) of each layer.
-        exact: the same, computed in float32.
-    """
-    errors = {}
-    for layer, exact_UD in exact.items():
-        difference_U = (values[layer] - exact_UD).norm(dim=1)
-        # A layer that is all zero has no relative error: it is 0 if it is zero in both.
-        scale_U = exact_UD.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
-        relative_U = difference_U / scale_U
-        errors[layer] = LayerError(relative_U.median().item(), relative_U.max().item())
-    return errors
+def precision_of(settings: ModelSettings) -> Precision:
+    """Return the precision of a model's arithmetic; a baseline has no choice."""
+    return settings.precision if isinstance(settings, NetworkSettings) else "fp32"
 
 
 def precision_info(precision: Precision, errors: Mapping[str, LayerError] | None) -> dict[str, Any]:

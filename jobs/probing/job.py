@@ -80,7 +80,7 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
 
     Raises:
         MemoryError, RuntimeError: out of memory (``ran_out_of_memory``), unless ``job.alone``.
-        jobs.activations.store.CorruptShard: an activation shard is damaged and has to be
+        jobs.activations.manifest.CorruptShard: an activation shard is damaged and has to be
             extracted again.
         ValueError: activations, table and protocol do not fit together.
     """

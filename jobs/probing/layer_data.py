@@ -112,7 +112,7 @@ def read_layer_data(
         sums: statistics of the parts that are not tested; None if these have activations, too.
 
     Raises:
-        jobs.activations.store.CorruptShard: an activation shard is damaged and has to be
+        jobs.activations.manifest.CorruptShard: an activation shard is damaged and has to be
             extracted again.
         ValueError: activations, table, classes and protocol do not fit together.
     """

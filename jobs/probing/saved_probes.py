@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 from jobs.activations.store import save_tensors
 from jobs.arrays import FloatArray
-from jobs.extraction.extractor import ExtractSettings
+from jobs.extraction.settings import ExtractSettings
 from jobs.probes import PROBES, ProbeSettings, Weights
 from jobs.probing.parts import ProbedLayer
 from jobs.probing.results import FittedCell
@@ -46,7 +46,7 @@ class ProbeCard(Settings):
     extract: ExtractSettings
     """The model, the features and the pooling that made its activations."""
     model_digest: str
-    """`jobs.models.weights_digest` of that model."""
+    """`jobs.models.describe.weights_digest` of that model."""
     layer: str
     width: int
     """D."""

@@ -60,7 +60,7 @@ class Counterfactual:
     """Predictions of one layer's fitted probes at other rates.
 
     Raises (on construction):
-        jobs.activations.store.CorruptShard: an activation shard is damaged and has to be
+        jobs.activations.manifest.CorruptShard: an activation shard is damaged and has to be
             extracted again.
     """
 

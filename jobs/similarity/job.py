@@ -150,7 +150,7 @@ def compare(job: ComparisonJob) -> ComparisonReport:
     """Run a job of the comparison.
 
     Raises:
-        jobs.activations.store.CorruptShard: an activation shard is damaged and has to be
+        jobs.activations.manifest.CorruptShard: an activation shard is damaged and has to be
             extracted again.
         ValueError: activations are not finite, or utterances are missing.
     """

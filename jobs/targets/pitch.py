@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jobs.audio.read import INT16_SCALE, SAMPLE_RATE, FloatArray
+from jobs.audio.frames import SAMPLE_RATE
+from jobs.audio.read import INT16_SCALE, FloatArray
 from jobs.optional_packages import PARSELMOUTH
 
 PITCH_STEP = 0.01

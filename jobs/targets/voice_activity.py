@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jobs.audio.read import INT16_SCALE, SAMPLE_RATE, FloatArray
+from jobs.audio.frames import SAMPLE_RATE
+from jobs.audio.read import INT16_SCALE, FloatArray
 from jobs.optional_packages import SILERO_VAD
 
 MIN_PAUSE_MS = 250

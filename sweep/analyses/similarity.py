@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from jobs.identity import content_id, lines_digest
-from jobs.models.baselines import BASELINE_PREFIX
+from jobs.models.settings import BASELINE_PREFIX
 from jobs.protocol.predictions import DAMAGED_NPZ
 from jobs.protocol.settings import SplitsProtocol
 from jobs.similarity.job import SIMILARITY_VERSION, Values

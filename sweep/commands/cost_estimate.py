@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from jobs.models.baselines import BASELINE_PREFIX
+from jobs.models.settings import BASELINE_PREFIX
 from sweep.analyses.similarity import draw_utterances
 from sweep.analyses.tempo import asked_cells, without_tempo
 from sweep.plan.activation_sets import heard_table, with_gram

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.extraction.padding_check import LIMIT, LayerCheck, check_mask
-from jobs.models import ModelError, load_model
+from jobs.models import load_model
+from jobs.models.errors import ModelError
 from jobs.models.padding import CannotMask
 from jobs.optional_packages import OPTIONAL_PACKAGES
 from sweep.commands.output import find_model

@@ -35,7 +35,7 @@ from jobs.downloads.catalogue import (
 )
 from jobs.downloads.http import FetchError, download
 from jobs.identity import file_digest
-from jobs.models.wespeaker.checkpoint import CONFIG, WEIGHTS
+from jobs.models.wespeaker.folders import CONFIG, WEIGHTS
 from jobs.storage.atomic import write_text
 from sweep.errors import UsageError
 

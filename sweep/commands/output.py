@@ -8,14 +8,12 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from jobs.audio.features import FRAME_SHIFT
-from jobs.audio.read import SAMPLE_RATE
-from jobs.models import ModelError, ModelInfo, ModelSettings, describe_model, forward_flops
+from jobs.audio.frames import FRAME_SHIFT, SAMPLE_RATE
+from jobs.models import ModelInfo, describe_model, forward_flops, settings_from_name
+from jobs.models.errors import ModelError
+from jobs.models.settings import ModelSettings
 from jobs.models.taps import Pooling
-from jobs.models.transformers.model import TransformersSettings
-from jobs.models.transformers.pretrained import has_config
-from jobs.models.wespeaker.families import ARCHITECTURES, why_not
-from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint
+from jobs.models.wespeaker.architectures import unknown_architecture
 from jobs.storage.location import Location
 from sweep.analyses.similarity_jobs import Comparison
 from sweep.commands.cost_estimate import cells_to_hear, cost_lines, extra_lines
@@ -116,12 +114,9 @@ def find_model(model: str) -> tuple[ModelSettings, Pooling]:
     Raises:
         UsageError: it is none of these.
     """
-    if model in ARCHITECTURES:
-        return WespeakerSettings(name=model, architecture=model, seed=0), "mean"
-    if has_config(Path(model)):
-        return TransformersSettings(name=model, checkpoint=Path(model), seed=None), "mean"
-    if find_checkpoint(Path(model)).is_dir():
-        return WespeakerSettings(name=model, checkpoint=Path(model), seed=None), "mean"
+    found = settings_from_name(model)
+    if found is not None:
+        return found, "mean"
     path, _, name = model.partition(":")
     if Path(path).is_file():
         spec = load_spec(Path(path))
@@ -132,7 +127,8 @@ def find_model(model: str) -> tuple[ModelSettings, Pooling]:
         raise UsageError(f"{path} has no model {name!r}: expected one of {names}")
     raise UsageError(
         f"no model {model!r}: expected a checkpoint folder, a name that `hf download` has brought, "
-        f"SPEC:NAME as in 'specs/smoke.yaml:untrained', or an architecture; {why_not(model)}"
+        "SPEC:NAME as in 'specs/smoke.yaml:untrained', or an architecture; "
+        f"{unknown_architecture(model)}"
     )
 
 

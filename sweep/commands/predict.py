@@ -19,8 +19,10 @@ from rich.text import Text
 from jobs.activations.store import read_layer
 from jobs.audio.read import AudioUnavailable
 from jobs.corpus.table import Skipped
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
-from jobs.models import ModelError
+from jobs.extraction.extractor import Extractor
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard
+from jobs.models.errors import ModelError
 from jobs.probes import PROBES
 from jobs.probing.saved_probes import SavedProbe, card_path, load_probe
 from sweep.errors import RunError, UsageError

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from jobs.models.wespeaker.model import INCLUDED
+from jobs.models.wespeaker.folders import INCLUDED
 from jobs.secrets import without_secrets
 from jobs.storage.location import Location
 from jobs.storage.object_store import size, write_text

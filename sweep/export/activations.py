@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jobs.models import is_baseline
 from jobs.storage.atomic import atomic_path, slug
 from sweep.errors import RunError
 from sweep.export.tables import write_csv
@@ -37,7 +38,7 @@ def check_room(folder: Path, run: Run) -> None:
 
 def study_models(run: Run) -> list[PlannedModel]:
     """The models of a run without the baselines, which the study did not have."""
-    return [model for model in run.plan.models if model.extract.model.kind != "baseline"]
+    return [model for model in run.plan.models if not is_baseline(model.extract.model)]
 
 
 def write_activations(folder: Path, run: Run, model: PlannedModel) -> None:
@@ -47,7 +48,7 @@ def write_activations(folder: Path, run: Run, model: PlannedModel) -> None:
     ``layers.csv`` which layer a file is.
 
     Raises:
-        jobs.activations.store.CorruptShard: activations are missing or damaged.
+        jobs.activations.manifest.CorruptShard: activations are missing or damaged.
     """
     rows = []
     utterance_ids: list[str] = []

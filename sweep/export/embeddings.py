@@ -40,7 +40,7 @@ def read_embeddings(run: Run, model: str) -> Embeddings:
 
     Raises:
         KeyError: the model has no layer of that name.
-        jobs.activations.store.CorruptShard: activations are missing or damaged.
+        jobs.activations.manifest.CorruptShard: activations are missing or damaged.
     """
     ids, values_UD = run.activations(model, LAYER)
     rows = run.utterances.set_index("utterance_id").loc[ids]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jobs.activations.store import CorruptShard
+from jobs.activations.manifest import CorruptShard
 from jobs.optional_packages import PYARROW
 from jobs.storage.atomic import file_names, write_text
 from sweep.errors import RunError

@@ -12,13 +12,15 @@ from typing import Literal
 import pandas as pd
 
 from jobs.corpus.table import audio_digest_of_table
-from jobs.extraction.extractor import EXTRACT_VERSION, ExtractSettings, Shard
+from jobs.extraction.settings import EXTRACT_VERSION, ExtractSettings
+from jobs.extraction.shard import Shard
 from jobs.gram.fit import chooses_on_inner_folds
 from jobs.gram.labels import label_values, row_sets
 from jobs.gram.sums import GRAM_VERSION, GramSettings, Labels
 from jobs.gram.units import make_units
 from jobs.identity import canonical_json, content_id, lines_digest
-from jobs.models import ModelInfo, precision_of
+from jobs.models import ModelInfo, is_baseline
+from jobs.models.precision import precision_of
 from jobs.models.taps import select_taps
 from jobs.probes.ridge import RidgeSettings
 from jobs.probing.tempo_settings import is_stretched, recorded_rows, stretched_rows
@@ -247,7 +249,7 @@ def _chosen_layers(
     extract: ExtractSettings, info: ModelInfo, layers: Literal["all"] | tuple[int | str, ...]
 ) -> set[str]:
     """A pattern that matches nothing in this model may well match in another of the sweep."""
-    if layers == "all" or extract.model.kind == "baseline":
+    if layers == "all" or is_baseline(extract.model):
         return {tap.name for tap in info.taps}
     chosen: set[str] = set()
     for pattern in layers:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from jobs.corpus.table import audio_digest_of_table, classes_in, is_text, label_digest
-from jobs.extraction.extractor import ExtractSettings
-from jobs.models import ModelInfo, ModelSettings, with_absolute_paths
-from jobs.models.baselines import BASELINE_PREFIX, BaselineSettings
+from jobs.extraction.settings import ExtractSettings
+from jobs.models import ModelInfo, with_absolute_paths
+from jobs.models.baselines.settings import BaselineSettings
+from jobs.models.settings import BASELINE_PREFIX, ModelSettings
 from jobs.probes import probe_name
 from jobs.probing.tempo_settings import draw_utterances
 from jobs.protocol.settings import KFoldProtocol

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from jobs.extraction.extractor import ExtractSettings, Shard
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard
 from jobs.gram.sums import GramSettings
 from jobs.identity import canonical_json, content_id, content_id_of
 from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_count

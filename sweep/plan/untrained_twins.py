@@ -1,6 +1,6 @@
 """Models of a plan that are alike but for their weights: a trained one and an untrained one."""
 
-from jobs.models import ModelSettings
+from jobs.models import is_untrained
 from sweep.plan.plan import Plan, PlannedModel
 
 
@@ -15,15 +15,6 @@ def twins(plan: Plan) -> set[tuple[str, str]]:
         and not is_untrained(model.extract.model)
         and _build(model) == _build(other)
     }
-
-
-def is_untrained(settings: ModelSettings) -> bool:
-    """Whether the weights are random; of a factory's network nobody knows, and they count as
-    trained."""
-    if getattr(settings, "untrained", False):
-        return True
-    named = getattr(settings, "architecture", None) is not None
-    return named and getattr(settings, "checkpoint", None) is None
 
 
 def _build(model: PlannedModel) -> tuple[object, ...]:

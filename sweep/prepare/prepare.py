@@ -15,7 +15,8 @@ from jobs.audio.segments import split_span
 from jobs.corpus import outline_corpus
 from jobs.corpus import prepare as read_corpus
 from jobs.corpus.table import Corpus, CorpusError, Skipped
-from jobs.models import ModelError, ModelInfo, describe_model
+from jobs.models import ModelInfo, describe_model
+from jobs.models.errors import ModelError
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.registry import add_targets
 from sweep.plan.make_plan import all_models, make_plan, used_parts

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.activations.store import CorruptShard, look_into, read_manifest
-from jobs.models import precision_of
-from jobs.models.precision import recorded_errors
+from jobs.activations.manifest import CorruptShard
+from jobs.activations.store import look_into, read_manifest
+from jobs.models.precision import precision_of, recorded_errors
 from jobs.storage.location import Location
 from sweep.plan.plan import Plan, PlannedModel
 

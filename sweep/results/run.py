@@ -241,7 +241,7 @@ class Run:
 
         Raises:
             RunError: the run has no such model, or keeps no activations.
-            jobs.activations.store.CorruptShard: activations are missing or damaged.
+            jobs.activations.manifest.CorruptShard: activations are missing or damaged.
         """
         cache = as_place(self.provenance["cache"])
         ids: list[str] = []

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
-from jobs.activations.store import CorruptShard, set_aside
-from jobs.extraction.extractor import Shard
+from jobs.activations.manifest import CorruptShard
+from jobs.activations.store import set_aside
+from jobs.extraction.shard import Shard
 from jobs.storage.location import Location
 from sweep.errors import reason
 from sweep.plan.activation_sets import shards

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from jobs.extraction.extractor import Shard, ShardReport
 from jobs.extraction.job import ExtractJob
+from jobs.extraction.shard import Shard, ShardReport
 from jobs.storage.location import Location
 from sweep.errors import reason
 from sweep.running.circuit_breaker import CircuitBreaker

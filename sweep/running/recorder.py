@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
-from jobs.extraction.extractor import ShardReport
+from jobs.extraction.shard import ShardReport
 from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
 from sweep.plan.plan import LayerTask, Plan, made_from

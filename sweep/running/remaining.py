@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from jobs.activations.index import SeenShard, look_over
-from jobs.activations.store import CorruptShard, has_stale_skips
-from jobs.extraction.extractor import Shard
+from jobs.activations.manifest import CorruptShard
+from jobs.activations.skips import has_stale_skips
+from jobs.extraction.shard import Shard
 from jobs.protocol.cells import Cell
 from jobs.storage.location import Location
 from sweep.plan.activation_sets import shards

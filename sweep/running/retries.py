@@ -13,7 +13,7 @@ code         anything else: it would happen again                  fails at once
 ============ ===================================================== =================================
 """
 
-from jobs.activations.store import CorruptShard
+from jobs.activations.manifest import CorruptShard
 from sweep.errors import reason
 from sweep.executors.base import Outcome
 from sweep.running.attempts import Attempts

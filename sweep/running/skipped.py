@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobs.activations.index import SeenShard, look_over
-from jobs.activations.store import CorruptShard
+from jobs.activations.manifest import CorruptShard
 from jobs.audio.segments import split_tempo
 from jobs.corpus.table import Skipped
 from jobs.storage.atomic import atomic_path

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ValidationError
 
+from jobs.settings import ByKind
 from sweep.errors import Problem, SpecError
 from sweep.spec.check import Finding, KeyPath
 from sweep.spec.schema import Spec
@@ -135,7 +136,7 @@ def _inside(annotation: Any, step: str | int) -> Iterator[Any]:
     if _is_settings(annotation):
         field = annotation.model_fields.get(step)
         if field is not None:
-            yield from _members(field.annotation)
+            yield from _members(field.rebuild_annotation())
         elif "kind" in annotation.model_fields:
             kind = annotation.model_fields["kind"].annotation
             yield from [annotation] if step in typing.get_args(kind) else []
@@ -147,7 +148,9 @@ def _members(annotation: Any) -> Iterator[Any]:
     """Yield the alternatives of a type, with unions and annotations unpacked."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
-        yield from _members(typing.get_args(annotation)[0])
+        inner, *metadata = typing.get_args(annotation)
+        by_kind = next((one for one in metadata if isinstance(one, ByKind)), None)
+        yield from by_kind.classes if by_kind else _members(inner)
     elif origin in (typing.Union, types.UnionType):
         for member in typing.get_args(annotation):
             yield from _members(member)

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, field_validator
 
-from jobs.activations.store import Dtype
-from jobs.audio.features import FeatureSettings
+from jobs.activations.dtype import Dtype
+from jobs.audio.settings import FeatureSettings
 from jobs.corpus import CorpusSettings
-from jobs.models import ModelSettings
+from jobs.models import AnyModelSettings
 from jobs.models.taps import Pooling
 from jobs.probes import ProbeSettings
 from jobs.probing.tempo_settings import TempoSettings
@@ -105,7 +105,7 @@ class Spec(Settings):
     """Utterances to probe on, with their audio, transcripts and speakers."""
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("cps",)
     """Quantities to predict; see the list of targets below."""
-    models: Annotated[tuple[ModelSettings, ...], Field(min_length=1)]
+    models: Annotated[tuple[AnyModelSettings, ...], Field(min_length=1)]
     """Models to probe, each with a ``name`` of its own."""
     layers: Literal["all"] | tuple[int | str, ...] = "all"
     """Layers to probe: ``all``, or a list of globs over their names and positions (negative ones

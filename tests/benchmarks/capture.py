@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from jobs.models import load_model
-from jobs.models.taps import POOLINGS, TapReader
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
 from jobs.models.wespeaker.model import build_network
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target

@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from jobs.audio.features import FeatureSettings
 from jobs.audio.read import load_audio
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
+from jobs.audio.settings import FeatureSettings
+from jobs.extraction.extractor import Extractor
 from jobs.extraction.forward import Forward
-from jobs.models import load_model, weights_digest
-from jobs.models.precision import Precision
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard
+from jobs.models import load_model
+from jobs.models.describe import weights_digest
+from jobs.models.settings import Precision
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import FRAMES, Workbench, untrained
 

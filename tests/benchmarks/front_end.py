@@ -6,8 +6,9 @@ import numpy as np
 import soundfile
 import torch
 
-from jobs.audio.features import FeatureSettings
-from jobs.audio.read import SAMPLE_RATE, load_audio
+from jobs.audio.frames import SAMPLE_RATE
+from jobs.audio.read import load_audio
+from jobs.audio.settings import FeatureSettings
 from jobs.models import load_model
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target

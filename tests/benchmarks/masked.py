@@ -7,8 +7,9 @@ import torch
 from jobs.extraction.padding_check import check_mask
 from jobs.models import load_model
 from jobs.models.padding import masked_batch, pad
-from jobs.models.taps import POOLINGS, TapReader
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
+from jobs.models.wespeaker.settings import WespeakerSettings
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import FRAMES, Workbench, untrained

@@ -11,8 +11,11 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jobs.corpus.table import write_table
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardReport
-from jobs.models import load_model, weights_digest
+from jobs.extraction.extractor import Extractor
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard, ShardReport
+from jobs.models import load_model
+from jobs.models.describe import weights_digest
 from jobs.probes import ProbeSettings
 from jobs.probes.cca import CcaSettings
 from jobs.probes.mlp import MlpSettings

@@ -20,7 +20,8 @@ from unittest.mock import patch
 import pandas as pd
 
 from jobs.corpus.table import Utterance, make_table, write_table
-from jobs.models import ModelInfo, TapShape
+from jobs.models import ModelInfo
+from jobs.models.taps import TapShape
 from jobs.probing.job import ProbeJob
 from jobs.storage.atomic import write_text
 from jobs.targets.registry import add_targets

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.audio.features import FRAME_SHIFT
-from jobs.audio.read import FRAME_LENGTH
+from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT
 from jobs.corpus import prepare
 from jobs.corpus.espeak.settings import EspeakSettings
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.models.wespeaker.settings import WespeakerSettings
 
 FRAMES = 400
 """Of the utterance whose forward pass the others are compared with: 4 s."""

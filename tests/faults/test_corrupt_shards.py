@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.activations.store import CorruptShard
+from jobs.activations.manifest import CorruptShard
 from jobs.extraction.extractor import Extractor
 from jobs.job import Job
 from sweep import open_run

@@ -16,10 +16,12 @@ from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.table import Corpus, Utterance, make_table
 from jobs.identity import content_id
-from jobs.models import ModelInfo, ModelSettings, TapShape, describe_model
-from jobs.models.taps import Pooling
+from jobs.models import ModelInfo, describe_model
+from jobs.models.settings import ModelSettings
+from jobs.models.taps import Pooling, TapShape
 from jobs.models.wespeaker.arguments import network_args
-from jobs.models.wespeaker.model import WespeakerSettings, find_checkpoint
+from jobs.models.wespeaker.folders import find_checkpoint
+from jobs.models.wespeaker.settings import WespeakerSettings
 from jobs.progress import ProgressCallback
 from jobs.targets import registry
 from jobs.targets.measure import MEASUREMENTS

@@ -10,9 +10,12 @@ import pytest
 import torch
 import yaml
 
-from jobs.activations.store import CorruptShard, read_layer, write_shard
-from jobs.models import ModelError, describe_model
-from jobs.models.wespeaker.model import WespeakerSettings, build_network
+from jobs.activations.manifest import CorruptShard
+from jobs.activations.store import read_layer, write_shard
+from jobs.models import describe_model
+from jobs.models.errors import ModelError
+from jobs.models.wespeaker.model import build_network
+from jobs.models.wespeaker.settings import WespeakerSettings
 from jobs.protocol.predictions import (
     CellPredictions,
     PredictionsError,

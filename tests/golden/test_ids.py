@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from jobs.audio.features import FeatureSettings
+from jobs.audio.settings import FeatureSettings
 from jobs.audio.stretch import TEMPO_VERSION
 from jobs.corpus.table import audio_digest_of_table, label_digest
-from jobs.extraction.extractor import EXTRACT_VERSION
+from jobs.extraction.settings import EXTRACT_VERSION
 from jobs.gram.sums import GRAM_VERSION
 from jobs.identity import canonical_json, content_id
 from jobs.probes import PROBE_VERSION, ProbeSettings

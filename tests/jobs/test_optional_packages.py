@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.models import ModelError
+from jobs.models.errors import ModelError
 from jobs.models.wespeaker.arguments import network_builder
 from jobs.models.wespeaker.package import import_network_module
 from jobs.optional_packages import (

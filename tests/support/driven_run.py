@@ -14,7 +14,8 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from jobs.activations.store import CorruptShard, read_manifest
+from jobs.activations.manifest import CorruptShard
+from jobs.activations.store import read_manifest
 from jobs.corpus.table import make_table, write_table
 from jobs.models import ModelInfo
 from jobs.models.taps import TapShape

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from jobs.activations.store import read_layer, write_shard
-from jobs.extraction.extractor import Shard, ShardReport
 from jobs.extraction.job import ExtractJob
+from jobs.extraction.shard import Shard, ShardReport
 from jobs.job import Job, Worker
 from jobs.probing.job import ProbeJob
 from jobs.probing.results import CellResult

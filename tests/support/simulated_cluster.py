@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobs.extraction.extractor import ShardReport
 from jobs.extraction.job import ExtractJob
+from jobs.extraction.shard import ShardReport
 from jobs.job import Job
 from jobs.probing.job import ProbeJob
 from jobs.probing.results import CellResult

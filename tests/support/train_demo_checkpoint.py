@@ -26,7 +26,7 @@ from jobs.audio.read import load_audio
 from jobs.corpus import prepare
 from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.models.wespeaker.arguments import network_args
-from jobs.models.wespeaker.checkpoint import CONFIG, WEIGHTS
+from jobs.models.wespeaker.folders import CONFIG, WEIGHTS
 from jobs.models.wespeaker.model import build_network
 from jobs.storage.atomic import atomic_path, write_text
 

@@ -15,7 +15,7 @@ import pandas as pd
 import soundfile
 from scipy.signal import resample_poly
 
-from jobs.audio.read import SAMPLE_RATE
+from jobs.audio.frames import SAMPLE_RATE
 from jobs.corpus.assemble import told
 from jobs.corpus.espeak.library import Espeak, open_espeak
 from jobs.corpus.espeak.sentences import count_letters, sentence

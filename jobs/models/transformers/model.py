@@ -10,54 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import nn
 
-from jobs.models.model import ModelError, ProbedModel
-from jobs.models.precision import Precision
+from jobs.models.errors import ModelError
+from jobs.models.model import ProbedModel
 from jobs.models.taps import Tap
 from jobs.models.transformers.encoders import LogMelEncoder, WaveformEncoder
+from jobs.models.transformers.folders import CONFIG, PREPROCESSOR, find_pretrained
 from jobs.models.transformers.pretrained import (
-    CONFIG,
-    PREPROCESSOR,
-    find_pretrained,
     quiet_transformers,
     read_config,
     read_extractor,
     read_network,
 )
-from jobs.models.transformers.waveform import Waveform
-from jobs.settings import Settings
-
-
-class TransformersSettings(Settings):
-    """A network from a folder or from Hugging Face's cache, trained, or with fresh weights."""
-
-    name: str = Field(min_length=1)
-    """What tables and plots call it."""
-    kind: Literal["transformers"] = "transformers"
-    precision: Precision = "fp32"
-    """Of its arithmetic; anything but fp32 is measured against it on the first batch."""
-    checkpoint: Path
-    """Folder with ``config.json``, ``preprocessor_config.json`` and the weights, or a name such as
-    ``facebook/wav2vec2-base`` that ``hf download`` has brought."""
-    untrained: bool = False
-    """The same network with weights drawn from ``seed``; the checkpoint's are not read."""
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
-    """Of an untrained network's weights; 0 if not given."""
-
-    @model_validator(mode="after")
-    def _seed_of_untrained(self) -> "TransformersSettings":
-        if self.seed is not None and not self.untrained:
-            raise ValueError("seed is for an untrained network: add untrained: true, or remove it")
-        return self
+from jobs.models.transformers.settings import TransformersSettings
+from jobs.models.waveform import Waveform
 
 
 @dataclass(frozen=True)
-class Family:
+class ModelType:
     """One ``model_type`` of transformers."""
 
     network: str
@@ -66,7 +40,7 @@ class Family:
     """Its network, configuration and folder → what is probed."""
 
 
-def load_self_supervised(settings: TransformersSettings) -> ProbedModel:
+def load_transformers(settings: TransformersSettings) -> ProbedModel:
     """The encoder, ready to be read at every tap.
 
     Raises:
@@ -75,13 +49,13 @@ def load_self_supervised(settings: TransformersSettings) -> ProbedModel:
     folder = find_pretrained(settings.checkpoint)
     with quiet_transformers() as transformers:
         config = read_config(folder)
-        family = FAMILIES.get(config.model_type)
-        if family is None:
+        model_type = MODEL_TYPES.get(config.model_type)
+        if model_type is None:
             raise ModelError(
-                f"{folder / CONFIG}: expected a model_type of {', '.join(FAMILIES)}, "
+                f"{folder / CONFIG}: expected a model_type of {', '.join(MODEL_TYPES)}, "
                 f"found {config.model_type}; kind: python reads any other network"
             )
-        network_class = getattr(transformers, family.network)
+        network_class = getattr(transformers, model_type.network)
         with torch.random.fork_rng(devices=[]):
             # The CPU's generator alone: torch.manual_seed would reseed every GPU as well.
             torch.default_generator.manual_seed(settings.seed or 0)
@@ -89,7 +63,7 @@ def load_self_supervised(settings: TransformersSettings) -> ProbedModel:
                 network = _drawn(network_class, config, folder)
             else:
                 network = read_network(network_class, config, folder)
-        return family.load(network, config, folder)
+        return model_type.load(network, config, folder)
 
 
 def _drawn(network_class: Any, config: Any, folder: Path) -> nn.Module:
@@ -132,7 +106,7 @@ def _load_waveform_encoder(network: nn.Module, config: Any, folder: Path) -> Pro
         taps=_waveform_taps(config, convolutions),
         front_end=front_end,
         step=1,
-        masked="attention" if exact else "convolution",
+        padding="lengths" if exact else "rules",
     )
 
 
@@ -192,7 +166,7 @@ def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
         ),
         front_end=partial(Waveform, longest=extractor.n_samples),
         step=1,
-        masked="attention",
+        padding="lengths",
     )
 
 
@@ -225,13 +199,13 @@ def strided(stride: int, length: int) -> int:
     return -(-length // stride)
 
 
-FAMILIES: dict[str, Family] = {
-    "wav2vec2": Family("Wav2Vec2Model", _load_waveform_encoder),
-    "hubert": Family("HubertModel", _load_waveform_encoder),
-    "wavlm": Family("WavLMModel", _load_waveform_encoder),
-    "data2vec-audio": Family("Data2VecAudioModel", _load_waveform_encoder),
-    "unispeech": Family("UniSpeechModel", _load_waveform_encoder),
-    "unispeech-sat": Family("UniSpeechSatModel", _load_waveform_encoder),
-    "whisper": Family("WhisperModel", _load_whisper),
+MODEL_TYPES: dict[str, ModelType] = {
+    "wav2vec2": ModelType("Wav2Vec2Model", _load_waveform_encoder),
+    "hubert": ModelType("HubertModel", _load_waveform_encoder),
+    "wavlm": ModelType("WavLMModel", _load_waveform_encoder),
+    "data2vec-audio": ModelType("Data2VecAudioModel", _load_waveform_encoder),
+    "unispeech": ModelType("UniSpeechModel", _load_waveform_encoder),
+    "unispeech-sat": ModelType("UniSpeechSatModel", _load_waveform_encoder),
+    "whisper": ModelType("WhisperModel", _load_whisper),
 }
 """``model_type`` in ``config.json`` → how it is read."""

@@ -13,41 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from jobs.audio.read import SAMPLE_RATE
-from jobs.models.model import ModelError
-
-CONFIG = "config.json"
-PREPROCESSOR = "preprocessor_config.json"
-
-
-def find_pretrained(checkpoint: Path) -> Path:
-    """The folder ``checkpoint``, or the one in Hugging Face's cache that has this name.
-
-    Raises:
-        ModelError: there is neither.
-    """
-    if checkpoint.is_dir():
-        return checkpoint
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    expected = f"expected a folder with {CONFIG}, or the name of a model in Hugging Face's cache"
-    try:
-        return Path(snapshot_download(checkpoint.as_posix(), local_files_only=True))
-    except HFValidationError:
-        raise ModelError(f"no folder {checkpoint}: {expected}") from None
-    except LocalEntryNotFoundError:
-        raise ModelError(
-            f"no model {checkpoint}: {expected}; fetch one with: hf download {checkpoint}"
-        ) from None
-
-
-def has_config(checkpoint: Path) -> bool:
-    """Whether it is a folder, or a name in Hugging Face's cache, with a configuration."""
-    try:
-        return (find_pretrained(checkpoint) / CONFIG).is_file()
-    except ModelError:
-        return False
+from jobs.audio.frames import SAMPLE_RATE
+from jobs.models.errors import ModelError
+from jobs.models.transformers.folders import CONFIG, PREPROCESSOR
 
 
 def read_config(folder: Path) -> Any:

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from jobs.audio.features import N_BINS
-from jobs.models.model import ModelError
-from jobs.models.wespeaker.families import find_family
+from jobs.audio.frames import N_BINS
+from jobs.models.errors import ModelError
+from jobs.models.wespeaker.architectures import find_group
 from jobs.models.wespeaker.package import import_network_module
 from jobs.optional_packages import MissingPackageError
 
@@ -78,9 +78,9 @@ def network_builder(architecture: str) -> Any:
     Raises:
         ModelError: unknown architecture, or WeSpeaker is not installed.
     """
-    family = find_family(architecture)
+    group = find_group(architecture)
     try:
-        return getattr(import_network_module(family.source), architecture)
+        return getattr(import_network_module(group.source), architecture)
     except MissingPackageError as error:
         raise ModelError(f"{architecture}: {error}") from None
 

@@ -16,13 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jobs.audio.features import FRAME_SHIFT
-from jobs.audio.read import FRAME_LENGTH, SAMPLE_RATE
-from jobs.models.model import ModelError
+from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE
+from jobs.models.errors import ModelError
+from jobs.models.wespeaker.folders import CONFIG, WEIGHTS
 from jobs.yaml_reader import PlainYamlError, read_yaml
-
-CONFIG = "config.yaml"
-WEIGHTS = "avg_model.pt"
 
 
 @dataclass(frozen=True)

@@ -1,96 +1,33 @@
-"""WeSpeaker's networks: settings, and loading one, trained or not.
+"""Build and load WeSpeaker's networks, trained or not.
 
-Which architectures there are and where each is read is in `jobs.models.wespeaker.families`.
+The architectures and their taps are listed in `jobs.models.wespeaker.architectures`.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from traceback import extract_tb
 from types import MethodType
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 
-from jobs.audio.features import Fbank, FeatureSettings
+from jobs.audio.features import Fbank
 from jobs.audio.read import AudioError
-from jobs.downloads.catalogue import MODELS, MODELS_FOLDER
-from jobs.models.model import FrontEnd, ModelError, ProbedModel
-from jobs.models.places import taps_at
-from jobs.models.precision import Precision
-from jobs.models.wespeaker.arguments import Value, n_bins, network_args, network_builder
-from jobs.models.wespeaker.checkpoint import (
-    CONFIG,
-    WEIGHTS,
-    load_weights,
-    read_description,
-    read_weights,
-)
-from jobs.models.wespeaker.families import find_family
-from jobs.settings import Settings
-
-INCLUDED = Path(__file__).parent / "checkpoints"
-"""Checkpoints that come with this package."""
-
-
-class WespeakerSettings(Settings):
-    """A trained network from a folder, or an untrained one of a given architecture."""
-
-    name: str = Field(min_length=1)
-    """What tables and plots call it."""
-    kind: Literal["wespeaker"] = "wespeaker"
-    precision: Precision = "fp32"
-    """Of its arithmetic; anything but fp32 is measured against it on the first batch."""
-    checkpoint: Path | None = None
-    """Folder with ``config.yaml`` and ``avg_model.pt``, or the name of one that comes along or that
-    ``sweep fetch model`` has brought."""
-    untrained: bool = False
-    """Architecture and arguments of the checkpoint, with fresh weights in place of its own."""
-    architecture: str | None = None
-    """Of an untrained network: one of `jobs.models.wespeaker.families.ARCHITECTURES`."""
-    model_args: dict[str, Value] = Field(default_factory=dict)
-    """Of an untrained network: see `jobs.models.wespeaker.arguments`."""
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
-    """Of an untrained network's weights; 0 if not given."""
-
-    @field_validator("architecture")
-    @classmethod
-    def _known(cls, architecture: str | None) -> str | None:
-        if architecture is not None:
-            find_family(architecture)
-        return architecture
-
-    @field_validator("model_args")
-    @classmethod
-    def _valid(cls, model_args: dict[str, Value], info: ValidationInfo) -> dict[str, Value]:
-        architecture = info.data.get("architecture")
-        if architecture is not None:
-            network_args(architecture, model_args)
-        return model_args
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "WespeakerSettings":
-        if (self.checkpoint is None) == (self.architecture is None):
-            found = "neither" if self.checkpoint is None else "both"
-            raise ValueError(f"expected either checkpoint or architecture, found {found}")
-        if self.checkpoint is not None and self.model_args:
-            raise ValueError(
-                "model_args are for an architecture; those of a checkpoint are in its "
-                "config.yaml: remove them here"
-            )
-        if self.checkpoint is not None and self.seed is not None and not self.untrained:
-            raise ValueError(
-                "a seed is for an untrained network: remove it, or set untrained: true to read "
-                "the checkpoint's architecture with fresh weights"
-            )
-        return self
+from jobs.audio.settings import FeatureSettings
+from jobs.models.errors import ModelError
+from jobs.models.model import FrontEnd, ProbedModel
+from jobs.models.tap_patterns import taps_at
+from jobs.models.wespeaker.architectures import find_group
+from jobs.models.wespeaker.arguments import n_bins, network_args, network_builder
+from jobs.models.wespeaker.checkpoint import load_weights, read_description, read_weights
+from jobs.models.wespeaker.folders import CONFIG, WEIGHTS, find_checkpoint
+from jobs.models.wespeaker.settings import WespeakerSettings
 
 
 def load_wespeaker(settings: WespeakerSettings) -> ProbedModel:
-    """The network, ready to be read at every tap.
+    """Load a network with its taps.
 
     Raises:
         ModelError: the folder is not a checkpoint, its weights do not fit its ``config.yaml``, or
@@ -107,76 +44,56 @@ def load_wespeaker(settings: WespeakerSettings) -> ProbedModel:
         if settings.untrained:
             network = build_network(architecture, args, settings.seed or 0)
         else:
-            network = _sketch(architecture, args)
+            network = _run_on_meta(architecture, args)
             load_weights(network, read_weights(folder / WEIGHTS), folder / WEIGHTS)
     network.eval().requires_grad_(False)
     for module in network.modules():
         if hasattr(module, "SimAM"):
-            # On the instance alone; nn.Module keeps what is no module or tensor in __dict__.
+            # On the instance, not the class; nn.Module keeps plain attributes in __dict__.
             module.__dict__["SimAM"] = MethodType(_simam, module)
-    family = find_family(architecture)
-    front_end = _front_end(n_bins(args), family.min_frames)
-    taps = taps_at(network, family.places)
-    return ProbedModel(architecture, args, network, taps, front_end, masked="convolution")
-
-
-def find_checkpoint(checkpoint: Path) -> Path:
-    """The folder ``checkpoint``, or, where there is none, the included or fetched one of this name.
-
-    Raises:
-        ModelError: it is one that can be fetched, and has not been.
-    """
-    if checkpoint.is_dir() or checkpoint != Path(checkpoint.name):
-        return checkpoint
-    name = checkpoint.name
-    for folder in (INCLUDED / name, MODELS_FOLDER / name):
-        if folder.is_dir():
-            return folder
-    if name in MODELS:
-        raise ModelError(
-            f"the checkpoint {name} is not here: expected the folder {name} or "
-            f"{MODELS_FOLDER / name}; fetch it with: sweep fetch model {name}"
-        )
-    return checkpoint
+    group = find_group(architecture)
+    front_end = _front_end(n_bins(args), group.min_frames)
+    taps = taps_at(network, group.patterns)
+    return ProbedModel(architecture, args, network, taps, front_end, padding="rules")
 
 
 def build_network(architecture: str, model_args: Mapping[str, object], seed: int) -> nn.Module:
-    """WeSpeaker's own network, untouched, in training mode, with weights drawn from ``seed``.
+    """Build WeSpeaker's network, unmodified and in training mode, with weights drawn from ``seed``.
 
-    The weights depend on the arguments and on nothing else, and no global random state changes.
+    The weights depend only on the arguments, and no global random state changes.
 
     Args:
-        architecture: one of `jobs.models.wespeaker.families.ARCHITECTURES`.
+        architecture: one of `jobs.models.wespeaker.architectures.ARCHITECTURES`.
         model_args: see `network_args`.
-        seed: of the weights.
+        seed: seed of the weights.
 
     Raises:
         ModelError: unknown architecture, or arguments that do not make a network.
     """
     args = network_args(architecture, model_args)
-    _sketch(architecture, args)
+    _run_on_meta(architecture, args)
     with torch.random.fork_rng(devices=[]):
-        # The CPU's generator alone: torch.manual_seed would reseed every GPU as well.
+        # Seed only the CPU's generator: torch.manual_seed would reseed every GPU as well.
         torch.default_generator.manual_seed(seed)
         network: nn.Module = network_builder(architecture)(**args)
     return network
 
 
-_SKETCH_FRAMES = 64
-"""More than any architecture's fewest."""
+_META_FRAMES = 64
+"""More than the minimum of any architecture."""
 
 
-def _sketch(architecture: str, args: Mapping[str, object]) -> nn.Module:
-    """The network without storage for its weights, in evaluation mode, once run on such an input.
+def _run_on_meta(architecture: str, args: Mapping[str, object]) -> nn.Module:
+    """Build the network on the meta device, in evaluation mode, and run it once.
 
-    Arguments that do not go together (strides that do not divide the mel bins, a pooling of another
-    layout) show here, in no time and memory.
+    This takes no time or memory, and fails for arguments that do not fit together: strides that do
+    not divide the mel bins, or a pooling that expects another layout.
     """
     try:
         with torch.device("meta"):
             network: nn.Module = network_builder(architecture)(**args).eval()
             with torch.inference_mode():
-                network(torch.empty(1, _SKETCH_FRAMES, n_bins(args)))
+                network(torch.empty(1, _META_FRAMES, n_bins(args)))
     except Exception as error:  # whatever WeSpeaker's constructors and torch's operators raise
         raise ModelError(
             f"{architecture} cannot be built with model_args "
@@ -187,7 +104,7 @@ def _sketch(architecture: str, args: Mapping[str, object]) -> nn.Module:
 
 
 def _read_architecture(folder: Path) -> tuple[str, dict[str, object]]:
-    """Of a checkpoint: its architecture, and that one's arguments."""
+    """Return a checkpoint's architecture and the arguments of its network."""
     description = read_description(folder)
     try:
         args = network_args(description.architecture, description.model_args)
@@ -202,7 +119,7 @@ def _read_architecture(folder: Path) -> tuple[str, dict[str, object]]:
 
 
 def _front_end(bins: int, min_frames: int) -> Callable[[FeatureSettings], FrontEnd]:
-    """Mean-normalised fbank of ``bins`` bins, of utterances that the network can take."""
+    """Return the mean-normalised fbank of ``bins`` bins, refusing shorter utterances."""
 
     def for_settings(settings: FeatureSettings) -> FrontEnd:
         fbank = Fbank(settings, bins)
@@ -222,15 +139,15 @@ def _front_end(bins: int, min_frames: int) -> Callable[[FeatureSettings], FrontE
 
 
 def _simam(block: nn.Module, X: Tensor, lambda_p: float = 1e-4) -> Tensor:
-    """SimAM, the parameter-free attention (Yang et al., ICML 2021), as WeSpeaker computes it.
+    """Compute SimAM, the parameter-free attention (Yang et al., ICML 2021), as WeSpeaker does.
 
     With d = (x − x̄)², n = F·T − 1 and v = Σd / n over each channel's F × T values:
-    x · sigmoid(d / (4 (v + λ)) + ½). The same operations in the same order as the method that it
-    stands for, hence the same bits, but in one buffer instead of seven.
+    x · sigmoid(d / (4 (v + λ)) + ½). The operations and their order are those of the method
+    that it replaces, so the result is bit-identical, but it takes one buffer instead of seven.
 
     Args:
         block: unused; the method's ``self``.
-        X: (B, C, F, T), left as it is.
+        X: (B, C, F, T), not modified.
         lambda_p: λ.
 
     Returns:

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from jobs.models import ModelError, precision_of
+from jobs.models.errors import ModelError
 from jobs.models.precision import check_precision as check_device
+from jobs.models.precision import precision_of
 from jobs.models.taps import select_taps
 from sweep.plan.make_plan import all_models
 from sweep.spec.check import CheckContext, Finding

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from jobs.identity import content_id
-from jobs.models.baselines import BASELINE_PREFIX
+from jobs.models import is_baseline
+from jobs.models.settings import BASELINE_PREFIX
 from jobs.probes import probe_name
 from jobs.statistics.model_table import REFERENCES
 from sweep.plan.make_plan import all_models
@@ -15,7 +16,7 @@ from sweep.spec.schema import Spec
 def check_names(spec: Spec, _: CheckContext) -> Iterator[Finding]:
     """Refuse names that are repeated, and models named like a baseline."""
     for position, model in enumerate(spec.models):
-        taken = model.name.startswith(BASELINE_PREFIX) and model.kind != "baseline"
+        taken = model.name.startswith(BASELINE_PREFIX) and not is_baseline(model)
         if taken or model.name in REFERENCES:
             message = f"models: the name {model.name!r} is reserved for baselines; choose another"
             yield ("models", position, "name"), message

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from jobs.models.baselines import BASELINE_PREFIX
+from jobs.models.settings import BASELINE_PREFIX
 from jobs.statistics.curves import FOLDS, SPEAKERS, complete
 from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR, SPEAKER_MEAN
 from jobs.ties import first_lowest

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.activations.store import CorruptShard
-from jobs.models.baselines import BASELINE_PREFIX
+from jobs.activations.manifest import CorruptShard
+from jobs.models.settings import BASELINE_PREFIX
 from jobs.storage.atomic import file_names
 from sweep.plan.plan import PlannedModel
 from sweep.report.figures.embeddings import write_prediction_figures, write_tsne

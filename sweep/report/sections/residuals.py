@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from jobs.models.baselines import BASELINE_PREFIX
+from jobs.models.settings import BASELINE_PREFIX
 from jobs.statistics.residuals import (
     RESIDUAL_COLUMNS,
     running_mean,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.models.baselines import BASELINE_PREFIX
+from jobs.models.settings import BASELINE_PREFIX
 from jobs.statistics.difference_table import LAYER_BEST, LAYER_NOTHING, MODELS, TRAINED
 from jobs.storage.atomic import write_text
 from sweep.report.tables.cells import CLASSES, Row, assemble, number, several, text

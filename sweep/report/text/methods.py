@@ -7,14 +7,14 @@ import pandas as pd
 
 from jobs.audio.segments import split_tempo
 from jobs.corpus.summary import SECONDS_PER_HOUR, describe_part
-from jobs.models import precision_of
+from jobs.models import is_baseline, untrained_seed
+from jobs.models.precision import precision_of
 from jobs.probes import PROBES
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 from jobs.storage.atomic import write_text
 from jobs.targets.registry import TARGETS
 from sweep.plan.make_plan import used_parts
 from sweep.plan.plan import PlannedModel
-from sweep.plan.untrained_twins import is_untrained
 from sweep.progress.wording import counted
 from sweep.report.tables.markup import escape_markdown
 from sweep.report.text.probes import probe_sentence
@@ -98,7 +98,7 @@ def _target(run: Run, name: str) -> str:
 
 
 def _representations(run: Run) -> Iterator[str]:
-    models = [m for m in run.plan.models if m.extract.model.kind != "baseline"]
+    models = [m for m in run.plan.models if not is_baseline(m.extract.model)]
     subject = "model was" if len(models) == 1 else "models were"
     yield f"{_sentence(_count(len(models)))} {subject} probed: {_listed(map(_model, models), ';')}."
     features, extract = run.spec.features, models[0].extract
@@ -132,8 +132,8 @@ def _kept(run: Run) -> str:
 
 def _model(model: PlannedModel) -> str:
     settings = model.extract.model
-    seed = getattr(settings, "seed", None) or 0
-    weights = f"untrained, seed {seed}" if is_untrained(settings) else "trained"
+    seed = untrained_seed(settings)
+    weights = "trained" if seed is None else f"untrained, seed {seed}"
     size = f"{model.n_parameters / 1e6:.3g} M parameters"
     layers = counted(len(model.layers), "layer")
     digest = f"weights {model.digest[:DIGEST]}"

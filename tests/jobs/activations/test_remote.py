@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from jobs.activations.manifest import CorruptShard
 from jobs.activations.store import (
-    CorruptShard,
     look_into,
     read_layer,
     read_manifest,

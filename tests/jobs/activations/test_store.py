@@ -9,19 +9,10 @@ import shutil
 import numpy as np
 import pytest
 
-from jobs.activations.store import (
-    CorruptShard,
-    FileState,
-    as_dtype,
-    data_path,
-    file_state,
-    has_stale_skips,
-    manifest_path,
-    read_layer,
-    read_manifest,
-    set_aside,
-    write_shard,
-)
+from jobs.activations.dtype import as_dtype
+from jobs.activations.manifest import CorruptShard, FileState, data_path, manifest_path
+from jobs.activations.skips import file_state, has_stale_skips
+from jobs.activations.store import read_layer, read_manifest, set_aside, write_shard
 from jobs.corpus.table import Skipped
 from jobs.identity import canonical_json
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 from lhotse.features.kaldi.layers import Wav2LogFilterBank
 
-from jobs.audio.features import Fbank, FeatureSettings, n_frames, pieces
+from jobs.audio.features import Fbank, pieces
+from jobs.audio.frames import n_frames
 from jobs.audio.read import AudioError
+from jobs.audio.settings import FeatureSettings
 
 EPSILON = float(np.finfo(np.float32).eps)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jobs.audio.read import AudioError, AudioUnavailable, load_audio, resampled_length
+from jobs.audio.frames import resampled_length
+from jobs.audio.read import AudioError, AudioUnavailable, load_audio
 from jobs.audio.segments import Span, at_tempo
 from jobs.audio.stretch import stretch
 

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.signal import resample_poly
 from scipy.stats import pearsonr
 
-from jobs.audio.read import SAMPLE_RATE
+from jobs.audio.frames import SAMPLE_RATE
 from jobs.audio.stretch import FASTEST, SLOWEST, stretch
 from jobs.corpus.espeak.library import open_espeak
 from jobs.optional_packages import MissingPackageError

@@ -15,9 +15,12 @@ from jobs.corpus.lhotse_settings import LhotseSettings
 from jobs.corpus.librispeech import read_librispeech
 from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.table import CorpusError
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
-from jobs.models import load_model, weights_digest
-from jobs.models.baselines import BaselineSettings
+from jobs.extraction.extractor import Extractor
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard
+from jobs.models import load_model
+from jobs.models.baselines.settings import BaselineSettings
+from jobs.models.describe import weights_digest
 from jobs.targets.registry import add_targets, find_target
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from jobs.downloads.catalogue import CORPORA, MODELS, MODELS_FOLDER, find_archive
-from jobs.models import ModelError
-from jobs.models.wespeaker.model import INCLUDED, WespeakerSettings, find_checkpoint, load_wespeaker
+from jobs.models.errors import ModelError
+from jobs.models.wespeaker.folders import INCLUDED, find_checkpoint
+from jobs.models.wespeaker.model import load_wespeaker
+from jobs.models.wespeaker.settings import WespeakerSettings
 
 
 def test_every_subset_has_an_address_a_size_and_an_md5():

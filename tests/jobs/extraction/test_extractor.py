@@ -8,16 +8,24 @@ import pytest
 import soundfile
 import torch
 
-from jobs.activations.store import data_path, read_layer, read_manifest
-from jobs.audio.features import Fbank, FeatureSettings, n_frames
+from jobs.activations.manifest import data_path
+from jobs.activations.store import read_layer, read_manifest
+from jobs.audio.features import Fbank
+from jobs.audio.frames import n_frames
 from jobs.audio.read import load_audio
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
-from jobs.models import ModelError, load_model, weights_digest
-from jobs.models.baselines import BaselineSettings
+from jobs.audio.settings import FeatureSettings
+from jobs.extraction.extractor import Extractor
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard
+from jobs.models import load_model
+from jobs.models.baselines.settings import BaselineSettings
+from jobs.models.describe import weights_digest
+from jobs.models.errors import ModelError
+from jobs.models.pooling import POOLINGS
 from jobs.models.precision import recorded_errors
-from jobs.models.taps import POOLINGS, TapReader
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.models.tap_reader import TapReader
 from jobs.models.wespeaker.package import import_network_module
+from jobs.models.wespeaker.settings import WespeakerSettings
 
 SAMPLES = [6000, 8000, 6000, 6010, 9000, 6000]
 """Rows 0, 2, 3 and 5 have equally many frames."""

@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from jobs.audio.features import FRAME_SHIFT
+from jobs.audio.frames import FRAME_SHIFT
 from jobs.extraction.forward import Forward, InputTooLarge
-from jobs.models import ModelError, load_model
+from jobs.models import load_model
+from jobs.models.errors import ModelError
 from jobs.models.model import ProbedModel
-from jobs.models.taps import POOLINGS, Tap, TapReader
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
+from jobs.models.taps import Tap
+from jobs.models.wespeaker.settings import WespeakerSettings
 
 CPU = torch.device("cpu")
 LENGTHS = (40, 57, 40, 59, 60, 200)
@@ -63,7 +66,7 @@ def passes(module):
     """A model of one layer, the module's output, time last but one."""
     tap = Tap("only", "only", "", "output", time_axis=1)
     front_end = simam().front_end
-    return ProbedModel("made for this", {}, module, (tap,), front_end, masked="convolution")
+    return ProbedModel("made for this", {}, module, (tap,), front_end, padding="rules")
 
 
 @pytest.mark.parametrize("batching", ["equal", "masked"])
@@ -185,7 +188,7 @@ def test_networks_that_take_lengths_are_given_them():
             return x.cumsum(1)
 
     tap = Tap("only", "only", "", "output", time_axis=1, frames=lambda n: n)
-    model = ProbedModel("x", {}, Masks(), (tap,), simam().front_end, masked="attention")
+    model = ProbedModel("x", {}, Masks(), (tap,), simam().front_end, padding="lengths")
     given = inputs((57, 59, 60))
     expected = one_at_a_time(model, given)
     reading = Forward(model, "mean", CPU, batching="masked").read(given, names(given))

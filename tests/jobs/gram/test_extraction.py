@@ -8,11 +8,14 @@ import soundfile
 import torch
 
 from jobs.activations.store import read_layer, read_manifest, read_names, read_sums
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
+from jobs.extraction.extractor import Extractor
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard
 from jobs.gram.moments import total
 from jobs.gram.sums import GramSettings, Labels
-from jobs.models import load_model, weights_digest
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.models import load_model
+from jobs.models.describe import weights_digest
+from jobs.models.wespeaker.settings import WespeakerSettings
 from jobs.protocol.settings import SplitsProtocol
 
 MODEL = WespeakerSettings(

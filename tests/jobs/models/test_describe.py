@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from jobs.audio.features import Fbank
-from jobs.models import ModelError
 from jobs.models.describe import flops_per_second, tap_shapes
+from jobs.models.errors import ModelError
 from jobs.models.model import ProbedModel
 from jobs.models.taps import Tap
-from jobs.models.transformers.waveform import Waveform
+from jobs.models.waveform import Waveform
 
 
 class Convolution(nn.Module):

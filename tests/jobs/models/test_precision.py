@@ -3,19 +3,13 @@
 import pytest
 import torch
 
-from jobs.audio.features import FeatureSettings
+from jobs.audio.settings import FeatureSettings
 from jobs.corpus.table import audio_digest_of_table
-from jobs.extraction.extractor import EXTRACT_VERSION, ExtractSettings
+from jobs.extraction.settings import EXTRACT_VERSION, ExtractSettings
 from jobs.identity import content_id
-from jobs.models import precision_of
-from jobs.models.baselines import BaselineSettings
-from jobs.models.precision import (
-    LayerError,
-    arithmetic,
-    layer_errors,
-    precision_info,
-    recorded_errors,
-)
+from jobs.models.arithmetic import arithmetic, layer_errors
+from jobs.models.baselines.settings import BaselineSettings
+from jobs.models.precision import LayerError, precision_info, precision_of, recorded_errors
 from sweep.errors import SpecError
 from sweep.plan.plan import Plan
 from sweep.prepare.prepare import load_and_prepare

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from jobs.models.taps import POOLINGS, Tap, TapReader, select_taps
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
+from jobs.models.taps import Tap, select_taps
 
 
 class Changing(nn.Module):

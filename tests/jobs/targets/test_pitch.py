@@ -7,7 +7,8 @@ import parselmouth
 import pytest
 from parselmouth.praat import call
 
-from jobs.audio.read import INT16_SCALE, SAMPLE_RATE
+from jobs.audio.frames import SAMPLE_RATE
+from jobs.audio.read import INT16_SCALE
 from jobs.targets.pitch import measure_level, measure_pitch
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.signal import resample_poly
 
-from jobs.audio.read import SAMPLE_RATE
+from jobs.audio.frames import SAMPLE_RATE
 from jobs.corpus.espeak.library import open_espeak
 from jobs.targets.voice_activity import MIN_PAUSE_MS, measure_speech
 

@@ -11,13 +11,18 @@ import pytest
 import ray
 import soundfile
 
-from jobs.activations.store import CorruptShard, data_path, read_layer, write_shard
+from jobs.activations.manifest import CorruptShard, data_path
+from jobs.activations.store import read_layer, write_shard
 from jobs.corpus.table import Utterance, make_table, write_table
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard, ShardReport
+from jobs.extraction.extractor import Extractor
 from jobs.extraction.job import ExtractJob
-from jobs.models import ModelError, load_model, weights_digest
-from jobs.models.baselines import BaselineSettings
-from jobs.models.factory import PythonSettings
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard, ShardReport
+from jobs.models import load_model
+from jobs.models.baselines.settings import BaselineSettings
+from jobs.models.describe import weights_digest
+from jobs.models.errors import ModelError
+from jobs.models.python.settings import PythonSettings
 from jobs.probes.ridge import RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 import sweep as package
-from jobs.audio.features import Fbank, FeatureSettings
+from jobs.audio.features import Fbank
 from jobs.audio.read import load_audio
 from jobs.audio.segments import at_tempo
+from jobs.audio.settings import FeatureSettings
 from jobs.models import load_model
 from jobs.probing.tempo_settings import RECORDED, key
 from jobs.protocol.predictions import read_predictions

@@ -25,7 +25,9 @@ from jobs.downloads import catalogue
 from jobs.downloads.archives import ArchiveError
 from jobs.downloads.catalogue import Archive
 from jobs.downloads.http import FetchError
-from jobs.models.wespeaker.model import INCLUDED, WespeakerSettings, load_wespeaker
+from jobs.models.wespeaker.folders import INCLUDED
+from jobs.models.wespeaker.model import load_wespeaker
+from jobs.models.wespeaker.settings import WespeakerSettings
 from sweep.commands import fetch
 from sweep.commands.app import app
 from sweep.commands.fetch import fetch_corpus, fetch_model

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from jobs.models.wespeaker.model import INCLUDED
+from jobs.models.wespeaker.folders import INCLUDED
 from sweep.commands.submit import (
     SOURCES,
     SubmitError,

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.activations.store import file_state, write_shard
+from jobs.activations.skips import file_state
+from jobs.activations.store import write_shard
 from jobs.corpus.table import Skipped
 from sweep.plan import activation_sets
 from sweep.plan.activation_sets import shards

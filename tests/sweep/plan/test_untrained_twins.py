@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.models import ModelInfo
+from jobs.models import ModelInfo, is_untrained
 from jobs.models.taps import TapShape
 from sweep.plan.make_plan import make_plan
-from sweep.plan.untrained_twins import is_untrained, twins
+from sweep.plan.untrained_twins import twins
 from sweep.spec.schema import Spec
 from tests.sweep.report.test_build import make_corpus
 

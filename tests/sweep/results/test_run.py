@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from jobs.activations.store import CorruptShard
+from jobs.activations.manifest import CorruptShard
 from jobs.corpus.table import CorpusError
 from jobs.protocol.predictions import PredictionsError
 from sweep import open_run

@@ -8,8 +8,8 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from jobs.activations.store import CorruptShard
-from jobs.extraction.extractor import Shard
+from jobs.activations.manifest import CorruptShard
+from jobs.extraction.shard import Shard
 from sweep.plan.plan import PlannedModel, PlannedSet
 from sweep.running import corrupt_shards
 from sweep.running.attempts import Attempts

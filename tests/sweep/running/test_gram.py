@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.activations.store import data_path, read_manifest
+from jobs.activations.manifest import data_path
+from jobs.activations.store import read_manifest
 from sweep.commands.cost_estimate import cost_lines
 from sweep.errors import ClusterError, SpecError
 from sweep.executors import preflight

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.corpus.table import Skipped
-from jobs.extraction.extractor import ShardReport
+from jobs.extraction.shard import ShardReport
 from jobs.probing.results import CellResult
 from sweep.errors import REASON_LENGTH, reason
 from sweep.plan.plan import LayerTask, layer_tasks, made_from

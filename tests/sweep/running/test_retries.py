@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.activations.store import CorruptShard
+from jobs.activations.manifest import CorruptShard
 from jobs.storage.object_store import StorageError
 from sweep.running.attempts import Attempts
 from sweep.running.circuit_breaker import CircuitBreaker, pattern

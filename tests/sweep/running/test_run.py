@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.audio.features import Fbank, FeatureSettings
+from jobs.audio.features import Fbank
 from jobs.audio.read import load_audio
+from jobs.audio.settings import FeatureSettings
 from jobs.models import load_model
 from jobs.storage.atomic import is_temporary
 from sweep import open_run

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from jobs.corpus import corpus_sources
 from jobs.corpus.csv_settings import CsvSettings
-from jobs.models.factory import PythonSettings
-from jobs.models.wespeaker.model import INCLUDED
+from jobs.models.python.settings import PythonSettings
+from jobs.models.wespeaker.folders import INCLUDED
 from sweep.commands.app import app
 from sweep.prepare.prepare import Prepared, load_and_prepare
 from sweep.report.tables.markup import Cell, Table

@@ -16,10 +16,11 @@ from jobs.models.padding import (
     rules,
     statistics,
 )
-from jobs.models.taps import POOLINGS, Tap
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.models.pooling import POOLINGS
+from jobs.models.taps import Tap
 from jobs.models.wespeaker.package import import_network_module
-from tests.jobs.models.wespeaker.test_families import CASES
+from jobs.models.wespeaker.settings import WespeakerSettings
+from tests.jobs.models.wespeaker.test_architectures import CASES
 
 FRAMES = (41, 66, 97)
 SLOW_OR_ALIKE = {
@@ -124,6 +125,6 @@ def test_a_network_with_a_part_that_has_no_rule_is_refused():
     recurrent = nn.GRU(80, 4, batch_first=True).eval()
     tap = Tap("rnn", "rnn", "", "output", time_axis=1)
     model = network("xvector")
-    model = ProbedModel("rnn", {}, recurrent, (tap,), model.front_end, masked="convolution")
+    model = ProbedModel("rnn", {}, recurrent, (tap,), model.front_end, padding="rules")
     with pytest.raises(CannotMask, match="no rule for gru"):
         check_mask(model, "mean", frames=FRAMES)

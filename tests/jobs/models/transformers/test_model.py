@@ -13,21 +13,20 @@ from pydantic import TypeAdapter, ValidationError
 from typer.testing import CliRunner
 
 from jobs.activations.store import read_layer, read_manifest
-from jobs.audio.features import FeatureSettings
 from jobs.audio.read import AudioError, load_audio
-from jobs.extraction.extractor import Extractor, ExtractSettings, Shard
+from jobs.audio.settings import FeatureSettings
+from jobs.extraction.extractor import Extractor
 from jobs.extraction.padding_check import LIMIT, check_mask
-from jobs.models import (
-    ModelError,
-    ModelSettings,
-    describe_model,
-    forward_flops,
-    load_model,
-    weights_digest,
-)
-from jobs.models.taps import POOLINGS, TapReader
+from jobs.extraction.settings import ExtractSettings
+from jobs.extraction.shard import Shard
+from jobs.models import AnyModelSettings, describe_model, forward_flops, load_model
+from jobs.models.describe import weights_digest
+from jobs.models.errors import ModelError
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
 from jobs.models.transformers.encoders import LogMelEncoder, WaveformEncoder
-from jobs.models.transformers.model import FAMILIES, TransformersSettings
+from jobs.models.transformers.model import MODEL_TYPES
+from jobs.models.transformers.settings import TransformersSettings
 from sweep.commands.app import app
 from tests.support.tiny_transformers import CHUNK_SECONDS, NETWORKS, save, save_network
 
@@ -142,7 +141,7 @@ def test_whisper_is_read_over_the_utterances_own_frames(folders):
 @pytest.mark.parametrize("name", MASKED)
 def test_padded_batches_give_what_each_utterance_gives_alone(folders, name, pooling):
     model = load(folders[name])
-    assert model.masked == "attention"
+    assert model.padding == "lengths"
     reader = TapReader(model.module, model.taps, POOLINGS[pooling])
     rows, batch = padded(model)
     together = reader.read(batch, LENGTHS)
@@ -189,7 +188,7 @@ def test_leaving_a_mask_out_is_seen(folders, name, without, monkeypatch):
 )
 def test_what_their_own_mask_does_not_reach_is_masked_by_rules(tmp_path, name, other):
     model = load(save(tmp_path / "m", name, **other))
-    assert model.masked == "convolution"
+    assert model.padding == "rules"
     assert all(check.ratio <= LIMIT for check in check_mask(model, "mean"))
 
 
@@ -323,7 +322,7 @@ def test_an_untrained_network_needs_no_weights(hubert):
 
 def test_a_seed_is_for_an_untrained_network():
     with pytest.raises(ValidationError, match="untrained: true"):
-        TypeAdapter(ModelSettings).validate_python(
+        TypeAdapter(AnyModelSettings).validate_python(
             {"kind": "transformers", "name": "x", "checkpoint": "y", "seed": 1}
         )
 
@@ -383,4 +382,4 @@ def test_transformers_is_imported_only_for_its_models():
 
 def test_every_family_is_tested():
     classes = {class_name for class_name, _ in NETWORKS.values()}
-    assert classes == {family.network for family in FAMILIES.values()}
+    assert classes == {model_type.network for model_type in MODEL_TYPES.values()}

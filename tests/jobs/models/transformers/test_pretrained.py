@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.models import ModelError, load_model, weights_digest
-from jobs.models.transformers.model import TransformersSettings
-from jobs.models.transformers.pretrained import find_pretrained
+from jobs.models import load_model
+from jobs.models.describe import weights_digest
+from jobs.models.errors import ModelError
+from jobs.models.transformers.folders import find_pretrained
+from jobs.models.transformers.settings import TransformersSettings
 from tests.support.tiny_transformers import save
 
 

@@ -5,10 +5,11 @@ import inspect
 import pytest
 
 from jobs.identity import canonical_json
-from jobs.models import ModelError, load_model
+from jobs.models import load_model
+from jobs.models.errors import ModelError
+from jobs.models.wespeaker.architectures import ARCHITECTURES
 from jobs.models.wespeaker.arguments import ARGUMENTS, n_bins, network_args, network_builder
-from jobs.models.wespeaker.families import ARCHITECTURES
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.models.wespeaker.settings import WespeakerSettings
 
 BLOCKS = {"num_blocks": [1, 1, 1, 1], "m_channels": 4}
 REQUIRED = {

@@ -15,12 +15,17 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from jobs.audio.features import Fbank, FeatureSettings
-from jobs.models import ModelError, describe_model, load_model, weights_digest
-from jobs.models.taps import POOLINGS, TapReader
+from jobs.audio.features import Fbank
+from jobs.audio.settings import FeatureSettings
+from jobs.models import describe_model, load_model
+from jobs.models.describe import weights_digest
+from jobs.models.errors import ModelError
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
 from jobs.models.wespeaker.arguments import network_args
-from jobs.models.wespeaker.model import WespeakerSettings, build_network
+from jobs.models.wespeaker.model import build_network
 from jobs.models.wespeaker.package import import_network_module
+from jobs.models.wespeaker.settings import WespeakerSettings
 
 N_BLOCKS = {"SimAM_ResNet34_ASP": (3, 4, 6, 3), "SimAM_ResNet100_ASP": (6, 16, 24, 3)}
 RESNET34, RESNET100 = N_BLOCKS

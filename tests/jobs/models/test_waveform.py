@@ -5,9 +5,9 @@ import pytest
 import torch
 import transformers
 
-from jobs.audio.features import FeatureSettings
 from jobs.audio.read import AudioError
-from jobs.models.transformers.waveform import Waveform
+from jobs.audio.settings import FeatureSettings
+from jobs.models.waveform import Waveform
 
 WAVE = (3000 * np.random.default_rng(0).standard_normal(9_999) + 500).astype(np.float32)
 

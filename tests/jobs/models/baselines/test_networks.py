@@ -5,10 +5,13 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.audio.features import Fbank, FeatureSettings
-from jobs.models import ModelSettings, describe_model, load_model
-from jobs.models.baselines import BASELINES, BaselineSettings
-from jobs.models.taps import POOLINGS, TapReader
+from jobs.audio.features import Fbank
+from jobs.audio.settings import FeatureSettings
+from jobs.models import AnyModelSettings, describe_model, load_model
+from jobs.models.baselines.networks import BASELINES
+from jobs.models.baselines.settings import BaselineSettings
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_reader import TapReader
 
 WAVE = (3000 * np.random.default_rng(0).standard_normal(12_345)).astype(np.float32)
 
@@ -67,7 +70,7 @@ def test_two_loaded_baselines_share_nothing():
 
 
 def test_kind_tells_settings_apart():
-    adapter = TypeAdapter(ModelSettings)
+    adapter = TypeAdapter(AnyModelSettings)
     one = adapter.validate_python({"kind": "baseline", "name": "d", "what": "duration"})
     assert isinstance(one, BaselineSettings)
     with pytest.raises(ValidationError, match="duration"):

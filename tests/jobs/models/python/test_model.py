@@ -10,19 +10,22 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from typer.testing import CliRunner
 
-from jobs.audio.features import Fbank, FeatureSettings
+from jobs.audio.features import Fbank
+from jobs.audio.settings import FeatureSettings
 from jobs.models import (
-    ModelError,
-    ModelSettings,
+    AnyModelSettings,
     describe_model,
     forward_flops,
     load_model,
     source_of,
-    weights_digest,
     with_absolute_paths,
 )
-from jobs.models.factory import PythonSettings, path_matches
-from jobs.models.taps import POOLINGS, TapReader
+from jobs.models.describe import weights_digest
+from jobs.models.errors import ModelError
+from jobs.models.pooling import POOLINGS
+from jobs.models.python.find_taps import path_matches
+from jobs.models.python.settings import PythonSettings
+from jobs.models.tap_reader import TapReader
 from sweep import open_run
 from sweep.commands.app import app
 from sweep.running.options import RunOptions
@@ -258,7 +261,7 @@ def test_a_module_that_is_no_factory_is_refused(make, source, message):
 def test_a_factory_is_written_as_module_colon_function(factory):
     values = {"kind": "python", "name": "x", "factory": factory, "input": "fbank", "taps": ["a"]}
     with pytest.raises(ValidationError, match="factory"):
-        TypeAdapter(ModelSettings).validate_python(values)
+        TypeAdapter(AnyModelSettings).validate_python(values)
 
 
 def test_the_import_path_is_left_as_it_was(make):

@@ -5,8 +5,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from jobs.audio.features import FRAME_SHIFT, FeatureSettings, cropped, n_frames
-from jobs.audio.read import FRAME_LENGTH, INT16_SCALE, SAMPLE_RATE, AudioError
+from jobs.audio.features import cropped
+from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, n_frames
+from jobs.audio.read import INT16_SCALE, AudioError
+from jobs.audio.settings import FeatureSettings
 
 
 class Waveform:

@@ -13,14 +13,19 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from jobs.audio.features import FRAME_SHIFT, Fbank, FeatureSettings
-from jobs.audio.read import FRAME_LENGTH, AudioError
-from jobs.models import ModelError, ProbedModel, describe_model, load_model
-from jobs.models.places import taps_at
-from jobs.models.taps import POOLINGS, TapReader
-from jobs.models.wespeaker.families import ARCHITECTURES, FAMILIES, OTHER_FRONT_ENDS, find_family
-from jobs.models.wespeaker.model import WespeakerSettings
+from jobs.audio.features import Fbank
+from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT
+from jobs.audio.read import AudioError
+from jobs.audio.settings import FeatureSettings
+from jobs.models import describe_model, load_model
+from jobs.models.errors import ModelError
+from jobs.models.model import ProbedModel
+from jobs.models.pooling import POOLINGS
+from jobs.models.tap_patterns import taps_at
+from jobs.models.tap_reader import TapReader
+from jobs.models.wespeaker.architectures import ARCHITECTURES, GROUPS, OTHER_FRONT_ENDS, find_group
 from jobs.models.wespeaker.package import import_network_module
+from jobs.models.wespeaker.settings import WespeakerSettings
 from sweep.commands.output import print_layers
 
 SMALL_BLOCKS = {"m_channels": 8, "num_blocks": [2, 1, 2, 1], "feat_dim": 80, "embed_dim": 24}
@@ -200,7 +205,7 @@ def test_every_value_is_finite_alive_and_of_the_described_shape(loaded):
 
 
 def test_the_fewest_frames_are_told_and_are_enough(loaded):
-    fewest = find_family(loaded.architecture).min_frames
+    fewest = find_group(loaded.architecture).min_frames
     front_end = loaded.model.front_end(FeatureSettings())
     rng = np.random.default_rng(0)
     wave = (1000 * rng.standard_normal(FRAME_LENGTH + (fewest - 1) * FRAME_SHIFT)).astype("float32")
@@ -321,10 +326,10 @@ def choices():
 
 
 def test_each_architecture_is_taken_from_the_module_that_wespeaker_takes_it_from():
-    for family in FAMILIES:
-        for name in family.names:
+    for group in GROUPS:
+        for name in group.names:
             source = next(module for prefix, module in choices() if name.startswith(prefix))
-            assert family.source == source, name
+            assert group.source == source, name
 
 
 def test_nothing_that_the_package_builds_from_torch_alone_is_left_out():
@@ -352,7 +357,7 @@ def test_nothing_that_the_package_builds_from_torch_alone_is_left_out():
 )
 def test_what_is_not_in_the_table_is_refused_with_the_reason(name, message):
     with pytest.raises(ModelError, match=message):
-        find_family(name)
+        find_group(name)
 
 
 # Variants of a checkpoint.

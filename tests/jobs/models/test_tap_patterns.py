@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from jobs.models.places import Place, Point, at, taps_at
+from jobs.models.tap_patterns import TapPattern, TapPoint, at, taps_at
 from jobs.models.taps import Tap
 
 
@@ -18,8 +18,8 @@ class Network(nn.Module):
 
 
 def test_a_star_is_one_part_of_a_path_and_can_be_named():
-    place = Place("layer*.*", (Point("{0}/{1}", point="input"), Point("{0}/{1}/out")))
-    taps = taps_at(Network(), [place, at("head", "last")])
+    pattern = TapPattern("layer*.*", (TapPoint("{0}/{1}", point="input"), TapPoint("{0}/{1}/out")))
+    taps = taps_at(Network(), [pattern, at("head", "last")])
     assert [(tap.name, tap.module, tap.point) for tap in taps] == [
         ("1/0", "layer1.0", "input"),
         ("1/0/out", "layer1.0", "output"),
@@ -35,9 +35,11 @@ def test_a_star_is_one_part_of_a_path_and_can_be_named():
 
 def test_points_lie_below_and_study_names_are_counted():
     places = [
-        Place("layer1.0", (Point("conv", "0", study="layer # conv"), Point("relu", "1"))),
-        Place("layer1.0", (Point("again", "0", "input", study="layer #"),)),
-        Place("layer2.*", (Point("one", study="layer #"),)),
+        TapPattern(
+            "layer1.0", (TapPoint("conv", "0", study="layer # conv"), TapPoint("relu", "1"))
+        ),
+        TapPattern("layer1.0", (TapPoint("again", "0", "input", study="layer #"),)),
+        TapPattern("layer2.*", (TapPoint("one", study="layer #"),)),
         at("head", "head"),
     ]
     assert taps_at(Network(), places) == (
@@ -51,7 +53,7 @@ def test_points_lie_below_and_study_names_are_counted():
 
 def test_classes_choose_and_identities_are_left_out():
     places = [
-        Place("layer1.*", (Point("{0}"),), ("ReLU",)),
+        TapPattern("layer1.*", (TapPoint("{0}"),), ("ReLU",)),
         at("head", "head"),
         at("left_out", "x"),
     ]

@@ -1,0 +1,72 @@
+"""Settings of networks that a Python function makes, and their row in `jobs.models.FAMILIES`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, JsonValue, field_validator
+
+from jobs.models.family import ModelFamily
+from jobs.models.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    from jobs.models.model import ProbedModel
+
+OWN_PACKAGES = ("jobs", "sweep")
+NAME_IS_TAKEN = "the names jobs and sweep are taken by this project's own packages: rename yours"
+
+
+class PythonSettings(NetworkSettings):
+    """A network that a Python function makes."""
+
+    kind: Literal["python"] = "python"
+    factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """``package.module:function``; the function returns an ``nn.Module``."""
+    args: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keyword arguments of the function."""
+    folder: Path = Path()
+    """Folder searched for the module, after all installed packages; by default the folder in which
+    the sweep is started."""
+    input: Literal["fbank", "waveform"]
+    """(B, T, 80) mean-normalised log-mel of 10 ms frames, or (B, N) samples at 16 kHz in [-1, 1).
+    """
+    taps: tuple[str, ...] = Field(min_length=1)
+    """Globs over the paths of its modules: ``*`` matches within one name between dots, ``**`` any
+    number of names; ``output`` is the network's own output."""
+    time_axis: int | None = None
+    """Time axis of the layers' outputs, counting the batch axis; None: found by running inputs of
+    two lengths."""
+    untrained: bool = False
+    """Draw all weights again from ``seed`` after the function has returned."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the weights that the function draws, and of an untrained network's."""
+
+    @field_validator("factory")
+    @classmethod
+    def _is_not_in_this_project(cls, factory: str) -> str:
+        if is_own_module(factory.partition(":")[0]):
+            raise ValueError(NAME_IS_TAKEN)
+        return factory
+
+
+def is_own_module(module: str) -> bool:
+    """Return whether a dotted name belongs to this project, and so cannot be a user's module."""
+    return module.partition(".")[0] in OWN_PACKAGES
+
+
+def _load(settings: PythonSettings) -> "ProbedModel":
+    from jobs.models.python.model import load_python
+
+    return load_python(settings)
+
+
+def _resolve(settings: PythonSettings) -> PythonSettings:
+    return settings.model_copy(update={"folder": settings.folder.absolute()})
+
+
+FAMILY = ModelFamily(
+    settings=PythonSettings,
+    load=_load,
+    resolve=_resolve,
+    source=lambda settings: settings.factory,
+    untrained_seed=lambda settings: settings.seed if settings.untrained else None,
+)

@@ -1,0 +1,137 @@
+"""Read a network at its taps in one forward pass.
+
+A value is pooled as soon as it is computed and never kept: later operations may change it in place
+(a residual addition, an in-place ReLU), and all activations of one utterance together would take
+hundreds of megabytes.
+
+Legend: B utterances, T frames, D pooled width.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jobs.models.taps import Tap
+
+
+def first_tensor(name: str, value: Any) -> Tensor:
+    """The value of tap ``name``: a tensor, or of a tuple the first item.
+
+    Raises:
+        TypeError: that is something else.
+    """
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"layer {name!r}: expected a tensor, or a tuple that begins with one, found "
+            f"{type(value).__name__}; choose a module inside or around it that returns a tensor"
+        )
+    return value
+
+
+class TapReader:
+    """Reads every tap of a network in one forward pass.
+
+    The hooks are installed once and stay: a reader lives as long as its network.
+
+    Args:
+        module: the network, in evaluation mode.
+        taps: in the order in which the values are to be returned.
+        pool: applied to a value, its time axis moved last, at the moment it is reached. What it
+            returns must not be a view of what it is given, unless nothing changes that later.
+
+    Raises:
+        AttributeError: a tap names a module or a method that the network does not have.
+    """
+
+    def __init__(
+        self, module: nn.Module, taps: Sequence[Tap], pool: Callable[[Tensor], Tensor]
+    ) -> None:
+        self._module = module
+        self._taps = tuple(taps)
+        self._pool = pool
+        self._values: dict[str, Tensor] = {}
+        self._lengths: Sequence[int] = ()
+        self._padded = False
+        for tap in self._taps:
+            self._install(tap, module.get_submodule(tap.module))
+
+    def read(self, batch: Tensor, lengths: Sequence[int] | None = None) -> dict[str, Tensor]:
+        """One forward pass.
+
+        Args:
+            batch: the network's input, (B, T, ...).
+            lengths: of a padded batch, how much of T is each row's own, for a network that takes
+                (B,) lengths as its second argument; None: nothing in the batch is padding.
+
+        Returns:
+            For every tap, in order, its pooled value (B, D), padding left out.
+
+        Raises:
+            RuntimeError: the pass reached a tap twice, or not at all; or a batch is padded, and a
+                tap does not say which of its frames are.
+            TypeError: a value is not a tensor.
+        """
+        self._values = {}
+        self._padded = lengths is not None
+        self._lengths = [batch.shape[1]] * len(batch) if lengths is None else lengths
+        with torch.inference_mode():
+            if lengths is None:
+                self._module(batch)
+            else:
+                self._module(batch, torch.as_tensor(lengths, device=batch.device))
+        values, self._values = self._values, {}
+        missed = [tap.name for tap in self._taps if tap.name not in values]
+        if missed:
+            raise RuntimeError(
+                f"the forward pass did not reach {len(missed)} of {len(self._taps)} taps: "
+                f"{', '.join(missed[:3])}; correct their module or point"
+            )
+        return {tap.name: values[tap.name] for tap in self._taps}
+
+    def _install(self, tap: Tap, module: nn.Module) -> None:
+        if tap.point == "input":
+            module.register_forward_pre_hook(lambda _, args: self._record(tap, args[0]))
+        elif tap.point == "output":
+            module.register_forward_hook(lambda _, __, output: self._record(tap, output))
+        else:
+            method = getattr(module, tap.point)
+
+            def recorded(*args: Any, **kwargs: Any) -> Any:
+                value = method(*args, **kwargs)
+                self._record(tap, value)
+                return value
+
+            # On the instance alone: other networks of the class keep the plain method.
+            setattr(module, tap.point, recorded)
+
+    def _record(self, tap: Tap, value: Any) -> None:
+        if tap.name in self._values:
+            raise RuntimeError(
+                f"the forward pass reached tap {tap.name!r} twice: a tap is one point of the "
+                "network; choose a module or method that runs once"
+            )
+        self._values[tap.name] = self._pooled(tap, first_tensor(tap.name, value))
+
+    def _pooled(self, tap: Tap, value: Tensor) -> Tensor:
+        """(B, D) of a value, or whatever else ``pool`` makes of it."""
+        if value.ndim <= 2:
+            return self._pool(value)
+        if tap.time_axis is None:
+            return self._pool(value.flatten(1))
+        value = value.movedim(tap.time_axis, -1)
+        if tap.frames is None:
+            if self._padded:
+                raise RuntimeError(
+                    f"tap {tap.name!r} cannot tell its own frames from padding: read equal lengths"
+                )
+            return self._pool(value)
+        counts = [tap.frames(length) for length in self._lengths]
+        assert max(counts) <= value.shape[-1], f"{tap.name}: {max(counts)} of {value.shape[-1]}"
+        if len(set(counts)) == 1:
+            return self._pool(value[..., : counts[0]])
+        rows = [value[row : row + 1, ..., :count] for row, count in enumerate(counts)]
+        return torch.cat([self._pool(row) for row in rows])
