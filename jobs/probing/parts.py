@@ -51,6 +51,6 @@ class JobPart(Protocol):
         """Begin work on a layer whose activations are finite.
 
         Raises:
-            jobs.activations.manifest.CorruptShard: an activation shard that the part needs is damaged
-                and has to be extracted again.
+            jobs.activations.manifest.CorruptShard: an activation shard that the part needs is
+                damaged and has to be extracted again.
         """

@@ -185,8 +185,8 @@ def test_the_time_axis_can_be_declared(make):
     [
         ("return self.inner(x @ x.mT)", r"\(2, 100, 100\) .*expected one axis .*found 2"),
         ("return self.inner(x[:, :7, :3])", r"\(2, 7, 3\) .*expected one axis .*found 0"),
-        ("return self.inner(x[..., 0])", r"\(2, 100\) .*expected a vector an utterance"),
-        ("return self.inner(x.flatten())", r"\(16000,\) .*expected a vector an utterance"),
+        ("return self.inner(x[..., 0])", r"\(2, 100\) .*expected one vector per utterance"),
+        ("return self.inner(x.flatten())", r"\(16000,\) .*expected one vector per utterance"),
         ("return self.inner(x.permute(2, 1, 0))", r"expected the batch of 2 first"),
         ("return self.inner({'x': x})", "'inner': expected a tensor, .*found dict"),
         ("return self.inner(self.inner(x))", "'inner' runs more than once"),
@@ -408,7 +408,7 @@ class Net(torch.nn.Module):
 def build():
     return Net()
 """
-    with pytest.raises(ModelError, match=r"1 parameters are not drawn anew .*\(extra\.gain\)"):
+    with pytest.raises(ModelError, match=r"1 parameters are not drawn again .*\(extra\.gain\)"):
         load_model(make(source, untrained=True, taps=("output",)))
 
 
