@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, field_validator
 
@@ -30,7 +29,7 @@ RECORDED = "recorded"
 
 
 class TempoSettings(Settings):
-    """Tested utterances at other rates, with their pitch kept."""
+    """Test utterances at other rates, with their pitch kept."""
 
     EXAMPLES = ("{factors: [0.8, 0.9, 1.1, 1.25], utterances: 200, targets: [cps], seed: 0}",)
 
@@ -50,7 +49,7 @@ class TempoSettings(Settings):
     """Seed of the random choice of utterances."""
 
     def among(self, probed: Sequence[str]) -> tuple[str, ...]:
-        """The targets, where ``probed`` are those of the sweep."""
+        """The targets of this analysis among those that are ``probed``."""
         asked = EXPONENTS if self.targets is None else self.targets
         return tuple(name for name in probed if name in asked)
 
@@ -65,8 +64,8 @@ class TempoSettings(Settings):
 
 
 def is_asked(targets: Sequence[str], target: str, control: str, probe: ProbeSettings) -> bool:
-    """Whether a cell's probe is to predict stretched utterances: a real one that can be applied to
-    others than it was tested on, for one of ``targets``."""
+    """Whether a cell's probe is to predict stretched utterances: a probe that can be applied to new
+    activations, of one of ``targets``, and not a control."""
     return control == "none" and target in targets and PROBES[probe.kind].apply is not None
 
 
@@ -75,17 +74,12 @@ def key(cell_id: str, factor: float | str) -> str:
     return f"{cell_id}@{factor}"
 
 
-def part_of(factor: float | str) -> str:
-    """What takes the place of the part's name for utterances at ``factor``."""
-    return f"{_PART}{factor}"
+def split_at(factor: float | str) -> str:
+    """Name of the split of utterances at ``factor``."""
+    return f"{_SPLIT}{factor}"
 
 
-def is_stretched(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """(U,) which rows are of utterances that stand in ``table`` another time, as recorded."""
-    return np.asarray(table["split"].str.startswith(_PART), dtype=np.bool_)
-
-
-_PART = "#tempo="
+_SPLIT = "#tempo="
 
 
 def draw_utterances(
@@ -94,10 +88,10 @@ def draw_utterances(
     protocol: ProtocolSettings,
     table: pd.DataFrame,
 ) -> tuple[str, ...]:
-    """The tested utterances that are stretched, sorted; the same in any order of the table.
+    """Draw the test utterances to stretch, sorted; the same in any order of the table.
 
-    Every speaker gives one before any gives another, speakers and utterances in random order.
-    Those without a value of any of the ``targets`` give nothing to follow and are not drawn.
+    Every speaker contributes one before any contributes another, speakers and utterances in random
+    order. Utterances without a value of any of the ``targets`` are not drawn.
     """
     tested = np.unique(np.concatenate([fold.test for fold in make_folds(protocol, table)]))
     known = np.any([has_value(table[name]) for name in targets], axis=0)
@@ -112,15 +106,15 @@ def draw_utterances(
 def stretched_rows(
     utterances: Sequence[str], factors: Sequence[float], table: pd.DataFrame
 ) -> pd.DataFrame:
-    """Rows of ``utterances`` at each of ``factors``, as parts of their own.
+    """Rows of ``utterances`` at each of ``factors``, a split each.
 
-    Path and identity of the audio, its length and its part are those of the stretched audio; the
-    columns of targets stay as they are.
+    Path, identity and length are those of the stretched audio; the columns of targets stay as they
+    are.
     """
     rows = table[table["utterance_id"].isin(set(utterances))]
     frames = [
         rows.assign(
-            split=part_of(factor),
+            split=split_at(factor),
             audio_path=[at_tempo(path, factor) for path in rows["audio_path"]],
             audio_digest=[f"{d}*{factor} v{TEMPO_VERSION}" for d in rows["audio_digest"]],
             seconds=rows["seconds"] / factor,
@@ -132,5 +126,5 @@ def stretched_rows(
 
 
 def recorded_rows(utterances: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of ``utterances`` as they were recorded, as a part of its own."""
-    return table[table["utterance_id"].isin(set(utterances))].assign(split=part_of(RECORDED))
+    """Rows of ``utterances`` as they were recorded, as a split of its own."""
+    return table[table["utterance_id"].isin(set(utterances))].assign(split=split_at(RECORDED))

@@ -1,17 +1,22 @@
-"""Targets that a CCA probe takes together: what is wrong with asking for it, what is left to do,
-and the table ``canonical.csv``."""
+"""Joint CCA: canonical components of a layer with several targets together.
+
+A CCA probe with more than one component asks for it.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 
 import pandas as pd
 
-from jobs.identity import content_id
 from jobs.probes import probe_name
 from jobs.probes.cca import CcaSettings
 from jobs.probing.joint_cca import JointCca
-from jobs.storage.atomic import slug
+from jobs.probing.parts import JobPart
+from jobs.storage.location import Location
 from jobs.targets.registry import find_target
-from sweep.plan.plan import LayerTask, Plan, layer_tasks, made_from
+from sweep.analyses.base import Analysis, Incomplete, StoredRun
+from sweep.analyses.joint_cca_plan import canonical_file, joint_probes, joint_targets
+from sweep.analyses.joint_cca_table import canonical_table
+from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
 from sweep.state.ledger import Finished, Record
@@ -45,63 +50,52 @@ def check_components(spec: Spec, context: CheckContext) -> Iterator[Finding]:
 def _is_number(name: str, table: pd.DataFrame) -> bool:
     try:
         return find_target(name, table).kind == "regression"
-    except ValueError:  # reported by check_targets
+    except ValueError:  # reported by the check of targets
         return False
 
 
-def joint_targets(plan: Plan) -> tuple[str, ...]:
-    """The targets that are taken together: all numbers."""
-    return tuple(name for name in plan.targets if plan.kind(name) == "regression")
+class JointCcaAnalysis(Analysis):
+    """Canonical components of every layer, fitted within the job that probes it."""
+
+    name = "canonical"
+    checks = (check_components,)
+
+    def job_part(
+        self, plan: Plan, task: LayerTask, predictions: str, folder: RunFolder, cache: Location
+    ) -> JobPart | None:
+        """Fit all of a layer's components if any of its real cells is of such a probe: a file has
+        all folds and probes."""
+        probes = joint_probes(plan)
+        if not any(cell.control == "none" and cell.probe in probes for cell in task.cells):
+            return None
+        file = folder.for_jobs(folder.predictions / canonical_file(plan, task))
+        return JointCca(probes, joint_targets(plan), file)
+
+    def incomplete(
+        self, plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
+    ) -> Incomplete | None:
+        """One cell of each layer that has no file of components."""
+        probes = list(joint_probes(plan))
+        found = frozenset(
+            cell.cell_id
+            for task in (layer_tasks(plan) if probes else ())
+            if canonical_file(plan, task) not in present
+            for cell in task.cells
+            if (cell.probe, cell.target) == (probes[0], joint_targets(plan)[0])
+            and cell.control == "none"
+            and (record := records.get(cell.cell_id)) is not None
+            and record.status == "done"
+        )
+        warning = (
+            f"{len(found)} layers have no canonical components of several targets yet: a cell of "
+            "each runs again, to the same scores"
+        )
+        return Incomplete(found, warning) if found else None
+
+    def tables(self, run: StoredRun) -> dict[str, pd.DataFrame]:
+        """``canonical.csv``."""
+        table = canonical_table(run.plan, run.folder.predictions, run.utterances)
+        return {"canonical": table}
 
 
-def joint_probes(plan: Plan) -> dict[str, CcaSettings]:
-    """The probes that take targets together, by name."""
-    return {
-        name: probe
-        for name, probe in plan.probes.items()
-        if isinstance(probe, CcaSettings) and probe.components > 1
-    }
-
-
-def joint_fit(plan: Plan, task: LayerTask, folder: RunFolder) -> JointCca | None:
-    """What a task fits to several targets together: all of it where it has a real cell of such a
-    probe, so that a file is whole; None: nothing."""
-    probes = joint_probes(plan)
-    if not any(cell.control == "none" and cell.probe in probes for cell in task.cells):
-        return None
-    file = folder.for_jobs(folder.predictions / canonical_file(plan, task))
-    return JointCca(probes, joint_targets(plan), file)
-
-
-def canonical_file(plan: Plan, task: LayerTask) -> str:
-    """The name of the file of a layer's components; another one where other numbers are in it."""
-    made = [
-        [made_from(plan, task.model, target, probe) for target in joint_targets(plan)]
-        for probe in joint_probes(plan)
-    ]
-    components = [probe.components for probe in joint_probes(plan).values()]
-    digest = content_id([made, components, list(joint_targets(plan)), task.layer.name])
-    return f"{slug(task.model.name)}--{slug(task.layer.name)}--canonical-{digest}.npz"
-
-
-def without_components(
-    plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
-) -> frozenset[str]:
-    """The ids of done cells that are to run again since their layer has no file of components.
-
-    Args:
-        plan: the run's.
-        records: what is finished.
-        present: names of the files beside the predictions.
-    """
-    probes = list(joint_probes(plan))
-    return frozenset(
-        cell.cell_id
-        for task in (layer_tasks(plan) if probes else ())
-        if canonical_file(plan, task) not in present
-        for cell in task.cells
-        if (cell.probe, cell.target) == (probes[0], joint_targets(plan)[0])
-        and cell.control == "none"
-        and (record := records.get(cell.cell_id)) is not None
-        and record.status == "done"
-    )
+JOINT_CCA = JointCcaAnalysis()

@@ -11,7 +11,7 @@ from jobs.arrays import FloatArray
 from jobs.probing.joint_cca import FoldComponents, read_components
 from jobs.protocol.folds import StrArray
 from jobs.statistics.scores import pearson, score_intervals, speaker_sums
-from sweep.analyses.joint_cca import canonical_file, joint_probes, joint_targets
+from sweep.analyses.joint_cca_plan import canonical_file, joint_probes, joint_targets
 from sweep.plan.plan import Plan, layer_tasks
 
 COLUMNS = (

@@ -1,113 +1,38 @@
-"""Which layers are compared with which, the values on disk, and their table.
+"""Similarity: every layer of every model compared with every other."""
 
-The unit is a pair of models, all their layers: a file in the run's folder, named by an id of what
-changes its numbers, so that a new model costs its own pairs and nothing else.
-"""
+from collections.abc import Iterator, Mapping, Sequence
 
-import io
-import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from jobs.identity import content_id, lines_digest
-from jobs.models.settings import BASELINE_PREFIX
-from jobs.protocol.predictions import DAMAGED_NPZ
-from jobs.protocol.settings import SplitsProtocol
-from jobs.similarity.job import SIMILARITY_VERSION, Values
-from jobs.similarity.settings import FEWEST, Measure
-from jobs.storage.atomic import atomic_path
+from jobs.similarity.settings import FEWEST
+from sweep.analyses.base import Analysis, RunContext, StoredRun
+from sweep.analyses.similarity_pairs import (
+    compared_models,
+    compared_split,
+    draw_utterances,
+    model_pairs,
+)
+from sweep.analyses.similarity_table import similarity_table
 from sweep.plan.make_plan import used_parts
-from sweep.plan.plan import Plan, PlannedModel, PlannedSet
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
 from sweep.spec.suggestions import nearest
+from sweep.state.ledger import Finished, Record
+from sweep.wording import counted
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ModelPair:
-    """Two models, or one twice: every layer of ``a`` against every layer of ``b``."""
-
-    pair_id: str
-    a: PlannedModel
-    b: PlannedModel
-
-    def file(self, folder: Path) -> Path:
-        """Where its values lie in the run's ``folder``."""
-        return folder / f"{self.pair_id}.npz"
-
-
-@dataclass(frozen=True)
-class PairValues:
-    """The values of a pair of models."""
-
-    n_utterances: int
-    complete: bool
-    """False: a layer or a tile failed and is NaN; the next run computes the pair again."""
-    by_measure: dict[Measure, Values]
-    """R layers of ``a`` × C layers of ``b``."""
-
-
-def compared_sets(spec: Spec, model: PlannedModel) -> list[PlannedSet]:
-    """The activation sets of ``model`` that hold what is compared."""
-    part = compared_part(spec)
-    return [planned for planned in model.sets if part in (None, planned.split)]
-
-
-def compared_part(spec: Spec) -> str | None:
-    """The part of the corpus that is compared on; None: all of it."""
-    if spec.similarity is not None and spec.similarity.part is not None:
-        return spec.similarity.part
-    return spec.protocol.test if isinstance(spec.protocol, SplitsProtocol) else None
-
-
-def draw_utterances(spec: Spec, table: pd.DataFrame) -> tuple[str, ...]:
-    """The utterances to compare on, sorted: the same for every model.
-
-    They are drawn from the table, before anything is read, so that the pairs' ids are known.
-    """
-    assert spec.similarity is not None
-    part = compared_part(spec)
-    rows = table if part is None else table[table["split"] == part]
-    names = sorted(rows["utterance_id"])
-    count = min(spec.similarity.utterances, len(names))
-    generator = np.random.default_rng(spec.similarity.seed)
-    return tuple(names[i] for i in sorted(generator.choice(len(names), count, replace=False)))
-
-
-def model_pairs(spec: Spec, plan: Plan, table: pd.DataFrame) -> list[ModelPair]:
-    """Every model with itself and with those after it; baselines have no layers to compare."""
-    if spec.similarity is None:
-        return []
-    models = [model for model in plan.models if not model.name.startswith(BASELINE_PREFIX)]
-    sides = [_identity(spec, model) for model in models]
-    drawn = lines_digest(draw_utterances(spec, table))
-    pairs = []
-    for i, (a, side_a) in enumerate(zip(models, sides, strict=True)):
-        for b, side_b in zip(models[i:], sides[i:], strict=True):
-            identity = {
-                "layers": [side_a, side_b],
-                "utterances": drawn,
-                "measures": sorted(set(spec.similarity.measures)),
-                "version": SIMILARITY_VERSION,
-            }
-            pairs.append(ModelPair(content_id(identity), a, b))
-    return pairs
+GIB = 2**30
+SKETCH_FLOPS, PAIR_FLOPS = 8e9, 15e9
+"""Multiplications a second of one core (AMD EPYC, Zen 4) in making a layer's sketch, and in
+comparing two: measured with N = 1000, D = 640 and 5120; good to a factor of about 2."""
 
 
 def check_part(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     """Refuse to compare layers on a split that is not extracted."""
     if spec.similarity is None or context.utterances is None:
         return
-    part, parts = compared_part(spec), used_parts(spec, context.utterances)
-    if part is not None and part not in parts:
-        message = f"part: the run has no activations of {part!r}{nearest(part, parts)}"
+    split, splits = compared_split(spec), used_parts(spec, context.utterances)
+    if split is not None and split not in splits:
+        message = f"part: the run has no activations of {split!r}{nearest(split, splits)}"
         yield ("similarity", "part"), message
 
 
@@ -115,44 +40,59 @@ def check_count(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     """Refuse to compare layers on too few utterances."""
     if spec.similarity is None or context.table is None:
         return
-    part, table = compared_part(spec), context.table
-    count = len(table) if part is None else int((table["split"] == part).sum())
+    split, table = compared_split(spec), context.table
+    count = len(table) if split is None else int((table["split"] == split).sum())
     if count < FEWEST:
-        message = f"similarity needs at least {FEWEST} utterances, found {count} in {part or 'all'}"
+        where = split or "all"
+        message = f"similarity needs at least {FEWEST} utterances, found {count} in {where}"
         yield ("similarity",), message
 
 
-def write_pair(path: Path, values: PairValues) -> None:
-    """Write the values of a pair, atomically."""
-    arrays: dict[str, npt.NDArray[np.generic]] = {
-        "n_utterances": np.array(values.n_utterances),
-        "complete": np.array(values.complete),
-    }
-    for measure, found in values.by_measure.items():
-        arrays |= {f"{measure}/{name}": array for name, array in vars(found).items()}
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+class Similarity(Analysis):
+    """The comparison of layers, in jobs of its own."""
+
+    name = "similarity"
+    checks = (check_part, check_count)
+
+    def tables(self, run: StoredRun) -> dict[str, pd.DataFrame]:
+        """``similarity.csv``."""
+        pairs = model_pairs(run.spec, run.plan, run.utterances)
+        table = similarity_table(run.spec.similarity, pairs, run.folder.similarity)
+        return {"similarity": table}
+
+    def cost(
+        self, run: RunContext, records: Mapping[str, Finished | Record], jobs_left: int
+    ) -> Iterator[str]:
+        """Pairs, seconds of a core and disk."""
+        if run.spec.similarity is None:
+            return
+        measures = run.spec.similarity.measures
+        n = len(draw_utterances(run.spec, run.table))
+        widths = [layer.width for model in compared_models(run.plan) for layer in model.layers]
+        pairs = len(widths) * (len(widths) + 1) // 2
+        if not jobs_left:
+            yield f"similarity: {pairs} pairs of layers, all done"
+            return
+        seconds = _seconds(n, widths, cka="cka" in measures, pwcca="pwcca" in measures)
+        numbers = sum(n * n // 2 + min(n, width) * (n + width) for width in widths)
+        yield (
+            f"similarity: {pairs} pairs of {len(widths)} layers on {counted(n, 'utterance')}, no "
+            f"forward passes of their own: about {seconds:.2g} s of one core, and at most "
+            f"{4 * numbers / GIB:.2g} GiB of disk in the run's folder until it is done"
+        )
 
 
-def read_pair(path: Path, measures: Sequence[Measure]) -> PairValues | None:
-    """The values of a pair; None if they are not there, or damaged, which the log tells."""
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            fields = ("forward", "backward", "chance", "flagged")
-            by_measure = {
-                measure: Values(*(file[f"{measure}/{name}"] for name in fields))
-                for measure in measures
-            }
-            return PairValues(int(file["n_utterances"]), bool(file["complete"]), by_measure)
-    except FileNotFoundError:
-        return None
-    except DAMAGED_NPZ as error:
-        log.warning("%s cannot be read (%s): it is computed again", path, error)
-        return None
+def _seconds(n: int, widths: Sequence[int], *, cka: bool, pwcca: bool) -> float:
+    """Duration on one core of all sketches and all pairs of layers of ``widths`` D.
+
+    The number of directions r that PWCCA keeps of a layer is taken as half of its maximum.
+    """
+    ranks = [min(n, width) / 2 for width in widths]
+    pairs = len(widths) * (len(widths) + 1) / 2
+    mean_rank = sum(ranks) / len(ranks)
+    sketches = sum(cka * n * n * w + pwcca * n * w * min(n, w) for w in widths)
+    compared = cka * n * n + pwcca * (2 * n * mean_rank**2 + 10 * mean_rank**3)
+    return sketches / SKETCH_FLOPS + pairs * compared / PAIR_FLOPS
 
 
-def _identity(spec: Spec, model: PlannedModel) -> dict[str, object]:
-    return {
-        "activations": [planned.activation_id for planned in compared_sets(spec, model)],
-        "names": [layer.name for layer in model.layers],
-    }
+SIMILARITY = Similarity()

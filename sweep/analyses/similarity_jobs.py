@@ -15,7 +15,7 @@ from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob, Tile
 from jobs.similarity.settings import Measure
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove_folder
-from sweep.analyses.similarity import (
+from sweep.analyses.similarity_pairs import (
     ModelPair,
     PairValues,
     compared_sets,

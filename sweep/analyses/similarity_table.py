@@ -8,7 +8,7 @@ import pandas as pd
 
 from jobs.similarity.job import Values
 from jobs.similarity.settings import Measure, SimilaritySettings
-from sweep.analyses.similarity import ModelPair, PairValues, read_pair
+from sweep.analyses.similarity_pairs import ModelPair, PairValues, read_pair
 from sweep.plan.plan import PlannedModel
 
 COLUMNS = (

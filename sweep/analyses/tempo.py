@@ -1,17 +1,27 @@
-"""The tempo counterfactual of a run: what is wrong with asking for it, and what is left to do."""
+"""The tempo counterfactual: whether predictions follow a changed rate of speech."""
 
 from collections.abc import Collection, Iterator, Mapping
 
-from jobs.identity import content_id
+import pandas as pd
+
 from jobs.optional_packages import PYTHON_STRETCH
 from jobs.probes import PROBES
-from jobs.probing.tempo_settings import EXPONENTS, is_asked
-from jobs.protocol.cells import Cell
-from sweep.plan.plan import LayerTask, Plan, PlannedModel, layer_tasks
+from jobs.probing.parts import JobPart
+from jobs.probing.tempo import StretchedSpeech
+from jobs.probing.tempo_settings import EXPONENTS
+from jobs.storage.location import Location
+from sweep.analyses.base import Analysis, Incomplete, RunContext, StoredRun
+from sweep.analyses.tempo_plan import asked_cells, tempo_file, tempo_rows, with_tempo
+from sweep.analyses.tempo_tables import tempo_tables
+from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
 from sweep.spec.suggestions import nearest
 from sweep.state.ledger import Finished, Record
+from sweep.state.run_folder import RunFolder
+from sweep.wording import counted
+
+GIB = 2**30
 
 
 def check_tempo(spec: Spec, context: CheckContext) -> Iterator[Finding]:
@@ -45,37 +55,102 @@ def _check_targets(spec: Spec) -> Iterator[Finding]:
         yield ("tempo",), message
 
 
-def asked_cells(plan: Plan, task: LayerTask) -> list[Cell]:
-    """The task's cells whose probes are to predict stretched speech."""
-    if plan.tempo is None:
-        return []
-    return [
-        cell
-        for cell in task.cells
-        if is_asked(plan.tempo.targets, cell.target, cell.control, plan.probes[cell.probe])
-    ]
+class Tempo(Analysis):
+    """Test utterances at other rates, as the fitted probes predict them."""
+
+    name = "tempo"
+    checks = (check_tempo,)
+
+    def extend_plan(self, plan: Plan, spec: Spec, table: pd.DataFrame) -> Plan:
+        """Add a set of activations for each factor."""
+        return with_tempo(plan, spec, table)
+
+    def extra_rows(self, plan: Plan, table: pd.DataFrame) -> pd.DataFrame | None:
+        """The stretched utterances."""
+        return tempo_rows(plan, table)
+
+    def job_part(
+        self, plan: Plan, task: LayerTask, predictions: str, folder: RunFolder, cache: Location
+    ) -> JobPart | None:
+        """Apply the layer's probes to its stretched utterances."""
+        if plan.tempo is None or not asked_cells(plan, task):
+            return None
+        sets = tuple(
+            (factor, planned.folder(cache), planned.n_shards)
+            for factor, planned in zip(plan.tempo.factors, task.model.stretched, strict=True)
+        )
+        file = folder.predictions / tempo_file(predictions, plan, task.model)
+        own = task.model.recorded
+        recorded = (own.folder(cache), own.n_shards) if own else None
+        return StretchedSpeech(sets, plan.tempo.targets, folder.for_jobs(file), recorded)
+
+    def incomplete(
+        self, plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
+    ) -> Incomplete | None:
+        """Cells whose probes have not predicted the stretched speech."""
+        found = _without_predictions(plan, records, present)
+        warning = (
+            f"{len(found)} cells have no predictions of stretched speech yet: their probes are "
+            "fitted again, to the same scores"
+        )
+        return Incomplete(found, warning) if found else None
+
+    def tables(self, run: StoredRun) -> dict[str, pd.DataFrame]:
+        """``tempo.csv`` and ``tempo_changes.csv``."""
+        utterances = run.utterances
+        speakers = dict(zip(utterances["utterance_id"], utterances["speaker_id"], strict=True))
+        found = tempo_tables(run.plan, run.records, run.folder.predictions, speakers)
+        return {"tempo": found.scores, "tempo_changes": found.changes}
+
+    def cost(
+        self, run: RunContext, records: Mapping[str, Finished | Record], jobs_left: int
+    ) -> Iterator[str]:
+        """Forward passes, audio and disk."""
+        plan, tempo = run.plan, run.plan.tempo
+        if tempo is None:
+            return
+        asked = f"{counted(len(tempo.utterances), 'utterance')} at {len(tempo.factors)} other rates"
+        present = {path.name for path in run.folder.predictions.glob("*.npz")}
+        if not cells_left(plan, records, present):
+            yield f"tempo: {asked}, all done"
+            return
+        rows = tempo_rows(plan, run.table)
+        assert rows is not None
+        disk = sum(
+            planned.n_utterances * model.row_bytes
+            for model in plan.models
+            for planned in model.all_sets
+            if planned.split in set(rows["split"])
+        )
+        minutes = rows["seconds"].sum() / 60
+        yield (
+            f"tempo: {asked}: {len(rows)} of each model's forward passes, {minutes:.3g} min of "
+            f"audio, {disk / GIB:.2g} GiB of the disk for all models"
+        )
 
 
-def tempo_file(predictions: str, plan: Plan, model: PlannedModel) -> str:
-    """The name of the file, beside that of ``predictions``, of those for stretched speech.
-
-    Other factors, utterances or targets make it another file.
-    """
-    targets = plan.tempo.targets if plan.tempo else ()
-    heard = [[planned.split, planned.activation_id] for planned in model.stretched]
-    return f"{predictions.removesuffix('.npz')}--tempo-{content_id([heard, sorted(targets)])}.npz"
-
-
-def without_tempo(
+def cells_left(
     plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
-) -> frozenset[str]:
-    """The ids of done cells whose probes have not predicted the stretched speech that is asked for.
+) -> int:
+    """Number of cells that are to predict stretched speech and have not.
 
     Args:
-        plan: the run's.
-        records: what is finished.
-        present: names of the files of predictions that are there.
+        plan: of the run.
+        records: finished cells, by id.
+        present: names of the files in the folder of predictions.
     """
+    asked = {
+        cell.cell_id
+        for task in (layer_tasks(plan) if plan.tempo else ())
+        for cell in asked_cells(plan, task)
+    }
+    done = {cell_id for cell_id in asked & records.keys() if records[cell_id].status == "done"}
+    return len(asked) - len(done - _without_predictions(plan, records, present))
+
+
+def _without_predictions(
+    plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
+) -> frozenset[str]:
     return frozenset(
         cell.cell_id
         for task in (layer_tasks(plan) if plan.tempo else ())
@@ -84,3 +159,6 @@ def without_tempo(
         and record.status == "done"
         and tempo_file(record.predictions, plan, task.model) not in present
     )
+
+
+TEMPO = Tempo()

@@ -16,7 +16,7 @@ from jobs.probing.tempo_settings import RECORDED, key
 from jobs.protocol.folds import StrArray
 from jobs.protocol.predictions import CellPredictions, read_predictions
 from jobs.statistics.tempo import counterfactual_scores, mean_changes
-from sweep.analyses.tempo import asked_cells, tempo_file
+from sweep.analyses.tempo_plan import asked_cells, tempo_file
 from sweep.plan.plan import LayerTask, Plan, PlannedTempo, layer_tasks
 from sweep.state.ledger import Record
 

@@ -15,11 +15,12 @@ from jobs.models.settings import ModelSettings
 from jobs.models.taps import Pooling
 from jobs.models.wespeaker.architectures import unknown_architecture
 from jobs.storage.location import Location
+from sweep.analyses import ANALYSES, extraction_table
+from sweep.analyses.base import RunContext
 from sweep.analyses.similarity_jobs import Comparison
-from sweep.commands.cost_estimate import cells_to_hear, cost_lines, extra_lines
+from sweep.commands.cost_estimate import cost_lines
 from sweep.commands.run_output import print_findings, print_table
 from sweep.errors import UsageError
-from sweep.plan.activation_sets import heard_table
 from sweep.plan.plan import why_stale
 from sweep.prepare.prepare import Prepared, load_and_prepare
 from sweep.progress.bars import bars_on_stderr
@@ -45,7 +46,7 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
     records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
     comparison = Comparison(prepared.spec, prepared.plan, prepared.table, folder, cache)
     work = remaining_work(
-        prepared.plan, heard_table(prepared.plan, prepared.table), cache, records,
+        prepared.plan, extraction_table(prepared.plan, prepared.table), cache, records,
         wanted=lambda task, cell: True, on_corrupt=lambda error: None, compared=comparison.models,
         keep_index=False,
     )  # fmt: skip
@@ -58,10 +59,11 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
     print(
         f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
     )
-    present = {path.name for path in folder.predictions.glob("*.npz")}
-    to_hear = cells_to_hear(prepared.plan, records, present)
-    lines = extra_lines(prepared, comparison.waiting, to_hear)
-    for line in (*lines, *cost_lines(prepared.spec, prepared.table, prepared.plan)):
+    run = RunContext(prepared.spec, prepared.plan, prepared.table, folder, cache)
+    for line in (
+        *(line for one in ANALYSES for line in one.cost(run, records, comparison.waiting)),
+        *cost_lines(prepared.spec, prepared.table, prepared.plan),
+    ):
         print(printable(line))
     print(_corpus_line(prepared))
 
@@ -147,7 +149,7 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
     columns = ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells")
     for name in columns:
         table.add_column(name, justify="left" if name == "model" else "right")
-    heard = heard_table(prepared.plan, prepared.table)
+    heard = extraction_table(prepared.plan, prepared.table)
     # By path, which has the tempo in it; a file that is heard twice is as long both times.
     seconds = heard.drop_duplicates("audio_path").set_index("audio_path")["seconds"]
     features = prepared.spec.features

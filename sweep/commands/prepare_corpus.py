@@ -22,9 +22,10 @@ from sweep.errors import SpecError, UsageError
 from sweep.export.tables import write_csv, write_part_tables
 from sweep.prepare.checks.targets import check_targets
 from sweep.progress.bars import bars_on_stderr
-from sweep.progress.wording import counted, printable
+from sweep.progress.wording import printable
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.loading import LoadedSpec, read_spec
+from sweep.wording import counted
 
 SHOWN_SKIPPED = 5
 """Skipped utterances that are named on the terminal; the file has all."""

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.progress.wording import counted, printable
+from sweep.progress.wording import printable
 from sweep.report.tables import markup
 from sweep.state.run_folder import RunFolder
+from sweep.wording import counted
 
 if TYPE_CHECKING:
     from sweep.running.run import RunResult

@@ -23,11 +23,10 @@ from jobs.models import ModelInfo, is_baseline
 from jobs.models.precision import precision_of
 from jobs.models.taps import select_taps
 from jobs.probes.ridge import RidgeSettings
-from jobs.probing.tempo_settings import is_stretched, recorded_rows, stretched_rows
 from jobs.protocol.folds import group_labels
 from jobs.protocol.settings import KFoldProtocol, ProtocolSettings, SplitsProtocol
 from jobs.storage.location import Location
-from sweep.plan.plan import Plan, PlannedLayer, PlannedModel, PlannedSet, PlannedTempo
+from sweep.plan.plan import PlannedLayer, PlannedModel, PlannedSet
 from sweep.spec.schema import Spec
 
 SHARD_UTTERANCES = 64
@@ -130,44 +129,37 @@ def asks_for_inner_folds(spec: Spec) -> bool:
     )
 
 
-def with_stretched(model: PlannedModel, tempo: PlannedTempo, table: pd.DataFrame) -> PlannedModel:
-    """``model`` with a set for each rate, and one of the recordings if no other has them."""
-    heard = [stretched_rows(tempo.utterances, tempo.factors, table)]
-    if not model.stored_sets:
-        heard.append(recorded_rows(tempo.utterances, table))
-    sets = [
-        PlannedSet(
-            split=str(part),
-            activation_id=_activation_id(model.extract, model.digest, audio_digest_of_table(rows)),
-            model_digest=model.digest,
-            n_utterances=len(rows),
-            shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // model.row_bytes)),
-        )
-        for part, rows in pd.concat(heard).groupby("split", sort=False)
-    ]
-    recorded = None if model.stored_sets else sets.pop()
-    return model.model_copy(update={"stretched": tuple(sets), "recorded": recorded})
+def plan_set(model: PlannedModel, split: str, rows: pd.DataFrame) -> PlannedSet:
+    """A further set of activations of ``model``, of utterances that are not in the corpus' own.
+
+    Args:
+        model: it is added to.
+        split: a name that no split of the corpus has, see ``corpus_rows``.
+        rows: of the utterance table.
+    """
+    return PlannedSet(
+        split=split,
+        activation_id=_activation_id(model.extract, model.digest, audio_digest_of_table(rows)),
+        model_digest=model.digest,
+        n_utterances=len(rows),
+        shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // model.row_bytes)),
+    )
 
 
-def heard_table(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
-    """``table`` with what is heard at other rates in rows of its own: all that is extracted."""
-    if plan.tempo is None:
-        return table
-    heard = [table, stretched_rows(plan.tempo.utterances, plan.tempo.factors, table)]
-    if plan.scored_by_sums:
-        heard.append(recorded_rows(plan.tempo.utterances, table))
-    return pd.concat(heard, ignore_index=True)
+def corpus_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` without the rows that analyses add, whose splits are named ``#analysis=value``."""
+    return table[~table["split"].str.match(r"#\w+=")]
 
 
 def shards(planned: PlannedSet, table: pd.DataFrame, cache: Location) -> list[Shard]:
     """The work units of an activation set: ranges of utterances in table order × all taps.
 
-    ``table`` has the rows of the set's part; those of stretched ones are in `heard_table` alone.
+    ``table`` has the rows of the set's split, those that analyses add included.
     """
     rows = table[table["split"] == planned.split]
     labels = None
     if planned.gram is not None:
-        table = table[~is_stretched(table)]
+        table = corpus_rows(table)
         chosen = make_units(planned.gram, table).of_row == planned.unit
         rows = table[chosen]
         labels = Labels(planned.gram, label_values(planned.gram, table)[chosen])

@@ -11,15 +11,14 @@ from jobs.models import ModelInfo, with_absolute_paths
 from jobs.models.baselines.settings import BaselineSettings
 from jobs.models.settings import BASELINE_PREFIX, ModelSettings
 from jobs.probes import probe_name
-from jobs.probing.tempo_settings import draw_utterances
 from jobs.protocol.settings import KFoldProtocol
-from sweep.plan.activation_sets import groups_digest, plan_model, with_gram, with_stretched
-from sweep.plan.plan import Plan, PlannedTempo
+from sweep.plan.activation_sets import groups_digest, plan_model, with_gram
+from sweep.plan.plan import Plan
 from sweep.spec.schema import Spec
 
 
 def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) -> Plan:
-    """Lay out a spec over an utterance table.
+    """Lay out a spec over an utterance table, without optional analyses.
 
     Args:
         spec: the spec.
@@ -31,7 +30,6 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
     audio = {part: audio_digest_of_table(table[table["split"] == part]) for part in parts}
     counts = Counter(table["split"])
     settings = {model.name: model for model in all_models(spec)}
-    tempo = _plan_tempo(spec, table)
     labels = {target: label_digest(table, target) for target in spec.targets}
     planned = []
     for name, info in models.items():
@@ -42,8 +40,7 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
             dtype=spec.dtype,
         )
         model = plan_model(extract, info, spec.layers, audio, counts)
-        model = with_gram(spec, table, labels, model) if spec.store == "gram" else model
-        planned.append(with_stretched(model, tempo, table) if tempo else model)
+        planned.append(with_gram(spec, table, labels, model) if spec.store == "gram" else model)
     return Plan(
         name=spec.name,
         models=tuple(planned),
@@ -54,7 +51,6 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
         groups=groups_digest(protocol, table),
         n_folds=protocol.folds if isinstance(protocol, KFoldProtocol) else 1,
         controls=("none", *spec.controls),
-        tempo=tempo,
     )
 
 
@@ -75,11 +71,3 @@ def used_parts(spec: Spec, table: pd.DataFrame) -> list[str]:
     if isinstance(spec.protocol, KFoldProtocol):
         return sorted(table["split"].unique())
     return [part for _, part in spec.protocol.parts()]
-
-
-def _plan_tempo(spec: Spec, table: pd.DataFrame) -> PlannedTempo | None:
-    if spec.tempo is None:
-        return None
-    targets = spec.tempo.among(spec.targets)
-    drawn = draw_utterances(spec.tempo, targets, spec.protocol, table)
-    return PlannedTempo(factors=spec.tempo.factors, targets=targets, utterances=drawn)

@@ -19,7 +19,8 @@ from jobs.models import ModelInfo, describe_model
 from jobs.models.errors import ModelError
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.registry import add_targets
-from sweep.plan.make_plan import all_models, make_plan, used_parts
+from sweep.analyses import plan_run
+from sweep.plan.make_plan import all_models, used_parts
 from sweep.plan.plan import Plan
 from sweep.prepare.checks import run_checks
 from sweep.prepare.notes import target_notes
@@ -91,7 +92,7 @@ def prepare(
     loaded.raise_problems(run_checks(spec, context))
 
     notes = (*corpus.notes, *target_notes(spec, table))
-    plan = make_plan(spec, table, models)
+    plan = plan_run(spec, table, models)
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
     return Prepared(spec, table, corpus.skipped, notes, plan, audio)
 

@@ -13,8 +13,9 @@ from typing import Literal, TextIO
 
 from sweep.progress.live import LiveView
 from sweep.progress.state import Progress
-from sweep.progress.wording import clock, counted, printable, stage_line, status_lines
+from sweep.progress.wording import clock, printable, stage_line, status_lines
 from sweep.state.events import Event, Listener
+from sweep.wording import counted
 
 Kind = Literal["rich", "plain", "json", "none"]
 PLAIN_SECONDS = 5.0

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.progress.state import Best, ModelProgress, Progress
-from sweep.progress.wording import clock, counted, printable, rate_text, stage_state
+from sweep.progress.wording import clock, printable, rate_text, stage_state
 from sweep.state.events import Event
+from sweep.wording import counted
 
 REFRESHES_PER_SECOND = 4.0
 MESSAGES = 3

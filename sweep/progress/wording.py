@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sweep.progress.state import Progress, Stage
+from sweep.wording import counted
 
 
 def status_lines(progress: Progress, now: datetime) -> list[str]:
@@ -57,11 +58,6 @@ def rate_text(rate: float | None) -> str:
     if rate < 0.5:
         return f"{rate * 60:.1f}/min"
     return f"{rate:.1f}/s" if rate < 100 else f"{rate:.0f}/s"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 warning``, ``2 warnings``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def clock(seconds: float) -> str:

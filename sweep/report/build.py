@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.audio.segments import split_tempo
 from jobs.storage.atomic import write_text
-from sweep.progress.wording import counted
+from sweep.analyses.tempo_tables import TempoTables
 from sweep.report.figures.one_layer import write_one_layer_figures
 from sweep.report.figures.plots import write_plots
 from sweep.report.page import write_page
@@ -21,6 +21,7 @@ from sweep.report.text.methods import write_methods
 from sweep.results.precision import precision_notes
 from sweep.results.run import Run
 from sweep.state.ledger import Record
+from sweep.wording import counted
 
 NAMED = 3
 """Utterances, or failed layers of a model, that are named; the rest are counted."""
@@ -43,11 +44,17 @@ def build_report(run: Run) -> Path:
     write_text(folder.findings, "".join(f"{sentence}\n" for sentence in said))
     write_methods(folder.methods, run)
     plots = write_plots(folder.plots, layers)
-    heatmaps = write_similarity(folder.tables, folder.plots, run.similarity)
+    heatmaps = write_similarity(folder.tables, folder.plots, run.table("similarity"))
     predictions = write_one_layer_figures(folder.plots, run)
-    of_tempo, best = write_tempo(folder.tables, folder.plots, run.tempo, layers)
+    of_tempo, best = write_tempo(
+        folder.tables,
+        folder.plots,
+        TempoTables(run.table("tempo"), run.table("tempo_changes")),
+        layers,
+    )
     residuals = write_residuals(folder.tables, folder.plots, run)
-    joint, components = write_canonical(folder.tables, folder.plots, run.canonical, layers)
+    canonical = run.table("canonical")
+    joint, components = write_canonical(folder.tables, folder.plots, canonical, layers)
     kept = [*residuals, *plots, *heatmaps, *predictions, *of_tempo, *joint]
     _remove_others(folder.plots, kept)
     write_page(

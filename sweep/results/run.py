@@ -21,10 +21,7 @@ from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curve
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
 from jobs.storage.location import PlaceError, as_place
-from sweep.analyses.joint_cca_table import canonical_table
-from sweep.analyses.similarity import model_pairs
-from sweep.analyses.similarity_table import similarity_table
-from sweep.analyses.tempo_tables import TempoTables, tempo_tables
+from sweep.analyses import ANALYSES
 from sweep.errors import RunError
 from sweep.plan.plan import Plan, PlannedModel, layer_tasks
 from sweep.plan.untrained_twins import twins
@@ -149,27 +146,27 @@ class Run:
         """A row per comparison of two layers or two models; see `jobs.statistics.differences`."""
         return difference_table(self.curves, twins(self.plan), self._bootstrap())
 
-    @cached_property
-    def similarity(self) -> pd.DataFrame:
-        """A row per ordered pair of layers and measure; none where the spec asks for none."""
-        pairs = model_pairs(self.spec, self.plan, self.utterances)
-        return similarity_table(self.spec.similarity, pairs, self.folder.similarity)
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of an optional analysis, such as ``similarity``, ``tempo`` or ``canonical``.
+
+        Args:
+            name: of its file, without ``.csv``; it has no rows where the run has no such results.
+
+        Raises:
+            RunError: no analysis has such a table.
+        """
+        if name not in self._analysis_tables:
+            raise RunError(
+                f"no analysis has a table {name!r}: expected one of "
+                f"{', '.join(sorted(self._analysis_tables))}"
+            )
+        return self._analysis_tables[name]
 
     @cached_property
-    def tempo(self) -> TempoTables:
-        """Whether predictions follow a changed rate; empty where the spec asks for no tempo."""
-        return tempo_tables(
-            self.plan,
-            self.records,
-            self.folder.predictions,
-            dict(zip(self.utterances["utterance_id"], self.utterances["speaker_id"], strict=True)),
-        )
-
-    @cached_property
-    def canonical(self) -> pd.DataFrame:
-        """A row per layer and canonical component of several targets; none where no CCA probe asks
-        for more than one."""
-        return canonical_table(self.plan, self.folder.predictions, self.utterances)
+    def _analysis_tables(self) -> dict[str, pd.DataFrame]:
+        return {
+            name: table for analysis in ANALYSES for name, table in analysis.tables(self).items()
+        }
 
     @cached_property
     def skipped(self) -> list[Skipped]:

@@ -6,12 +6,10 @@ from jobs.identity import content_id
 from jobs.probing.job import ProbeJob
 from jobs.probing.parts import JobPart
 from jobs.probing.saved_probes import Saving
-from jobs.probing.tempo import StretchedSpeech
 from jobs.storage.atomic import slug
 from jobs.storage.location import Location
 from jobs.targets.registry import TARGETS
-from sweep.analyses.joint_cca import joint_fit
-from sweep.analyses.tempo import asked_cells, tempo_file
+from sweep.analyses import ANALYSES
 from sweep.plan.gram import gram_sets
 from sweep.plan.plan import LayerTask, Plan
 from sweep.state.run_folder import RunFolder
@@ -51,24 +49,10 @@ class ProbeJobs:
 
     def _parts(self, task: LayerTask, predictions: str) -> tuple[JobPart, ...]:
         parts = (
-            self._saving(task),
-            self._stretched(task, predictions),
-            joint_fit(self.plan, task, self.folder),
+            analysis.job_part(self.plan, task, predictions, self.folder, self.cache)
+            for analysis in ANALYSES
         )
-        return tuple(part for part in parts if part is not None)
-
-    def _stretched(self, task: LayerTask, predictions: str) -> StretchedSpeech | None:
-        tempo = self.plan.tempo
-        if tempo is None or not asked_cells(self.plan, task):
-            return None
-        sets = tuple(
-            (factor, planned.folder(self.cache), planned.n_shards)
-            for factor, planned in zip(tempo.factors, task.model.stretched, strict=True)
-        )
-        file = self.folder.predictions / tempo_file(predictions, self.plan, task.model)
-        own = task.model.recorded
-        recorded = (own.folder(self.cache), own.n_shards) if own else None
-        return StretchedSpeech(sets, tempo.targets, self.folder.for_jobs(file), recorded)
+        return tuple(part for part in (self._saving(task), *parts) if part is not None)
 
     def _saving(self, task: LayerTask) -> Saving | None:
         if not self.save_probes:

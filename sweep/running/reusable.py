@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 
 from jobs.probes import PROBES
 from jobs.probing.saved_probes import card_path
-from sweep.analyses.joint_cca import without_components
-from sweep.analyses.tempo import without_tempo
+from sweep.analyses import ANALYSES
 from sweep.plan.plan import Plan
 from sweep.prepare.prepare import Prepared
 from sweep.state.ledger import Finished
@@ -31,19 +30,11 @@ def complete_records(
     lost = len(records) - len(predicted)
     if lost:
         warn(f"{lost} cells have lost their predictions; they run again")
-    silent = without_tempo(prepared.plan, predicted, present)
-    if silent:
-        warn(
-            f"{len(silent)} cells have no predictions of stretched speech yet: their probes are "
-            "fitted again, to the same scores"
-        )
-    apart = without_components(prepared.plan, predicted, present)
-    if apart:
-        warn(
-            f"{len(apart)} layers have no canonical components of several targets yet: a cell of "
-            "each runs again, to the same scores"
-        )
-    again = silent | apart
+    again: set[str] = set()
+    for analysis in ANALYSES:
+        if incomplete := analysis.incomplete(prepared.plan, predicted, present):
+            warn(incomplete.warning)
+            again |= incomplete.cell_ids
     predicted = {cell_id: one for cell_id, one in predicted.items() if cell_id not in again}
     if not prepared.spec.save_probes:
         return predicted

@@ -11,7 +11,8 @@ from jobs.audio.segments import split_tempo
 from jobs.corpus.table import Skipped
 from jobs.storage.atomic import atomic_path
 from jobs.storage.location import Location
-from sweep.plan.activation_sets import heard_table, shards
+from sweep.analyses import extraction_table
+from sweep.plan.activation_sets import shards
 from sweep.prepare.prepare import Prepared
 from sweep.results.run import Run
 from sweep.state.run_folder import RunFolder
@@ -30,7 +31,7 @@ def skipped_by_extraction(
     """
     seen: dict[Skipped, None] = {}
     unread: set[tuple[str, float | None]] = set()
-    table = heard_table(prepared.plan, prepared.table)
+    table = extraction_table(prepared.plan, prepared.table)
     for model in prepared.plan.models:
         for planned in model.all_sets:
             found = look_over(planned.folder(cache), planned.n_shards)

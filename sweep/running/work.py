@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.storage.location import Location
+from sweep.analyses import extraction_table
 from sweep.analyses.similarity_jobs import Comparison
 from sweep.executors.preflight import Storage
-from sweep.plan.activation_sets import heard_table
 from sweep.plan.plan import Plan
 from sweep.running.attempts import Attempts
 from sweep.running.circuit_breaker import CircuitBreaker
@@ -66,7 +66,7 @@ class RunWork:
         stop: StopSignal,
         options: WorkOptions,
     ) -> None:
-        heard = heard_table(plan, table)
+        extracted = extraction_table(plan, table)
         self._folder = folder
         self._cache = cache
         self._models: dict[str, ModelWork] = {}
@@ -78,7 +78,7 @@ class RunWork:
         )
         work = remaining_work(
             plan,
-            heard,
+            extracted,
             cache,
             records,
             wanted=options.wanted,
@@ -92,7 +92,7 @@ class RunWork:
             recorder.warning,
             lambda: stop.received is not None,
         )
-        repair = ShardRepair(work, heard, cache, attempts, recorder.warning)
+        repair = ShardRepair(work, extracted, cache, attempts, recorder.warning)
         breaker = CircuitBreaker(
             spec.compute.give_up_after,
             len(work),

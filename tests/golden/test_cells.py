@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sweep.analyses.similarity import draw_utterances, model_pairs
+from sweep.analyses.similarity_pairs import draw_utterances, model_pairs
 from sweep.plan.plan import layer_tasks, made_from
 from tests.support import golden
 

@@ -23,7 +23,7 @@ from jobs.protocol.cells import Cell
 from jobs.storage.atomic import write_text
 from jobs.targets.registry import add_targets
 from sweep import open_run
-from sweep.plan.make_plan import make_plan
+from sweep.analyses import plan_run
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.prepare.prepare import Prepared
 from sweep.running.attempts import Attempts
@@ -80,7 +80,7 @@ def small_plan(spec: Spec, table: pd.DataFrame) -> Plan:
     """Models with two shards of training utterances, and one for validation and test each."""
     taps = tuple(TapShape(i, name, name, (4, "T"), 4) for i, name in enumerate(LAYERS))
     infos = {model.name: ModelInfo("net", f"d-{model.name}", 1, taps) for model in spec.models}
-    plan = make_plan(spec, table, infos)
+    plan = plan_run(spec, table, infos)
     models = tuple(
         model.model_copy(
             update={

@@ -8,7 +8,7 @@ import pandas as pd
 from jobs.corpus.table import Utterance, make_table
 from jobs.models import ModelInfo
 from jobs.models.taps import TapShape
-from sweep.plan.make_plan import make_plan
+from sweep.analyses import plan_run
 from sweep.plan.plan import Plan
 from sweep.spec.schema import Spec
 
@@ -73,4 +73,4 @@ def plan(**changes: Any) -> Plan:
     found = spec(**changes)
     names = [model.name for model in found.models]
     baselines = [f"baseline:{what}" for what in found.baselines if what != "mean"]
-    return make_plan(found, table(), {name: MODELS[name] for name in [*names, *baselines]})
+    return plan_run(found, table(), {name: MODELS[name] for name in [*names, *baselines]})

@@ -8,7 +8,7 @@ from jobs.corpus.table import Utterance, make_table
 from jobs.models import ModelInfo
 from jobs.models.taps import TapShape
 from jobs.targets.registry import add_targets
-from sweep.plan.make_plan import make_plan
+from sweep.analyses import plan_run
 from sweep.plan.plan import Plan, layer_tasks
 from sweep.spec.schema import Spec
 from tests.conftest import Values
@@ -54,7 +54,7 @@ class MakePlan:
         self, table: pd.DataFrame | None = None, models: Any = None, **changes: Any
     ) -> Plan:
         spec = Spec.model_validate({**self._values, "layers": "all", **changes})
-        return make_plan(spec, self._table if table is None else table, models or infos())
+        return plan_run(spec, self._table if table is None else table, models or infos())
 
 
 def cell_ids(plan: Plan) -> set[str]:

@@ -7,9 +7,7 @@ in ``sweep.analyses``. Checks may import everything up to ``sweep.analyses``.
 
 from collections.abc import Iterator
 
-from sweep.analyses.joint_cca import check_components
-from sweep.analyses.similarity import check_count, check_part
-from sweep.analyses.tempo import check_tempo
+from sweep.analyses import ANALYSES
 from sweep.prepare.checks.gram import check_gram
 from sweep.prepare.checks.models import check_equal_models, check_layers, check_precision
 from sweep.prepare.checks.names import check_equal_probes, check_names
@@ -35,10 +33,7 @@ CHECKS: tuple[Check, ...] = (
     check_protocol,
     check_values,
     check_classes,
-    check_tempo,
-    check_components,
-    check_part,
-    check_count,
+    *(check for analysis in ANALYSES for check in analysis.checks),
 )
 
 

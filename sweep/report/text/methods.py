@@ -15,11 +15,11 @@ from jobs.storage.atomic import write_text
 from jobs.targets.registry import TARGETS
 from sweep.plan.make_plan import used_parts
 from sweep.plan.plan import PlannedModel
-from sweep.progress.wording import counted
 from sweep.report.tables.markup import escape_markdown
 from sweep.report.text.probes import probe_sentence
 from sweep.report.text.references import REFERENCES
 from sweep.results.run import Run
+from sweep.wording import counted
 
 DIGEST = 12
 """Digits of a digest of weights that are shown."""

@@ -22,7 +22,7 @@ from jobs.probing.tempo_settings import (
     draw_utterances,
     is_asked,
     key,
-    part_of,
+    split_at,
     stretched_rows,
 )
 from jobs.protocol.cells import Cell
@@ -278,7 +278,7 @@ def test_stretched_rows_have_audio_of_their_own_and_their_labels(table: pd.DataF
     assert len(rows) == 3 * len(FACTORS)
     digests = {audio_digest_of_table(part) for _, part in rows.groupby("split")}
     assert len(digests) == len(FACTORS)
-    slow = rows[rows["split"] == part_of(0.8)]
+    slow = rows[rows["split"] == split_at(0.8)]
     recorded = table[3:6]
     assert list(slow["audio_path"]) == [f"{path}#tempo=0.8" for path in recorded["audio_path"]]
     np.testing.assert_allclose(slow["seconds"], recorded["seconds"] / 0.8)

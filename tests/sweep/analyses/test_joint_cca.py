@@ -120,7 +120,7 @@ def sweep(tmp_path, write_spec, values, monkeypatch):
 def test_a_run_has_the_table_and_a_figure_and_does_no_more_than_is_new(sweep, values, tmp_path):
     done = sweep()
     assert done.status == "done"
-    table, folder = done.run.canonical, done.folder
+    table, folder = done.run.table("canonical"), done.folder
     assert list(table.columns) == list(COLUMNS)
     assert table[["layer", "component"]].to_numpy().tolist() == [
         ["stem", 1], ["stem", 2], ["embedding", 1], ["embedding", 2],
@@ -137,17 +137,17 @@ def test_a_run_has_the_table_and_a_figure_and_does_no_more_than_is_new(sweep, va
     # Other components, or the file lost: a cell of each layer runs again; one alone: none does.
     one = [{"kind": "cca"}, {"kind": "logistic"}]
     alone = sweep(probes=one)
-    assert alone.ran_cells == 0 and alone.run.canonical.empty
+    assert alone.ran_cells == 0 and alone.run.table("canonical").empty
     assert not (folder.tables / "canonical.csv").exists()
     for path in folder.predictions.glob("*canonical*"):
         path.unlink()
     assert sweep().ran_cells == 3
-    pd.testing.assert_frame_equal(sweep().run.canonical, table)
+    pd.testing.assert_frame_equal(sweep().run.table("canonical"), table)
 
 
 def test_the_table_has_the_held_out_correlation_with_its_interval_over_speakers(sweep):
     done = sweep()
-    row = done.run.canonical.iloc[0]
+    row = done.run.table("canonical").iloc[0]
     path = next(done.folder.predictions.glob("*stem--canonical-*.npz"))
     fold: FoldComponents = read_components(path)["cca"][0]
     u, v = fold.found.activations[:, 0], fold.found.targets[:, 0]

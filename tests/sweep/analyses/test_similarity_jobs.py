@@ -13,8 +13,8 @@ import pytest
 from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob, compare
 from jobs.similarity.measures import leading_subspace, pwcca
 from sweep import open_run
-from sweep.analyses.similarity import draw_utterances
 from sweep.analyses.similarity_jobs import Comparison
+from sweep.analyses.similarity_pairs import draw_utterances
 from sweep.analyses.similarity_table import COLUMNS
 from sweep.errors import SpecError
 from sweep.progress.state import Progress, Stage
@@ -86,7 +86,7 @@ def progress(result: RunResult) -> Stage:
 
 
 def similarity(result: RunResult) -> pd.DataFrame:
-    return open_run(result.folder.root).similarity
+    return open_run(result.folder.root).table("similarity")
 
 
 def matrix(result: RunResult, measure: str, a: str, b: str) -> np.ndarray:
@@ -124,7 +124,9 @@ def test_every_layer_is_compared_with_every_other(sweep: Sweep, values: Values) 
 def test_table_figures_and_a_section_are_left(sweep: Sweep, values: Values) -> None:
     folder = sweep(values).folder
     written = pd.read_csv(folder.tables / "similarity.csv")
-    pd.testing.assert_frame_equal(written, open_run(folder.root).similarity, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        written, open_run(folder.root).table("similarity"), check_dtype=False
+    )
     for name in ("similarity_cka.png", "similarity_cka.svg", "similarity_pwcca.png"):
         assert (folder.plots / name).stat().st_size > 0
     assert 'id="similarity"' in folder.report.read_text()

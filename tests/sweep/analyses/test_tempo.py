@@ -20,7 +20,7 @@ from jobs.models import load_model
 from jobs.probing.tempo_settings import RECORDED, key
 from jobs.protocol.predictions import read_predictions
 from sweep import open_run
-from sweep.analyses.tempo import asked_cells, tempo_file
+from sweep.analyses.tempo_plan import asked_cells, tempo_file
 from sweep.errors import SpecError
 from sweep.plan.plan import layer_tasks
 from sweep.prepare.prepare import load_and_prepare
@@ -78,7 +78,7 @@ def sweep(write_spec: Callable[[Values], Path], cache: Path, tmp_path: Path) -> 
 
 
 def scores(result: RunResult) -> pd.DataFrame:
-    return open_run(result.folder.root).tempo.scores
+    return open_run(result.folder.root).table("tempo")
 
 
 def warnings(result: RunResult) -> list[str]:
@@ -91,19 +91,19 @@ def test_a_run_tells_whether_predictions_follow_and_no_longer_when_not_asked(
 ) -> None:
     result = sweep(values)
     assert (result.status, result.failed) == ("done", 0)
-    tempo = open_run(result.folder.root).tempo
-    found = tempo.scores
+    run = open_run(result.folder.root)
+    found, changes = run.table("tempo"), run.table("tempo_changes")
     assert set(found["target"]) == {"cps", "duration"}  # energy is not known at another tempo
     assert set(found["probe"]) == {"ridge"}  # knn cannot be given other speech
     assert len(found) == (2 + 1 + 1) * 2
     assert set(found["n_utterances"]) == {8}
     assert set(found["missing"]) == {0}
-    assert len(tempo.changes) == len(found) * 2
+    assert len(changes) == len(found) * 2
     known = found.set_index(["model", "target"]).loc[("baseline:duration", "duration")]
     for column in ("slope", "slope_low", "slope_high", "correlation"):
         assert known[column].item() == pytest.approx(1, abs=1e-3), column
     assert known["shift"].item() == pytest.approx(0, abs=1e-3)
-    for table, frame in (("tempo", found), ("tempo_changes", tempo.changes)):
+    for table, frame in (("tempo", found), ("tempo_changes", changes)):
         written = pd.read_csv(result.folder.tables / f"{table}.csv")
         pd.testing.assert_frame_equal(written, frame, check_dtype=False)
     for name in ("tempo_cps.png", "tempo_cps.svg", "tempo_duration.png"):

@@ -295,6 +295,6 @@ def test_a_foreign_utterance_table_names_its_missing_columns(folder: Path) -> No
 
 def test_what_was_not_asked_for_is_empty_and_no_error(finished: Path) -> None:
     run = Run.open(finished)
-    assert run.similarity.empty and run.canonical.empty
-    assert run.tempo.scores.empty
+    assert run.table("similarity").empty and run.table("canonical").empty
+    assert run.table("tempo").empty
     assert not run.differences.empty

@@ -131,9 +131,9 @@ def test_stretched_speech_is_told_of_as_with_activations(
     values |= {"protocol": protocol, "tempo": TEMPO, "controls": [], "layers": ["stem"]}
     stored = open_run(sweep({**values, "store": "activations"}, "stored").folder.root)
     summed = open_run(sweep(values).folder.root)
-    assert set(summed.tempo.scores["model"]) == {"a", "baseline:fbank"}
-    for table in ("scores", "changes"):
-        one, other = getattr(stored.tempo, table), getattr(summed.tempo, table)
+    assert set(summed.table("tempo")["model"]) == {"a", "baseline:fbank"}
+    for table in ("tempo", "tempo_changes"):
+        one, other = stored.table(table), summed.table(table)
         assert len(one) == len(other) > 0
         # Stored predictions are float32, and differences of them are looked at.
         pd.testing.assert_frame_equal(one, other, rtol=1e-4, atol=1e-5)

@@ -1,17 +1,27 @@
-"""What a plan says of tempo and similarity."""
+"""The lines of cost that analyses add to ``sweep plan``."""
 
 import pytest
 
-from sweep.analyses.tempo import tempo_file
-from sweep.commands.cost_estimate import cells_to_hear, extra_lines
+from sweep.analyses import ANALYSES
+from sweep.analyses.base import RunContext
+from sweep.analyses.tempo import cells_left
+from sweep.analyses.tempo_plan import tempo_file
 from sweep.plan.plan import layer_tasks
 from sweep.prepare.prepare import load_and_prepare
 from sweep.state.ledger import Finished
+from sweep.state.run_folder import RunFolder
 
 
 def lines(write_spec, tmp_path, values, left=1, **changes):
     prepared = load_and_prepare(write_spec({**values, **changes}), [], tmp_path)
-    return list(extra_lines(prepared, left, 0))
+    return cost(prepared, tmp_path, {}, left)
+
+
+def cost(prepared, tmp_path, records, left=1):
+    run = RunContext(
+        prepared.spec, prepared.plan, prepared.table, RunFolder(tmp_path / "run"), tmp_path
+    )
+    return [line for one in ANALYSES for line in one.cost(run, records, left)]
 
 
 def test_a_plan_without_them_says_nothing(write_spec, spec_values, tmp_path):
@@ -30,7 +40,7 @@ def test_tempo_is_counted_in_forward_passes_and_minutes(write_spec, spec_values,
     pytest.importorskip("python_stretch")
     asked = {"tempo": {"factors": [0.5, 2.0], "utterances": 4}}
     prepared = load_and_prepare(write_spec({**spec_values, **asked}), [], tmp_path)
-    (line,) = extra_lines(prepared, 0, left_to_hear=1)
+    (line,) = cost(prepared, tmp_path, {})
     assert line.startswith("tempo: 4 utterances at 2 other rates: 8 of each model's forward passes")
     table = prepared.table.set_index("utterance_id")
     seconds = 2.5 * table.loc[list(prepared.plan.tempo.utterances), "seconds"].sum()
@@ -45,14 +55,17 @@ def test_tempo_is_done_once_every_probe_has_predicted_it_and_not_before(
     prepared = load_and_prepare(write_spec({**spec_values, **asked}), [], tmp_path)
     plan = prepared.plan
     cells = [(task.model, cell) for task in layer_tasks(plan) for cell in task.cells]
-    n_asked = cells_to_hear(plan, {}, [])
+    n_asked = cells_left(plan, {}, [])
     assert 0 < n_asked < len(cells)  # controls are not asked
     done = {
         cell.cell_id: Finished("done", cell.probe, cell.control, f"{cell.cell_id}.npz")
         for _, cell in cells
     }
     files = [tempo_file(f"{cell.cell_id}.npz", plan, model) for model, cell in cells]
-    assert cells_to_hear(plan, done, []) == n_asked
-    assert cells_to_hear(plan, done, files) == 0
-    (line,) = extra_lines(prepared, 0, 0)
+    assert cells_left(plan, done, []) == n_asked
+    assert cells_left(plan, done, files) == 0
+    (tmp_path / "run" / "predictions").mkdir(parents=True)
+    for file in files:
+        (tmp_path / "run" / "predictions" / file).touch()
+    (line,) = cost(prepared, tmp_path, done)
     assert line == "tempo: 4 utterances at 2 other rates, all done"
