@@ -8,16 +8,20 @@ from jobs.settings import Settings
 
 
 class FeatureSettings(Settings):
-    """Settings that change the features."""
+    """Input features of the models."""
+
+    EXAMPLES = ("{max_frames: 300, crop: centre, pad_to: 300}",)
 
     max_frames: Annotated[int, Field(ge=1)] | None = None
-    """Maximum number of frames given to a network, cut out before mean normalisation; None: all."""
+    """Maximum number of 10 ms frames given to a model, cut out before mean normalisation. null:
+    all."""
     crop: Literal["start", "centre", "windows"] = "start"
     """Frames kept of a longer utterance: the first; the middle ones; or all, in windows of
-    ``max_frames`` (see `jobs.audio.features.pieces`) over which pooled activations are averaged."""
+    ``max_frames`` over which the pooled activations are averaged."""
     pad_to: Annotated[int, Field(ge=1)] | None = None
     """Pad shorter utterances to this number of frames, with zeros after mean normalisation. The
-    network sees them as if they were speech, in any batch: for reproducing studies that padded."""
+    model sees them as if they were speech: for reproducing studies that padded. null: no padding.
+    """
 
     @model_validator(mode="after")
     def _crop_needs_a_length(self) -> "FeatureSettings":

@@ -18,12 +18,14 @@ class ModelSettings(Settings):
     """Settings of one model; each family has a subclass with its own literal ``kind``."""
 
     name: str = Field(min_length=1)
-    """Label in tables and plots."""
+    """Name of the model in tables and plots."""
     kind: str
+    """Model family."""
 
 
 class NetworkSettings(ModelSettings):
     """Settings of a network whose arithmetic can be chosen."""
 
     precision: Precision = "fp32"
-    """Arithmetic of the network; anything but fp32 is measured against it on the first batch."""
+    """Precision of the computation; the error of ``tf32`` and ``bf16`` against ``fp32`` is measured
+    on the first batch and reported."""

@@ -10,11 +10,14 @@ if TYPE_CHECKING:
 
 
 class BaselineSettings(ModelSettings):
-    """A baseline, probed as a model is."""
+    """A baseline that is probed like a model; the spec's ``baselines`` add them by name."""
+
+    EXAMPLES = ("{kind: baseline, name: duration only, what: duration}",)
 
     kind: Literal["baseline"] = "baseline"
+    """Model family."""
     what: Literal["duration", "fbank"]
-    """Seconds of audio, or mean and SD over time of each log-mel bin."""
+    """``duration``, in seconds; or ``fbank``, mean and SD over time of each log-mel bin."""
 
 
 def _load(settings: BaselineSettings) -> "ProbedModel":

@@ -16,29 +16,36 @@ NAME_IS_TAKEN = "the names jobs and sweep are taken by this project's own packag
 
 
 class PythonSettings(NetworkSettings):
-    """A network that a Python function makes."""
+    """Any network that a Python function of yours returns."""
+
+    EXAMPLES = (
+        "{kind: python, name: my model, precision: fp32, factory: 'my_models:make',"
+        " args: {width: 256}, folder: code, input: fbank, taps: ['encoder.*', output],"
+        " time_axis: 1, untrained: true, seed: 1}",
+    )
 
     kind: Literal["python"] = "python"
+    """Model family."""
     factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    """``package.module:function``; the function returns an ``nn.Module``."""
+    """``package.module:function`` of a function that returns an ``nn.Module``."""
     args: dict[str, JsonValue] = Field(default_factory=dict)
     """Keyword arguments of the function."""
     folder: Path = Path()
     """Folder searched for the module, after all installed packages; by default the folder in which
     the sweep is started."""
     input: Literal["fbank", "waveform"]
-    """(B, T, 80) mean-normalised log-mel of 10 ms frames, or (B, N) samples at 16 kHz in [-1, 1).
-    """
+    """``fbank``: (batch, time, 80) mean-normalised log-mel of 10 ms frames; or ``waveform``:
+    (batch, samples) at 16 kHz in [-1, 1)."""
     taps: tuple[str, ...] = Field(min_length=1)
-    """Globs over the paths of its modules: ``*`` matches within one name between dots, ``**`` any
-    number of names; ``output`` is the network's own output."""
+    """Layers that can be probed, as globs over the dotted paths of modules: ``*`` matches within
+    one name, ``**`` any number of names; ``output`` is the network's own output."""
     time_axis: int | None = None
-    """Time axis of the layers' outputs, counting the batch axis; None: found by running inputs of
+    """Time axis of the layers' outputs, where the batch axis is 0. null: found by running inputs of
     two lengths."""
     untrained: bool = False
-    """Draw all weights again from ``seed`` after the function has returned."""
+    """Whether to replace the weights by random ones, drawn from ``seed``."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Seed of the weights that the function draws, and of an untrained network's."""
+    """Seed of all random weights: those drawn by the function, and an untrained network's."""
 
     @field_validator("factory")
     @classmethod

@@ -9,16 +9,22 @@ from jobs.models.settings import NetworkSettings
 
 
 class TransformersSettings(NetworkSettings):
-    """A network from a folder or from Hugging Face's cache, trained or with random weights."""
+    """A speech encoder of the transformers library, from a folder or Hugging Face's cache."""
+
+    EXAMPLES = (
+        "{kind: transformers, name: wav2vec 2.0, precision: fp32,"
+        " checkpoint: facebook/wav2vec2-base, untrained: true, seed: 1}",
+    )
 
     kind: Literal["transformers"] = "transformers"
+    """Model family."""
     checkpoint: Path
     """Folder with ``config.json``, ``preprocessor_config.json`` and the weights, or a name such as
     ``facebook/wav2vec2-base`` that was downloaded with ``hf download``."""
     untrained: bool = False
-    """Draw the network's weights from ``seed``; the checkpoint's weights are not read."""
+    """Whether to draw random weights from ``seed`` instead of reading the checkpoint's."""
     seed: int | None = Field(default=None, ge=0, lt=2**63)
-    """Seed of an untrained network's weights; 0 if not given."""
+    """Seed of an untrained network's weights. null: 0."""
 
     @model_validator(mode="after")
     def _seed_of_untrained(self) -> "TransformersSettings":

@@ -11,21 +11,28 @@ from jobs.models.wespeaker.arguments import Value, network_args
 
 
 class WespeakerSettings(NetworkSettings):
-    """A trained network from a folder, or an untrained one of a given architecture."""
+    """A speaker network of WeSpeaker: a checkpoint, or an untrained network."""
+
+    EXAMPLES = (
+        "{kind: wespeaker, name: ResNet, precision: fp32, checkpoint: demo_samresnet34}",
+        "{kind: wespeaker, name: twin, checkpoint: demo_samresnet34, untrained: true, seed: 1}",
+        "{kind: wespeaker, name: small, architecture: SimAM_ResNet34_ASP,"
+        " model_args: {in_planes: 8}}",
+    )
 
     kind: Literal["wespeaker"] = "wespeaker"
+    """Model family."""
     checkpoint: Path | None = None
     """Folder with ``config.yaml`` and ``avg_model.pt``, or the name of a checkpoint that is
     included or was fetched with ``sweep fetch model``."""
     untrained: bool = False
-    """Use the checkpoint's architecture and arguments with random weights instead of its own."""
+    """Whether to draw random weights from ``seed`` instead of reading the checkpoint's."""
     architecture: str | None = None
-    """Architecture of an untrained network: one of `ARCHITECTURES` in
-    `jobs.models.wespeaker.architectures`."""
+    """Architecture of an untrained network, by WeSpeaker's name; give this or ``checkpoint``."""
     model_args: dict[str, Value] = Field(default_factory=dict)
-    """Arguments of an untrained network, see `jobs.models.wespeaker.arguments`."""
+    """Arguments of ``architecture``, as in WeSpeaker's ``config.yaml``."""
     seed: int | None = Field(default=None, ge=0, lt=2**63)
-    """Seed of an untrained network's weights; 0 if not given."""
+    """Seed of an untrained network's weights. null: 0."""
 
     @field_validator("architecture")
     @classmethod
