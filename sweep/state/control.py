@@ -1,18 +1,14 @@
-"""Runs seen from outside: who drives one, how to stop it, how to go on."""
+"""Runs seen from outside: their drivers, how to stop one, how to resume."""
 
 import json
 import shlex
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from jobs.storage.object_store import exists, read_bytes
 from sweep.state.local_lease import Holder, LeaseWatch, ask_to_stop, read_holder
 from sweep.state.remote_lease import LEASE, RemoteLeaseWatch
 from sweep.state.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from sweep.results.run import Run  # which imports torch: seconds, that `stop` does not need
 
 STOP_SECONDS = 60.0
 """How long a driver may take to end: ten seconds for what is in flight, the rest for its Ray."""
@@ -24,9 +20,9 @@ Say = Callable[[str], object]
 
 
 class DriverLease:
-    """Who drives a run, and the means to ask them to stop.
+    """Finds a run's driver, and can ask it to stop.
 
-    Of a run on an object store that is driven from another machine, these are on the store.
+    The lease of a run on an object store that is driven from another machine is on the store.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -38,7 +34,7 @@ class DriverLease:
 
     @property
     def are_remote(self) -> bool:
-        """On the object store."""
+        """Whether the lease is on the object store."""
         return self._there is not None
 
     def holder(self) -> Holder | None:
@@ -65,42 +61,45 @@ def is_run(folder: RunFolder) -> bool:
 
 
 def stop_run(folder: RunFolder, say: Say) -> bool:
-    """Ask a run's driver to end, and wait until it has; whether nobody drives it any more."""
-    reins = DriverLease(folder)
-    holder = reins.holder()
+    """Ask a run's driver to end, and wait for it; whether the run has no driver any more."""
+    lease = DriverLease(folder)
+    holder = lease.holder()
     if holder is None:
         say(f"{folder.for_jobs(folder.root)} is not running")
         return True
-    reins.ask_to_stop(holder)
+    lease.ask_to_stop(holder)
     say(f"asked {holder} to stop; it finishes what is in flight")
-    patience = REMOTE_STOP_SECONDS if reins.are_remote else STOP_SECONDS
+    patience = REMOTE_STOP_SECONDS if lease.are_remote else STOP_SECONDS
     deadline = time.monotonic() + patience
-    while reins.holder() is not None and time.monotonic() < deadline:
-        time.sleep(REMOTE_POLL_SECONDS if reins.are_remote else POLL_SECONDS)
-    left = reins.last_holder()
+    while lease.holder() is not None and time.monotonic() < deadline:
+        time.sleep(REMOTE_POLL_SECONDS if lease.are_remote else POLL_SECONDS)
+    left = lease.last_holder()
     if left is None or left.token != holder.token:
         say(f"stopped; {resume_command(folder)}")
         return True
-    if reins.holder() is None:
+    if lease.holder() is None:
         say(f"{holder} shows no sign of life any more; {resume_command(folder)}")
         return True
     say(f"{holder} has not stopped within {patience:g} s: end it there, nothing is lost by it")
     return False
 
 
-def count_failed(run: "Run") -> int:
-    """Planned cells of a run that failed."""
-    return sum(record.status == "failed" for record in run.records.values())
-
-
 def resume_command(folder: RunFolder) -> str:
-    """The command that a run was last driven with; it goes on where that stopped."""
+    """How to resume a run: the command that it was last driven with."""
     try:
         provenance = json.loads(read_bytes(folder.for_jobs(folder.provenance)))
         arguments = provenance["runs"][-1]["arguments"]
     except FileNotFoundError:  # it ended before it computed anything
         arguments = []
+    return resume_with(arguments)
+
+
+def resume_with(arguments: Sequence[str]) -> str:
+    """How to resume a run that was driven with these arguments of ``sweep``.
+
+    Those that must not be repeated are left out: ``--fresh`` would forget what is finished by now.
+    """
     words = [word for word in arguments if word not in ("--fresh", "--unlock")]
     if not words:
-        return "go on with the same command"
-    return f"go on with: {shlex.join(['sweep', *words])}"
+        return "resume with the same command"
+    return f"resume with: {shlex.join(['sweep', *words])}"
