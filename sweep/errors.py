@@ -24,6 +24,18 @@ class UsageError(ValueError):
     """A value on the command line that does not make sense; the message says what would."""
 
 
+class RunIsLocked(RuntimeError):  # noqa: N818 - a state of the run, as FileExistsError is one
+    """Another driver works on the run."""
+
+
+class GcError(ValueError):
+    """Nothing was deleted, because it is not known what runs still need; the message says why."""
+
+
+class SubmitError(RuntimeError):
+    """Nothing was submitted: the command line or this installation does not allow it."""
+
+
 REASON_LENGTH = 300
 """Characters of an error in a table; the log has all of it."""
 _MESSAGE_LENGTH = 1500

@@ -22,7 +22,8 @@ from pathlib import Path
 from jobs.activations.index import INDEX
 from jobs.identity import ID_DIGITS
 from jobs.storage.location import Location, RemotePath
-from sweep.state.cache_users import SET_NAME, GcError, Needs, needed_sets
+from sweep.errors import GcError
+from sweep.state.cache_users import SET_NAME, Needs, needed_sets
 
 YOUNG_SECONDS = 24 * 3600.0
 """What changed since is never dropped for want of a run: one may be about to name it."""

@@ -101,9 +101,10 @@ def typed_arguments() -> list[str]:
 
 
 def how_to_go_on() -> str:
-    """The same command, but for --fresh: it would forget what is finished by now."""
-    words = [word for word in typed_arguments() if word not in ("--fresh", "--unlock")]
-    return f"stopped; go on with: {shlex.join(['sweep', *words])}"
+    """How to resume a run that was stopped."""
+    from sweep.state.control import resume_with
+
+    return f"stopped; {resume_with(typed_arguments())}"
 
 
 def say(message: str) -> None:
@@ -135,9 +136,7 @@ def _exit_code_of(error: Exception) -> int | None:
     from jobs.storage.object_store import StorageError
     from jobs.targets.measure import MeasureError
     from sweep.commands.submit import SubmitError
-    from sweep.errors import ClusterError, RunError, SpecError, UsageError
-    from sweep.state.cache_users import GcError
-    from sweep.state.local_lease import RunIsLocked
+    from sweep.errors import ClusterError, GcError, RunError, RunIsLocked, SpecError, UsageError
 
     users = (
         SpecError,

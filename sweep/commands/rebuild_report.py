@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from sweep.errors import RunIsLocked
 from sweep.report.build import build_report
 from sweep.results.run import Run
 from sweep.state.control import Say
-from sweep.state.local_lease import RunIsLocked
 from sweep.state.mirror import mirrored
 
 

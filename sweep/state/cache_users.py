@@ -17,6 +17,7 @@ from jobs.identity import ID_DIGITS
 from jobs.storage.atomic import slug
 from jobs.storage.location import Location, PlaceError, as_place
 from jobs.storage.object_store import read_bytes, write_text
+from sweep.errors import GcError
 from sweep.state.run_folder import COPIES, RunFolder
 
 RUNS = "runs"
@@ -24,10 +25,6 @@ SET_NAME = re.compile(rf"[0-9a-f]{{{ID_DIGITS},}}")
 
 Needs = dict[str, list[str]]
 """Activation id → the runs that need it."""
-
-
-class GcError(ValueError):
-    """It is not known what may be dropped, so nothing was; the message says why."""
 
 
 def remember_run(cache: Location, folder: RunFolder) -> None:

@@ -4,10 +4,12 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from jobs.storage.object_store import exists, read_bytes
-from sweep.state.local_lease import Holder, LeaseWatch, ask_to_stop, read_holder
-from sweep.state.remote_lease import LEASE, RemoteLeaseWatch
+from sweep.state.lease import Holder, LeaseWatch
+from sweep.state.local_lease import local_watch
+from sweep.state.remote_lease import LEASE, StoredLease
 from sweep.state.run_folder import RunFolder
 
 STOP_SECONDS = 60.0
@@ -26,31 +28,24 @@ class DriverLease:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self._here = LeaseWatch(folder.lock)
-        self._there: RemoteLeaseWatch | None = None
-        if folder.remote is not None and self._here.holder() is None:
-            self._there = RemoteLeaseWatch(folder.remote)
-
-    @property
-    def are_remote(self) -> bool:
-        """Whether the lease is on the object store."""
-        return self._there is not None
+        self.are_remote = False
+        """On the object store."""
+        self._watch = local_watch(folder)
+        if folder.remote is not None and self._watch.holder() is None:
+            self.are_remote = True
+            self._watch = LeaseWatch(StoredLease(folder.remote))
 
     def holder(self) -> Holder | None:
         """The driver, as long as it shows signs of life."""
-        return (self._there or self._here).holder()
+        return self._watch.holder()
 
     def last_holder(self) -> Holder | None:
         """The driver that holds the run, or did when it died."""
-        return self._there.read() if self._there else read_holder(self._folder.lock)
+        return self._watch.read()
 
     def ask_to_stop(self, holder: Holder) -> None:
         """Ask this driver to finish what is in flight and end."""
-        if self._there:
-            self._there.ask_to_stop(holder)
-        else:
-            ask_to_stop(holder, self._folder.stop_request)
+        self._watch.ask_to_stop(holder)
 
 
 def is_run(folder: RunFolder) -> bool:
@@ -82,6 +77,11 @@ def stop_run(folder: RunFolder, say: Say) -> bool:
         return True
     say(f"{holder} has not stopped within {patience:g} s: end it there, nothing is lost by it")
     return False
+
+
+def count_failed(run: Any) -> int:
+    """Planned cells of a run that failed."""
+    return sum(record.status == "failed" for record in run.records.values())
 
 
 def resume_command(folder: RunFolder) -> str:

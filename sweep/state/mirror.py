@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from jobs.storage.location import Location, RemotePath
 from jobs.storage.object_store import download, list_files, remove, upload, write_text
 from sweep.errors import ClusterError
-from sweep.state.local_lease import LeaseWatch, ask_to_stop, read_holder
+from sweep.state.local_lease import local_watch
 from sweep.state.remote_lease import RemoteLease
 from sweep.state.retry_policy import may_try_again, wait_seconds
 from sweep.state.run_folder import RunFolder
@@ -36,7 +36,7 @@ def fetch(folder: RunFolder) -> RunFolder:
     Raises:
         OSError: the store cannot be read.
     """
-    if folder.remote is not None and LeaseWatch(folder.lock).holder() is None:
+    if folder.remote is not None and local_watch(folder).holder() is None:
         _download(folder, folder.remote, only_new=False)
     return folder
 
@@ -102,9 +102,10 @@ def mirrored(folder: RunFolder, *, unlock: bool) -> Iterator[Callable[[], None]]
 
 def _stop_here(folder: RunFolder) -> None:
     """Pass a request to stop on to the driver's own heart, which knows when it listens."""
-    holder = read_holder(folder.lock)
+    watch = local_watch(folder)
+    holder = watch.read()
     if holder is not None:
-        ask_to_stop(holder, folder.stop_request)
+        watch.ask_to_stop(holder)
 
 
 class _Mirror:

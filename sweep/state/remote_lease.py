@@ -1,89 +1,97 @@
-"""Who drives a run on an object store, seen from any machine, and how to ask it to stop.
+"""The lease of a run on an object store: an object that only one driver can create.
 
-The lease is an object that only one driver can create. Its holder writes it anew every
-``BEAT_SECONDS``, with a count: who watches the count by its own clock, as
-``sweep.state.local_lease`` does, sees
-whether the driver lives. Beside it others may leave a request to stop. A driver that finds
-another's lease in the place of its own ends.
+Beside it others may leave a request to stop; see ``sweep.state.lease``.
 """
 
 import json
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import create, read_now, remove, write_text
-from sweep.state.local_lease import TAKEN_EXIT_CODE, Holder, RunIsLocked
+from sweep.errors import RunIsLocked
+from sweep.state.lease import Holder, Lease, LeaseWatch
 
 log = logging.getLogger(__name__)
 
 LEASE = ".lease"
 STOP_REQUEST = ".stop"
 LOOK_SECONDS = 2.0
-"""Between two looks of who wants to take a run over."""
+"""Between two looks at a lease that is to be taken over."""
 BEAT_SECONDS = 10.0
 """Between two signs of life, and between two looks for a request to stop."""
 STALE_SECONDS = 60.0
 """Without a sign of life, after which a driver counts as dead."""
 
 
-def read_remote_holder(remote: RemotePath) -> Holder | None:
-    """Who holds a run, or did when it died; None when it was let go, or never held.
-
-    Raises:
-        RunIsLocked: another version of this program holds it.
-        StorageError: the store cannot be read.
-    """
-    lease = remote / LEASE
-    try:
-        return Holder(**json.loads(read_now(lease)))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise RunIsLocked(
-            f"{lease} is not as this version writes it ({error}), so it is not known who drives "
-            "the run: use the version that does, or, if nobody does any more, delete it"
-        ) from None
-
-
-class RemoteLeaseWatch:
-    """Tells from outside whether a driver is at work on a run, by looking again and again."""
+class StoredLease:
+    """The lease object of a run (a ``sweep.state.lease.LeaseStore``)."""
 
     def __init__(self, remote: RemotePath) -> None:
         self._remote = remote
-        self._seen: Holder | None = None
-        self._changed = time.monotonic()
+        self.name = str(remote)
+
+    @property
+    def beat_seconds(self) -> float:
+        """See ``LeaseStore``."""
+        return BEAT_SECONDS
+
+    @property
+    def poll_seconds(self) -> float:
+        """Requests are looked for as seldom as signs of life are shown: each costs a request."""
+        return BEAT_SECONDS
+
+    @property
+    def stale_seconds(self) -> float:
+        """See ``LeaseStore``."""
+        return STALE_SECONDS
 
     def read(self) -> Holder | None:
-        """What the lease says, whether its holder lives or not."""
-        return read_remote_holder(self._remote)
+        """The holder, or the one that held the run when it died; None: it was released.
 
-    def holder(self) -> Holder | None:
-        """The holder, as long as it shows signs of life; None when it does not, or there is none.
-
-        On this machine that is its process. Elsewhere it is believed for ``STALE_SECONDS`` after
-        the last change that this object saw.
+        Raises:
+            RunIsLocked: another version of this program holds it.
+            StorageError: the store cannot be read.
         """
-        found = self.read()
-        if found is not None and found.is_here:
-            return None if found.died_here else found
-        now = time.monotonic()
-        if found != self._seen:
-            self._seen, self._changed = found, now
-        return found if now - self._changed < STALE_SECONDS else None
+        lease = self._remote / LEASE
+        try:
+            return Holder(**json.loads(read_now(lease)))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise RunIsLocked(
+                f"{lease} is not as this version writes it ({error}), so it is not known who "
+                "drives the run: use the version that does, or, if nobody does any more, delete it"
+            ) from None
 
-    def ask_to_stop(self, holder: Holder) -> None:
-        """Ask this driver, and none that begins later, to finish what is in flight and end."""
+    def write(self, holder: Holder) -> None:
+        """See ``LeaseStore``."""
+        write_text(self._remote / LEASE, json.dumps(asdict(holder)))
+
+    def clear(self) -> None:
+        """Delete the object."""
+        remove(self._remote / LEASE)
+
+    def request_stop(self, holder: Holder) -> None:
+        """See ``LeaseStore``."""
         write_text(self._remote / STOP_REQUEST, holder.token)
 
+    def read_request(self) -> str | None:
+        """See ``LeaseStore``."""
+        try:
+            return read_now(self._remote / STOP_REQUEST).decode()
+        except FileNotFoundError:
+            return None
 
-class RemoteLease:
-    """What a driver holds of a run on an object store.
+    def remove_request(self) -> None:
+        """See ``LeaseStore``."""
+        remove(self._remote / STOP_REQUEST)
+
+
+class RemoteLease(Lease):
+    """A driver's hold of a run on an object store.
 
     Args:
         remote: the run.
@@ -91,11 +99,8 @@ class RemoteLease:
     """
 
     def __init__(self, remote: RemotePath, on_request: Callable[[], None]) -> None:
+        super().__init__(StoredLease(remote), on_request)
         self._remote = remote
-        self._on_request = on_request
-        self._me = Holder()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def claim(self, *, unlock: bool) -> None:
         """Take the lease.
@@ -104,19 +109,19 @@ class RemoteLease:
             RunIsLocked: another driver has it, or had when it died on another machine.
         """
         lease = self._remote / LEASE
-        data = json.dumps(asdict(self._me))
+        data = json.dumps(asdict(self.me))
         while True:
             try:
                 create(lease, data.encode())
                 break
             except FileExistsError:
-                holder = read_remote_holder(self._remote)
+                holder = self._store.read()
             if holder is None or not self._is_left(holder, unlock=unlock):
                 continue  # it was let go since
             log.warning("took %s over from %s", self._remote, holder)
-            write_text(lease, data)
+            self._store.write(self.me)
             break
-        remove(self._remote / STOP_REQUEST)
+        self._store.remove_request()
 
     def _is_left(self, holder: Holder, *, unlock: bool) -> bool:
         """Whether a dead driver left its lease; False: it is not there any more.
@@ -132,7 +137,7 @@ class RemoteLease:
                 f"stop it with `sweep stop {self._remote}`. If you know that it is dead, take "
                 "over: the same command with --unlock"
             )
-        watch = RemoteLeaseWatch(self._remote)
+        watch = LeaseWatch(self._store)
         while (seen := watch.holder()) == holder and not holder.is_here:
             time.sleep(LOOK_SECONDS)
         seen = seen or watch.read()
@@ -142,52 +147,3 @@ class RemoteLease:
                 f"`sweep stop {self._remote}`"
             )
         return seen is not None
-
-    def start(self) -> None:
-        """Show signs of life, from a thread."""
-        self._thread.start()
-
-    def check(self) -> None:
-        """End this process if another driver has taken the run."""
-        try:
-            holder = read_remote_holder(self._remote)
-        except RunIsLocked as taken:
-            log.critical("%s: this driver ends", taken)
-            os._exit(TAKEN_EXIT_CODE)
-        if holder is not None and holder.token != self._me.token:
-            log.critical("%s was taken by %s: this driver ends", self._remote, holder)
-            os._exit(TAKEN_EXIT_CODE)
-
-    def release(self) -> None:
-        """Let go of the run, unless another driver has taken it."""
-        self._done.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        with suppress(RunIsLocked):
-            holder = read_remote_holder(self._remote)
-            if holder is not None and holder.token == self._me.token:
-                remove(self._remote / LEASE)
-
-    def _run(self) -> None:
-        while not self._done.wait(BEAT_SECONDS):
-            try:
-                self._beat()
-                self._look_for_request()
-            except OSError as error:  # the store may come back; if not, the driver finds out
-                log.warning("lease of %s: %s", self._remote, error)
-            except Exception:  # without a heartbeat the run would look abandoned
-                log.exception("lease of %s", self._remote)
-
-    def _beat(self) -> None:
-        self.check()
-        self._me = replace(self._me, beat=self._me.beat + 1)
-        write_text(self._remote / LEASE, json.dumps(asdict(self._me)))
-
-    def _look_for_request(self) -> None:
-        try:
-            token = read_now(self._remote / STOP_REQUEST).decode()
-        except FileNotFoundError:
-            return
-        remove(self._remote / STOP_REQUEST)
-        if token == self._me.token:
-            self._on_request()

@@ -22,10 +22,9 @@ from jobs.storage.object_store import StorageError
 from sweep import open_run
 from sweep.commands.app import app
 from sweep.commands.watch import watch_run
-from sweep.errors import ClusterError
+from sweep.errors import ClusterError, RunIsLocked
 from sweep.running.run import RunResult
 from sweep.state.events import Event
-from sweep.state.local_lease import RunIsLocked
 from sweep.state.remote_lease import LEASE
 from sweep.state.run_folder import run_folder
 from tests.conftest import Values
@@ -191,13 +190,13 @@ def test_a_run_on_a_store_is_watched_stopped_and_reported_from_another_machine(
     assert driver.returncode == 130, driver_said
     assert asked.exit_code == 0, asked.output
     assert f"asked process {driver.pid} on " in asked.stderr
-    assert f"stopped; go on with: sweep run {one.sweep.spec} --inline" in asked.stderr
+    assert f"stopped; resume with: sweep run {one.sweep.spec} --inline" in asked.stderr
     assert told[0] == f"waiting for {out} to begin"
-    assert told[1].startswith("go on with: sweep run ")
+    assert told[1].startswith("resume with: sweep run ")
     lines = store.objects()["runs/demo/events.jsonl"].decode().splitlines()
     assert seen == [json.loads(line) for line in lines]
     assert f"runs/demo/{LEASE}" not in store.objects()
-    assert "no driver is at work on it; go on with: sweep run" in cli("status", out).stdout
+    assert "no driver is at work on it; resume with: sweep run" in cli("status", out).stdout
 
     store.refuse = lambda method, path: False
     assert two.run(monkeypatch).status == "done"
@@ -245,7 +244,7 @@ def test_a_driver_that_was_killed_is_followed_by_one_on_another_machine_when_tol
     assert n_shards >= 1
     holder = json.loads(store.objects()[f"runs/demo/{LEASE}"])
     with monkeypatch.context() as patch:
-        patch.setattr("sweep.state.local_lease._this_machine", lambda: "another")
+        patch.setattr("sweep.state.lease._this_machine", lambda: "another")
         patch.setattr("sweep.state.remote_lease.STALE_SECONDS", 0.5)
         patch.setattr("sweep.state.remote_lease.LOOK_SECONDS", 0.1)
         with pytest.raises(RunIsLocked, match=rf"process {holder['pid']} on .*--unlock"):

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from sweep.errors import RunIsLocked
 from sweep.state import local_lease
-from sweep.state.local_lease import Holder, RunIsLocked
+from sweep.state.lease import Holder
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
 

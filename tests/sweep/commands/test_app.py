@@ -12,9 +12,7 @@ from typer.testing import CliRunner
 from jobs.storage.object_store import StorageError
 from sweep.commands.app import app
 from sweep.commands.options import exit_codes
-from sweep.errors import ClusterError, Problem, SpecError
-from sweep.state.cache_users import GcError
-from sweep.state.local_lease import RunIsLocked
+from sweep.errors import ClusterError, GcError, Problem, RunIsLocked, SpecError
 
 VERBS = {
     "run", "plan", "validate", "status", "watch", "retry", "report", "export", "layers", "prepare",

@@ -21,7 +21,8 @@ from sweep.commands.submit import leave_note
 from sweep.commands.watch import EventTail, RemoteTail, watch_run
 from sweep.state import control
 from sweep.state.events import Event, EventLog
-from sweep.state.local_lease import Holder, run_lock
+from sweep.state.lease import Holder
+from sweep.state.local_lease import run_lock
 from sweep.state.remote_lease import LEASE
 from sweep.state.run_folder import RunFolder, run_folder
 from tests.conftest import Values
@@ -137,7 +138,7 @@ def test_a_run_on_an_object_store_is_watched_from_there(
     write_text(remote / "provenance.json", json.dumps(arguments))
     assert watch_run(run_folder(remote), shown.append, said.append) == "interrupted"
     assert "nobody drives it now" in said[1]
-    assert said[2:] == [f"go on with: sweep run x.yaml --out {remote}"]
+    assert said[2:] == [f"resume with: sweep run x.yaml --out {remote}"]
 
 
 @pytest.mark.parametrize("status", ["done", "failed", "interrupted"])
@@ -153,7 +154,7 @@ def test_a_run_that_is_over_is_shown_whole_and_ends_with_its_status(
     assert watch_run(folder, shown.append, said.append) == status
     assert kinds(shown) == ["stage_started", "run_finished"]
     assert said[0] == f"this is the run that ended at {shown[1]['time']}; nobody drives it now"
-    assert said[1:] == (["go on with the same command"] if status == "interrupted" else [])
+    assert said[1:] == (["resume with the same command"] if status == "interrupted" else [])
 
 
 def end(events: EventLog, folder: RunFolder, status: str) -> None:
@@ -209,7 +210,7 @@ def test_a_driver_that_let_go_without_an_end_is_noticed(
     )
     said: list[str] = []
     assert watch_run(folder, lambda event: None, said.append) == "died"
-    assert "its driver ended; go on with: sweep run 'a b.yaml'" in said[0]
+    assert "its driver ended; resume with: sweep run 'a b.yaml'" in said[0]
 
 
 def test_watch_waits_for_a_run_follows_it_to_its_end_and_tells_of_its_death(small: Sweep) -> None:
@@ -224,7 +225,7 @@ def test_watch_waits_for_a_run_follows_it_to_its_end_and_tells_of_its_death(smal
         out, err = watching.communicate(timeout=60)
     assert watching.returncode == 1
     assert f"its driver, process {process.pid} on " in err
-    assert f"go on with: sweep run {small.spec} --inline" in err
+    assert f"resume with: sweep run {small.spec} --inline" in err
     assert [json.loads(line) for line in out.splitlines()] == [
         json.loads(line) for line in small.folder.events.read_text().split("\n")[:-1]
     ]
@@ -246,10 +247,10 @@ def test_stop_drains_the_driver_and_says_how_to_go_on(small: Sweep) -> None:
             _, said = asking.communicate(timeout=60)
     assert asking.returncode == 0
     assert f"asked process {process.pid} on " in said
-    assert f"stopped; go on with: sweep run {small.spec} --inline" in said
+    assert f"stopped; resume with: sweep run {small.spec} --inline" in said
     assert process.returncode == 130
     assert "interrupted" in out
-    assert "stopped; go on with: sweep run" in err
+    assert "stopped; resume with: sweep run" in err
     finished = len(small.ledger())
     assert small.here().ran_cells == len(small.ledger()) - finished
     again = cli("stop", str(small.folder.root))

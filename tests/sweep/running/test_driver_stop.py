@@ -11,7 +11,7 @@ import pytest
 
 from jobs.activations.manifest import data_path, manifest_path
 from sweep.signals import StopSignal
-from sweep.state.local_lease import ask_to_stop, read_holder, run_lock
+from sweep.state.local_lease import local_watch, run_lock
 from tests.support.driven_run import (
     COMPARED,
     EVERYTHING,
@@ -62,9 +62,10 @@ def test_a_stop_request_in_the_runs_folder_stops_it(
     monkeypatch.setattr("sweep.state.local_lease.POLL_SECONDS", 0.01)
 
     def ask(job: object) -> None:
-        holder = read_holder(run.folder.lock)
+        watch = local_watch(run.folder)
+        holder = watch.read()
         assert holder is not None
-        ask_to_stop(holder, run.folder.stop_request)
+        watch.ask_to_stop(holder)
         deadline = time.monotonic() + 30
         while not stop.received:
             assert time.monotonic() < deadline, "nobody looked for the request"

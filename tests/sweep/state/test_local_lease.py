@@ -11,15 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from sweep.errors import RunIsLocked
 from sweep.state import local_lease
-from sweep.state.local_lease import (
-    Holder,
-    LeaseWatch,
-    RunIsLocked,
-    ask_to_stop,
-    read_holder,
-    run_lock,
-)
+from sweep.state.lease import TAKEN_EXIT_CODE, Holder, LeaseWatch
+from sweep.state.local_lease import LocalLease, run_lock
 
 HOLD = """
 import sys, time
@@ -34,6 +29,10 @@ with lock.run_lock(run / ".lock", run / ".stop"):
     except KeyboardInterrupt:
         print("asked", flush=True)
 """
+
+
+def stored(run: Path) -> LocalLease:
+    return LocalLease(run / ".lock", run / ".stop")
 
 
 @contextmanager
@@ -65,7 +64,7 @@ def elsewhere(run: Path, **values: object) -> Holder:
 
 def put(run: Path, holder: Holder) -> None:
     descriptor = os.open(run / ".lock", os.O_RDWR | os.O_CREAT)
-    local_lease._write(descriptor, holder)
+    LocalLease(run / ".lock", run / ".stop", descriptor).write(holder)
     os.close(descriptor)
 
 
@@ -104,11 +103,11 @@ def test_a_second_process_is_refused_until_the_first_dies(tmp_path: Path) -> Non
             take(tmp_path, unlock=True)
         holder.kill()
         holder.wait()
-        left = read_holder(tmp_path / ".lock")
+        left = stored(tmp_path).read()
         assert left is not None
         assert left.pid == holder.pid
         take(tmp_path)
-    assert read_holder(tmp_path / ".lock") is None
+    assert stored(tmp_path).read() is None
 
 
 def test_a_file_system_without_locks_is_guarded_by_the_process(
@@ -130,7 +129,7 @@ def test_a_process_that_only_has_the_pid_of_a_dead_driver_holds_nothing(
     for started in (Holder().started, "1"):
         holder = replace(Holder(), started=started)
         put(tmp_path, holder)
-        watched = LeaseWatch(tmp_path / ".lock").holder()
+        watched = LeaseWatch(stored(tmp_path)).holder()
         assert (watched is not None) == (started == Holder().started)
 
 
@@ -150,7 +149,7 @@ def test_a_silent_driver_elsewhere_is_taken_over_only_on_a_persons_word(tmp_path
     with pytest.raises(RunIsLocked, match=r"process 7 on far since .* with --unlock"):
         take(tmp_path)
     with run_lock(tmp_path / ".lock", tmp_path / ".stop", unlock=True):
-        holder = read_holder(tmp_path / ".lock")
+        holder = stored(tmp_path).read()
         assert holder is not None
         assert holder.pid == os.getpid()
     take(tmp_path)
@@ -177,7 +176,7 @@ def test_two_that_take_over_at_once_are_not_both_let_in(tmp_path: Path) -> None:
     other = replace(Holder(), host="third", machine="third", token="third")
 
     def overwrite(count: int) -> None:
-        if (read_holder(tmp_path / ".lock") or other).pid == os.getpid():
+        if (stored(tmp_path).read() or other).pid == os.getpid():
             put(tmp_path, other)
 
     with (
@@ -186,35 +185,35 @@ def test_two_that_take_over_at_once_are_not_both_let_in(tmp_path: Path) -> None:
         run_lock(tmp_path / ".lock", tmp_path / ".stop", unlock=True),
     ):
         pass
-    assert read_holder(tmp_path / ".lock") == other
+    assert stored(tmp_path).read() == other
 
 
 def test_a_driver_whose_lease_was_taken_ends_at_once(tmp_path: Path) -> None:
     with driver(tmp_path) as process:
         taken = elsewhere(tmp_path)
-        assert process.wait(timeout=30) == local_lease.TAKEN_EXIT_CODE
-        assert read_holder(tmp_path / ".lock") == taken
+        assert process.wait(timeout=30) == TAKEN_EXIT_CODE
+        assert stored(tmp_path).read() == taken
 
 
 def test_the_count_goes_up_while_the_driver_is_at_work(tmp_path: Path) -> None:
     with driver(tmp_path):
         deadline = time.monotonic() + 30
-        while (holder := read_holder(tmp_path / ".lock")) is None or holder.beat < 3:
+        while (holder := stored(tmp_path).read()) is None or holder.beat < 3:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
 
 def test_a_request_stops_the_driver_that_it_names_and_no_later_one(tmp_path: Path) -> None:
     with driver(tmp_path) as process:
-        holder = read_holder(tmp_path / ".lock")
+        holder = stored(tmp_path).read()
         assert holder is not None
-        ask_to_stop(replace(holder, token="an earlier driver"), tmp_path / ".stop")
+        stored(tmp_path).request_stop(replace(holder, token="an earlier driver"))
         deadline = time.monotonic() + 30
         while (tmp_path / ".stop").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert process.poll() is None
-        ask_to_stop(holder, tmp_path / ".stop")
+        stored(tmp_path).request_stop(holder)
         assert process.wait(timeout=30) == 0
         assert process.stdout is not None
         assert process.stdout.read() == "asked\n"

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import exists, list_files, read_bytes, write_text
 from sweep.commands.app import app
-from sweep.errors import ClusterError
+from sweep.errors import ClusterError, RunIsLocked
 from sweep.state import mirror, remote_lease
-from sweep.state.local_lease import Holder, RunIsLocked, run_lock
+from sweep.state.lease import Holder
+from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch, fetch_results, mirrored
 from sweep.state.remote_lease import LEASE
 from sweep.state.run_folder import RunFolder, run_folder
@@ -170,7 +171,7 @@ def test_a_driver_whose_lease_was_taken_ends(
     def ends(code: int) -> None:
         raise SystemExit(code)
 
-    monkeypatch.setattr(remote_lease.os, "_exit", ends)
+    monkeypatch.setattr(lease.os, "_exit", ends)
     with pytest.raises(SystemExit) as ended, mirrored(folder, unlock=False):
         holder = Holder(host="elsewhere", machine="another", pid=7)
         write_text(remote / LEASE, json.dumps(asdict(holder)))

@@ -12,17 +12,13 @@ import pytest
 
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import exists, list_files, write_text
+from sweep.errors import RunIsLocked
 from sweep.state import control, remote_lease
 from sweep.state.control import DriverLease, stop_run
-from sweep.state.local_lease import Holder, RunIsLocked, run_lock
+from sweep.state.lease import Holder, LeaseWatch
+from sweep.state.local_lease import run_lock
 from sweep.state.mirror import mirrored
-from sweep.state.remote_lease import (
-    LEASE,
-    STOP_REQUEST,
-    RemoteLease,
-    RemoteLeaseWatch,
-    read_remote_holder,
-)
+from sweep.state.remote_lease import LEASE, STOP_REQUEST, RemoteLease, StoredLease
 from sweep.state.run_folder import RunFolder, run_folder
 
 
@@ -66,14 +62,14 @@ def put_lease(remote: RemotePath, **values: object) -> Holder:
 
 
 def beat(remote: RemotePath) -> int:
-    holder = read_remote_holder(remote)
+    holder = StoredLease(remote).read()
     assert holder is not None
     return holder.beat
 
 
 def test_a_driver_shows_signs_of_life_until_it_lets_go(remote: RemotePath, held: list[str]) -> None:
     wait_for(lambda: beat(remote) >= 3)
-    assert RemoteLeaseWatch(remote).holder() is not None
+    assert LeaseWatch(StoredLease(remote)).holder() is not None
 
 
 def test_what_is_held_is_gone_after_the_release(remote: RemotePath, quick: None) -> None:
@@ -82,14 +78,14 @@ def test_what_is_held_is_gone_after_the_release(remote: RemotePath, quick: None)
     lease.start()
     lease.release()
     assert list_files(remote) == {}
-    assert RemoteLeaseWatch(remote).holder() is None
+    assert LeaseWatch(StoredLease(remote)).holder() is None
 
 
 def test_a_driver_elsewhere_is_believed_while_its_count_goes_up(
     remote: RemotePath, quick: None
 ) -> None:
     holder = put_lease(remote)
-    watch = RemoteLeaseWatch(remote)
+    watch = LeaseWatch(StoredLease(remote))
     assert watch.holder() == holder
     time.sleep(0.3)
     moved = put_lease(remote, token=holder.token, beat=1)
@@ -102,13 +98,13 @@ def test_a_driver_elsewhere_is_believed_while_its_count_goes_up(
 def test_a_driver_that_died_on_this_machine_is_known_at_once(remote: RemotePath) -> None:
     here = Holder()
     put_lease(remote, machine=here.machine, pid=here.pid, started="another time")
-    assert RemoteLeaseWatch(remote).holder() is None
+    assert LeaseWatch(StoredLease(remote)).holder() is None
 
 
 def test_a_request_reaches_the_driver_that_it_names_and_no_other(
     remote: RemotePath, held: list[str]
 ) -> None:
-    watch = RemoteLeaseWatch(remote)
+    watch = LeaseWatch(StoredLease(remote))
     watch.ask_to_stop(Holder())  # of a driver before
     wait_for(lambda: not exists(remote / STOP_REQUEST))
     assert held == []
@@ -120,7 +116,7 @@ def test_a_request_reaches_the_driver_that_it_names_and_no_other(
 
 
 def test_a_request_to_a_driver_before_is_removed_with_the_claim(remote: RemotePath) -> None:
-    RemoteLeaseWatch(remote).ask_to_stop(Holder())
+    LeaseWatch(StoredLease(remote)).ask_to_stop(Holder())
     lease = RemoteLease(remote, lambda: None)
     lease.claim(unlock=False)
     assert not exists(remote / STOP_REQUEST)
@@ -145,7 +141,7 @@ def test_stop_waits_for_the_driver_and_says_how_to_go_on(remote: RemotePath, qui
             lease.release()
 
     assert stop_run(folder, say)
-    assert said[1] == f"stopped; go on with: sweep run x.yaml --out {remote}"
+    assert said[1] == f"stopped; resume with: sweep run x.yaml --out {remote}"
     assert stop_run(folder, say)
     assert said[2] == f"{remote} is not running"
 
@@ -174,7 +170,7 @@ def test_a_request_is_passed_on_to_the_drivers_own_heart(
         run_lock(folder.lock, folder.stop_request),
         mirrored(folder, unlock=False),
     ):
-        watch = RemoteLeaseWatch(remote)
+        watch = LeaseWatch(StoredLease(remote))
         holder = watch.holder()
         assert holder is not None
         watch.ask_to_stop(holder)
@@ -200,7 +196,7 @@ def test_a_driver_that_shows_signs_of_life_is_not_thrown_out_whatever_is_said(
         RemoteLease(remote, lambda: None).claim(unlock=True)
     done.set()
     thread.join()
-    found = read_remote_holder(remote)
+    found = StoredLease(remote).read()
     assert found is not None and found.token == holder.token
 
 
@@ -217,7 +213,7 @@ def test_a_silent_driver_is_followed_when_told_so(remote: RemotePath, quick: Non
     with pytest.raises(RunIsLocked, match="--unlock"):
         lease.claim(unlock=False)
     lease.claim(unlock=True)
-    found = read_remote_holder(remote)
+    found = StoredLease(remote).read()
     assert found is not None and found.is_here
     lease.release()
     assert not exists(remote / LEASE)
@@ -230,7 +226,7 @@ def test_a_driver_whose_run_was_taken_leaves_the_others_lease_where_it_is(
     lease.claim(unlock=False)
     other = put_lease(remote)
     lease.release()
-    assert read_remote_holder(remote) == other
+    assert StoredLease(remote).read() == other
 
 
 @pytest.mark.parametrize("text", ['{"host": "x", "of_another_version": 1}', "", "[1]"])
@@ -252,9 +248,9 @@ def test_a_heart_whose_request_goes_wrong_beats_on_and_says_it(
     lease = RemoteLease(remote, wrong)
     lease.claim(unlock=False)
     lease.start()
-    holder = read_remote_holder(remote)
+    holder = StoredLease(remote).read()
     assert holder is not None
-    RemoteLeaseWatch(remote).ask_to_stop(holder)
+    LeaseWatch(StoredLease(remote)).ask_to_stop(holder)
     wait_for(lambda: "no way to stop" in caplog.text)
     before = beat(remote)
     wait_for(lambda: beat(remote) > before)
