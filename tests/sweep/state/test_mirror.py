@@ -14,7 +14,7 @@ from jobs.storage.location import RemotePath
 from jobs.storage.object_store import exists, list_files, read_bytes, write_text
 from sweep.commands.app import app
 from sweep.errors import ClusterError, RunIsLocked
-from sweep.state import mirror, remote_lease
+from sweep.state import lease, mirror, remote_lease
 from sweep.state.lease import Holder
 from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch, fetch_results, mirrored
