@@ -1,4 +1,4 @@
-"""From what a reader found to a corpus: the same checks and the same notes for every reader."""
+"""Assemble a corpus from the lines of a reader, with the same checks and notes for every reader."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,23 +14,23 @@ from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_tabl
 from jobs.progress import ProgressCallback, ignore_progress
 
 THREADS = 16
-"""That read headers at once: the time goes into waiting for the disk."""
+"""Threads that read headers; most of their time is spent waiting for the disk."""
 
 
 _Item = TypeVar("_Item")
 
 
 class Line(NamedTuple):
-    """What a corpus says of an utterance, before its audio is looked at."""
+    """The metadata of an utterance, before its audio is examined."""
 
-    part: str
+    split: str
     utterance_id: str
     audio: Path
     text: str
     speaker_id: str
     chapter_id: str
     span: Span | None = None
-    """Where it lies in its file, if it is not the whole."""
+    """Its position in the file, None for the whole file."""
 
 
 class Found(NamedTuple):
@@ -41,10 +41,10 @@ class Found(NamedTuple):
 
 
 def absolute(path: Path) -> Path:
-    """``path`` from the file system's root, ``~`` resolved.
+    """Return ``path`` as an absolute path, with ``~`` expanded.
 
     Raises:
-        CorpusError: the home directory that it names is not known.
+        CorpusError: it names an unknown home directory.
     """
     try:
         return path.expanduser().absolute()
@@ -54,8 +54,8 @@ def absolute(path: Path) -> Path:
         ) from error
 
 
-def look_at(lines: Sequence[Line], size: int | None) -> list[Found | Skipped]:
-    """Look at the one file of ``lines``, ``size`` bytes long, None if there is no such file."""
+def examine_file(lines: Sequence[Line], size: int | None) -> list[Found | Skipped]:
+    """Read the header of the file of ``lines``, ``size`` bytes long, None if it does not exist."""
     audio = lines[0].audio
     try:
         if size is None:
@@ -78,7 +78,7 @@ def _utterance(line: Line, file: AudioFile) -> Found | Skipped:
         text=line.text,
         speaker_id=line.speaker_id,
         chapter_id=line.chapter_id,
-        split=line.part,
+        split=line.split,
         seconds=audio.seconds,
         n_samples=audio.n_samples,
         audio_digest=audio.digest,
@@ -86,10 +86,10 @@ def _utterance(line: Line, file: AudioFile) -> Found | Skipped:
     return Found(utterance, audio)
 
 
-def look_at_all(
-    lines: Iterable[Line | Skipped], tell: ProgressCallback = ignore_progress
+def assemble_lines(
+    lines: Iterable[Line | Skipped], progress: ProgressCallback = ignore_progress
 ) -> Corpus:
-    """A corpus of ``lines``: headers are read by several threads, each file once."""
+    """Assemble a corpus from ``lines``; threads read the header of each file once."""
     files: dict[Path, list[Line]] = {}
     skipped = []
     for line in lines:
@@ -100,25 +100,29 @@ def look_at_all(
 
     def look(lines: list[Line]) -> list[Found | Skipped]:
         audio = lines[0].audio
-        return look_at(lines, audio.stat().st_size if audio.is_file() else None)
+        return examine_file(lines, audio.stat().st_size if audio.is_file() else None)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        looked = told(pool.map(look, files.values()), "reading files", len(files), tell)
+        looked = with_progress(
+            pool.map(look, files.values()), "reading files", len(files), progress
+        )
         found = [item for items in looked for item in items]
     return assemble([*skipped, *found])
 
 
-def told(items: Iterable[_Item], what: str, total: int, tell: ProgressCallback) -> Iterator[_Item]:
-    """``items`` as they are, ``tell`` told of each."""
+def with_progress(
+    items: Iterable[_Item], what: str, total: int, progress: ProgressCallback
+) -> Iterator[_Item]:
+    """Yield ``items`` unchanged and report the progress after each."""
     if total:
-        tell(what, 0, total)
+        progress(what, 0, total)
     for done, item in enumerate(items, start=1):
         yield item
-        tell(what, done, total)
+        progress(what, done, total)
 
 
 def assemble(items: Iterable[Found | Skipped]) -> Corpus:
-    """The utterances, each id once, what was skipped, and what a reader should know of the rest."""
+    """Assemble a corpus; utterances with a repeated id are skipped."""
     found: dict[str, Found] = {}
     skipped: list[Skipped] = []
     for item in items:
@@ -138,7 +142,7 @@ def assemble(items: Iterable[Found | Skipped]) -> Corpus:
 
 
 def _notes(files: Sequence[AudioFile]) -> tuple[str, ...]:
-    """What is done to files that are not mono at 16 kHz."""
+    """Report the conversion of files that are not mono at 16 kHz."""
     rates = Counter(file.sample_rate for file in files if file.sample_rate != SAMPLE_RATE)
     channels = Counter(file.channels for file in files if file.channels != 1)
     notes = []

@@ -1,4 +1,4 @@
-"""What a reader says of an audio file: length and identity, from the header, without decoding."""
+"""Length and identity of an audio file, from its header, without decoding."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,36 +16,36 @@ _NO_MD5 = bytes(16)
 
 
 class FlacHeader(NamedTuple):
-    """What a STREAMINFO block says."""
+    """The contents of a STREAMINFO block."""
 
     sample_rate: int
     channels: int
     n_samples: int
-    """0 where the encoder did not know."""
+    """0 if the encoder did not know it."""
     md5: bytes
-    """Of the decoded audio; 16 zero bytes where the encoder did not compute it."""
+    """MD5 of the decoded audio; 16 zero bytes if the encoder did not compute it."""
 
 
 @dataclass(frozen=True)
 class AudioFile:
-    """A file that can be used."""
+    """A usable audio file."""
 
     seconds: float
     n_samples: int
-    """At 16 kHz, which it is brought to."""
+    """Samples after resampling to 16 kHz."""
     digest: str
-    """Equal when the decoded audio is equal, wherever the file lies."""
+    """Equal if the decoded audio is equal, whatever the path."""
     sample_rate: int
-    """Of the file itself."""
+    """Sample rate of the file itself, in Hz."""
     channels: int
     length: int
-    """Samples a channel, at the file's own rate."""
+    """Samples per channel, at the file's own rate."""
 
     def piece(self, span: Span) -> "AudioFile":
-        """The same of a piece of the file.
+        """Return the description of a segment of the file.
 
         Raises:
-            AudioError: beyond the end, or too short.
+            AudioError: the segment is beyond the end, or too short.
         """
         first, length = piece_of(span, self.sample_rate, self.length)
         return replace(
@@ -60,7 +60,7 @@ class AudioFile:
 def describe_audio(path: Path, size: int) -> AudioFile:
     """Read the header of a file of ``size`` bytes.
 
-    FLAC names its audio's MD5 itself; of any other format the whole file is hashed.
+    A FLAC header contains the MD5 of the audio; for other formats the whole file is hashed.
 
     Raises:
         AudioError: empty, not audio, or too short.
@@ -74,20 +74,20 @@ def describe_audio(path: Path, size: int) -> AudioFile:
         md5 = _NO_MD5
     check_format(sample_rate, length)
     n_samples = resampled_length(length, sample_rate)
-    # A file that was cut off keeps its header, so the size belongs to the identity.
+    # A truncated file keeps its header, so the size is part of the identity.
     digest = f"{md5.hex() if md5 != _NO_MD5 else file_digest(path)}-{n_samples}-{size}"
     if (sample_rate, channels) != (SAMPLE_RATE, 1):
-        # The MD5 is over bare samples: the same ones mean another sound.
+        # The MD5 covers the samples only, which sound different at another rate.
         digest += f"-{sample_rate}x{channels}"
     return AudioFile(length / sample_rate, n_samples, digest, sample_rate, channels, length)
 
 
 def read_flac_header(path: Path) -> FlacHeader:
-    """Read the STREAMINFO block, by its definition in RFC 9639, section 8.2.
+    """Read the STREAMINFO block (RFC 9639, section 8.2).
 
     The file begins with ``fLaC``; the first block must be STREAMINFO (type 0, 34 bytes). Its bytes
-    10 to 17 pack 20 bits of sample rate, 3 of channels − 1, 5 of bits a sample − 1 and 36 of
-    samples a channel; the last 16 bytes are the MD5 of the decoded samples.
+    10 to 17 pack 20 bits of sample rate, 3 of channels − 1, 5 of bits per sample − 1 and 36 of
+    samples per channel; the last 16 bytes are the MD5 of the decoded samples.
 
     Raises:
         AudioError: empty, or not a FLAC file.
@@ -110,7 +110,7 @@ def read_flac_header(path: Path) -> FlacHeader:
 
 
 def _sound_header(path: Path, size: int) -> tuple[int, int, int]:
-    """Rate, channels and samples a channel, by libsndfile."""
+    """Return rate, channels and samples per channel, read by libsndfile."""
     if size == 0:
         raise AudioError("empty file")
     try:

@@ -1,7 +1,7 @@
-"""Reader of any table: a row an utterance, with its audio, its speaker, and whatever else there is.
+"""Read a corpus from a CSV table with one utterance per row.
 
-Columns that the reader has no use for stay in the utterance table and are targets, by their names:
-numbers for regression, words for classification.
+Columns without a role stay in the utterance table and are targets by their names: numbers for
+regression, text for classification.
 """
 
 import csv
@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.corpus.assemble import Line, absolute, look_at_all
+from jobs.corpus.assemble import Line, absolute, assemble_lines
 from jobs.corpus.csv_settings import CsvColumns, CsvSettings
 from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
 from jobs.progress import ProgressCallback, ignore_progress
 
 _KEY = ["utterance_id", "audio_path"]
 _EXPECTED = (
-    "expected UTF-8, a header, as many cells in every row, and between them commas, or tabs in a "
-    "file called .tsv"
+    "expected UTF-8, a header, equally many cells in every row, separated by commas, or by tabs in "
+    "a .tsv file"
 )
 
 
@@ -28,15 +28,15 @@ _USUAL = {
     "utterance": "utterance_id",
     "chapter": "chapter_id",
 }
-"""Role → column, used where it is there and no other is named."""
+"""Role → default column, used if it exists and no other is named."""
 
 
-def read_csv(settings: CsvSettings, tell: ProgressCallback = ignore_progress) -> Corpus:
-    """Read the table, or tables; what is wrong with one row is named, never fatal.
+def read_csv(settings: CsvSettings, progress: ProgressCallback = ignore_progress) -> Corpus:
+    """Read the table or tables; unusable rows are skipped with a reason.
 
     Returns:
-        The corpus; the utterance table has the columns that were not asked for as well, as float
-        where every cell is a number or empty, else as str.
+        The corpus; the utterance table also has the columns without a role, as float if every cell
+        is a number or empty, otherwise as str.
 
     Raises:
         CorpusError: a table is missing, cannot be read, or lacks a column.
@@ -52,7 +52,7 @@ def read_csv(settings: CsvSettings, tell: ProgressCallback = ignore_progress) ->
         rows = list(_lines(cells, names, root, part))
         lines += rows
         others.append(_other_columns(cells, names, rows))
-    corpus = look_at_all(lines, tell)
+    corpus = assemble_lines(lines, progress)
     other = pd.concat(others, ignore_index=True).drop_duplicates(_KEY)
     columns = other.columns.difference(_KEY)
     unknown = [name for name in settings.classes if name not in columns]
@@ -68,7 +68,7 @@ def read_csv(settings: CsvSettings, tell: ProgressCallback = ignore_progress) ->
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Every cell as the text that it is."""
+    """Read every cell as text."""
     if not path.is_file():
         raise CorpusError(f"no table at {path}: expected a CSV file; correct corpus.path")
     separator = "\t" if path.suffix == ".tsv" else ","
@@ -94,10 +94,10 @@ def _read(path: Path) -> pd.DataFrame:
 def _names(
     columns: CsvColumns, cells: pd.DataFrame, path: Path, needs_split: bool
 ) -> Mapping[str, str]:
-    """Role → column, of the columns that are there.
+    """Return role → column, for the columns that exist.
 
     Raises:
-        CorpusError: one that must be there is not.
+        CorpusError: a required column is missing.
     """
     named = {role: name for role, name in columns if name is not None}
     roles = _USUAL | named
@@ -108,7 +108,7 @@ def _names(
         wanted = ", ".join(f"{roles[role]!r} (corpus.columns.{role})" for role in missing)
         raise CorpusError(
             f"{path} has no column {wanted}; its columns are {', '.join(map(str, cells.columns))}: "
-            "say in corpus.columns which of them is meant"
+            "name the right ones in corpus.columns"
         )
     return {role: name for role, name in roles.items() if name in cells.columns}
 
@@ -116,7 +116,7 @@ def _names(
 def _lines(
     cells: pd.DataFrame, names: Mapping[str, str], root: Path, part: str | None
 ) -> Iterator[Line | Skipped]:
-    """Every row, in order."""
+    """Yield a line for every row, in order."""
     audio = [cell.strip() for cell in cells[names["audio"]]]
 
     def column(role: str, default: str) -> list[str]:
@@ -147,9 +147,9 @@ def _lines(
 def _other_columns(
     cells: pd.DataFrame, names: Mapping[str, str], rows: list[Line | Skipped]
 ) -> pd.DataFrame:
-    """The columns that have no role, beside the key of the utterance that they belong to.
+    """Return the columns without a role, with the keys of their utterances.
 
-    A column called like one of the utterance table's own gives way to it.
+    A column named like one of the utterance table is dropped.
     """
     other = cells[[name for name in cells.columns if name not in {*names.values(), *COLUMNS}]]
     return other.assign(

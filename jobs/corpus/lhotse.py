@@ -1,7 +1,7 @@
-"""Reader of lhotse's manifests: recordings and supervisions, as its recipes write them.
+"""Read a corpus from lhotse's manifests: recordings and supervisions, as its recipes write them.
 
-One utterance a supervision: the whole of a recording, or a piece of it. Recordings must be single
-files, and an utterance must be of all channels of its recording.
+Each supervision is an utterance: a whole recording or a segment of it. A recording must be a single
+file, and an utterance must include all its channels.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.audio.segments import Span
-from jobs.corpus.assemble import Line, absolute, look_at_all
+from jobs.corpus.assemble import Line, absolute, assemble_lines
 from jobs.corpus.lhotse_settings import LhotseSettings
 from jobs.corpus.speakers import with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
@@ -17,15 +17,15 @@ from jobs.optional_packages import LHOTSE, MissingPackageError
 from jobs.progress import ProgressCallback, ignore_progress
 
 _SLACK = 0.025
-"""Seconds that a supervision of a whole recording may differ from it: a frame."""
+"""Seconds that a supervision of a whole recording may differ from it: one frame."""
 
 
-def read_lhotse(settings: LhotseSettings, tell: ProgressCallback = ignore_progress) -> Corpus:
-    """Read the manifests of every part; what is wrong with one utterance is named, never fatal.
+def read_lhotse(settings: LhotseSettings, progress: ProgressCallback = ignore_progress) -> Corpus:
+    """Read the manifests of every split; unusable utterances are skipped with a reason.
 
     Returns:
-        The corpus; the utterance table has a column ``sex`` where supervisions have a gender, and
-        ``language`` where they have one.
+        The corpus; the utterance table has a column ``sex`` if supervisions have a gender, and
+        ``language`` if they have one.
 
     Raises:
         CorpusError: a manifest is missing or cannot be read, or lhotse is not installed.
@@ -38,19 +38,19 @@ def read_lhotse(settings: LhotseSettings, tell: ProgressCallback = ignore_progre
     lines: list[Line | Skipped] = []
     genders: dict[str, str] = {}
     languages: dict[str, str] = {}
-    for part, manifests in settings.splits.items():
+    for split, manifests in settings.splits.items():
         recordings = {one.id: one for one in _read(lhotse.RecordingSet, manifests.recordings)}
         supervisions = _read(lhotse.SupervisionSet, manifests.supervisions)
-        lines += _lines(part, root, recordings, supervisions)
+        lines += _lines(split, root, recordings, supervisions)
         for one in supervisions:
             genders.setdefault(one.id, str(one.gender or ""))
             languages.setdefault(one.id, str(one.language or ""))
-    corpus = with_labels(look_at_all(lines, tell), "sex", "utterance_id", genders)
+    corpus = with_labels(assemble_lines(lines, progress), "sex", "utterance_id", genders)
     return with_labels(corpus, "language", "utterance_id", languages)
 
 
 def _read(kind: Any, path: Path) -> list[Any]:
-    """All entries of a manifest."""
+    """Return all entries of a manifest."""
     path = absolute(path)
     if not path.is_file():
         raise CorpusError(f"no manifest at {path}: correct corpus.splits")
@@ -60,13 +60,13 @@ def _read(kind: Any, path: Path) -> list[Any]:
     except Exception as error:
         what = "recordings" if kind.__name__ == "RecordingSet" else "supervisions"
         raise CorpusError(
-            f"{path} is no manifest of {what}: {type(error).__name__}: {error}; expected what "
+            f"{path} is not a manifest of {what}: {type(error).__name__}: {error}; expected what "
             "lhotse writes"
         ) from error
 
 
 def _lines(
-    part: str, root: Path, recordings: dict[str, Any], supervisions: Iterable[Any]
+    split: str, root: Path, recordings: dict[str, Any], supervisions: Iterable[Any]
 ) -> Iterator[Line | Skipped]:
     for one in supervisions:
         recording = recordings.get(one.recording_id)
@@ -78,11 +78,11 @@ def _lines(
             text = (one.text or "").strip()
             audio = root / _source(recording)
             speaker, span = str(one.speaker), _span(one, recording)
-            yield Line(part, one.id, audio, text, speaker, one.recording_id, span)
+            yield Line(split, one.id, audio, text, speaker, one.recording_id, span)
 
 
 def _problem(supervision: Any, recording: Any) -> str | None:
-    """Why a supervision is no utterance that can be used; None if it is one."""
+    """Return why a supervision cannot be used, None if it can."""
     if recording is None:
         return f"missing audio: no recording is called {supervision.recording_id!r}"
     if not supervision.speaker:
@@ -98,7 +98,7 @@ def _problem(supervision: Any, recording: Any) -> str | None:
 
 
 def _span(supervision: Any, recording: Any) -> Span | None:
-    """Where an utterance lies in its recording; None for all of it."""
+    """Return the position of an utterance in its recording, None for all of it."""
     if supervision.start <= _SLACK and supervision.end >= recording.duration - _SLACK:
         return None
     return Span(float(supervision.start), float(supervision.end))

@@ -1,8 +1,9 @@
-"""Reader of the LibriSpeech layout: ``root/SUBSET/SPEAKER/CHAPTER/``, FLAC and transcripts.
+"""Read a corpus in LibriSpeech's layout: ``root/SUBSET/SPEAKER/CHAPTER/``.
 
-Every chapter folder holds ``SPEAKER-CHAPTER.trans.txt`` (a line an utterance: id, space, text) and
-an ``ID.flac`` for each. Nothing is decoded: length and identity of the audio come from the header.
-``SPEAKERS.TXT``, which the official archives put beside the subset folders, tells the sex.
+A chapter folder contains ``SPEAKER-CHAPTER.trans.txt``, with a line per utterance (id, space,
+text), and an ``ID.flac`` for each. Length and identity of the audio are read from the header,
+without decoding. The speakers' sex is read from ``SPEAKERS.TXT``, which the official archives place
+beside the subset folders.
 """
 
 import os
@@ -10,7 +11,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobs.corpus.assemble import THREADS, Found, Line, absolute, assemble, look_at, told
+from jobs.corpus.assemble import (
+    THREADS,
+    Found,
+    Line,
+    absolute,
+    assemble,
+    examine_file,
+    with_progress,
+)
 from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.speakers import read_sexes, with_labels
 from jobs.corpus.table import Corpus, CorpusError, Skipped
@@ -20,25 +29,27 @@ SPEAKERS = "SPEAKERS.TXT"
 
 
 def read_librispeech(
-    settings: LibriSpeechSettings, tell: ProgressCallback = ignore_progress
+    settings: LibriSpeechSettings, progress: ProgressCallback = ignore_progress
 ) -> Corpus:
-    """Walk the parts of a corpus; what is wrong with one utterance is named, never fatal.
+    """Read all splits of a corpus; unusable utterances are skipped with a reason.
 
     Returns:
-        The corpus; the utterance table has a column ``sex`` where there is a ``SPEAKERS.TXT``.
+        The corpus; the utterance table has a column ``sex`` if there is a ``SPEAKERS.TXT``.
 
     Raises:
         CorpusError: the root or a subset folder is missing, or is not in LibriSpeech's layout.
     """
     root = absolute(settings.root)
     chapters = [
-        (part, chapter)
-        for part, subsets in settings.subsets().items()
+        (split, chapter)
+        for split, subsets in settings.subsets().items()
         for subset in subsets
         for chapter in _chapter_folders(root, subset)
     ]
     with ThreadPoolExecutor(THREADS) as pool:
-        read = told(pool.map(_read_chapter, chapters), "reading chapters", len(chapters), tell)
+        read = with_progress(
+            pool.map(_read_chapter, chapters), "reading chapters", len(chapters), progress
+        )
         corpus = assemble(item for items in read for item in items)
     return with_labels(corpus, "sex", "speaker_id", _sexes(root, _subsets(settings)))
 
@@ -54,22 +65,22 @@ def _subsets(settings: LibriSpeechSettings) -> list[str]:
 
 
 def _sexes(root: Path, subsets: list[str]) -> dict[str, str]:
-    """Speaker → sex, by the nearest ``SPEAKERS.TXT``: beside the subsets, in the root, above it."""
+    """Return speaker → sex, from the nearest ``SPEAKERS.TXT``."""
     files = [file for file in _speaker_files(root, subsets) if file.is_file()]
     return read_sexes(files[0]) if files else {}
 
 
 def _speaker_files(root: Path, subsets: list[str]) -> list[Path]:
-    """Where a ``SPEAKERS.TXT`` may be, nearest first."""
+    """Return the paths at which ``SPEAKERS.TXT`` may be, nearest first."""
     folders = [*((root / subset).parent for subset in subsets), root, root.parent]
     return [folder / SPEAKERS for folder in folders]
 
 
 def _chapter_folders(root: Path, subset: str) -> list[Path]:
-    """The chapter folders of a subset, in the order of their names."""
+    """Return the chapter folders of a subset, sorted by name."""
     if not root.is_dir():
         raise CorpusError(
-            f"no corpus at {root}: expected a folder with the subset {subset!r} in it; "
+            f"no corpus at {root}: expected a folder that contains the subset {subset!r}; "
             "correct corpus.root or put the corpus there"
         )
     folder = root / subset
@@ -95,7 +106,7 @@ def _chapter_folders(root: Path, subset: str) -> list[Path]:
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
-    """What lies in ``folder``, by name; hidden files are no part of a corpus."""
+    """Return the entries of ``folder`` by name, without hidden files."""
     with os.scandir(folder) as entries:
         return sorted(
             (entry for entry in entries if not entry.name.startswith(".")),
@@ -103,9 +114,9 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
         )
 
 
-def _read_chapter(part_and_folder: tuple[str, Path]) -> list[Found | Skipped]:
-    """The utterances of one chapter, each read or skipped with its reason."""
-    part, folder = part_and_folder
+def _read_chapter(split_and_folder: tuple[str, Path]) -> list[Found | Skipped]:
+    """Read the utterances of one chapter; unusable ones are skipped with a reason."""
+    split, folder = split_and_folder
     sizes = {
         entry.name: entry.stat().st_size
         for entry in _entries(folder)
@@ -117,7 +128,7 @@ def _read_chapter(part_and_folder: tuple[str, Path]) -> list[Found | Skipped]:
     for name, text in _transcript_lines(transcripts):
         audio = folder / f"{name}.flac"
         seen.add(audio.name)
-        line = Line(part, name, audio, text, folder.parent.name, folder.name)
+        line = Line(split, name, audio, text, folder.parent.name, folder.name)
         found += _check(line, sizes.get(audio.name))
     for file in sorted(sizes.keys() - seen):
         reason = f"audio without a transcript: expected a line in {transcripts}"
@@ -126,7 +137,7 @@ def _read_chapter(part_and_folder: tuple[str, Path]) -> list[Found | Skipped]:
 
 
 def _transcript_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Utterance id and text of every line, nothing where there is no such file."""
+    """Yield utterance id and text of every line, nothing if there is no such file."""
     if not path.is_file():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
@@ -136,11 +147,11 @@ def _transcript_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _check(line: Line, size: int | None) -> list[Found | Skipped]:
-    """The utterance, or the reason why it cannot be used."""
+    """Return the utterance, or the reason why it cannot be used."""
     if size is not None and "�" in line.text:
         reason = "unreadable transcript: it is not UTF-8"
     elif size is not None and not any(map(str.isalnum, line.text)):
         reason = "empty transcript: it holds no letter and no digit"
     else:
-        return look_at([line], size)
+        return examine_file([line], size)
     return [Skipped(line.utterance_id, str(line.audio), reason)]

@@ -1,4 +1,4 @@
-"""What is known of LibriSpeech's subsets, to hold against what was read of them."""
+"""Known statistics of LibriSpeech's subsets, to compare with those of a copy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fact:
-    """A known value of one of the measures of ``jobs.corpus.summary.describe_part``."""
+    """The known value of a statistic of ``jobs.corpus.summary.describe_split``."""
 
     value: float
     tolerance: float = 0.0
-    """How far off a sound copy of the subset may be; a count must be met exactly."""
+    """Allowed deviation of an intact copy; counts must agree exactly."""
 
     def difference(self, found: float | None) -> float | None:
-        """``found`` − known if that is more than the tolerance, 0.0 if not, None if not found."""
+        """Return found − known if it exceeds the tolerance, 0.0 if not, None without ``found``."""
         if found is None:
             return None
         difference = found - self.value
@@ -40,14 +40,14 @@ _LETTERS = {
     "cps SD": Fact(2.1, 0.4),
     "cps ICC": Fact(0.38, 0.17),
 }
-"""Letters per second, as measured on 579 utterances of test-clean; dev-clean is alike."""
+"""Letters per second, as measured on 579 utterances of test-clean; dev-clean is similar."""
 
 LIBRISPEECH: Mapping[str, Mapping[str, Fact]] = {
     "dev-clean": _subset(2703, 40, 5.4, 7.2) | _LETTERS,
     "test-clean": _subset(2620, 40, 5.4, 7.4) | _LETTERS,
     "train-clean-100": _subset(28539, 251, 100.6, 12.7),
 }
-"""Subset → name of a measure → what it is.
+"""Subset → name of a statistic → its known value.
 
 Speakers and hours: V. Panayotov et al., Librispeech: an ASR corpus based on public domain audio
 books, ICASSP 2015, table 1. Utterances: the FLAC files in the archives of openslr.org/12; mean

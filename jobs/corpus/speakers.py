@@ -1,4 +1,4 @@
-"""What a corpus says of its speakers' sex."""
+"""Labels of speakers and utterances, such as the speakers' sex."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,15 +8,15 @@ from jobs.corpus.table import Corpus
 
 _COMMENT = ";"
 _FIELDS = 5
-"""ID | SEX | SUBSET | MINUTES | NAME; the last may hold the separator itself."""
+"""ID | SEX | SUBSET | MINUTES | NAME; a name may contain the separator."""
 _SEXES = ("F", "M")
 
 
 def read_sexes(path: Path) -> dict[str, str]:
-    """Speaker → ``F`` or ``M``, of a ``SPEAKERS.TXT`` as LibriSpeech has it.
+    """Read speaker → ``F`` or ``M`` from LibriSpeech's ``SPEAKERS.TXT``.
 
-    A line a speaker: ``14 | F | train-clean-360 | 25.03 | Kristin LeMoine``; lines that begin with
-    ``;`` are comments. A line that says something else leaves its speaker without a sex.
+    Each line is a speaker: ``14 | F | train-clean-360 | 25.03 | Kristin LeMoine``; lines that start
+    with ``;`` are comments. Other lines are ignored.
     """
     sexes = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -27,13 +27,13 @@ def read_sexes(path: Path) -> dict[str, str]:
 
 
 def with_labels(corpus: Corpus, column: str, key: str, labels: Mapping[str, str]) -> Corpus:
-    """``corpus`` with another column in its table, as it is if no label is known.
+    """Add a column of labels to a corpus; without any label the corpus is unchanged.
 
     Args:
-        corpus: what was read.
-        column: the new one: ``sex``, ``language``.
-        key: the column that tells whose label it is.
-        labels: value of that column → label; empty or absent where it is not known.
+        corpus: the corpus.
+        column: name of the new column: ``sex``, ``language``.
+        key: column that the labels belong to.
+        labels: value of that column → label; empty or absent if unknown.
     """
     if not any(labels.values()):
         return corpus

@@ -1,4 +1,4 @@
-"""What a part of a corpus is like: how much of it there is, and how a target varies in it."""
+"""Summary statistics of a split: its size, and the distribution of targets."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ FloatArray = npt.NDArray[np.float64]
 SECONDS_PER_HOUR = 3600.0
 
 
-def describe_part(table: pd.DataFrame, targets: Iterable[str]) -> dict[str, float | None]:
-    """Counts and statistics of the utterances of one part.
+def describe_split(table: pd.DataFrame, targets: Iterable[str]) -> dict[str, float | None]:
+    """Compute counts and statistics of the utterances of one split.
 
     Args:
-        table: the part's rows of an utterance table, with the targets as columns: numbers, NaN
-            where there is none, or classes, "" where there is none.
+        table: the split's rows of an utterance table, with the targets as columns: numbers, NaN if
+            missing, or classes, "" if missing.
         targets: names of columns.
 
     Returns:
@@ -24,8 +24,8 @@ def describe_part(table: pd.DataFrame, targets: Iterable[str]) -> dict[str, floa
         seconds``; for every target of numbers ``<target> mean``, ``<target> SD`` (n − 1 in the
         denominator), ``<target> ICC`` (see ``between_speaker_share``); for every target of classes
         ``<target> classes`` (how many) and ``<target> majority`` (share of the largest); and, where
-        some utterances have no value, ``<target> missing`` (how many). All are of those that have
-        one.
+        some utterances have no value, ``<target> missing`` (how many). Statistics of a target are
+        over the utterances that have a value.
     """
     seconds = table["seconds"].to_numpy(dtype=np.float64)
     measures: dict[str, float | None] = {
@@ -68,7 +68,7 @@ def _describe_classes(name: str, labels: npt.NDArray[np.str_]) -> dict[str, floa
 
 
 def between_speaker_share(y: FloatArray, speakers: npt.NDArray[np.str_]) -> float | None:
-    """The share of the variance of ``y`` that lies between speakers: the intraclass correlation.
+    """Estimate the share of the variance of ``y`` between speakers: the intraclass correlation.
 
     The estimator of the one-way analysis of variance with random effects, for k speakers with
     n_i utterances each, N in all::
@@ -76,17 +76,16 @@ def between_speaker_share(y: FloatArray, speakers: npt.NDArray[np.str_]) -> floa
         MSB = Σ_i n_i (ȳ_i − ȳ)² / (k − 1)      MSW = Σ_i Σ_j (y_ij − ȳ_i)² / (N − k)
         n_0 = (N − Σ_i n_i² / N) / (k − 1)      ICC = (MSB − MSW) / (MSB + (n_0 − 1) MSW)
 
-    It is not cut off at 0: speakers that differ less than chance would make them give a negative
-    value. Source: A. Donner, A review of inference procedures for the intraclass correlation
-    coefficient in the one-way random effects model, International Statistical Review 54 (1986),
-    67–82.
+    It is not truncated at 0: it is negative if speakers differ less than expected by chance.
+    Source: A. Donner, A review of inference procedures for the intraclass correlation coefficient
+    in the one-way random effects model, International Statistical Review 54 (1986), 67–82.
 
     Args:
         y: (N,) values.
-        speakers: (N,) who spoke each.
+        speakers: (N,) the speaker of each.
 
     Returns:
-        The estimate; None with fewer than two speakers, with one utterance of each, or if all
+        The estimate; None with fewer than two speakers, with one utterance per speaker, or if all
         values are equal.
     """
     _, index, counts = np.unique(speakers, return_inverse=True, return_counts=True)

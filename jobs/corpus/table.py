@@ -1,4 +1,4 @@
-"""The utterance table: one row an utterance, the only thing the rest knows of a corpus."""
+"""The utterance table: one row per utterance; nothing else of a corpus is used after reading."""
 
 import csv
 import math
@@ -17,7 +17,7 @@ from jobs.storage.object_store import open_file
 
 
 class CorpusError(ValueError):
-    """A corpus that cannot be read at all; the message says what was expected and what to do."""
+    """A corpus that cannot be read; the message says what was expected and what to do."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class Utterance:
 
     utterance_id: str
     audio_path: str
-    """Absolute; it may name a piece of a file, see ``jobs.audio.segments``."""
+    """Absolute path; it may name a segment of a file, see ``jobs.audio.segments``."""
     text: str
     speaker_id: str
     chapter_id: str
     split: str
-    """The part of the corpus, as the spec names it: ``train``, ``validation``, ``test``, …"""
+    """Split of the corpus, as named in the spec: ``train``, ``validation``, ``test``, …"""
     seconds: float
     n_samples: int
     audio_digest: str
-    """Equal when the decoded audio is equal, wherever the file lies."""
+    """Equal if the decoded audio is equal, whatever the path."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """An utterance that was left out, and why, for a human."""
+    """An utterance that was left out, with a human-readable reason."""
 
     utterance_id: str
     path: str
@@ -49,26 +49,26 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a reader returns: the utterance table, and what it had to leave out."""
+    """The result of a reader: the utterance table, and the utterances that were left out."""
 
     utterances: pd.DataFrame
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...] = ()
-    """What is done to its audio that a user should know, a sentence each."""
+    """Conversions of its audio, each a sentence for the user."""
 
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Utterance))
 _DTYPES = {**dict.fromkeys(COLUMNS, str), "seconds": float, "n_samples": int}
 MISSING = ("", "na", "n/a", "nan", "null", "none")
-"""What stands in a cell of numbers, or of classes, that has none."""
+"""Contents of cells, in lower case, that stand for a missing value."""
 _ORDER = ["split", "n_samples", "utterance_id"]
 
 
 def make_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
-    """The utterances as a table in its one order: equal lengths of a part lie together.
+    """Return the utterances as a table, sorted so that equal lengths in a split are adjacent.
 
     Returns:
-        A frame with the columns ``COLUMNS`` and a ``RangeIndex``, sorted by part, length, id.
+        A frame with the columns ``COLUMNS`` and a ``RangeIndex``, sorted by split, length and id.
     """
     rows = [tuple(vars(utterance).values()) for utterance in utterances]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(_DTYPES)
@@ -76,31 +76,31 @@ def make_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write ``table`` as CSV, atomically; ``read_table`` gives back exactly the same values.
+    """Write ``table`` as CSV, atomically; ``read_table`` returns exactly the same values.
 
-    Every string is quoted, so that no id can be taken for a number or for a missing value.
+    Every string is quoted, so that no id is read as a number or as a missing value.
     """
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
 
 
 def read_table(path: Location, text: Collection[str] = ()) -> pd.DataFrame:
-    """Read what ``write_table`` wrote: ids stay strings, floats come back to the last bit.
+    """Read a table written by ``write_table``: ids remain strings, floats are exact.
 
-    A column that is neither in ``COLUMNS`` nor among ``text`` is float if all of its cells are
-    numbers or empty, else str. Those of ``text`` are str: a class may be called ``0084``.
+    A column that is neither in ``COLUMNS`` nor in ``text`` is float if all its cells are numbers or
+    empty, otherwise str. Columns in ``text`` are str: a class may be named ``0084``.
 
     Raises:
         CorpusError: a column is missing.
     """
-    # Everything is read as text, so that an id like "NA" stays one; Python parses floats exactly.
+    # All cells are read as text, so that an id like "NA" is kept; Python parses floats exactly.
     with open_file(path) as file:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise CorpusError(
             f"{path} is not an utterance table: expected the columns {', '.join(COLUMNS)}, "
-            f"missing are {', '.join(missing)}; delete it, it is written anew"
+            f"missing are {', '.join(missing)}; delete it, and it will be written again"
         )
     for column in table.columns:
         if column in text:
@@ -113,7 +113,7 @@ def read_table(path: Location, text: Collection[str] = ()) -> pd.DataFrame:
 
 
 def as_numbers(cells: pd.Series) -> pd.Series:
-    """``cells`` (U,) of text as float, NaN where empty, if all others are numbers; else as is."""
+    """Convert ``cells`` (U,) to float, NaN if empty; return them unchanged if any is text."""
     try:
         return cells.map(_number).astype(float)
     except ValueError:
@@ -121,7 +121,7 @@ def as_numbers(cells: pd.Series) -> pd.Series:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell is a number, or stands for a missing one."""
+    """Return whether a cell is a number or stands for a missing value."""
     try:
         _number(cell)
     except ValueError:
@@ -134,12 +134,12 @@ def _number(cell: str) -> float:
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether ``column`` holds names of classes and not numbers."""
+    """Return whether ``column`` contains names of classes and not numbers."""
     return not pd.api.types.is_numeric_dtype(column)
 
 
 def has_value(column: pd.Series) -> npt.NDArray[np.bool_]:
-    """(U,) which utterances have a value: a finite number, or the name of a class."""
+    """Return (U,) a mask of the utterances with a value: a finite number or the name of a class."""
     if is_text(column):
         return np.asarray(column != "", dtype=np.bool_)
     values: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64)
@@ -147,24 +147,24 @@ def has_value(column: pd.Series) -> npt.NDArray[np.bool_]:
 
 
 def classes_in(column: pd.Series) -> tuple[str, ...]:
-    """The names of the classes in a column of text, sorted; their positions are their codes."""
+    """Return the names of the classes in a column, sorted; their positions are their codes."""
     return tuple(sorted({str(name) for name in column} - {""}))
 
 
 def audio_digest_of_table(table: pd.DataFrame) -> str:
-    """The identity of the audio: SHA-256 over (utterance id, audio digest), in any row order.
+    """Return the identity of the audio: SHA-256 over (utterance id, audio digest), order-free.
 
-    Neither labels nor paths count, so that a new target or a moved corpus re-extracts nothing.
+    Labels and paths are not included, so that a new target or a moved corpus re-extracts nothing.
     """
     rows = zip(table["utterance_id"], table["audio_digest"], strict=True)
     return lines_digest(sorted(canonical_json([str(name), str(digest)]) for name, digest in rows))
 
 
 def label_digest(table: pd.DataFrame, target: str) -> str:
-    """The identity of what a probe is trained and tested on, in any row order.
+    """Return the identity of the labels that a probe is trained and tested on, in any row order.
 
-    SHA-256 over (utterance id, speaker, part, target value), a number to the last bit, a class by
-    its name; that an utterance has none counts like a value, for folds are made of all.
+    SHA-256 over (utterance id, speaker, split, target value): all bits of a number, the name of a
+    class. A missing value counts, too, since folds are made of all utterances.
 
     Raises:
         ValueError: the table has no column ``target``.

@@ -1,8 +1,8 @@
-"""Measuring the audio of a table, each utterance once, by all cores.
+"""Measure the audio of a table on all cores, each recording once.
 
-What was measured is kept by the digest of the audio in ``<cache>/measured``, a file a measurement,
-JSON lines of ``[digest, values]``, null for an undefined one. Its name has the version of the
-measurement and of the package that measures: another one measures anew.
+Values are kept by the digest of the audio in ``<cache>/measured``, one file per measurement, as
+JSON lines of ``[digest, values]``, null for an undefined value. The file name contains the versions
+of the measurement and of the package that it uses, so that a new version measures again.
 """
 
 import fcntl
@@ -34,39 +34,39 @@ from jobs.targets.voice_activity import measure_speech
 Values = tuple[float, ...]
 
 POOL_SECONDS = 10.0
-"""Of work of one core; less is done in this process, sooner than others have started."""
+"""Seconds of work for one core below which no processes are started, which takes longer."""
 BLOCK_SECONDS = 60.0
-"""Of audio that is measured at once: an interruption loses no more of each process' work."""
+"""Seconds of audio per block: the most that an interruption loses in each process."""
 
 
 class MeasureError(RuntimeError):
-    """Measuring cannot go on; the message says what to do."""
+    """Measuring cannot continue; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Something that is measured in a waveform."""
+    """A set of values that are measured in a waveform."""
 
     name: str
     version: int
-    """Raise it when the same audio gives other values: everything is measured anew."""
+    """To be raised when the same audio gives other values: everything is then measured again."""
     columns: tuple[str, ...]
-    """What its values are called."""
+    """Names of its values."""
     of: Callable[[FloatArray], Values]
     """(N,) samples at 16 kHz in int16 scale → the values, NaN where undefined."""
     cost: float
-    """Seconds of one core a second of audio, roughly: how it is run, and no more."""
+    """Approximate seconds of one core per second of audio, which decides how it is run."""
     package: OptionalPackage | None = None
-    """What it is measured with."""
+    """Optional package that it needs."""
 
     @property
     def file(self) -> str:
-        """Where its values are kept."""
+        """Name of the file of its values."""
         package = f"-{self.package.name}-{self.package.version}" if self.package else ""
         return f"{self.name}-{self.version}{package}.jsonl"
 
     def missing(self) -> str | None:
-        """What has to be installed first; None if nothing."""
+        """Return how to install the package that it lacks, None if nothing is missing."""
         return None if self.package is None else self.package.missing()
 
 
@@ -103,27 +103,27 @@ MEASUREMENTS: dict[str, Measurement] = {
 def measure(
     table: pd.DataFrame, names: Iterable[str], cache: Path, tell: ProgressCallback = ignore_progress
 ) -> pd.DataFrame:
-    """Measure the audio of every utterance, but for what is known of it already.
+    """Measure the audio of every utterance whose values are not known yet.
 
     Args:
         table: utterances, of which ``audio_path``, ``audio_digest`` and ``seconds`` are read.
-        names: of measurements.
-        cache: where measured values are kept; an interrupted call goes on where it was.
-        tell: told after every block of utterances.
+        names: names of measurements.
+        cache: folder of measured values; an interrupted call resumes where it stopped.
+        tell: called after every block of utterances.
 
     Returns:
         (U, columns of the measurements), with the index of ``table``; NaN where undefined, and for
         audio that cannot be used.
 
     Raises:
-        MeasureError: a process that measures died, or what is kept is damaged.
+        MeasureError: a measuring process died, or a file of values is damaged.
     """
     kept = {name: _Kept(cache / "measured" / MEASUREMENTS[name].file) for name in names}
     tasks = _tasks(table, kept)
     what, done = f"measuring {', '.join(kept)}", 0
     if tasks:
         tell(what, done, len(tasks))
-    for results in _measured(_blocks(tasks)):
+    for results in _measure_blocks(_blocks(tasks)):
         for name, one in kept.items():
             one.add({found.digest: found.values[name] for found in results if name in found.values})
         done += len(results)
@@ -139,7 +139,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Task:
-    """What is to be measured of one utterance."""
+    """The measurements that one recording still needs."""
 
     digest: str
     path: str
@@ -148,13 +148,13 @@ class _Task:
 
     @property
     def work(self) -> float:
-        """Seconds of one core."""
+        """Seconds for one core."""
         return self.seconds * sum(MEASUREMENTS[name].cost for name in self.names)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What was measured of one utterance; nothing of audio that the system did not give."""
+    """The measured values of one recording; none if its audio could not be reached."""
 
     digest: str
     values: dict[str, Values]
@@ -168,7 +168,7 @@ class _Kept:
         self.values: dict[str, Values] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
-            # Another run may be writing: a line of its that is under way is no torn one.
+            # Another run may be writing: its unfinished line must not be cut as a torn one.
             fcntl.flock(file, fcntl.LOCK_EX)
             cut_torn_line(path)
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -179,11 +179,11 @@ class _Kept:
             except (ValueError, TypeError) as error:
                 raise MeasureError(
                     f"{path}:{number} is damaged: expected [digest, values], found {line[:60]!r}; "
-                    "delete the file, its values are measured anew"
+                    "delete the file; its values will be measured again"
                 ) from error
 
     def add(self, values: dict[str, Values]) -> None:
-        """Keep more of them, on the disk when it returns."""
+        """Add values; they are on disk when it returns."""
         if not values:
             return
         self.values |= values
@@ -199,7 +199,7 @@ class _Kept:
 
 
 def _tasks(table: pd.DataFrame, kept: dict[str, _Kept]) -> list[_Task]:
-    """What is not known yet, the same audio once."""
+    """Return the measurements that are not known yet, each recording once."""
     tasks: dict[str, _Task] = {}
     for digest, path, seconds in zip(
         table["audio_digest"], table["audio_path"], table["seconds"], strict=True
@@ -222,13 +222,13 @@ def _blocks(tasks: Sequence[_Task]) -> list[list[_Task]]:
     return blocks
 
 
-def _measured(blocks: Sequence[list[_Task]]) -> Iterator[list[_Found]]:
-    """The results of every block, as they come."""
+def _measure_blocks(blocks: Sequence[list[_Task]]) -> Iterator[list[_Found]]:
+    """Yield the results of every block as they are completed."""
     n_processes = min(cpu_count(), len(blocks))
     if n_processes <= 1 or sum(task.work for block in blocks for task in block) < POOL_SECONDS:
         yield from map(_measure_block, blocks)
         return
-    # Spawned: a fork of a process with torch's threads may stand still for ever.
+    # Spawned: a fork of a process with torch's threads may deadlock.
     pool = ProcessPoolExecutor(n_processes, get_context("spawn"), initializer=_start_worker)
     try:
         with _ctrl_c_ignored():
@@ -237,8 +237,8 @@ def _measured(blocks: Sequence[list[_Task]]) -> Iterator[list[_Found]]:
             yield future.result()
     except BrokenProcessPool as error:
         raise MeasureError(
-            "a process that measured audio died, probably for want of memory; what was measured "
-            "is kept: run again"
+            "a process that measured audio died, probably because memory ran out; measured values "
+            "are kept: run again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -246,8 +246,8 @@ def _measured(blocks: Sequence[list[_Task]]) -> Iterator[list[_Found]]:
 
 @contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
-    """Processes that are started here ignore Ctrl-C: it goes to their parent alone, which lets the
-    blocks that are under way come to their end."""
+    """Start processes that ignore Ctrl-C: only their parent handles it, and lets running blocks
+    finish."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -264,7 +264,7 @@ def _start_worker() -> None:
 
 
 def _die_with_parent() -> None:
-    """The pool's own workers wait for ever if their parent is killed."""
+    """Exit if the parent is killed: the pool's workers would otherwise wait forever."""
     parent = parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -279,7 +279,7 @@ def _measure(task: _Task) -> dict[str, Values]:
     try:
         wave = load_audio(task.path)
     except AudioUnavailable:
-        # Nothing is known of it; extraction says so, if it is still away then.
+        # Nothing is recorded; extraction reports it if it is still unavailable then.
         return {}
     except AudioError:
         return {name: (math.nan,) * len(MEASUREMENTS[name].columns) for name in task.names}

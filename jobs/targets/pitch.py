@@ -18,27 +18,27 @@ PITCH_STEP = 0.01
 PITCH_RANGE = (60.0, 750.0)
 """Hz; the first pass looks for pitch there, as in D. Hirst's script automatic_min_max_f0.praat."""
 PITCH_FACTORS = (0.75, 1.5)
-"""Of the first and the third quartile: floor and ceiling of the second pass."""
+"""Factors of the first and third quartile that give floor and ceiling of the second pass."""
 _PERIODS = 3
-"""Of the lowest pitch that Praat's analysis window holds: shorter audio has no frame."""
+"""Periods of the lowest pitch in Praat's analysis window: shorter audio has no frame."""
 
 
 class Pitch(NamedTuple):
-    """Of the voiced frames of an utterance, in Hz."""
+    """Pitch of the voiced frames of an utterance, in Hz."""
 
     mean: float
     sd: float
 
 
 def measure_pitch(wave: FloatArray) -> Pitch:
-    """Mean and standard deviation of the fundamental frequency, frames without voice left out.
+    """Measure mean and standard deviation of the fundamental frequency over voiced frames.
 
     Praat's autocorrelation method (P. Boersma, Accurate short-term analysis of the fundamental
     frequency and the harmonics-to-noise ratio of a sampled sound, IFA Proceedings 17 (1993),
-    97–110) by parselmouth, with its standard settings but for the range. That is found in two
-    passes: what the first hears within ``PITCH_RANGE`` gives the quartiles q1 and q3, and the
-    second looks from 0.75 q1 to 1.5 q3, never beyond the first's range, which leaves out most
-    frames that are an octave off. Source of the two passes and the factors: C. De Looze,
+    97–110) in parselmouth, with its standard settings except for the range. The range is found in
+    two passes: the first, within ``PITCH_RANGE``, gives the quartiles q1 and q3; the second
+    searches from 0.75 q1 to 1.5 q3, within the first's range, which removes most octave errors.
+    Source of the two passes and the factors: C. De Looze,
     D. Hirst, Detecting changes in key and range for the automatic modelling and coding of
     intonation, Speech Prosody 2008.
 
@@ -63,7 +63,7 @@ def measure_pitch(wave: FloatArray) -> Pitch:
 
 
 def _voiced(wave: FloatArray, floor: float, ceiling: float) -> npt.NDArray[np.float64]:
-    """(T,) the pitch of the voiced frames, in Hz."""
+    """Return (T,) the pitch of the voiced frames, in Hz."""
     parselmouth = PARSELMOUTH.load()
     if len(wave) <= _PERIODS * SAMPLE_RATE / floor:
         return np.empty(0)
@@ -74,10 +74,10 @@ def _voiced(wave: FloatArray, floor: float, ceiling: float) -> npt.NDArray[np.fl
 
 
 def measure_level(wave: FloatArray) -> float:
-    """The level of all samples, pauses too, in dB relative to full scale.
+    """Measure the level of all samples, pauses included, in dB relative to full scale.
 
-    ``20 log10 sqrt(mean(x²))`` with x from −1 to 1: a constant at full scale has 0 dB, a sine
-    −3.01 dB.
+    ``20 log10 sqrt(mean(x²))`` with x from −1 to 1: a constant at full scale is 0 dB, a
+    full-scale sine −3.01 dB.
 
     Args:
         wave: (N,) in int16 scale, not silent.

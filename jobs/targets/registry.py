@@ -1,4 +1,4 @@
-"""The properties that a probe may predict, each a function of the utterance table."""
+"""The registry of targets, each a function of the utterance table."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -21,12 +21,12 @@ class Target:
 
     name: str
     unit: str
-    """For axis labels: scores are given in it. Classes and shares have none."""
+    """Unit of its values, for axis labels and scores; empty for classes and shares."""
     kind: Kind
     description: str
     values: Callable[[pd.DataFrame], pd.Series]
-    """Table of U utterances, with what was measured → (U,) float64, NaN where there is none; for
-    classification str, "" where there is none."""
+    """Table of U utterances, with measured columns → (U,) float64, NaN for a missing value; for
+    classification str, "" for a missing value."""
     measurement: str | None = None
     """Measurement of the audio that it needs, see ``jobs.targets.measure.MEASUREMENTS``."""
     tempo_exponent: int | None = None
@@ -36,9 +36,9 @@ class Target:
 def _per_second(
     table: pd.DataFrame, counted: Callable[[str], int], seconds: str = "seconds"
 ) -> pd.Series:
-    """NaN where there is no transcript or no time: nothing was counted then, which is not nought.
+    """Divide a count over the transcript by the column ``seconds``.
 
-    ``seconds``: the column to divide by.
+    NaN where there is no transcript or no time, since nothing was counted.
     """
     spoken = table["text"].map(lambda text: any(map(str.isalnum, text))).astype(bool)
     counts: pd.Series = table["text"].map(counted).astype(float)
@@ -46,12 +46,11 @@ def _per_second(
 
 
 def _letters(text: str) -> int:
-    """Characters of which ``str.isalnum`` is true: letters and digits of any script.
+    """Count characters for which ``str.isalnum`` is true: letters and digits of any script.
 
-    Combining marks are none of them. An accented letter therefore counts 1 composed (NFC) and
-    decomposed (NFD) alike, and the vowel signs of scripts such as Devanagari count nothing; but a
-    Hangul syllable counts 1 composed and 2 or 3, its letters, decomposed. Texts are taken as they
-    are, in neither form.
+    Combining marks do not count. An accented letter therefore counts 1 whether composed (NFC) or
+    decomposed (NFD), and vowel signs of scripts such as Devanagari count 0; but a Hangul syllable
+    counts 1 composed, and 2 or 3 decomposed into its letters. Texts are not normalised.
     """
     return sum(map(str.isalnum, text))
 
@@ -66,8 +65,7 @@ def _pause_ratio(table: pd.DataFrame) -> pd.Series:
 
 
 def _labels(cells: pd.Series) -> pd.Series:
-    """Classes as text, "" where a cell stands for a missing value, as it does among numbers;
-    numbers, such as a corpus may code them, as they are written shortest."""
+    """Return classes as text, "" for a missing value; numeric codes in their shortest form."""
     if pd.api.types.is_numeric_dtype(cells):
         return cells.map(lambda value: "" if pd.isna(value) else f"{value:g}").astype(str)
     cells = cells.str.strip()
@@ -105,8 +103,8 @@ TARGETS: dict[str, Target] = {
             name="articulation_rate",
             unit="characters/s",
             kind="regression",
-            description="letters and digits of the transcript per second of speaking: pauses and "
-            "silence at the edges taken out; none where nobody is heard",
+            description="letters and digits of the transcript per second of speech, without pauses "
+            "and silence at the edges; undefined without speech",
             values=lambda table: _per_second(table, _letters, "speaking_seconds"),
             measurement="speech",
             tempo_exponent=1,
@@ -115,9 +113,8 @@ TARGETS: dict[str, Target] = {
             name="pause_ratio",
             unit="",
             kind="regression",
-            description="share of pauses in the time from the first sound of speech to the last: "
-            "silence at the edges, which is the recording's, counts as neither; none where nobody "
-            "is heard",
+            description="share of pauses in the time from the start of speech to its end; silence "
+            "at the edges is not counted; undefined without speech",
             values=_pause_ratio,
             measurement="speech",
         ),
@@ -133,7 +130,7 @@ TARGETS: dict[str, Target] = {
             name="f0_mean",
             unit="Hz",
             kind="regression",
-            description="mean fundamental frequency of the voiced frames; none without one",
+            description="mean fundamental frequency of the voiced frames; undefined without any",
             values=lambda table: table["f0_mean"],
             measurement="pitch",
         ),
@@ -142,7 +139,7 @@ TARGETS: dict[str, Target] = {
             unit="Hz",
             kind="regression",
             description="standard deviation of the fundamental frequency of the voiced frames; "
-            "none with fewer than two",
+            "undefined with fewer than two",
             values=lambda table: table["f0_sd"],
             measurement="pitch",
         ),
@@ -158,14 +155,14 @@ TARGETS: dict[str, Target] = {
             name="speaker",
             unit="",
             kind="classification",
-            description="who speaks",
+            description="the speaker",
             values=lambda table: table["speaker_id"],
         ),
         Target(
             name="sex",
             unit="",
             kind="classification",
-            description="the speaker's sex, as the corpus has it",
+            description="the speaker's sex, as given by the corpus",
             values=lambda table: _labels(table["sex"]),
         ),
     )
@@ -178,40 +175,42 @@ def add_targets(
     cache: Path | None = None,
     tell: ProgressCallback = ignore_progress,
 ) -> pd.DataFrame:
-    """A new table with a column for each of ``names``; ``table`` stays as it is.
+    """Return a new table with a column for each of ``names``; ``table`` is unchanged.
 
     The column is float with NaN where an utterance has no value, for classes str with "".
 
     Args:
         table: the utterance table.
-        names: of targets.
-        cache: where measured values are kept; needed by targets that are measured in the audio.
-        tell: told how far measuring is.
+        names: names of targets.
+        cache: folder of measured values; required for targets that are measured in the audio.
+        tell: called with the progress of measuring.
 
     Raises:
-        ValueError: a name is no target, and the message gives the nearest that is; or it cannot
-            be had.
-        MeasureError: measuring cannot go on.
+        ValueError: a name is not a target, and the message gives the nearest; or the target cannot
+            be computed.
+        MeasureError: measuring cannot continue.
     """
     targets = [find_target(name, table) for name in names]
     wanted = list(dict.fromkeys(one.measurement for one in targets if one.measurement))
     source = table
     if wanted:
         if cache is None:
-            raise ValueError(f"to measure {', '.join(wanted)}, expected a cache to keep it in")
+            raise ValueError(
+                f"to measure {', '.join(wanted)}, expected a cache folder for the values"
+            )
         source = table.assign(**measure(table, wanted, cache, tell))
     return table.assign(**{target.name: target.values(source) for target in targets})
 
 
 def find_target(name: str, table: pd.DataFrame) -> Target:
-    """The target called ``name``: a column that the corpus brought along, else a computed one.
+    """Return the target called ``name``: a column of the corpus, else a computed one.
 
-    The corpus' own column goes first: who measured ``duration`` or ``cps`` means that. Numbers
-    make it a regression, words a classification.
+    A column of the corpus takes precedence over a computed target of the same name. A column of
+    numbers is for regression, a column of text for classification.
 
     Raises:
-        ValueError: there is none, the column holds neither numbers nor classes, or something is
-            missing that the target needs.
+        ValueError: there is none, the column holds neither numbers nor classes, or a package that
+            the target needs is not installed.
     """
     own = [str(column) for column in table.columns if column not in COLUMNS]
     if name == "sex":
@@ -234,7 +233,7 @@ def find_target(name: str, table: pd.DataFrame) -> Target:
 
 
 _NO_SEX = (
-    "the corpus does not tell the speakers' sex: expected SPEAKERS.TXT beside the subset folders "
+    "the corpus does not give the speakers' sex: expected SPEAKERS.TXT beside the subset folders "
     "(librispeech), a column 'sex' (csv), or the gender of supervisions (lhotse)"
 )
 

@@ -1,4 +1,4 @@
-"""Where in an utterance somebody speaks, by silero-vad, whose network comes in its package."""
+"""Voice activity, detected by silero-vad, whose package contains its network."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,30 +13,30 @@ from jobs.audio.read import INT16_SCALE, FloatArray
 from jobs.optional_packages import SILERO_VAD
 
 MIN_PAUSE_MS = 250
-"""Shorter gaps are part of speaking: closures of stops and the like (F. Goldman-Eisler,
+"""Shorter gaps, such as the closures of stops, count as speech (F. Goldman-Eisler,
 Psycholinguistics: experiments in spontaneous speech, 1968)."""
 _TAIL = SAMPLE_RATE // 2
-"""Samples of silence put behind the audio: longer than a pause, so that the end of the last word is
-found like that of any other, and not taken to be the end of the file."""
+"""Samples of silence appended to the audio: longer than a pause, so that the end of the last word
+is detected like any other instead of being set to the end of the file."""
 
 
 class Speech(NamedTuple):
-    """How long somebody speaks, in seconds; 0 where nobody is heard."""
+    """Duration of speech, in seconds; 0 if there is none."""
 
     speaking: float
-    """All stretches of speech together."""
+    """Total duration of all stretches of speech."""
     span: float
-    """From the beginning of the first to the end of the last: pauses within are part of it, silence
-    at the edges of the recording is not."""
+    """Time from the start of the first stretch to the end of the last: it includes pauses, but not
+    silence at the edges of the recording."""
 
 
 def measure_speech(wave: FloatArray) -> Speech:
-    """Speaking time of an utterance, with and without its pauses.
+    """Measure the speaking time of an utterance, with and without pauses.
 
-    silero-vad's standard settings (probability 0.5, stretches of speech of at least 250 ms) but
-    for two: a pause lasts at least ``MIN_PAUSE_MS``, and no margin is added to the stretches. It
-    hears in steps of 32 ms, and the end of a word a little late: on synthetic voices pauses were
-    0.07 s too short on average.
+    The settings are silero-vad's standard (probability 0.5, stretches of speech of at least
+    250 ms) except for two: a pause lasts at least ``MIN_PAUSE_MS``, and no margin is added to the
+    stretches. Its resolution is 32 ms, and it detects the end of a word slightly late: on synthetic
+    voices pauses were 0.07 s too short on average.
 
     Args:
         wave: (N,) in int16 scale, at 16 kHz.
@@ -65,16 +65,16 @@ def measure_speech(wave: FloatArray) -> Speech:
 
 @cache
 def _network() -> Any:
-    """The network, once a process; every utterance begins with its state reset."""
+    """Load the network once per process; its state is reset for every utterance."""
     with warnings.catch_warnings():
-        # The package has the network as TorchScript alone.
+        # The package contains the network only as TorchScript.
         warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
         return SILERO_VAD.load().load_silero_vad()
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The same sums in the same order everywhere; silero-vad sets it too, and for good."""
+    """Use one thread, for reproducible sums; silero-vad would set this permanently."""
     import torch
 
     threads = torch.get_num_threads()

@@ -13,7 +13,7 @@ from rich.text import Text
 from jobs.corpus import CorpusSettings, corpus_subsets
 from jobs.corpus import prepare as read_corpus
 from jobs.corpus.librispeech_facts import LIBRISPEECH, Fact
-from jobs.corpus.summary import describe_part
+from jobs.corpus.summary import describe_split
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.progress import ProgressCallback
 from jobs.protocol.folds import check_speakers
@@ -39,7 +39,7 @@ class PreparedPart:
     subset: str | None
     """LibriSpeech's name of it, if it is one of the subsets of which facts are known."""
     measures: Mapping[str, float | None]
-    """See ``jobs.corpus.summary.describe_part``."""
+    """See ``jobs.corpus.summary.describe_split``."""
 
     @property
     def facts(self) -> Mapping[str, Fact]:
@@ -100,7 +100,7 @@ def prepare_corpus(
         raise SpecError(loaded.problems([(("corpus",), f"no utterance can be read: {found}")]))
     subsets = _known_subsets(spec.corpus)
     parts = tuple(
-        PreparedPart(name, subsets.get(name), describe_part(rows, targets))
+        PreparedPart(name, subsets.get(name), describe_split(rows, targets))
         for name, rows in _parts(spec.corpus, table)
     )
     warnings = (*corpus.notes, *check_speakers(spec.protocol, table))

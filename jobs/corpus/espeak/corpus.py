@@ -16,7 +16,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from jobs.audio.frames import SAMPLE_RATE
-from jobs.corpus.assemble import told
+from jobs.corpus.assemble import with_progress
 from jobs.corpus.espeak.library import Espeak, open_espeak
 from jobs.corpus.espeak.sentences import count_letters, sentence
 from jobs.corpus.espeak.settings import EspeakSettings
@@ -182,7 +182,7 @@ def make_espeak_corpus(
     if not marker.exists():
         minutes = []
         with open_espeak(settings.seed) as espeak:
-            for voice in told(voices, "speaking for voices", len(voices), tell):
+            for voice in with_progress(voices, "speaking for voices", len(voices), tell):
                 minutes.append(_write_chapter(root, espeak, voice, settings))
         write_text(root / SPEAKERS, _speakers_text(voices, minutes))
         write_text(root / "README.txt", _README)

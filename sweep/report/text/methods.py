@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.audio.segments import split_tempo
-from jobs.corpus.summary import SECONDS_PER_HOUR, describe_part
+from jobs.corpus.summary import SECONDS_PER_HOUR, describe_split
 from jobs.models import is_baseline, untrained_seed
 from jobs.models.precision import precision_of
 from jobs.probes import PROBES
@@ -83,7 +83,7 @@ def _target(run: Run, name: str) -> str:
     known = TARGETS.get(name)
     what = known.description if known else "a column of the corpus"
     what = what.partition(":")[0].partition("; none")[0]
-    measures = describe_part(run.utterances, [name])
+    measures = describe_split(run.utterances, [name])
     missing = measures.get(f"{name} missing")
     lacking = f"; {counted(int(missing), 'utterance')} had none" if missing else ""
     if name in run.plan.classes:

@@ -257,7 +257,7 @@ def test_what_is_no_manifest_is_refused(manifests, tmp_path, text):
     manifests.read("jsonl")
     (tmp_path / "recordings.jsonl").write_text(text)
     parts = {"test": {kind: tmp_path / f"{kind}.jsonl" for kind in ("recordings", "supervisions")}}
-    with pytest.raises(CorpusError, match=r"recordings\.jsonl is no manifest of recordings"):
+    with pytest.raises(CorpusError, match=r"recordings\.jsonl is not a manifest of recordings"):
         read_lhotse(LhotseSettings(splits=parts))
 
 

@@ -340,7 +340,7 @@ def test_without_what_it_should_hold_the_sex_is_not_known_and_its_target_says_so
     table = tree.read().utterances
     assert "sex" not in table
     with pytest.raises(
-        ValueError, match=r"does not tell the speakers' sex: expected SPEAKERS\.TXT"
+        ValueError, match=r"does not give the speakers' sex: expected SPEAKERS\.TXT"
     ):
         find_target("sex", table)
 

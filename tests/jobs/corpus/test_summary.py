@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import f_oneway
 
-from jobs.corpus.summary import between_speaker_share, describe_part
+from jobs.corpus.summary import between_speaker_share, describe_split
 
 
 def spoken(seed, sizes, between, within):
@@ -67,7 +67,7 @@ def test_a_part_is_counted_and_its_missing_values_are_left_out():
             "whole": [1.0, 2.0, 3.0, 4.0],
         }
     )
-    measures = describe_part(table, ["cps", "whole"])
+    measures = describe_split(table, ["cps", "whole"])
     assert measures["utterances"] == 4
     assert measures["speakers"] == 2
     assert measures["hours"] == 2.0
@@ -81,16 +81,16 @@ def test_classes_are_counted_with_the_share_of_the_largest():
     table = pd.DataFrame(
         {"speaker_id": list("aabbc"), "seconds": 1.0, "sex": ["F", "F", "M", "", "F"]}
     )
-    measures = describe_part(table, ["sex"])
+    measures = describe_split(table, ["sex"])
     assert {name: value for name, value in measures.items() if name.startswith("sex")} == {
         "sex classes": 2, "sex majority": 0.75, "sex missing": 1,
     }  # fmt: skip
-    assert describe_part(table[table["sex"] == ""], ["sex"])["sex majority"] is None
+    assert describe_split(table[table["sex"] == ""], ["sex"])["sex majority"] is None
 
 
 def test_nothing_is_described_without_a_warning():
     table = pd.DataFrame({"speaker_id": [], "seconds": [], "cps": []})
-    assert describe_part(table, ["cps"]) == {
+    assert describe_split(table, ["cps"]) == {
         "utterances": 0, "speakers": 0, "hours": 0.0, "mean seconds": None,
         "cps mean": None, "cps SD": None, "cps ICC": None,
     }  # fmt: skip
