@@ -5,21 +5,18 @@ and a function ``read(settings, cache, progress)``, and add a row to ``CORPORA``
 imported with this package, so that a spec can be validated without pandas.
 """
 
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
 
 from jobs.corpus.csv_settings import CsvSettings
 from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.corpus.lhotse_settings import LhotseSettings
 from jobs.corpus.librispeech_settings import LibriSpeechSettings
+from jobs.corpus.settings import CorpusSettings
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.settings import Settings
+from jobs.settings import ByKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 class CorpusReader:
     """A kind of corpus."""
 
-    settings: type[Settings]
+    settings: type[CorpusSettings]
     """Its settings class, with the field ``kind``."""
     read: "Callable[[Any, Path, ProgressCallback], Corpus]"
     """Settings, cache folder and progress callback → corpus.
@@ -102,16 +99,8 @@ CORPORA: dict[str, CorpusReader] = {
 """Kind → reader."""
 
 
-if TYPE_CHECKING:
-
-    class CorpusSettings(Settings):
-        """Settings of any corpus in ``CORPORA``."""
-
-        kind: str
-
-else:
-    _ANY = reduce(operator.or_, (reader.settings for reader in CORPORA.values()))
-    CorpusSettings = Annotated[_ANY, Field(discriminator="kind")]
+AnyCorpusSettings = Annotated[CorpusSettings, ByKind(CORPORA)]
+"""Type of a field for a corpus of any kind."""
 
 
 def prepare(

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
+from jobs.corpus.settings import CorpusSettings
 from jobs.settings import Settings
 
 
@@ -37,7 +38,7 @@ class CsvColumns(Settings):
     ``chapter_id``."""
 
 
-class CsvSettings(Settings):
+class CsvSettings(CorpusSettings):
     """A corpus described by a CSV table (UTF-8, with a header), one utterance in each row.
 
     Files named ``.tsv`` are separated by tabs instead of commas.

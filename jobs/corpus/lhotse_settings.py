@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from jobs.corpus.settings import CorpusSettings
 from jobs.settings import Settings
 
 
@@ -21,7 +22,7 @@ class LhotseManifests(Settings):
     """Manifest of the supervisions; each is an utterance."""
 
 
-class LhotseSettings(Settings):
+class LhotseSettings(CorpusSettings):
     """A corpus that was prepared with one of lhotse's recipes."""
 
     EXAMPLES = (

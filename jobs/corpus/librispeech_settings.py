@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from jobs.settings import Settings
+from jobs.corpus.settings import CorpusSettings
 
 
-class LibriSpeechSettings(Settings):
+class LibriSpeechSettings(CorpusSettings):
     """A corpus on disk in LibriSpeech's layout: ``ROOT/SUBSET/SPEAKER/CHAPTER/``."""
 
     EXAMPLES = (

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.corpus import CorpusSettings, corpus_subsets
+from jobs.corpus import corpus_subsets
 from jobs.corpus import prepare as read_corpus
 from jobs.corpus.librispeech_facts import LIBRISPEECH, Fact
+from jobs.corpus.settings import CorpusSettings
 from jobs.corpus.summary import describe_split
 from jobs.corpus.table import Corpus, CorpusError, Skipped
 from jobs.progress import ProgressCallback

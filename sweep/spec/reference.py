@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from jobs.settings import Settings
+from jobs.settings import ByKind, Settings
 from jobs.targets.registry import TARGETS
 from sweep.spec.schema import Spec
 
@@ -128,7 +128,7 @@ def all_settings(annotation: Any = Spec) -> list[type[Settings]]:
 def _settings_in(annotation: Any, metadata: Sequence[Any] = ()) -> list[type[Settings]]:
     """Return the settings classes that a type allows, those of containers included."""
     for extra in metadata:
-        if hasattr(extra, "classes"):
+        if isinstance(extra, ByKind):
             return list(extra.classes)
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from jobs.activations.dtype import Dtype
 from jobs.audio.settings import FeatureSettings
-from jobs.corpus import CorpusSettings
+from jobs.corpus import AnyCorpusSettings
 from jobs.models import AnyModelSettings
 from jobs.models.taps import Pooling
 from jobs.probes import ProbeSettings
@@ -101,7 +101,7 @@ class Spec(Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """Name of the sweep and of its folder in ``results``: letters, digits, ``.``, ``_``, ``-``."""
-    corpus: CorpusSettings
+    corpus: AnyCorpusSettings
     """Utterances to probe on, with their audio, transcripts and speakers."""
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("cps",)
     """Quantities to predict; see the list of targets below."""

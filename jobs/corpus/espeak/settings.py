@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from jobs.settings import Settings
+from jobs.corpus.settings import CorpusSettings
 
 SplitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
-class EspeakSettings(Settings):
+class EspeakSettings(CorpusSettings):
     """A synthetic corpus, spoken by espeak-ng for demonstrations and tests.
 
     Equal settings give equal audio.
