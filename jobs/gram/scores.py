@@ -15,14 +15,15 @@ from jobs.arrays import FloatArray
 from jobs.gram.moments import Moments
 from jobs.probes.result import Weights
 from jobs.protocol.folds import StrArray
-from jobs.statistics.scores import CONSTANT, no_skill, pearson
+from jobs.statistics.regression import CONSTANT, no_skill, pearson
+from jobs.statistics.scores import regression_scores
 from jobs.statistics.speaker_mean import N_SPEAKERS, SPEAKER_MEAN_SCORES, speaker_mean
 
 
 def score_by_sums(
     tested: Moments, column: int, weights: Weights, y: FloatArray, train_mean: float
 ) -> dict[str, float | None]:
-    """``jobs.statistics.scores.score`` of a linear probe, as far as sums can tell.
+    """``jobs.statistics.scoring.score_numbers`` of a linear probe, as far as sums can tell.
 
     Args:
         tested: sums of the part, of n rows.
@@ -35,17 +36,15 @@ def score_by_sums(
     (sse,) = tested.squared_errors(column, weight, bias)
     mse = max(float(sse), 0.0) / tested.n
     known = no_skill(y, train_mean)
-    return {
+    known_from_sums = {
         "mse": mse,
-        "mae": None,
         "rmse": mse**0.5,
         "r2": None if known.constant else 1 - mse / known.mse,
         "pearson": _pearson(tested, column, weight, float(bias[0]), y),
-        "spearman": None,
-        "within_speaker": None,
         "mean_mse": known.mse,
         "mean_mae": known.mae,
     }
+    return {row.name: None for row in regression_scores()} | known_from_sums
 
 
 def speaker_scores(
@@ -72,7 +71,7 @@ def speaker_scores(
 def _pearson(
     tested: Moments, column: int, weight: FloatArray, bias: float, y: FloatArray
 ) -> float | None:
-    """None where labels or predictions are constant, as in ``jobs.statistics.scores``.
+    """None where labels or predictions are constant, as in ``jobs.statistics.regression``.
 
     The size that the spread of predictions is compared with is their root mean square, since the
     largest of them is not known.

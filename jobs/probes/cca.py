@@ -20,7 +20,7 @@ from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.protocol.folds import Fold, StrArray
 from jobs.settings import Settings
-from jobs.statistics.scores import CONSTANT
+from jobs.statistics.regression import CONSTANT
 from jobs.ties import TIED, first_lowest, tied_runs
 
 DISTINCT = 1e-6

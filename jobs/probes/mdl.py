@@ -21,7 +21,7 @@ from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.ridge import ALPHAS
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.settings import Settings
-from jobs.statistics.scores import CONSTANT
+from jobs.statistics.regression import CONSTANT
 from jobs.ties import first_lowest
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)

@@ -19,8 +19,8 @@ from jobs.process import ran_out_of_memory
 from jobs.protocol.cells import Cell, control_target
 from jobs.protocol.folds import Fold, only
 from jobs.protocol.predictions import CellPredictions
-from jobs.statistics import class_scores
-from jobs.statistics import scores as metrics
+from jobs.statistics.classification import majority_class
+from jobs.statistics.scoring import score_classes, score_numbers
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ class LayerFits:
             return self._not_scored(fit, f"{error}: the probe diverged")
         y_true, y_train = fit.y[fit.rows.test], fit.y[fit.rows.train]
         if self.data.kind(fit.cell.target) == "classification":
-            baseline = class_scores.majority_class(y_train)
-            scores = class_scores.score_classes(y_true, predicted, baseline)
+            baseline = majority_class(y_train)
+            scores = score_classes(y_true, predicted, baseline)
         else:
             baseline = float(y_train.mean())
             speakers = self.data.speakers[fit.rows.test]
-            scores = metrics.score(y_true, predicted, baseline, speakers)
+            scores = score_numbers(y_true, predicted, baseline, speakers)
         if not_finite := _not_finite(scores):
             return self._not_scored(fit, not_finite)
         predictions = CellPredictions(

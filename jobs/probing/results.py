@@ -21,8 +21,8 @@ class CellResult:
     n_test: int
     """Utterances, without those that extraction skipped or that have no value of the target."""
     scores: dict[str, float | None]
-    """``jobs.statistics.scores.score``, of classes
-    ``jobs.statistics.class_scores.score_classes``; None where a score
+    """``jobs.statistics.scoring.score_numbers``, of classes
+    ``jobs.statistics.scoring.score_classes``; None where a score
     is not defined. Empty where the cell failed."""
     details: dict[str, float]
     """Values that the probe chose: alpha, epochs, …"""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jobs.arrays import FloatArray
-from jobs.statistics.class_scores import COUNTS, ClassSums
+from jobs.statistics.classification import COUNTS, ClassSums
 from jobs.statistics.intervals import (
     LEVEL,
     ROUNDING,
@@ -28,9 +28,10 @@ from jobs.statistics.intervals import (
     jackknife_error,
     leave_one_out,
     on_scale,
+    resample_weights,
     stretch,
 )
-from jobs.statistics.scores import SUMS, SpeakerSums, resample_weights
+from jobs.statistics.regression import SUMS, SpeakerSums
 from jobs.ties import IntArray, first_lowest
 
 PARTS = 5

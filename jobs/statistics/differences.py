@@ -41,10 +41,10 @@ from jobs.statistics.intervals import (
     jackknife_error,
     leave_one_out,
     on_scale,
+    resample_weights,
     speaker_interval,
     widening,
 )
-from jobs.statistics.scores import resample_weights
 
 _N, _LOSS, _REFERENCE, _NOTHING = range(len(ERRORS))
 

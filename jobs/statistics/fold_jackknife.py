@@ -22,6 +22,7 @@ Legend: F folds, L layers; errors (L, F, 4) have the columns `jobs.statistics.be
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,8 @@ from jobs.statistics.intervals import (
     leave_one_out,
     speaker_interval,
 )
+from jobs.statistics.regression import WeightedSums
+from jobs.statistics.scores import regression_scores
 from jobs.statistics.speaker_mean import N_SPEAKERS
 
 Statistic = Callable[[FloatArray], float]
@@ -56,17 +59,23 @@ def fold_errors(cells: pd.DataFrame) -> SpeakerErrors:
 
 
 def fold_intervals(cells: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """95 % intervals of ``r2``, ``mse``, ``rmse`` and ``pearson`` of one layer, from the same rows;
-    NaN of fewer than two folds, or where a score is not defined."""
-    errors = fold_errors(cells).values
-    r = np.stack([errors[:, 0], cells["pearson"].to_numpy(dtype=np.float64)], axis=1)
-    found = {
-        "r2": _estimate(_r2, errors, "rest"),
-        "mse": _estimate(_mse, errors, "error"),
-        "rmse": _estimate(lambda rows: _mse(rows) ** 0.5, errors, "error"),
-        "pearson": _estimate(_mean, r[~np.isnan(r[:, 1])], "correlation"),
-    }
-    return {name: (one.low, one.high) for name, one in found.items()}
+    """95 % intervals of the scores of one layer, from the same rows; NaN with fewer than two folds,
+    or where a score is not defined."""
+    n, mse, mae, mean_mse = (
+        cells[name].to_numpy(dtype=np.float64) for name in ("n_test", "mse", "mae", "mean_mse")
+    )
+    sums = np.stack([n, n * mse, n * mae, n * mean_mse], axis=1)
+    found = {}
+    for row in regression_scores():
+        if row.scale is None:
+            continue
+        if row.of_sums and row.sums_over == "all folds":
+            one = _estimate(partial(_of_summed, row.of_sums), sums, row.scale)
+        else:
+            scored = np.stack([n, cells[row.name].to_numpy(dtype=np.float64)], axis=1)
+            one = _estimate(_mean, scored[~np.isnan(scored[:, 1])], row.scale)
+        found[row.name] = (one.low, one.high)
+    return found
 
 
 def speaker_mean_of_folds(cells: pd.DataFrame) -> dict[str, float]:
@@ -158,8 +167,15 @@ def _r2(rows: FloatArray) -> float:
     return float(1 - loss / reference) if reference > 0 else float("nan")
 
 
-def _mse(rows: FloatArray) -> float:
-    return float(rows[:, 1].sum() / rows[:, 0].sum())
+def _of_summed(of_sums: Callable[[WeightedSums], FloatArray], rows: FloatArray) -> float:
+    """A score of the sums of rows (F, 4) of n, squared errors, absolute errors and squares about
+    the training mean."""
+    total = {
+        name: rows[:, [column]].sum(axis=0)
+        for column, name in enumerate(("n", "sse", "sae", "sst"))
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(of_sums(WeightedSums(total, size=0.0))[0])
 
 
 def _mean(rows: FloatArray) -> float:

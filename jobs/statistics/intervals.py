@@ -26,15 +26,15 @@ Legend: S speakers, R resamples, L layers.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit
 from scipy.stats import beta
 from scipy.stats import t as student
 
-FloatArray = npt.NDArray[np.float64]
+from jobs.arrays import FloatArray
 
 NO_INTERVAL = (float("nan"), float("nan"))
 
@@ -229,3 +229,11 @@ def degrees_of_freedom(sizes: FloatArray) -> float:
 def leave_one_out(n_speakers: int) -> FloatArray:
     """(S, S): how often each speaker counts without one of them, as the weights of resamples."""
     return 1.0 - np.eye(n_speakers)
+
+
+@lru_cache(maxsize=16)
+def resample_weights(n_speakers: int, resamples: int, seed: int) -> FloatArray:
+    """(R, S): how often each resample draws each speaker."""
+    shares = np.full(n_speakers, 1 / n_speakers)
+    drawn = np.random.default_rng(seed).multinomial(n_speakers, shares, size=resamples)
+    return drawn.astype(np.float64)

@@ -4,19 +4,14 @@ import pandas as pd
 
 from jobs.statistics.best_layer import Estimate
 from jobs.statistics.curves import NAMES, Curves, complete
+from jobs.statistics.scores import (
+    MAIN_SCORE,
+    RANKING_SCORE,
+    TargetKind,
+    scores_for,
+    with_ends,
+)
 from jobs.ties import first_lowest
-
-MODEL_COLUMNS = [
-    *("model", "target", "probe", "probe_kind", "target_kind", "n_layers", "missing"),
-    *("embedding_mse", "embedding_r2", "embedding_accuracy"),
-    *("best_layer", "best_layer_index", "best_mse", "best_r2", "best_r2_low", "best_r2_high"),
-    *("best_r2_honest", "best_r2_honest_low", "best_r2_honest_high"),
-    *("best_accuracy", "best_accuracy_low", "best_accuracy_high"),
-    *("best_balanced_accuracy", "best_macro_f1"),
-    *("best_accuracy_honest", "best_accuracy_honest_low", "best_accuracy_honest_high"),
-    *("mean_pearson", "mean_mse", "majority_accuracy", "interval_over"),
-]
-"""Columns of ``models.csv``; of a kind of target that a score is not for, it is NaN."""
 
 MEAN_PREDICTOR = "mean predictor"
 """Its name among the models; the name of its probe is empty."""
@@ -28,15 +23,51 @@ SPEAKER_MEAN = "speaker mean"
 """The row of what one knows who only knows the speaker, see `jobs.statistics.speaker_mean`; of
 classes the speaker's most frequent one."""
 
+Row = dict[str, object]
+
 REFERENCES = (MEAN_PREDICTOR, MAJORITY_CLASS, SPEAKER_MEAN)
 """Rows that are of no model and no probe, and names that no model can have."""
+
+
+def model_columns() -> list[str]:
+    """Columns of ``models.csv``; a score that is not for a target's kind is NaN."""
+    return [
+        *("model", "target", "probe", "probe_kind", "target_kind", "n_layers", "missing"),
+        *(f"embedding_{score}" for score in _EMBEDDING_SCORES),
+        *("best_layer", "best_layer_index"),
+        *(
+            column
+            for kind, main in MAIN_SCORE.items()
+            for column in (
+                *(f"best_{name}" for name in _compared(kind)),
+                *with_ends(f"best_{main}_honest"),
+            )
+        ),
+        *("mean_pearson", "mean_mse", "majority_accuracy", "interval_over"),
+    ]
+
+
+_EMBEDDING_SCORES = tuple(
+    dict.fromkeys(score for kind in MAIN_SCORE for score in (RANKING_SCORE[kind], MAIN_SCORE[kind]))
+)
+"""Scores of the embedding layer in ``models.csv``."""
+
+
+def _compared(kind: TargetKind) -> list[str]:
+    """Scores of the best layer in ``models.csv``, with the ends of the main one's interval."""
+    return [
+        name
+        for score in scores_for(kind)
+        if score.compared
+        for name in (with_ends(score.name) if score.name == MAIN_SCORE[kind] else (score.name,))
+    ]
 
 
 def model_table(curves: Curves) -> pd.DataFrame:
     """The comparison table: a row per model × target × probe, the baselines among the models.
 
     Returns:
-        ``MODEL_COLUMNS``, in the order of ``curves.layers``. The best layer has the lowest MSE, of
+        ``model_columns``, in the order of ``curves.layers``. The best layer has the lowest MSE, of
         classes the highest accuracy, of equal ones the first, among those that lack no cell;
         ``best_r2`` and ``best_accuracy`` are the best of many and too good, ``best_r2_honest`` and
         ``best_accuracy_honest`` are not (see ``jobs.statistics.best_layer``). ``mean_pearson`` is
@@ -52,8 +83,8 @@ def model_table(curves: Curves) -> pd.DataFrame:
         if scored.empty:
             continue
         honest = curves.honest[tuple(map(str, key))]
-        of_classes = scored["target_kind"].iloc[0] == "classification"
-        best = _best_layer(complete(curve), of_classes)
+        kind: TargetKind = scored["target_kind"].iloc[0]
+        best = _best_layer(complete(curve), kind == "classification")
         embedding = scored[scored["layer"] == "embedding"].head(1)
         rows.append(
             dict(zip(NAMES, key, strict=True))
@@ -65,12 +96,9 @@ def model_table(curves: Curves) -> pd.DataFrame:
                 "best_layer": best["layer"],
                 "best_layer_index": best["layer_index"],
             }
-            | {f"embedding_{score}": embedding[score].mean() for score in ("mse", "r2", "accuracy")}
-            | {
-                f"best_{score}": best[score]
-                for score in ("mse", *_ends("r2"), *_ends("accuracy"), *_MACRO)
-            }
-            | _honest_columns("accuracy" if of_classes else "r2", honest)
+            | {f"embedding_{score}": embedding[score].mean() for score in _EMBEDDING_SCORES}
+            | {f"best_{name}": best[name] for each in MAIN_SCORE for name in _compared(each)}
+            | _honest_columns(MAIN_SCORE[kind], honest)
             | {
                 "mean_pearson": scored["pearson"].mean(),
                 "mean_mse": scored["mean_mse"].mean(),
@@ -81,12 +109,7 @@ def model_table(curves: Curves) -> pd.DataFrame:
     by_target = layers[layers["cells"] > 0].groupby("target", sort=False, observed=True)
     for target, curve in by_target:
         rows += [_knowing_the_speaker(target, curve), _knowing_nothing(target, curve)]
-    return pd.DataFrame(rows, columns=MODEL_COLUMNS)
-
-
-Row = dict[str, object]
-
-_MACRO = ("balanced_accuracy", "macro_f1")
+    return pd.DataFrame(rows, columns=model_columns())
 
 
 def _best_layer(candidates: pd.DataFrame, of_classes: bool) -> "pd.Series[float]":
@@ -96,12 +119,8 @@ def _best_layer(candidates: pd.DataFrame, of_classes: bool) -> "pd.Series[float]
     return best
 
 
-def _ends(score: str) -> tuple[str, str, str]:
-    return score, f"{score}_low", f"{score}_high"
-
-
 def _honest_columns(score: str, honest: Estimate) -> dict[str, float]:
-    names = _ends(f"best_{score}_honest")
+    names = with_ends(f"best_{score}_honest")
     return dict(zip(names, (honest.value, honest.low, honest.high), strict=True))
 
 
@@ -110,7 +129,7 @@ def _without_probe(target: object, curves: pd.DataFrame) -> tuple[Row, Row]:
     the same files, one on the most of them."""
     ordered = curves.sort_values("n_test", kind="stable", ascending=False)
     most: Row = {str(name): value for name, value in ordered.iloc[0].items()}
-    empty: Row = dict.fromkeys(MODEL_COLUMNS, float("nan")) | {
+    empty: Row = dict.fromkeys(model_columns(), float("nan")) | {
         "target": target,
         "target_kind": most["target_kind"],
         "probe": "",

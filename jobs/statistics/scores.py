@@ -1,222 +1,268 @@
-"""Scores of held-out predictions, and their intervals over speakers.
+"""The table of statistics: one row per score, read by every table, figure and text about scores.
 
-A score that is not defined (a correlation with a constant, R² of a constant target) is None.
+A new score is a row of ``SCORES`` and its function; it then has a column in ``metrics.csv``, one in
+``layers.csv`` with the ends of its interval if it has a ``scale``, one in ``models.csv`` if it is
+``compared``, a figure if it is ``drawn``, and an entry in the report's glossary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-
-import numpy as np
-import numpy.typing as npt
-from scipy.stats import rankdata
+from typing import ClassVar, Literal
 
 from jobs.arrays import FloatArray
-from jobs.statistics.intervals import LEVEL, NO_INTERVAL, ScaleName, leave_one_out, speaker_interval
+from jobs.statistics.classification import accuracy_of, balanced_accuracy_of, macro_f1_of
+from jobs.statistics.intervals import ScaleName
+from jobs.statistics.regression import (
+    HeldOut,
+    WeightedSums,
+    mae_of,
+    mae_of_sums,
+    mse_of,
+    mse_of_sums,
+    pearson_of,
+    pearson_of_sums,
+    r2_of,
+    r2_of_sums,
+    rmse_of,
+    rmse_of_sums,
+    spearman_of,
+    within_speaker_of,
+)
 
-CONSTANT = 1e-6
-"""A spread below this share of the values' size counts as none: above float32 rounding (6e-8),
-which stored predictions carry, and below anything that a probe means."""
-
-SUMS = ("n", "sse", "sae", "sst", "dy", "dp", "dy2", "dp2", "dydp")
-"""Columns of ``SpeakerSums.values``; dy and dp are value and prediction minus the training mean."""
-
-
-def score(
-    y: FloatArray, y_pred: FloatArray, train_mean: float, groups: npt.NDArray[np.str_]
-) -> dict[str, float | None]:
-    """All scores of one test part.
-
-    Args:
-        y: (n,) true values, in the target's unit.
-        y_pred: (n,) predictions, in the target's unit.
-        train_mean: mean of the target over the training part, the prediction that knows nothing.
-        groups: (n,) speaker of every row.
-
-    Returns:
-        ``mse``, ``mae``, ``rmse``; ``r2`` = 1 − SSE / Σ(y − train_mean)²; ``pearson``,
-        ``spearman``; ``within_speaker``: Pearson correlation after subtracting each speaker's own
-        means; ``mean_mse``, ``mean_mae``: of predicting ``train_mean`` everywhere.
-    """
-    error = y_pred - y
-    mse, known = float(np.mean(error**2)), no_skill(y, train_mean)
-    return {
-        "mse": mse,
-        "mae": float(np.mean(np.abs(error))),
-        "rmse": mse**0.5,
-        "r2": None if known.constant else 1 - mse / known.mse,
-        "pearson": pearson(y, y_pred),
-        "spearman": _spearman(y, y_pred),
-        "within_speaker": _within(y, y_pred, groups),
-        "mean_mse": known.mse,
-        "mean_mae": known.mae,
-    }
+TargetKind = Literal["regression", "classification"]
+Unit = Literal["none", "target", "target squared"]
 
 
-@dataclass(frozen=True)
-class NoSkill:
-    """What predicting the training mean everywhere reaches."""
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Everything about a statistic but its function."""
 
-    mse: float
-    mae: float
-    constant: bool
-    """The target has no spread about it, so that no R² is defined."""
+    kind: ClassVar[TargetKind]
+    """Kind of target that it is defined for."""
 
-
-def no_skill(y: FloatArray, train_mean: float) -> NoSkill:
-    """Of the true values ``y`` (n,) of a test part."""
-    from_mean = y - train_mean
-    mse = float(np.mean(from_mean**2))
-    size = max(float(np.abs(y).max()), abs(train_mean))
-    return NoSkill(mse, float(np.mean(np.abs(from_mean))), not mse**0.5 > CONSTANT * size)
-
-
-def pearson(a: FloatArray, b: FloatArray) -> float | None:
-    """Pearson correlation of two (n,) arrays; None where one of them is constant."""
-    return _correlation(a - a.mean(), b - b.mean(), _size(a), _size(b))
-
-
-@dataclass(frozen=True)
-class SpeakerSums:
-    """What the scores of one test part need to know of each speaker."""
-
-    speakers: tuple[str, ...]
-    values: FloatArray
-    """(S, 9), columns ``SUMS``."""
-    size: float
-    """Largest magnitude among predictions and values, against which a spread is constant."""
+    name: str
+    """Its column in the tables on disk."""
+    label: str
+    """Its name in headings and on axes, in plain text."""
+    tex: str
+    """Its name in LaTeX tables."""
+    definition: str
+    """Its entry in the glossary: one or two sentences."""
+    higher_is_better: bool = True
+    unit: Unit = "none"
+    scale: ScaleName | None = None
+    """Scale on which its interval is symmetric, a key of `jobs.statistics.intervals.SCALES`; None:
+    it has no interval."""
+    reference: str | None = None
+    """Column of the same score of the no-skill prediction, which is the training mean or the
+    majority class; None: that score is 0, or not defined."""
+    compared: bool = False
+    """Whether the best layer's value is a column of ``models.csv``."""
+    drawn: bool = False
+    """Whether it has a figure over the layers of every model."""
+    cut: float | None = None
+    """Where the axis of its figure may be cut, in units of the ``reference`` if it has one; None:
+    never."""
 
 
-def speaker_sums(
-    y: FloatArray, y_pred: FloatArray, train_mean: float, groups: npt.NDArray[np.str_]
-) -> SpeakerSums:
-    """Per-speaker sums of one test part; arguments as in ``score``."""
-    speakers, of_row = np.unique(groups, return_inverse=True)
-    dy, dp = y - train_mean, y_pred - train_mean
-    error = dp - dy
-    columns = (np.ones_like(dy), error**2, np.abs(error), dy**2, dy, dp, dy**2, dp**2, dy * dp)
-    per_speaker = [np.bincount(of_row, column, len(speakers)) for column in columns]
-    values = np.stack(per_speaker, axis=1).astype(np.float64)
-    return SpeakerSums(tuple(map(str, speakers)), values, max(_size(y), _size(y_pred)))
+@dataclass(frozen=True, kw_only=True)
+class RegressionScore(Score):
+    """A score of predicted numbers. Over folds it is averaged with weight n unless it says how it
+    follows from the pooled errors; over seeds it is averaged."""
+
+    kind: ClassVar[TargetKind] = "regression"
+
+    of_test: Callable[[HeldOut], float | None]
+    """The score of one test split; None where it is not defined."""
+    of_sums: Callable[[WeightedSums], FloatArray] | None = None
+    """(R,) the same from sums, for a fast jackknife; None: ``of_test`` is evaluated without each
+    speaker in turn."""
+    sums_over: Literal["fold", "all folds"] = "fold"
+    """What ``of_sums`` is evaluated on: each fold, to be averaged, or the sum of all folds."""
+    of_errors: Callable[[Mapping[str, float]], float] | None = None
+    """The score over all folds from the averages of the other scores and of the references, for a
+    score that is not itself an average."""
 
 
-INTERVALS: dict[str, ScaleName] = {
-    "r2": "rest",
-    "mse": "error",
-    "rmse": "error",
-    "mae": "error",
-    "pearson": "correlation",
-}
-"""Scores that have intervals, and the scale of each (`jobs.statistics.intervals`)."""
+@dataclass(frozen=True, kw_only=True)
+class ClassScore(Score):
+    """A score of predicted classes, of counts summed over folds and averaged over seeds."""
+
+    kind: ClassVar[TargetKind] = "classification"
+
+    of_counts: Callable[[FloatArray], FloatArray]
+    """(...) the score of counts (..., 3, C), see `jobs.statistics.classification.COUNTS`."""
+    macro: bool = False
+    """Whether every class counts the same, however rare it is."""
 
 
-def score_intervals(
-    runs: Sequence[Sequence[SpeakerSums]], level: float = LEVEL
-) -> dict[str, tuple[float, float]]:
-    """Intervals of ``INTERVALS`` over speakers, each with all its utterances.
-
-    Args:
-        runs: per seed of the probe, the sums of every fold. Within a seed, errors are pooled over
-            folds by sums and correlations averaged with weight n; then seeds are averaged.
-        level: coverage that is asked for.
-
-    Returns:
-        (low, high) of each score; NaN where fewer than two speakers were tested, or where the score
-        is not defined.
-    """
-    speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
-    if len(speakers) < 2:
-        return dict.fromkeys(INTERVALS, NO_INTERVAL)
-    position = {name: i for i, name in enumerate(speakers)}
-    weights = np.concatenate([np.ones((1, len(speakers))), leave_one_out(len(speakers))])
-    scores = _scores_of(runs, weights, position)
-    sizes = np.zeros(len(speakers))
-    for sums in runs[0]:
-        sizes[[position[name] for name in sums.speakers]] += sums.values[:, SUMS.index("n")]
-    return {
-        name: speaker_interval(float(values[0]), values[1:], sizes, INTERVALS[name], level)
-        for name, values in scores.items()
-    }
+def _r2_of_errors(errors: Mapping[str, float]) -> float:
+    reference = errors["mean_mse"]
+    return 1 - errors["mse"] / reference if reference > 0 else float("nan")
 
 
-@lru_cache(maxsize=16)
-def resample_weights(n_speakers: int, resamples: int, seed: int) -> FloatArray:
-    """(R, S): how often each resample draws each speaker."""
-    shares = np.full(n_speakers, 1 / n_speakers)
-    drawn = np.random.default_rng(seed).multinomial(n_speakers, shares, size=resamples)
-    return drawn.astype(np.float64)
+_ROWS: tuple[RegressionScore | ClassScore, ...] = (
+    RegressionScore(
+        name="mse",
+        label="MSE",
+        tex="MSE",
+        definition="The mean squared error of the predictions in the test split.",
+        of_test=mse_of,
+        of_sums=mse_of_sums,
+        sums_over="all folds",
+        unit="target squared",
+        higher_is_better=False,
+        scale="error",
+        reference="mean_mse",
+        compared=True,
+        drawn=True,
+        cut=2.0,
+    ),
+    RegressionScore(
+        name="mae",
+        label="MAE",
+        tex="MAE",
+        definition="The mean absolute error of the predictions in the test split.",
+        of_test=mae_of,
+        of_sums=mae_of_sums,
+        sums_over="all folds",
+        unit="target",
+        higher_is_better=False,
+        scale="error",
+        reference="mean_mae",
+        drawn=True,
+        cut=2.0,
+    ),
+    RegressionScore(
+        name="rmse",
+        label="RMSE",
+        tex="RMSE",
+        definition="The square root of the MSE, in the target's own unit.",
+        of_test=rmse_of,
+        of_sums=rmse_of_sums,
+        sums_over="all folds",
+        of_errors=lambda errors: errors["mse"] ** 0.5,
+        unit="target",
+        higher_is_better=False,
+        scale="error",
+    ),
+    RegressionScore(
+        name="r2",
+        label="R²",
+        tex="$R^2$",
+        definition="The share of the target's variance in the test split that a probe explains, "
+        "measured against the mean of the training targets: 1 is perfect, 0 is the score of "
+        "always predicting that mean, and a negative value is worse than that.",
+        of_test=r2_of,
+        of_sums=r2_of_sums,
+        sums_over="all folds",
+        of_errors=_r2_of_errors,
+        scale="rest",
+        compared=True,
+        drawn=True,
+        cut=-1.0,
+    ),
+    RegressionScore(
+        name="pearson",
+        label="Pearson r",
+        tex="Pearson $r$",
+        definition="The linear correlation of the predictions with the target in the test split.",
+        of_test=pearson_of,
+        of_sums=pearson_of_sums,
+        scale="correlation",
+        drawn=True,
+    ),
+    RegressionScore(
+        name="spearman",
+        label="Spearman ρ",
+        tex=r"Spearman $\rho$",
+        definition="The rank correlation of the predictions with the target in the test split.",
+        of_test=spearman_of,
+    ),
+    RegressionScore(
+        name="within_speaker",
+        label="r within speakers",
+        tex="$r$ within speakers",
+        definition="The correlation after each speaker's own mean is subtracted: how well a layer "
+        "tells utterances apart, beyond telling speakers apart.",
+        of_test=within_speaker_of,
+    ),
+    ClassScore(
+        name="accuracy",
+        label="Accuracy",
+        tex="Accuracy",
+        definition="The share of the test split's utterances whose class a probe predicts "
+        "correctly, for targets that are classes, such as the speaker's sex.",
+        of_counts=accuracy_of,
+        scale="share",
+        reference="majority_accuracy",
+        compared=True,
+        drawn=True,
+    ),
+    ClassScore(
+        name="balanced_accuracy",
+        label="Balanced accuracy",
+        tex="Balanced accuracy",
+        definition="The mean over the classes of the test split of the share of each class's "
+        "utterances that is found (recall): every class counts the same, however rare it is.",
+        of_counts=balanced_accuracy_of,
+        macro=True,
+        scale="share",
+        compared=True,
+    ),
+    ClassScore(
+        name="macro_f1",
+        label="Macro F1",
+        tex="Macro $F_1$",
+        definition="The mean over the classes of the test split of F1, which also counts the "
+        "utterances of other classes that were mistaken for it.",
+        of_counts=macro_f1_of,
+        macro=True,
+        scale="share",
+        compared=True,
+    ),
+)
+
+SCORES: dict[str, RegressionScore | ClassScore] = {row.name: row for row in _ROWS}
+"""By name, in the order of the columns of ``metrics.csv``."""
+
+MAIN_SCORE: dict[TargetKind, str] = {"regression": "r2", "classification": "accuracy"}
+"""The score that controls, findings and comparisons between models are about."""
+
+RANKING_SCORE: dict[TargetKind, str] = {"regression": "mse", "classification": "accuracy"}
+"""The score that decides which layer of a model is the best."""
 
 
-def _scores_of(
-    runs: Sequence[Sequence[SpeakerSums]], weights: FloatArray, position: dict[str, int]
-) -> dict[str, FloatArray]:
-    """Scores of every row of ``weights``, averaged over seeds."""
-    per_run = [_weighted_scores(run, weights, position) for run in runs]
-    return {name: np.mean([scores[name] for scores in per_run], axis=0) for name in per_run[0]}
+def regression_scores() -> Iterator[RegressionScore]:
+    """The rows for targets that are numbers."""
+    return (score for score in SCORES.values() if isinstance(score, RegressionScore))
 
 
-def _weighted_scores(
-    run: Sequence[SpeakerSums], weights: FloatArray, position: dict[str, int]
-) -> dict[str, FloatArray]:
-    """(R,) scores of one seed: a fold's sums are weighted by how often its speakers count."""
-    folds = []
-    correlations = []
-    for sums in run:
-        columns = [position[name] for name in sums.speakers]
-        drawn = dict(zip(SUMS, (weights[:, columns] @ sums.values).T, strict=True))
-        folds.append(drawn)
-        correlations.append(_pearson_of_sums(drawn, sums.size))
-    total = {name: np.sum([fold[name] for fold in folds], axis=0) for name in SUMS}
-    least = (CONSTANT * max(sums.size for sums in run)) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = total["sst"] / total["n"] > least
-        scores = {
-            "r2": np.where(spread, 1 - total["sse"] / total["sst"], np.nan),
-            "mse": total["sse"] / total["n"],
-            "rmse": np.sqrt(total["sse"] / total["n"]),
-            "mae": total["sae"] / total["n"],
-            "pearson": _weighted_mean(np.stack(correlations), np.stack([f["n"] for f in folds])),
-        }
-    return {name: np.where(np.isfinite(values), values, np.nan) for name, values in scores.items()}
+def class_scores() -> Iterator[ClassScore]:
+    """The rows for targets that are classes."""
+    return (score for score in SCORES.values() if isinstance(score, ClassScore))
 
 
-def _pearson_of_sums(sums: dict[str, FloatArray], size: float) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        var_y = sums["dy2"] / sums["n"] - (sums["dy"] / sums["n"]) ** 2
-        var_p = sums["dp2"] / sums["n"] - (sums["dp"] / sums["n"]) ** 2
-        covariance = sums["dydp"] / sums["n"] - sums["dy"] * sums["dp"] / sums["n"] ** 2
-        least = (CONSTANT * size) ** 2
-        defined = (var_y > least) & (var_p > least)
-        return np.where(defined, covariance / np.sqrt(var_y * var_p), np.nan)
+def scores_for(kind: str) -> list[Score]:
+    """The rows for a kind of target."""
+    return [score for score in SCORES.values() if score.kind == kind]
 
 
-def _weighted_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """(F, R) → (R,) over folds, leaving out what is not defined."""
-    weights = np.where(np.isnan(values), 0, weights)
-    return np.asarray(np.nansum(values * weights, axis=0) / weights.sum(axis=0))
+def references_for(kind: str) -> list[str]:
+    """Columns of the no-skill prediction's scores, for a kind of target."""
+    return [score.reference for score in scores_for(kind) if score.reference]
 
 
-def _size(values: FloatArray) -> float:
-    return float(np.abs(values).max())
+def score_columns() -> list[str]:
+    """Columns of ``metrics.csv`` that hold scores: those of numbers and their references, then
+    those of classes and theirs."""
+    return [
+        column
+        for kind in MAIN_SCORE
+        for column in (*(score.name for score in scores_for(kind)), *references_for(kind))
+    ]
 
 
-def _correlation(a: FloatArray, b: FloatArray, size_a: float, size_b: float) -> float | None:
-    """Of two centred arrays; ``size`` is the magnitude that their spread is compared with."""
-    spread_a, spread_b = float(np.mean(a**2)) ** 0.5, float(np.mean(b**2)) ** 0.5
-    if spread_a <= CONSTANT * size_a or spread_b <= CONSTANT * size_b:
-        return None
-    return float(np.clip(np.mean(a * b) / (spread_a * spread_b), -1, 1))
-
-
-def _spearman(a: FloatArray, b: FloatArray) -> float | None:
-    if pearson(a, b) is None:
-        return None
-    return pearson(rankdata(a), rankdata(b))
-
-
-def _within(y: FloatArray, y_pred: FloatArray, groups: npt.NDArray[np.str_]) -> float | None:
-    _, of_row = np.unique(groups, return_inverse=True)
-    counts = np.bincount(of_row)
-    y_own = y - (np.bincount(of_row, y) / counts)[of_row]
-    pred_own = y_pred - (np.bincount(of_row, y_pred) / counts)[of_row]
-    return _correlation(y_own, pred_own, _size(y), _size(y_pred))
+def with_ends(score: str) -> tuple[str, str, str]:
+    """The columns of a score and of the ends of its interval."""
+    return score, f"{score}_low", f"{score}_high"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.arrays import FloatArray
-from jobs.statistics.scores import SUMS, pearson, speaker_sums
+from jobs.statistics.regression import SUMS, pearson, speaker_sums
 
 Fold = tuple[FloatArray, npt.NDArray[np.str_], float]
 """Values (n,) of a test part, their speakers (n,), and the training mean or the code of the

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from jobs.arrays import FloatArray
 from jobs.statistics.best_layer import Estimate
 from jobs.statistics.intervals import ScaleName, speaker_interval
-from jobs.statistics.scores import CONSTANT
+from jobs.statistics.regression import CONSTANT
 
 _SCALES: tuple[ScaleName, ...] = ("plain", "correlation", "plain")
 """Of the intervals of slope, correlation and shift."""

@@ -10,7 +10,8 @@ import pandas as pd
 from jobs.arrays import FloatArray
 from jobs.probing.joint_cca import FoldComponents, read_components
 from jobs.protocol.folds import StrArray
-from jobs.statistics.scores import pearson, score_intervals, speaker_sums
+from jobs.statistics.regression import pearson, speaker_sums
+from jobs.statistics.speaker_intervals import regression_intervals
 from sweep.analyses.joint_cca_plan import canonical_file, joint_probes, joint_targets
 from sweep.plan.plan import Plan, layer_tasks
 
@@ -81,7 +82,7 @@ def _scores(tested: Sequence[_Tested], component: int, targets: Sequence[str]) -
     sums = [
         speaker_sums(v, u, 0.0, one.speakers) for one, (v, u) in zip(tested, pairs, strict=True)
     ]
-    low, high = score_intervals([sums])["pearson"]
+    low, high = regression_intervals([sums])["pearson"]
     sizes = [len(one.speakers) for one in tested]
     loadings = mean_loadings([v for v, _ in pairs], [one.Y for one in tested])
     shown = (f"{name} {loading:z.2f}" for name, loading in zip(targets, loadings, strict=True))

@@ -20,6 +20,7 @@ from jobs.protocol.predictions import CellPredictions, read_predictions
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
+from jobs.statistics.scores import score_columns
 from jobs.storage.location import PlaceError, as_place
 from sweep.analyses import ANALYSES
 from sweep.errors import RunError
@@ -32,15 +33,14 @@ from sweep.state.run_folder import RunFolder, run_folder
 
 Parsed = TypeVar("Parsed")
 
-METRIC_COLUMNS = (
-    "model", "layer", "layer_index", "target", "probe", "seed", "fold", "control", "n_train",
-    "n_test", "mse", "mae", "rmse", "r2", "pearson", "spearman", "within_speaker", "mean_mse",
-    "mean_mae", "accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy", "seconds",
-    "cell_id",
-)  # fmt: skip
-"""Columns of ``metrics.csv`` that are always there, empty where a score is not for the target or
-not defined; what probes tell of themselves is beside."""
-SCORES = METRIC_COLUMNS[METRIC_COLUMNS.index("mse") : METRIC_COLUMNS.index("seconds")]
+
+def metric_columns() -> list[str]:
+    """Columns of ``metrics.csv`` that are always there, empty where a score is not for the target
+    or not defined; the details that a probe reports follow them."""
+    return [
+        *("model", "layer", "layer_index", "target", "probe", "seed", "fold", "control"),
+        *("n_train", "n_test", *score_columns(), "seconds", "cell_id"),
+    ]
 
 
 class Run:
@@ -310,7 +310,7 @@ class Run:
 def metrics_table(records: Iterable[Record]) -> pd.DataFrame:
     """``metrics.csv``: the done cells of ``records``, a row each."""
     rows = list(_metric_rows(records))
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(METRIC_COLUMNS))
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=metric_columns())
 
 
 def _metric_rows(records: Iterable[Record]) -> Iterator[dict[str, object]]:
@@ -327,7 +327,7 @@ def _metric_rows(records: Iterable[Record]) -> Iterator[dict[str, object]]:
                 "control": record.control,
                 "n_train": record.n_train,
                 "n_test": record.n_test,
-                **dict.fromkeys(SCORES),
+                **dict.fromkeys(score_columns()),
                 **record.scores,
                 **record.details,
                 "seconds": record.seconds,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from jobs.statistics.best_layer import Estimate
-from jobs.statistics.curves import LAYER_COLUMNS, Curves
+from jobs.statistics.curves import Curves, layer_columns
 from jobs.statistics.model_table import model_table
 
 BLOCKS = {51: (3, 4, 6, 3), 150: (6, 16, 24, 3)}
@@ -77,7 +77,7 @@ def curve(model, names, target, probe, level, rng, spread=0.06):
             "speaker_mean_mae": MEAN_MAE * 0.8,
             "speaker_mean_pearson": 0.6,
         }
-    ).reindex(columns=LAYER_COLUMNS)
+    ).reindex(columns=layer_columns())
 
 
 def class_curve(model, names, target, probe, level, rng, spread=0.05):
@@ -114,7 +114,7 @@ def class_curve(model, names, target, probe, level, rng, spread=0.05):
             "speaker_mean_accuracy": SPEAKER_ACCURACY,
         }
     )
-    return frame.reindex(columns=LAYER_COLUMNS)
+    return frame.reindex(columns=layer_columns())
 
 
 def make_layers(

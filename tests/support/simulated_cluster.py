@@ -15,11 +15,11 @@ from jobs.extraction.shard import ShardReport
 from jobs.job import Job
 from jobs.probing.job import ProbeJob
 from jobs.probing.results import CellResult
+from jobs.statistics.scores import references_for, scores_for
 from jobs.workers.ray_workers import Ended
 from sweep.executors.base import Outcome
-from sweep.results.run import METRIC_COLUMNS
 
-SCORES = METRIC_COLUMNS[METRIC_COLUMNS.index("mse") : METRIC_COLUMNS.index("mean_mae") + 1]
+SCORES = [*(score.name for score in scores_for("regression")), *references_for("regression")]
 
 
 class SimulatedCluster:

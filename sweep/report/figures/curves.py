@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jobs.models.settings import BASELINE_PREFIX
-from jobs.statistics.curves import FOLDS, SPEAKERS, complete
+from jobs.statistics.curves import complete
 from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR, SPEAKER_MEAN
+from jobs.statistics.points import FOLDS, SPEAKERS
 from jobs.ties import first_lowest
 from sweep.report.figures.layer_axis import Depth
 from sweep.report.figures.style import COLOURS, short

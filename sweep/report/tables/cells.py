@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobs.statistics.curves import FOLDS
+from jobs.statistics.points import FOLDS
 from sweep.report.tables.markup import LACKING, MISSING, Cell, Table
 
 NUMBERS, CLASSES = "regression", "classification"

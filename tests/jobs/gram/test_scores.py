@@ -7,7 +7,7 @@ import torch
 from jobs.gram.moments import total
 from jobs.gram.scores import score_by_sums, speaker_scores
 from jobs.gram.sums import Sums
-from jobs.statistics import scores
+from jobs.statistics import scoring
 from jobs.statistics.speaker_mean import speaker_mean_scores
 
 WIDTH = 6
@@ -32,7 +32,7 @@ def summed(X, y):
 def both(X, y, groups, weight, bias):
     weights = {"weight": np.asarray(weight, dtype=np.float64), "bias": np.array([bias])}
     predicted = X.astype(np.float64) @ weights["weight"] + bias
-    expected = scores.score(y, predicted, 11.5, groups)
+    expected = scoring.score_numbers(y, predicted, 11.5, groups)
     return score_by_sums(summed(X, y), 0, weights, y, 11.5), expected
 
 

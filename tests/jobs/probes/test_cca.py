@@ -8,7 +8,7 @@ from sklearn.cross_decomposition import CCA
 from jobs.probes import cca
 from jobs.probes.cca import CcaSettings
 from jobs.protocol.folds import Fold
-from jobs.statistics.scores import score
+from jobs.statistics.scoring import score_numbers
 
 
 def problem(n_rows, width, n_targets=2, seed=0):
@@ -79,7 +79,9 @@ def test_constant_activations_have_no_correlation():
     result = cca.fit_predict(CcaSettings(), X, Y, fold, np.array(["s"] * 200), [0, 0])
     assert result.details == [{"components": 0, "saturated": 0}] * 2
     groups = np.array(["s"] * len(fold.test))
-    scores = score(Y[fold.test, 0], result.predictions[:, 0], Y[fold.train, 0].mean(), groups)
+    scores = score_numbers(
+        Y[fold.test, 0], result.predictions[:, 0], Y[fold.train, 0].mean(), groups
+    )
     assert scores["pearson"] is None
 
 

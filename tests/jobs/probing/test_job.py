@@ -29,7 +29,7 @@ from jobs.protocol.cells import Cell, control_target
 from jobs.protocol.folds import make_folds
 from jobs.protocol.predictions import read_predictions
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
-from jobs.statistics import scores
+from jobs.statistics import scoring
 
 SPEAKERS, EACH, WIDTH = 24, 20, 32
 MLP = MlpSettings(epochs=30)
@@ -166,7 +166,7 @@ def test_predictions_on_disk_give_the_scores(tmp_path, corpus):
         cell = stored[result.cell_id]
         groups = speaker[cell.utterance_id].to_numpy(dtype=np.str_)
         y, y_pred = cell.y_true.astype(float), cell.y_pred.astype(float)
-        again = scores.score(y, y_pred, cell.train_mean, groups)
+        again = scoring.score_numbers(y, y_pred, cell.train_mean, groups)
         assert again.keys() == result.scores.keys()
         for name, value in result.scores.items():
             expected = value if value is None else pytest.approx(value, rel=1e-4, abs=1e-6)

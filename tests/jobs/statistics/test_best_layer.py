@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from jobs.statistics.best_layer import PARTS, class_errors, score_on_other_speakers, speaker_errors
-from jobs.statistics.class_scores import class_intervals, class_sums, pooled_scores
-from jobs.statistics.scores import resample_weights, score_intervals, speaker_sums
+from jobs.statistics.classification import class_sums
+from jobs.statistics.intervals import resample_weights
+from jobs.statistics.points import pooled_class_scores
+from jobs.statistics.regression import speaker_sums
+from jobs.statistics.speaker_intervals import class_intervals, regression_intervals
 from tests.support.by_hand import jackknife, on_scale, t_interval
 
 N_SPEAKERS = 24
@@ -39,7 +42,7 @@ def test_on_layers_that_know_nothing_the_interval_is_above_zero_as_rarely_as_it_
         runs = make_runs(rng, 51)
         r2 = [1 - sums.values[:, 1].sum() / sums.values[:, 3].sum() for [[sums]] in runs]
         best = runs[int(np.argmax(r2))]
-        plain += score_intervals(best)["r2"][0] > 0
+        plain += regression_intervals(best)["r2"][0] > 0
         honest += score_on_other_speakers([speaker_errors(run) for run in runs], 100, 0).low > 0
     assert plain >= 6  # what is to be cured: with 2.5 % six or more have a chance of 0.4 %
     assert honest <= 4  # 2.5 % of 60 is 1.5; five or more have a chance of 2 %
@@ -113,7 +116,7 @@ def test_with_one_layer_it_is_that_layers_r2_and_interval():
     one, other = make_runs(rng, 2, known=0.4)
     run = [one[0], other[0]]  # two seeds
     found = score_on_other_speakers([speaker_errors(run)], 300, 0)
-    low, high = score_intervals(run)["r2"]
+    low, high = regression_intervals(run)["r2"]
     r2 = np.mean([1 - s.values[:, 1].sum() / s.values[:, 3].sum() for [s] in run])
     assert [found.value, found.low, found.high] == pytest.approx([r2, low, high], rel=1e-9)
 
@@ -154,7 +157,7 @@ def test_with_one_layer_of_classes_it_is_that_layers_accuracy_and_interval():
     run = [one[0], other[0]]  # two seeds
     errors = class_errors(run, [[0.0] * 2] * len(run))
     found = score_on_other_speakers([errors], 300, 0, "share")
-    expected = [pooled_scores(run)["accuracy"], *class_intervals(run)["accuracy"]]
+    expected = [pooled_class_scores(run)["accuracy"], *class_intervals(run)["accuracy"]]
     assert [found.value, found.low, found.high] == pytest.approx(expected, rel=1e-9)
 
 
@@ -174,7 +177,7 @@ def test_of_layers_that_guess_the_luckiest_is_above_chance_and_one_chosen_elsewh
         runs = class_runs(rng, 40)
         errors = [class_errors(run, [[0.0] * 2] * len(run)) for run in runs]
         found.append(score_on_other_speakers(errors, 50, 0).value)
-        best.append(max(pooled_scores(run)["accuracy"] for run in runs))
+        best.append(max(pooled_class_scores(run)["accuracy"] for run in runs))
     error = np.std(found) / np.sqrt(len(found))
     assert np.mean(found) == pytest.approx(0.5, abs=3 * error)
     assert np.mean(best) > 0.5 + 5 * error

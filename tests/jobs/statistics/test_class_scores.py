@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from jobs.statistics.class_scores import (
-    CLASS_SCORES,
-    class_intervals,
-    class_sums,
-    majority_class,
-    pool,
-    pooled_scores,
-    score_classes,
-)
+from jobs.statistics.classification import class_sums, majority_class, pool
+from jobs.statistics.points import pooled_class_scores
+from jobs.statistics.scores import class_scores
+from jobs.statistics.scoring import score_classes
+from jobs.statistics.speaker_intervals import class_intervals
 from tests.support.by_hand import t_interval
 
 
@@ -77,8 +73,8 @@ def test_counts_are_pooled_over_folds_and_scores_averaged_over_seeds():
         cuts = [slice(0, 100), slice(100, 130), slice(130, None)]
         runs.append([class_sums(y[cut], y_pred[cut], groups[cut]) for cut in cuts])
         expected.append(sklearn_scores(y, y_pred))
-    found = pooled_scores(runs)
-    for name in CLASS_SCORES:
+    found = pooled_class_scores(runs)
+    for name in [row.name for row in class_scores()]:
         mean = np.mean([scores[name] for scores in expected])
         assert found[name] == pytest.approx(mean, rel=1e-12)
 
@@ -103,7 +99,7 @@ def test_intervals_are_those_of_a_plain_loop_over_left_out_speakers():
     sizes = [len(own) for own in of_speaker]
     # In a macro score an utterance counts by how rare its class is.
     shares = [sum(1 / np.sum(y == code) for code in own) for own in of_speaker]
-    for name in CLASS_SCORES:
+    for name in [row.name for row in class_scores()]:
         without = [scores[name] for scores in left_out]
         counted = sizes if name == "accuracy" else shares
         expected = t_interval(value[name], without, counted, "share")
@@ -116,7 +112,10 @@ def scores_by_hand(data, kept):
     for y, y_pred, groups in data:
         rows = np.flatnonzero(np.isin(groups, kept))
         per_seed.append(sklearn_scores(y[rows], y_pred[rows]))
-    return {name: np.mean([one[name] for one in per_seed]) for name in CLASS_SCORES}
+    return {
+        name: np.mean([one[name] for one in per_seed])
+        for name in [row.name for row in class_scores()]
+    }
 
 
 def test_where_classes_are_speakers_one_that_is_left_out_does_not_count_as_missed():
@@ -124,7 +123,7 @@ def test_where_classes_are_speakers_one_that_is_left_out_does_not_count_as_misse
     y = np.repeat(np.arange(12.0), 10)
     y_pred = np.where(rng.random(120) < 0.7, y, rng.integers(0, 12, 120))
     runs = [[class_sums(y, y_pred, y.astype(int).astype(np.str_))]]
-    point, (low, high) = pooled_scores(runs), class_intervals(runs)["macro_f1"]
+    point, (low, high) = pooled_class_scores(runs), class_intervals(runs)["macro_f1"]
     assert low < point["macro_f1"] < high
 
 

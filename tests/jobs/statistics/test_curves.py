@@ -7,17 +7,19 @@ import pandas as pd
 import pytest
 
 from jobs.protocol.predictions import CellPredictions
-from jobs.statistics.class_scores import class_intervals, class_sums, score_classes
-from jobs.statistics.curves import CURVE, LAYER_COLUMNS, Bootstrap, layer_curves
+from jobs.statistics.classification import class_sums
+from jobs.statistics.curves import CURVE, Bootstrap, layer_columns, layer_curves
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import (
     MAJORITY_CLASS,
     MEAN_PREDICTOR,
-    MODEL_COLUMNS,
     SPEAKER_MEAN,
+    model_columns,
     model_table,
 )
-from jobs.statistics.scores import score, score_intervals, speaker_sums
+from jobs.statistics.regression import speaker_sums
+from jobs.statistics.scoring import score_classes, score_numbers
+from jobs.statistics.speaker_intervals import class_intervals, regression_intervals
 from jobs.statistics.speaker_mean import speaker_mean_scores
 
 SPEAKERS = {f"s{i}-{j}": f"s{i}" for i in range(9) for j in range(4 + 3 * i)}
@@ -47,7 +49,7 @@ class Run:
         y_pred = (y + noise * self.rng.standard_normal(len(y))).astype(np.float32)
         mean = float(self.truth[~tested].mean())
         groups = np.array([SPEAKERS[name] for name in NAMES[tested]])
-        scores = score(y.astype(float), y_pred.astype(float), mean, groups)
+        scores = score_numbers(y.astype(float), y_pred.astype(float), mean, groups)
         self.cells[cell_id] = CellPredictions(fold, mean, NAMES[tested], y, y_pred)
         self.rows.append(
             {"model": model, "layer": layer, "layer_index": index, "target": "cps", "probe": probe}
@@ -141,7 +143,7 @@ def test_intervals_are_those_of_the_same_folds_and_hold_the_point():
     run = Run().add("m", "stem", 0, "ridge", 0.7, seeds=1).add("m", "top", 1, "ridge", 1.2)
     curves = run.curves().set_index("layer")
     sums = [[speaker_sums(*fold) for fold in folds] for folds in run.folds("m/top/ridge")]
-    for name, (low, high) in score_intervals(sums).items():
+    for name, (low, high) in regression_intervals(sums).items():
         row = curves.loc["top"]
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
         assert low < row[name] < high
@@ -233,7 +235,7 @@ def test_rows_come_in_one_order_and_predictions_a_curve_at_a_time():
                 model, f"layer{index}", index, "cca", 1
             )
     curves = run.curves(resamples=10)
-    assert list(curves.columns) == LAYER_COLUMNS
+    assert list(curves.columns) == layer_columns()
     keys = list(curves[["model", "layer_index", "probe"]].itertuples(index=False, name=None))
     assert keys == [(m, i, p) for m in "ab" for i in (2, 10) for p in ("cca", "ridge")]
     points = [cell_id.rsplit("/", 3)[0] for cell_id in run.reads]
@@ -308,10 +310,10 @@ def test_no_finished_cell_gives_empty_tables_with_their_columns():
     run.rows = []
     for some in (points, points.iloc[:0]):
         curves = run.all_curves(10, some)
-        assert list(curves.layers.columns) == LAYER_COLUMNS
+        assert list(curves.layers.columns) == layer_columns()
         assert len(curves.layers) == len(some)
         table = model_table(curves)
-        assert table.empty and list(table.columns) == MODEL_COLUMNS
+        assert table.empty and list(table.columns) == model_columns()
 
 
 def test_the_model_table_compares_embedding_and_best_layer_beside_the_baselines():
@@ -385,7 +387,7 @@ def test_the_best_layer_of_a_class_is_the_most_accurate_and_the_majority_stands_
     run.add_classes("m", "stem", 0, 0.6).add_classes("m", "embedding", 1, 0.9)
     found = run.all_curves(50)
     layers, table = found.layers.set_index(["layer", "target"]), model_table(found)
-    assert list(table.columns) == MODEL_COLUMNS
+    assert list(table.columns) == model_columns()
     best = table[(table["target"] == "sex") & (table["model"] == "m")].iloc[0]
     top = layers.loc[("embedding", "sex")]
     assert (best["best_layer"], best["target_kind"]) == ("embedding", "classification")

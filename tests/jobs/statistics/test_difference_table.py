@@ -6,7 +6,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from jobs.statistics.best_layer import Estimate, SpeakerErrors
-from jobs.statistics.curves import CURVE, LAYER_COLUMNS, Bootstrap, Curves
+from jobs.statistics.curves import CURVE, Bootstrap, Curves, layer_columns
 from jobs.statistics.difference_table import (
     DIFFERENCE_COLUMNS,
     LAYER_BEST,
@@ -18,7 +18,9 @@ from jobs.statistics.difference_table import (
 )
 from jobs.statistics.differences import between_layers
 from jobs.statistics.model_table import model_table
-from sweep.report.text.findings import differences_tables, findings, short
+from sweep.commands.run_output import print_findings
+from sweep.report.text.findings import differences_tables, findings
+from sweep.state.run_folder import RunFolder
 from tests.jobs.statistics.test_differences import make_errors
 
 SPEAKERS = tuple(f"s{i:02d}" for i in range(40))
@@ -50,7 +52,7 @@ def make_curves(
             | ({"majority_accuracy": 0.3} if kind == "classification" else {})
         )
         honest[model, target, probe] = honest_score
-    return Curves(pd.DataFrame(rows).reindex(columns=LAYER_COLUMNS), honest, errors)
+    return Curves(pd.DataFrame(rows).reindex(columns=layer_columns()), honest, errors)
 
 
 def table_of(curves, twins=()):
@@ -165,9 +167,14 @@ def test_no_peak_is_named_whose_interval_holds_knowing_nothing(low):
     assert said.startswith("a: no layer is clearly above the majority class")
 
 
-def test_in_short_a_sentence_has_the_peak_alone():
+def test_the_terminal_shows_the_peak_alone(tmp_path, capsys):
     (said,) = said_of(make_curves({"a": [0.1, 0.7, 0.2]}))
-    assert short(said) == "a: peak at layer1, R² 0.50 [0.40, 0.60] on other speakers."
+    folder = RunFolder(tmp_path)
+    folder.findings.parent.mkdir(parents=True)
+    folder.findings.write_text(f"{said}\n", encoding="utf-8")
+    print_findings(folder)
+    expected = "a: peak at layer1, R² 0.50 [0.40, 0.60] on other speakers.\n"
+    assert capsys.readouterr().out == expected
 
 
 def test_probe_and_target_are_named_where_there_are_several_and_baselines_have_no_sentence():

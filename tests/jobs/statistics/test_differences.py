@@ -13,7 +13,7 @@ from jobs.statistics.differences import (
     holm,
 )
 from jobs.statistics.fold_jackknife import against_the_best_by_fold
-from jobs.statistics.scores import resample_weights
+from jobs.statistics.intervals import resample_weights
 from tests.support.by_hand import t_interval
 
 ALIKE = 0.4

@@ -21,7 +21,7 @@ N_FOLDS = 5
 
 def cells(mse, n=100, reference=2.0, r=0.5):
     """Rows of metrics.csv, one a fold."""
-    folds = {"mse": mse, "n_test": n, "mean_mse": reference, "pearson": r}
+    folds = {"mse": mse, "mae": np.nan, "n_test": n, "mean_mse": reference, "pearson": r}
     return pd.DataFrame(folds | {"fold": range(len(mse))}).astype({"n_test": float})
 
 
@@ -126,6 +126,7 @@ def experiment(rng, level):
                 "fold": len(rows),
                 "n_test": len(test),
                 "mse": np.mean((y[test] - terms[test] @ slopes) ** 2),
+                "mae": np.nan,
                 "mean_mse": np.mean((y[test] - mean) ** 2),
                 "pearson": np.nan,
                 "truth": (wrong, 1 + mean**2),

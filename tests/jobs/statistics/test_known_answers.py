@@ -13,8 +13,11 @@ from jobs.probes.ridge import RidgeSettings, fit_predict
 from jobs.protocol.cells import Cell, control_target
 from jobs.protocol.folds import Fold, make_folds
 from jobs.protocol.settings import KFoldProtocol
-from jobs.statistics.class_scores import class_intervals, class_sums
-from jobs.statistics.scores import INTERVALS, score, score_intervals, speaker_sums
+from jobs.statistics.classification import class_sums
+from jobs.statistics.regression import speaker_sums
+from jobs.statistics.scores import regression_scores
+from jobs.statistics.scoring import score_numbers
+from jobs.statistics.speaker_intervals import class_intervals, regression_intervals
 from jobs.statistics.speaker_mean import speaker_mean
 
 N_SPEAKERS = 40
@@ -75,7 +78,7 @@ def experiment(rng, level):
     wrong = (level**0.5 - slopes[0]) ** 2 + np.sum(np.square(slopes[1:])) + constant**2
     truth = 1 - (wrong + 1 - level) / (1 + mean**2)
     sums = speaker_sums(y[fold.test], predicted, mean, own[fold.test].astype(np.str_))
-    return holds(score_intervals([[sums]])["r2"], truth)
+    return holds(regression_intervals([[sums]])["r2"], truth)
 
 
 def covered(level, n):
@@ -97,6 +100,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say(level):
 @pytest.mark.parametrize("level", LEVELS)
 def test_intervals_hold_the_truth_in_93_to_97_percent(level):
     assert 0.93 <= covered(level, 3000) / 3000 <= 0.97
+
+
+def intervals():
+    """Names of the scores of numbers that have intervals."""
+    return [row.name for row in regression_scores() if row.scale]
 
 
 UNLIKE = (0.0, 0.3)
@@ -122,14 +130,14 @@ def of_unlike_speakers(rng, spread, n_speakers=N_SPEAKERS):
         "mae": (0.7 * 2 / np.pi) ** 0.5 * np.exp(spread**2 / 2),
         "pearson": (0.3 / (0.3 + mse)) ** 0.5,
     }
-    found = score_intervals([[speaker_sums(y, predicted, 0.0, own.astype(np.str_))]])
-    return {name: holds(found[name], truth[name]) for name in INTERVALS}
+    found = regression_intervals([[speaker_sums(y, predicted, 0.0, own.astype(np.str_))]])
+    return {name: holds(found[name], truth[name]) for name in intervals()}
 
 
 def covered_errors(spread, n):
     rng = np.random.default_rng(round(10 * spread))
     held = [of_unlike_speakers(rng, spread) for _ in range(n)]
-    return {name: sum(one[name] for one in held) for name in INTERVALS}
+    return {name: sum(one[name] for one in held) for name in intervals()}
 
 
 @pytest.mark.parametrize("spread", UNLIKE)
@@ -219,8 +227,8 @@ def test_the_shuffled_control_is_not_above_zero_more_often_than_its_interval_say
         y = control_target(signal, fold, cell, own.astype(np.str_))
         predicted = fitted(signal[:, None], y, fold, own)
         test = y[fold.test], predicted, y[fold.train].mean(), own[fold.test].astype(np.str_)
-        scores.append(score(*test)["r2"])
-        above += score_intervals([[speaker_sums(*test)]])["r2"][0] > 0
+        scores.append(score_numbers(*test)["r2"])
+        above += regression_intervals([[speaker_sums(*test)]])["r2"][0] > 0
     assert above <= possible(0, 0.025, n)[1]
     assert np.mean(scores) == pytest.approx(0, abs=0.01)
 
@@ -239,7 +247,7 @@ def test_what_is_chosen_on_validation_is_not_scored_there():
             for parts, found in ((swapped, there), (fold, here)):
                 predicted = fitted(X, y, parts, own, alphas=(1.0,))
                 mean, groups = y[fold.train].mean(), own[parts.test].astype(np.str_)
-                found.append(score(y[parts.test], predicted, mean, groups)["r2"])
+                found.append(score_numbers(y[parts.test], predicted, mean, groups)["r2"])
         best = int(np.argmax(there))
         chosen_there.append(there[best])
         chosen_here.append(here[best])

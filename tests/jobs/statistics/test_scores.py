@@ -5,7 +5,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from jobs.statistics.scores import INTERVALS, SUMS, pearson, score, score_intervals, speaker_sums
+from jobs.statistics.regression import SUMS, pearson, speaker_sums
+from jobs.statistics.scores import SCORES
+from jobs.statistics.scoring import score_numbers
+from jobs.statistics.speaker_intervals import regression_intervals
 from tests.support.by_hand import t_interval
 
 
@@ -22,7 +25,7 @@ def lopsided(seed=0, n_speakers=12):
 
 def test_every_score_is_that_of_sklearn_and_scipy():
     y, y_pred, train_mean, groups = lopsided()
-    found = score(y, y_pred, train_mean, groups)
+    found = score_numbers(y, y_pred, train_mean, groups)
     mean = np.full_like(y, train_mean)
     own = [np.concatenate([v[groups == g] - v[groups == g].mean() for g in np.unique(groups)])
            for v in (y, y_pred)]  # fmt: skip
@@ -38,13 +41,13 @@ def test_every_score_is_that_of_sklearn_and_scipy():
         "mean_mae": sklearn_metrics.mean_absolute_error(y, mean),
     }
     assert found == pytest.approx(expected, rel=1e-12)
-    about_the_mean = score(y, y_pred, float(y.mean()), groups)
+    about_the_mean = score_numbers(y, y_pred, float(y.mean()), groups)
     assert about_the_mean["r2"] == pytest.approx(sklearn_metrics.r2_score(y, y_pred), rel=1e-12)
 
 
 def test_the_mean_predictor_has_r2_zero_and_no_correlation():
     y, _, train_mean, groups = lopsided()
-    found = score(y, np.full_like(y, train_mean), train_mean, groups)
+    found = score_numbers(y, np.full_like(y, train_mean), train_mean, groups)
     assert found["r2"] == 0
     assert found["pearson"] is found["spearman"] is found["within_speaker"] is None
 
@@ -52,29 +55,29 @@ def test_the_mean_predictor_has_r2_zero_and_no_correlation():
 def test_a_spread_that_is_only_rounding_is_no_spread():
     y, _, train_mean, groups = lopsided()
     jitter = train_mean * (1 + 1e-7 * np.random.default_rng(0).standard_normal(len(y)))
-    assert score(y, jitter, train_mean, groups)["pearson"] is None
-    (low, high) = score_intervals([[speaker_sums(y, jitter, train_mean, groups)]])["pearson"]
+    assert score_numbers(y, jitter, train_mean, groups)["pearson"] is None
+    (low, high) = regression_intervals([[speaker_sums(y, jitter, train_mean, groups)]])["pearson"]
     assert np.isnan(low) and np.isnan(high)
 
 
 def test_a_constant_target_has_no_r2():
     y_pred = np.array([1.0, 2.0, 3.0])
-    found = score(np.full(3, 2.0), y_pred, 2.0, np.array(["a", "b", "c"]))
+    found = score_numbers(np.full(3, 2.0), y_pred, 2.0, np.array(["a", "b", "c"]))
     assert found["r2"] is None and found["pearson"] is None
     assert found["mse"] == pytest.approx(2 / 3)
     sums = speaker_sums(np.full(3, 0.1), y_pred, 0.1 + 1e-16, np.array(["a", "b", "c"]))
-    assert np.isnan(score_intervals([[sums]])["r2"]).all()
+    assert np.isnan(regression_intervals([[sums]])["r2"]).all()
 
 
 def test_within_speaker_is_undefined_with_one_utterance_a_speaker():
     y, y_pred = np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0])
-    assert score(y, y_pred, 2.0, np.array(["a", "b", "c"]))["within_speaker"] is None
+    assert score_numbers(y, y_pred, 2.0, np.array(["a", "b", "c"]))["within_speaker"] is None
 
 
 def test_knowing_only_the_speaker_is_no_correlation_within_speakers():
     y, _, train_mean, groups = lopsided()
     speaker_mean = {g: y[groups == g].mean() for g in np.unique(groups)}
-    found = score(y, np.array([speaker_mean[g] for g in groups]), train_mean, groups)
+    found = score_numbers(y, np.array([speaker_mean[g] for g in groups]), train_mean, groups)
     assert found["r2"] > 0.3 and found["within_speaker"] is None
 
 
@@ -114,11 +117,11 @@ def test_intervals_are_those_of_rows_that_are_literally_left_out():
     value = scores_by_hand(runs, speakers)
     left_out = [scores_by_hand(runs, speakers[speakers != name]) for name in speakers]
     sizes = [int((groups == name).sum()) for name in speakers]
-    found = score_intervals([[speaker_sums(*fold) for fold in run] for run in runs])
+    found = regression_intervals([[speaker_sums(*fold) for fold in run] for run in runs])
     assert set(found) == set(value)
-    for name, scale in INTERVALS.items():
+    for name in found:
         without = [scores[name] for scores in left_out]
-        expected = t_interval(value[name], without, sizes, scale)
+        expected = t_interval(value[name], without, sizes, SCORES[name].scale)
         np.testing.assert_allclose(found[name], expected, rtol=1e-9, err_msg=name)
 
 
@@ -143,10 +146,10 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     covered = per_row = 0
     for _ in range(200):
         y, y_pred, mean, groups = experiment(40)
-        low, high = score_intervals([[speaker_sums(y, y_pred, mean, groups)]])["r2"]
+        low, high = regression_intervals([[speaker_sums(y, y_pred, mean, groups)]])["r2"]
         covered += low <= truth <= high
         rows = np.array([f"{i:04d}" for i in range(len(y))])
-        low, high = score_intervals([[speaker_sums(y, y_pred, mean, rows)]])["r2"]
+        low, high = regression_intervals([[speaker_sums(y, y_pred, mean, rows)]])["r2"]
         per_row += low <= truth <= high
     assert 0.90 <= covered / 200 <= 0.98
     assert per_row < covered
@@ -154,15 +157,15 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 def test_intervals_do_not_depend_on_where_the_target_has_its_zero():
     y, y_pred, train_mean, groups = lopsided()
-    found = score_intervals([[speaker_sums(y, y_pred, train_mean, groups)]])
-    shifted = score_intervals([[speaker_sums(y + 1, y_pred + 1, train_mean + 1, groups)]])
+    found = regression_intervals([[speaker_sums(y, y_pred, train_mean, groups)]])
+    shifted = regression_intervals([[speaker_sums(y + 1, y_pred + 1, train_mean + 1, groups)]])
     for name, ends in found.items():
         assert shifted[name] == pytest.approx(ends, rel=1e-9)
 
 
 def test_the_interval_of_the_root_is_that_of_the_squares():
     y, y_pred, train_mean, groups = lopsided()
-    found = score_intervals([[speaker_sums(y, y_pred, train_mean, groups)]])
+    found = regression_intervals([[speaker_sums(y, y_pred, train_mean, groups)]])
     # But for the curvature between two speakers left out.
     assert found["rmse"] == pytest.approx(np.sqrt(found["mse"]), rel=0.05)
 
@@ -170,14 +173,14 @@ def test_the_interval_of_the_root_is_that_of_the_squares():
 def test_one_speaker_has_no_interval():
     y, y_pred, train_mean, _ = lopsided()
     sums = speaker_sums(y, y_pred, train_mean, np.array(["only"] * len(y)))
-    assert np.isnan(score_intervals([[sums]])["r2"]).all()
+    assert np.isnan(regression_intervals([[sums]])["r2"]).all()
 
 
 def test_sums_add_up_to_the_scores():
     y, y_pred, train_mean, groups = lopsided()
     sums = speaker_sums(y, y_pred, train_mean, groups)
     total = dict(zip(SUMS, sums.values.sum(axis=0), strict=True))
-    found = score(y, y_pred, train_mean, groups)
+    found = score_numbers(y, y_pred, train_mean, groups)
     assert sums.values.shape == (len(set(groups)), len(SUMS))
     assert total["sse"] / total["n"] == pytest.approx(found["mse"], rel=1e-12)
     assert total["sae"] / total["n"] == pytest.approx(found["mae"], rel=1e-12)

@@ -15,7 +15,8 @@ from jobs.probing.joint_cca import (
 )
 from jobs.probing.layer_data import LayerData
 from jobs.protocol.folds import Fold
-from jobs.statistics.scores import pearson, score_intervals, speaker_sums
+from jobs.statistics.regression import pearson, speaker_sums
+from jobs.statistics.speaker_intervals import regression_intervals
 from sweep.analyses.joint_cca_table import COLUMNS, mean_loadings
 from sweep.errors import SpecError
 from sweep.prepare.prepare import load_and_prepare
@@ -154,7 +155,7 @@ def test_the_table_has_the_held_out_correlation_with_its_interval_over_speakers(
     speakers = done.run.utterances.set_index("utterance_id").loc[fold.utterance_id, "speaker_id"]
     assert row["correlation"] == pytest.approx(pearson(v, u), abs=1e-12)
     sums = speaker_sums(v, u, 0.0, speakers.to_numpy(dtype=np.str_))
-    ends = score_intervals([[sums]])["pearson"]
+    ends = regression_intervals([[sums]])["pearson"]
     assert (row["correlation_low"], row["correlation_high"]) == pytest.approx(ends)
 
 

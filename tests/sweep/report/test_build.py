@@ -14,7 +14,7 @@ from jobs.models import ModelInfo
 from jobs.models.taps import TapShape
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
-from jobs.statistics import scores
+from jobs.statistics import scoring
 from jobs.targets.registry import add_targets
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import LayerTask, layer_tasks
@@ -93,7 +93,7 @@ def _finish(
             model=task.model.name, layer=task.layer.name, layer_index=task.layer.index,
             target=cell.target, probe=cell.probe, seed=cell.seed, fold=cell.fold,
             control=cell.control, n_train=12, n_test=len(y), predictions=file,
-            scores={} if why else scores.score(y, y_pred, 1.0, groups),
+            scores={} if why else scoring.score_numbers(y, y_pred, 1.0, groups),
         )  # fmt: skip
         lines.append(to_line(record).decode().rstrip())
     write_predictions(folder.predictions / file, predictions)

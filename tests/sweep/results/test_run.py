@@ -17,7 +17,7 @@ from jobs.protocol.predictions import PredictionsError
 from sweep import open_run
 from sweep.errors import RunError
 from sweep.plan.plan import layer_tasks
-from sweep.results.run import METRIC_COLUMNS, Run
+from sweep.results.run import Run, metric_columns
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
@@ -167,7 +167,7 @@ def test_a_run_that_scored_nothing_yet_has_tables_without_rows(
     change(folder / "ledger.jsonl")
     run = open_run(folder)
     assert run.records == {}
-    assert list(run.metrics.columns) == list(METRIC_COLUMNS)
+    assert list(run.metrics.columns) == metric_columns()
     assert len(run.metrics) == len(run.layers) == 0
     with pytest.raises(RunError, match=r"no finished cell for model 'a'.*`\.metrics` lists"):
         run.predictions("a", "stem")

@@ -1,0 +1,190 @@
+"""The scores of one point of a curve, over the folds and seeds of its cells.
+
+A point is a layer, target and probe of a model. Its cells are rows of ``metrics.csv``, one per seed
+and fold. Within a seed, folds are averaged with weight n or pooled, as the rows of
+`jobs.statistics.scores` say; seeds are then averaged.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from jobs.arrays import FloatArray
+from jobs.protocol.folds import StrArray
+from jobs.protocol.predictions import CellPredictions
+from jobs.statistics.best_layer import SpeakerErrors, class_errors, speaker_errors
+from jobs.statistics.classification import ClassSums, class_sums, pool
+from jobs.statistics.fold_jackknife import fold_errors, fold_intervals, speaker_mean_of_folds
+from jobs.statistics.regression import HeldOut, SpeakerSums, speaker_sums
+from jobs.statistics.scores import MAIN_SCORE, class_scores, references_for, regression_scores
+from jobs.statistics.speaker_intervals import (
+    class_intervals,
+    intervals_by_evaluation,
+    regression_intervals,
+)
+from jobs.statistics.speaker_mean import speaker_mean_scores
+
+ReadPredictions = Callable[[str], CellPredictions]
+"""Returns the predictions of a cell by its id."""
+
+SPEAKERS, FOLDS = "speakers", "folds"
+"""Values of the column ``interval_over``."""
+
+_UNDEFINED_WITH_R2 = ("r2_low", "r2_high", "speaker_mean_r2")
+"""Columns that are not defined where ``r2`` is not, whatever sums of squares make of the rounding
+of a constant target."""
+
+
+@dataclass(frozen=True)
+class PointScores:
+    """The scores of one point."""
+
+    columns: Mapping[str, object]
+    """Values by column of ``layers.csv``."""
+    errors: SpeakerErrors
+    """Losses by speaker, or by fold."""
+
+
+def point_of_predictions(
+    cells: pd.DataFrame, read: ReadPredictions, speakers: Mapping[str, str], *, of_classes: bool
+) -> PointScores:
+    """Score a point from its predictions, with intervals over speakers.
+
+    Args:
+        cells: rows of ``metrics.csv``, at least one.
+        read: reads the predictions of a cell.
+        speakers: speaker of every utterance id.
+        of_classes: whether the target is a class.
+    """
+    runs = [[read(name) for name in folds["cell_id"]] for _, folds in cells.groupby("seed")]
+    columns, errors = (_of_classes if of_classes else _of_numbers)(cells, runs, speakers)
+    tested = [read(name) for name in cells.drop_duplicates("fold")["cell_id"]]
+    folds = [(_values(cell)[0], _speakers(cell, speakers), cell.train_mean) for cell in tested]
+    counts = {"n_speakers": len(errors.speakers), "interval_over": SPEAKERS}
+    return _checked(columns | speaker_mean_scores(folds, of_classes) | counts, errors)
+
+
+def point_of_folds(cells: pd.DataFrame) -> PointScores:
+    """Score a point from its rows of ``metrics.csv`` alone, with intervals over folds."""
+    columns = averaged_scores(cells) | _ends(fold_intervals(cells))
+    known = columns | speaker_mean_of_folds(cells) | {"interval_over": FOLDS}
+    return _checked(known, fold_errors(cells))
+
+
+def control_scores(controls: Mapping[str, pd.DataFrame], *, of_classes: bool) -> dict[str, float]:
+    """The main score on each control that has cells, by column of ``layers.csv``.
+
+    Args:
+        controls: rows of ``metrics.csv`` by the ending of the control's columns.
+        of_classes: whether the target is a class.
+    """
+    score = MAIN_SCORE["classification" if of_classes else "regression"]
+    return {
+        f"{score}_{ending}": _average(cells, score) if of_classes else averaged_scores(cells)[score]
+        for ending, cells in controls.items()
+        if len(cells)
+    }
+
+
+def averaged_scores(cells: pd.DataFrame) -> dict[str, float]:
+    """Scores of numbers, and their references, over the folds and seeds of ``cells``."""
+    seeds = [_over_folds(folds) for _, folds in cells.groupby("seed")]
+    return {name: _mean([seed[name] for seed in seeds]) for name in seeds[0]}
+
+
+def pooled_class_scores(runs: list[list[ClassSums]]) -> dict[str, float]:
+    """Scores of classes: within a seed of counts pooled over folds, then averaged over seeds."""
+    counts = [pool(folds).values.sum(axis=0) for folds in runs]
+    return {
+        row.name: float(np.mean([float(row.of_counts(of_seed)) for of_seed in counts]))
+        for row in class_scores()
+    }
+
+
+def _checked(columns: Mapping[str, object], errors: SpeakerErrors) -> PointScores:
+    """Leave out what is not defined without R²."""
+    r2 = columns.get("r2")
+    if r2 is None or r2 == r2:
+        return PointScores(columns, errors)
+    undefined = dict.fromkeys(_UNDEFINED_WITH_R2, float("nan"))
+    return PointScores({**columns, **undefined}, errors.without_reference())
+
+
+def _of_numbers(
+    cells: pd.DataFrame, runs: list[list[CellPredictions]], speakers: Mapping[str, str]
+) -> tuple[dict[str, float], SpeakerErrors]:
+    def sums(cell: CellPredictions) -> SpeakerSums:
+        return speaker_sums(*_values(cell), cell.train_mean, _speakers(cell, speakers))
+
+    def held_out(cell: CellPredictions) -> HeldOut:
+        return HeldOut(*_values(cell), cell.train_mean, _speakers(cell, speakers))
+
+    by_speaker = [[sums(cell) for cell in folds] for folds in runs]
+    intervals = regression_intervals(by_speaker)
+    if evaluated := [row for row in regression_scores() if row.scale and not row.of_sums]:
+        tests = [[held_out(cell) for cell in folds] for folds in runs]
+        intervals |= intervals_by_evaluation(evaluated, tests)
+    return averaged_scores(cells) | _ends(intervals), speaker_errors(by_speaker)
+
+
+def _of_classes(
+    cells: pd.DataFrame, runs: list[list[CellPredictions]], speakers: Mapping[str, str]
+) -> tuple[dict[str, float], SpeakerErrors]:
+    counts = [
+        [class_sums(*_values(cell), _speakers(cell, speakers)) for cell in folds] for folds in runs
+    ]
+    columns = pooled_class_scores(counts) | _ends(class_intervals(counts))
+    columns |= {name: _average(cells, name) for name in references_for("classification")}
+    majority = [[cell.train_mean for cell in folds] for folds in runs]
+    return columns, class_errors(counts, majority)
+
+
+def _over_folds(folds: pd.DataFrame) -> dict[str, float]:
+    """One seed's scores of numbers over its folds."""
+    rows = list(regression_scores())
+    columns = [*(row.name for row in rows), *references_for("regression")]
+    n = folds["n_test"].to_numpy(dtype=np.float64)
+    over = {name: _weighted(folds[name].to_numpy(dtype=np.float64), n) for name in columns}
+    followed = {
+        row.name: row.of_errors(over)
+        for row in rows
+        if row.of_errors and not np.isnan(over[row.name])
+    }
+    return over | followed
+
+
+def _weighted(values: FloatArray, n: FloatArray) -> float:
+    """Mean over the folds in which a score is defined; NaN where there is none."""
+    known = ~np.isnan(values)
+    return float(np.average(values[known], weights=n[known])) if known.any() else float("nan")
+
+
+def _average(cells: pd.DataFrame, score: str) -> float:
+    """A share of utterances, over folds weighted by utterances, then over seeds."""
+    seeds = [
+        float(np.average(folds[score].astype(float), weights=folds["n_test"]))
+        for _, folds in cells.groupby("seed")
+    ]
+    return float(np.mean(seeds))
+
+
+def _ends(intervals: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, (low, high) in intervals.items():
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def _values(cell: CellPredictions) -> tuple[FloatArray, FloatArray]:
+    return cell.y_true.astype(np.float64), cell.y_pred.astype(np.float64)
+
+
+def _speakers(cell: CellPredictions, speakers: Mapping[str, str]) -> StrArray:
+    return np.array([speakers[str(name)] for name in cell.utterance_id], dtype=np.str_)
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
