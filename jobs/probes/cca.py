@@ -17,9 +17,9 @@ from jobs.arrays import FloatArray
 from jobs.probes.factorisations import Spectrum
 from jobs.probes.normal_equations import NormalEquations, TrainingPart
 from jobs.probes.result import ProbeResult, Weights
+from jobs.probes.settings import BaseProbeSettings
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.protocol.folds import Fold, StrArray
-from jobs.settings import Settings
 from jobs.statistics.regression import CONSTANT
 from jobs.ties import TIED, first_lowest, tied_runs
 
@@ -29,7 +29,7 @@ DISTINCT = 1e-6
 apply = apply_linear
 
 
-class CcaSettings(Settings):
+class CcaSettings(BaseProbeSettings):
     """Settings of the CCA probe."""
 
     EXAMPLES = ("{kind: cca, name: canonical, variance: 0.99, components: 1}",)
@@ -47,6 +47,18 @@ class CcaSettings(Settings):
     def identity(self) -> dict[str, object]:
         """Without ``components``, which change no score of a target by itself."""
         return self.model_dump(mode="json", exclude={"name", "components"})
+
+    def describe(self, validation: str | None) -> str:
+        """Name the reduction to singular directions, and joint components if there are any."""
+        joint = (
+            f", with up to {self.components} components fitted jointly to all numeric targets "
+            "(Björck & Golub 1973)"
+        )
+        return (
+            "Canonical correlation with the target, fitted on as many leading singular directions "
+            f"as carry {100 * self.variance:g} % of the variance (SVCCA, Raghu et al. 2017), the "
+            f"correlation measured on held-out data{joint if self.components > 1 else ''}."
+        )
 
 
 def fit_predict(

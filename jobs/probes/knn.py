@@ -13,9 +13,9 @@ from pydantic import Field, field_validator
 from jobs.arrays import FloatArray
 from jobs.probes.result import ProbeResult
 from jobs.probes.ridge import inner_folds
+from jobs.probes.settings import BaseProbeSettings, chosen_on
 from jobs.probes.standardiser import fit_standardiser
 from jobs.protocol.folds import Fold, IntArray, StrArray
-from jobs.settings import Settings
 from jobs.ties import first_lowest
 
 TIED = 1e-12
@@ -28,7 +28,7 @@ Read = Callable[[FloatArray, Sequence[int]], FloatArray]
 """(n, k_max) values of neighbours, nearest first, and every k → (n, number of k) predictions."""
 
 
-class KnnSettings(Settings):
+class KnnSettings(BaseProbeSettings):
     """Settings of the nearest-neighbour probe."""
 
     EXAMPLES = ("{kind: knn, name: neighbours, k: [1, 5, 20], metric: euclidean}",)
@@ -48,6 +48,13 @@ class KnnSettings(Settings):
     @classmethod
     def _ascending(cls, k: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(sorted(set(k)))
+
+    def describe(self, validation: str | None) -> str:
+        """Name the distance and the number of neighbours."""
+        k = ", ".join(map(str, self.k))
+        if len(self.k) > 1:
+            k = f"one of {k}, chosen {chosen_on(validation)}"
+        return f"k nearest neighbours by {self.metric} distance, k = {k}."
 
 
 def fit_predict(

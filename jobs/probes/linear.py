@@ -34,6 +34,10 @@ class LinearSettings(TrainingSettings):
     name: str | None = None
     """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
 
+    def describe(self, validation: str | None) -> str:
+        """Name the layer and the training."""
+        return f"A linear layer, {self.describe_training()}."
+
 
 def fit_predict(
     settings: LinearSettings,

@@ -16,9 +16,9 @@ from scipy.special import log_softmax
 from jobs.arrays import FloatArray
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.ridge import Alphas, inner_folds
+from jobs.probes.settings import BaseProbeSettings, chosen_on, describe_penalty
 from jobs.probes.standardiser import Standardiser, fit_standardiser
 from jobs.protocol.folds import Fold, IntArray, StrArray
-from jobs.settings import Settings
 from jobs.ties import TIED
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(-10, 5))
@@ -44,7 +44,7 @@ _NOTHING_TO_CHOOSE_BY = (
 )
 
 
-class LogisticSettings(Settings):
+class LogisticSettings(BaseProbeSettings):
     """Settings of the logistic probe."""
 
     EXAMPLES = ("{kind: logistic, name: classes, alphas: [0.001, 0.1, 10]}",)
@@ -55,6 +55,11 @@ class LogisticSettings(Settings):
     """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
     alphas: Alphas = ALPHAS
     """Penalties to choose from, relative to the *mean* log-loss on standardised features."""
+
+    def describe(self, validation: str | None) -> str:
+        """Name the method and the penalty."""
+        penalty = describe_penalty(self.alphas, chosen_on(validation))
+        return f"Multinomial logistic regression, {penalty}."
 
 
 def fit_predict(

@@ -19,8 +19,8 @@ from jobs.probes.logistic import LogisticSettings
 from jobs.probes.normal_equations import TrainingPart
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.ridge import ALPHAS
+from jobs.probes.settings import BaseProbeSettings
 from jobs.protocol.folds import Fold, IntArray, StrArray
-from jobs.settings import Settings
 from jobs.statistics.regression import CONSTANT
 from jobs.ties import first_lowest
 
@@ -31,7 +31,7 @@ CLASS_ALPHAS = (1e-3, 1e-2, 1e-1, 1.0)
 """Penalties of the logistic model to choose from: fewer than ridge's, as each is another fit."""
 
 
-class MdlSettings(Settings):
+class MdlSettings(BaseProbeSettings):
     """Settings of the MDL probe."""
 
     EXAMPLES = ("{kind: mdl, name: code length, precision: 0.01, seeds: 1}",)
@@ -49,6 +49,14 @@ class MdlSettings(Settings):
     def identity(self) -> dict[str, object]:
         """What changes one seed's numbers: more seeds change none."""
         return self.model_dump(mode="json", exclude={"name", "seeds"})
+
+    def describe(self, validation: str | None) -> str:
+        """Name the code, its precision and its repetitions."""
+        repeated = f", repeated with {self.seeds} orders of speakers" if self.seeds > 1 else ""
+        return (
+            "Minimum description length by the online code (Voita & Titov 2020), numbers sent "
+            f"to {100 * self.precision:g} % of their SD{repeated}."
+        )
 
 
 def fit_predict(

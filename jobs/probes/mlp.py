@@ -34,6 +34,18 @@ class MlpSettings(TrainingSettings):
     """Share of every hidden layer's outputs that is set to 0 in a training step. It does not make a
     probe selective: Hewitt & Liang 2019, arXiv 1909.03368."""
 
+    def describe(self, validation: str | None) -> str:
+        """Name the hidden layers and the training."""
+        widths = " and ".join(map(str, self.hidden))
+        if not widths:
+            layers = "without hidden layers"
+        elif len(self.hidden) == 1:
+            layers = f"with a hidden layer of {widths} units"
+        else:
+            layers = f"with hidden layers of {widths} units"
+        dropout = f", dropout {self.dropout:g}" if self.dropout else ""
+        return f"A multilayer perceptron {layers} (ReLU{dropout}), {self.describe_training()}."
+
 
 def fit_predict(
     settings: MlpSettings,

@@ -16,9 +16,9 @@ from jobs.arrays import FloatArray
 from jobs.probes.factorisations import Spectrum, Tridiagonal
 from jobs.probes.normal_equations import NormalEquations, TrainingPart
 from jobs.probes.result import ProbeResult, Weights
+from jobs.probes.settings import BaseProbeSettings, chosen_on, describe_penalty
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.protocol.folds import Fold, IntArray, StrArray
-from jobs.settings import Settings
 from jobs.ties import first_lowest
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(-8, 11))
@@ -40,7 +40,7 @@ Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_posit
 """Penalties to choose from, ascending."""
 
 
-class RidgeSettings(Settings):
+class RidgeSettings(BaseProbeSettings):
     """Settings of the ridge probe."""
 
     EXAMPLES = ("{kind: ridge, name: linear, alphas: [0.01, 1, 100], choose: auto}",)
@@ -58,6 +58,14 @@ class RidgeSettings(Settings):
     ``loo``, every training utterance left out once, which ignores speakers. ``auto``: validation
     where there is such a part, else inner.
     """
+
+    def describe(self, validation: str | None) -> str:
+        """Name the method and the penalty."""
+        if self.choose == "loo":
+            chosen = "by leaving out single training utterances"
+        else:
+            chosen = chosen_on(None if self.choose == "inner" else validation)
+        return f"Ridge regression (Hoerl & Kennard 1970), {describe_penalty(self.alphas, chosen)}."
 
 
 def fit_predict(

@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 from jobs.arrays import FloatArray
 from jobs.probes.batched_mlp import Data, Layers, Recipe, n_parameters, train
 from jobs.probes.ridge import inner_folds
+from jobs.probes.settings import BaseProbeSettings
 from jobs.probes.standardiser import Standardiser, fit_standardiser, no_standardiser
 from jobs.protocol.folds import Fold, StrArray
-from jobs.settings import Settings
 
 STUDY: dict[str, object] = {
     "learning_rate": 3e-4,
@@ -32,7 +32,7 @@ CACHE_BYTES = 32 * 2**20
 in this much; beyond it, batching costs more memory traffic than it saves."""
 
 
-class TrainingSettings(Settings):
+class TrainingSettings(BaseProbeSettings):
     """Adam, early stopping, seeds."""
 
     preset: Literal["study"] | None = None
@@ -67,6 +67,21 @@ class TrainingSettings(Settings):
     def identity(self) -> dict[str, object]:
         """What changes one seed's numbers: a preset is its values, more seeds change none."""
         return self.model_dump(mode="json", exclude={"name", "preset", "seeds"})
+
+    def describe_training(self) -> str:
+        """Describe optimiser, step size, stopping and seeds in a phrase."""
+        decay = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        stop = (
+            f"at most {self.epochs} epochs, stopped after {self.patience} without a lower "
+            "validation loss, the best weights kept"
+            if self.early_stopping
+            else f"{self.epochs} epochs"
+        )
+        return (
+            f"trained with Adam (Kingma & Ba 2015), learning rate {self.learning_rate:g}{decay}, "
+            f"batches of {self.batch_size} utterances, {stop}, averaged over "
+            f"{f'{self.seeds} seeds' if self.seeds > 1 else 'one seed'}"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from jobs.progress import ProgressCallback
 from jobs.protocol.folds import check_speakers
 from jobs.targets.registry import add_targets
 from sweep.errors import SpecError, UsageError
-from sweep.export.tables import write_csv, write_part_tables
+from sweep.export.tables import write_split_tables
 from sweep.prepare.checks.targets import check_targets
 from sweep.progress.bars import bars_on_stderr
 from sweep.progress.wording import printable
+from sweep.report.tables.files import write_csv
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.loading import LoadedSpec, read_spec
 from sweep.wording import counted
@@ -128,7 +129,7 @@ def _read(
 def _write(
     folder: Path, table: pd.DataFrame, targets: Sequence[str], skipped: Sequence[Skipped]
 ) -> tuple[Path, ...]:
-    files = write_part_tables(folder, table, targets)
+    files = write_split_tables(folder, table, targets)
     rows = pd.DataFrame(
         [{key: _as_utf8(value) for key, value in vars(one).items()} for one in skipped],
         columns=["utterance_id", "path", "reason"],

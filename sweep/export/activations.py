@@ -1,4 +1,4 @@
-"""A model's pooled activations as ``.npy`` files, a file a layer."""
+"""A model's pooled activations as ``.npy`` files, one per layer."""
 
 import shutil
 from pathlib import Path
@@ -9,16 +9,16 @@ import pandas as pd
 from jobs.models import is_baseline
 from jobs.storage.atomic import atomic_path, slug
 from sweep.errors import RunError
-from sweep.export.tables import write_csv
 from sweep.plan.plan import PlannedModel
+from sweep.report.tables.files import write_csv
 from sweep.results.run import Run
 
 
 def check_room(folder: Path, run: Run) -> None:
-    """Refuse to begin what the disk has no room for.
+    """Check that the activations of the run fit on the disk.
 
     Raises:
-        RunError: the activations of the run are larger than the free space under ``folder``.
+        RunError: they are larger than the free space under ``folder``.
     """
     needed = sum(
         4
@@ -26,12 +26,12 @@ def check_room(folder: Path, run: Run) -> None:
         * sum(s.n_utterances for s in model.stored_sets)
         for model in study_models(run)
     )
-    there = next(path for path in [folder, *folder.absolute().parents] if path.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    free = shutil.disk_usage(existing).free
     if needed > free:
         raise RunError(
-            f"no room in {there}: the activations take {needed / 2**30:.3g} GiB, "
-            f"{free / 2**30:.3g} GiB are free; give another folder with --to, or leave them out "
+            f"no room in {existing}: the activations take {needed / 2**30:.3g} GiB, "
+            f"{free / 2**30:.3g} GiB are free; choose another folder with --to, or leave them out "
             "with --no-activations"
         )
 
@@ -44,8 +44,8 @@ def study_models(run: Run) -> list[PlannedModel]:
 def write_activations(folder: Path, run: Run, model: PlannedModel) -> None:
     """Write ``<index>-<layer>.npy``, (U, D) float32, for every layer that was probed.
 
-    Beside them ``utterances.csv`` says which utterance a row is, with its targets, and
-    ``layers.csv`` which layer a file is.
+    ``utterances.csv`` beside them lists the utterance of each row, with its targets, and
+    ``layers.csv`` the layer of each file.
 
     Raises:
         jobs.activations.manifest.CorruptShard: activations are missing or damaged.

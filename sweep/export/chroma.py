@@ -23,10 +23,10 @@ def write_collections(folder: Path, found: Mapping[str, Embeddings]) -> list[str
 
     An entry's id is the utterance's, with ``MODEL/`` before it where there are several models; its
     metadata are ``path``, ``label``, ``part`` and ``model``. A collection holds vectors of one
-    width: those of another go to ``speech_speed_embeddings_<width>``.
+    width: others go to ``speech_speed_embeddings_<width>``.
 
     Args:
-        folder: of the database; made if absent.
+        folder: the database; created if absent.
         found: model name → its embeddings.
 
     Returns:
@@ -52,7 +52,7 @@ def write_collections(folder: Path, found: Mapping[str, Embeddings]) -> list[str
 
 
 def _add(collection: Any, found: Embeddings, model: str, prefix: str, batch: int) -> None:
-    """ChromaDB takes so many entries at a time."""
+    """Add the entries in batches of the size that ChromaDB accepts."""
     for start in range(0, len(found.ids), batch):
         rows = range(start, min(start + batch, len(found.ids)))
         collection.add(
@@ -67,5 +67,5 @@ def _metadata(found: Embeddings, model: str, row: int) -> dict[str, str | float]
         name.replace("labels", "label", 1): values[row].item()
         for name, values in found.labels.items()
     }
-    path, part = str(found.paths[row]), str(found.parts[row])
-    return {"path": path, **labels, "part": part, "model": model}
+    path, split = str(found.paths[row]), str(found.splits[row])
+    return {"path": path, **labels, "part": split, "model": model}

@@ -20,19 +20,19 @@ LAYER = "embedding"
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The embeddings of one model, all parts of the corpus."""
+    """The embeddings of one model on all splits of the corpus."""
 
     ids: StrArray
     """(U,)"""
-    parts: StrArray
-    """(U,) the part of the corpus that each is of."""
+    splits: StrArray
+    """(U,) the split of each utterance."""
     paths: StrArray
-    """(U,) of the audio."""
+    """(U,) paths of the audio."""
     embeddings: npt.NDArray[np.float32]
     """(U, D)"""
     labels: dict[str, npt.NDArray[np.float64] | StrArray]
-    """``labels`` → (U,) values of the run's first target, ``labels_<target>`` → of the others; of
-    classes their names."""
+    """``labels`` → (U,) values of the run's first target, ``labels_<target>`` → those of another;
+    for classes, their names."""
 
 
 def read_embeddings(run: Run, model: str) -> Embeddings:
@@ -47,7 +47,7 @@ def read_embeddings(run: Run, model: str) -> Embeddings:
     first = next(iter(run.plan.targets))
     return Embeddings(
         ids=np.array(ids, dtype=np.str_),
-        parts=rows["split"].to_numpy(dtype=np.str_),
+        splits=rows["split"].to_numpy(dtype=np.str_),
         paths=rows["audio_path"].to_numpy(dtype=np.str_),
         embeddings=values_UD,
         labels={
@@ -60,13 +60,13 @@ def read_embeddings(run: Run, model: str) -> Embeddings:
 
 
 def write_npz(path: Path, found: Embeddings) -> None:
-    """Write arrays ``ids``, ``parts``, ``paths``, ``embeddings``, ``labels``; nothing pickled."""
+    """Write arrays ``ids``, ``parts`` (the splits), ``paths``, ``embeddings`` and ``labels``."""
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
             allow_pickle=False,
             ids=found.ids,
-            parts=found.parts,
+            parts=found.splits,
             paths=found.paths,
             embeddings=found.embeddings,
             **found.labels,
@@ -74,12 +74,12 @@ def write_npz(path: Path, found: Embeddings) -> None:
 
 
 def write_parquet(path: Path, found: Embeddings) -> None:
-    """Write columns ``id, part, path, label…, embedding`` (a list of D float32), a row each."""
+    """Write columns ``id, part, path, label…, embedding`` (D float32), a row per utterance."""
     pyarrow, parquet = PYARROW.load(), PYARROW.load("parquet")
     flat = pyarrow.array(found.embeddings.reshape(-1))
     columns = {
         "id": found.ids.tolist(),
-        "part": found.parts.tolist(),
+        "part": found.splits.tolist(),
         "path": found.paths.tolist(),
         **{name.replace("labels", "label", 1): values for name, values in found.labels.items()},
         "embedding": pyarrow.FixedSizeListArray.from_arrays(flat, found.embeddings.shape[1]),

@@ -6,19 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sweep.report.figures.curves import (
-    ACCURACY,
-    CCA,
-    MAE,
-    MSE,
-    Score,
-    draw_panel,
-    legend_entries,
-    limits,
-    line_styles,
-)
 from sweep.report.figures.layer_axis import axis_height, depth_of, draw_depth, strips_height
+from sweep.report.figures.legend import legend_entries
+from sweep.report.figures.lines import line_styles
+from sweep.report.figures.panel import draw_panel
+from sweep.report.figures.scores import ACCURACY, CCA, MAE, MSE, Score
 from sweep.report.figures.style import COLOURS, SMALL, WIDTH, figure_style, new_figure, save
+from sweep.report.figures.value_axis import limits
 from sweep.report.tables.markup import one_line
 
 _LEFT, _PANEL, _HEIGHT, _LEGEND_ROW = 0.6, 4.2, 1.7, 0.17
@@ -28,17 +22,17 @@ _LEFT, _PANEL, _HEIGHT, _LEGEND_ROW = 0.6, 4.2, 1.7, 0.17
 def write_layer_metrics(
     folder: Path, name: str, title: str, curves: pd.DataFrame, cca_probes: Sequence[str]
 ) -> Path | None:
-    """MSE, MAE and held-out CCA over the layers of one model, a panel each, a line a probe.
+    """Draw MSE, MAE and held-out CCA over the layers of one model, one line per probe.
 
-    Of a target that is a class there is accuracy in their place.
+    For a target that is classes, draw accuracy instead.
 
     Args:
-        folder: where to.
-        name: of the file, without its suffix.
-        title: above the panels.
+        folder: where to write.
+        name: file name without its suffix.
+        title: text above the panels.
         curves: the rows of ``layers.csv`` of one model and one target.
-        cca_probes: names of the probes that are CCA; they are in the third panel alone, unless
-            there are no others.
+        cca_probes: names of the CCA probes; they are drawn in the third panel only, unless there
+            are no other probes.
 
     Returns:
         The PNG; None where no layer has a score.
@@ -92,12 +86,12 @@ def _write_panels(
 
 
 def write_cca_bars(folder: Path, name: str, title: str, curves: pd.DataFrame) -> Path | None:
-    """A bar a layer: the held-out canonical correlation with its 95 % interval over speakers.
+    """Draw a bar per layer: the held-out canonical correlation with its 95 % interval.
 
     Args:
-        folder: where to.
-        name: of the file, without its suffix.
-        title: above the bars.
+        folder: where to write.
+        name: file name without its suffix.
+        title: text above the bars.
         curves: the rows of ``layers.csv`` of one model, one target and one CCA probe.
 
     Returns:

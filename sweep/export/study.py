@@ -1,4 +1,4 @@
-"""``sweep export``: a finished run as the files that the speech-rate study wrote, by its names."""
+"""``sweep export``: a finished run as the files of the speech-rate study, under its names."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,46 +20,46 @@ from sweep.export.embeddings import (
     write_parquet,
 )
 from sweep.export.figures import write_cca_bars, write_layer_metrics
-from sweep.export.names import tested_name, tested_parts
+from sweep.export.names import tested_name, tested_splits
 from sweep.export.tables import (
     write_cca,
-    write_csv,
     write_embedding_table,
     write_layer_table,
-    write_part_tables,
     write_predictions,
+    write_split_tables,
 )
 from sweep.plan.plan import PlannedModel
-from sweep.report.build import footnotes
 from sweep.report.figures.embeddings import write_prediction_figures, write_tsne
+from sweep.report.tables.files import write_csv
 from sweep.report.tables.markup import to_markdown
 from sweep.report.tables.model_tables import models_tables
+from sweep.report.text.footnotes import footnotes
 from sweep.results.run import Run
 
 
 @dataclass
 class Exported:
-    """What was written, and what was not."""
+    """The folder that was written, and what is missing from it."""
 
     folder: Path
     notes: list[str] = field(default_factory=list)
-    """For the user: what is missing, and why."""
+    """Messages for the user: what is missing, and why."""
 
 
 def export_run(
     run: Run, to: Path | None, chroma_folder: Path | None, *, activations: bool = True
 ) -> Exported:
-    """Write the study's files from a finished run, replacing those of before.
+    """Write the study's files from a finished run, replacing old ones.
 
     Args:
         run: the run.
         to: folder to write to; ``export`` in the run's folder if None.
-        chroma_folder: of a ChromaDB database to write the embeddings to; None for none.
-        activations: write the activations of every layer, the bulk of it.
+        chroma_folder: ChromaDB database to write the embeddings to as well, if not None.
+        activations: also write the activations of every layer, by far the most data.
 
     Raises:
-        RunError: no cell of the run is done, its activations are gone, the disk has no room, or
-            ChromaDB is wanted and missing.
+        RunError: no cell of the run is done, its activations are missing, the disk has no room,
+            or ChromaDB is asked for and not installed.
     """
     if run.metrics.empty:
         raise RunError(f"{run.folder.root} has no finished cell to export: run its spec first")
@@ -71,7 +71,7 @@ def export_run(
     missing = PYARROW.missing()
     if missing is not None:
         exported.notes.append(f"no embeddings.parquet: {missing}")
-    write_part_tables(exported.folder, run.utterances, run.plan.targets)
+    write_split_tables(exported.folder, run.utterances, run.plan.targets)
     write_csv(exported.folder / "comparison.csv", run.models)
     comparison = to_markdown(models_tables(run.models), list(footnotes(run)))
     write_text(exported.folder / "comparison.md", comparison)
@@ -89,13 +89,13 @@ def export_run(
 
 
 def _export_models(run: Run, exported: Exported, activations: bool) -> dict[str, Embeddings]:
-    """The folder of every model; returns the embeddings of those that have one."""
+    """Write the folder of every model; return the embeddings of those that have one."""
     models = study_models(run)
     folders = file_names(model.name for model in models)
     found: dict[str, Embeddings] = {}
     if run.plan.scored_by_sums:
         exported.notes.append(
-            "no activations, embeddings and predictions: store: gram with kfold keeps none"
+            "no activations, embeddings or predictions: store: gram with kfold keeps none"
         )
     for model in models:
         folder = exported.folder / folders[model.name]
@@ -110,14 +110,14 @@ def _export_models(run: Run, exported: Exported, activations: bool) -> dict[str,
         try:
             found[model.name] = read_embeddings(run, model.name)
         except KeyError:
-            exported.notes.append(f"{model.name}: no layer {LAYER!r}, hence no embeddings")
+            exported.notes.append(f"{model.name}: no layer {LAYER!r}, so no embeddings")
             continue
         _export_embeddings(folder, run, model, found[model.name], exported)
     return found
 
 
 def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
-    """Tables and figures of scores over layers."""
+    """Write tables and figures of scores over layers."""
     study_names = {layer.name: layer.study_name for layer in model.layers}
     curves = _curves(run, model)
     write_layer_table(folder / "layer_metrics.txt", curves, study_names)
@@ -132,7 +132,7 @@ def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
             if target in run.plan.classes:
                 continue
             rows = curves[(curves["probe"] == probe) & (curves["target"] == target)]
-            # The study had one CCA: a second is told apart by its name.
+            # The study had one CCA; files of a second have its name.
             name = f"cca_{tested_name(run)}_{stems[target]}"
             name += f"_{file_names(cca_probes)[probe]}" if number else ""
             write_cca(folder / "cca" / f"{name}.csv", rows, study_names)
@@ -142,11 +142,11 @@ def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
 def _export_embeddings(
     folder: Path, run: Run, model: PlannedModel, found: Embeddings, exported: Exported
 ) -> None:
-    """The embeddings, and what probes made of them."""
+    """Write the embeddings, and the scores and predictions of probes on them."""
     write_npz(folder / "embeddings.npz", found)
     if PYARROW.missing() is None:
         write_parquet(folder / "embeddings.parquet", found)
-    tested = np.isin(found.parts, tested_parts(run))
+    tested = np.isin(found.splits, tested_splits(run))
     stems = _target_stems(run)
     for (target, stem), values in zip(stems.items(), found.labels.values(), strict=True):
         points = found.embeddings[tested]
@@ -155,7 +155,7 @@ def _export_embeddings(
     curves = _embedding_curves(run, model)
     if curves.empty:
         exported.notes.append(
-            f"{model.name}: the layer {LAYER!r} was not probed, hence no metrics.txt and no "
+            f"{model.name}: the layer {LAYER!r} was not probed, so no metrics.txt and no "
             "predictions.csv"
         )
         return
@@ -177,6 +177,6 @@ def _embedding_curves(run: Run, model: PlannedModel) -> pd.DataFrame:
 
 
 def _target_stems(run: Run) -> dict[str, str]:
-    """Target → what tells its file from those of other targets; nothing where it is the only."""
+    """Target → suffix of its files; empty if it is the only target."""
     names = file_names(run.plan.targets)
     return {target: f"_{name}" if len(names) > 1 else "" for target, name in names.items()}

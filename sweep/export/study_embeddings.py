@@ -1,8 +1,8 @@
-"""Reading the study's own embeddings: a list of dicts, pickled into an ``.npy`` file.
+"""Read the study's own embeddings: a list of dicts, pickled into an ``.npy`` file.
 
-A pickle is a program, and whoever runs it may be running anything. This one is run by an unpickler
-that knows three names (an array, its dtype, a number) and makes plain values of its own of them:
-not even numpy's code is reached before they are checked.
+Loading a pickle can run arbitrary code. The unpickler here knows only the names for an array, its
+dtype and a number, and replaces them by stand-ins of its own, so that not even numpy's code runs
+before the values are checked.
 
 Legend: U utterances, D width of the embedding.
 """
@@ -28,10 +28,10 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class StudyEmbeddings:
-    """What the study kept of its task 2."""
+    """The embeddings and labels that the study kept of its task 2."""
 
     paths: tuple[str, ...]
-    """U, of the audio."""
+    """U paths of the audio."""
     embeddings: npt.NDArray[np.float32]
     """(U, D)"""
     labels: npt.NDArray[np.float64]
@@ -43,8 +43,8 @@ def read_study_embeddings(path: Path) -> StudyEmbeddings:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is something else, or it wants more than arrays, lists, dicts, text and
-            numbers; nothing of it was run.
+        ValueError: the file is something else, or it holds more than arrays, lists, dicts, text
+            and numbers; no code of it was run.
     """
     with path.open("rb") as file:
         try:
@@ -133,7 +133,7 @@ class _Scalar:
 
 
 _NDARRAY = "numpy.ndarray"
-"""What stands for the class in a pickle; text cannot be called."""
+"""Stands for the class in a pickle; text cannot be called."""
 _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _Dtype,
@@ -155,7 +155,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """``value`` with numpy's own values in the place of what stood for them."""
+    """``value`` with numpy values in place of their stand-ins."""
     if depth > DEEPEST:
         raise ValueError("values nested deeper than a list of dicts of arrays")
     if isinstance(value, _Array):
@@ -173,13 +173,13 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 def _joined(entries: Any) -> StudyEmbeddings:
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-        raise ValueError("no list of dicts")
+        raise ValueError("not a list of dicts")
     for row, one in enumerate(entries):
         missing = [key for key in KEYS if key not in one]
         if missing:
             raise ValueError(f"entry {row} has no {', '.join(missing)}")
         if not isinstance(one["path"], str):
-            raise ValueError(f"entry {row} has a path that is no text")
+            raise ValueError(f"the path of entry {row} is not text")
     vectors = [np.asarray(one["embedding"], dtype=np.float32) for one in entries]
     return StudyEmbeddings(
         paths=tuple(one["path"] for one in entries),

@@ -1,12 +1,13 @@
-"""The study's tables: utterances of a part, scores of layers, scores on the embedding."""
+"""The study's tables: utterances of a split, scores of layers, scores on the embedding."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from jobs.storage.atomic import file_names, write_text
-from sweep.export.names import part_names
+from jobs.storage.atomic import file_names
+from sweep.export.names import split_names
+from sweep.report.tables.files import write_csv
 
 STUDY_COLUMNS = {
     "audio_path": "audio_path",
@@ -19,27 +20,27 @@ STUDY_COLUMNS = {
 """Columns of the utterance table and what the study called them."""
 _SCORES = ["mse", "mae", "r2", "pearson", "mean_mse", "mean_mae"]
 _CLASS_SCORES = ["accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy"]
-"""Beside the others where a target is a class."""
+"""Added where a target is classes."""
 
 
-def write_part_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str]) -> list[Path]:
-    """Write ``<part>_<target>.csv`` for every part of an utterance table, as ``dev_cps.csv``.
+def write_split_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str]) -> list[Path]:
+    """Write ``<split>_<target>.csv`` for every split of an utterance table, as ``dev_cps.csv``.
 
     Args:
-        folder: where to.
+        folder: where to write.
         table: the utterance table, with the targets as columns.
-        targets: names of columns.
+        targets: the columns that are targets.
 
     Returns:
-        The files. Their columns: ``audio_path, text, <target>, speaker_id, chapter_id, audio_id,
-        duration`` (seconds; the corpus' own, where it has one), a row an utterance.
+        The files, with a row per utterance and columns ``audio_path, text, <target>, speaker_id,
+        chapter_id, audio_id, duration`` (seconds; the corpus' own, where it has one).
     """
     paths = []
     targets = file_names(targets)
     own = "duration" if "duration" in table.columns else "seconds"
     names = {own if column == "seconds" else column: name for column, name in STUDY_COLUMNS.items()}
-    for part, stem in part_names(table["split"]).items():
-        rows = table[table["split"] == part]
+    for split, stem in split_names(table["split"]).items():
+        rows = table[table["split"] == split]
         for target, name in targets.items():
             columns = rows[list(names)].rename(columns=names)
             if target not in columns:
@@ -52,7 +53,7 @@ def write_layer_table(path: Path, curves: pd.DataFrame, study_names: Mapping[str
     """Write ``layer_metrics.txt``: tab-separated, a row per layer × target × probe.
 
     Args:
-        path: of the file.
+        path: the file.
         curves: the rows of ``layers.csv`` of one model.
         study_names: tap name → the study's name of the layer.
     """
@@ -81,8 +82,8 @@ def write_predictions(path: Path, predictions: pd.DataFrame, table: pd.DataFrame
     """Write ``predictions.csv``: a row per test utterance × target × probe × seed.
 
     Args:
-        path: of the file.
-        predictions: what ``Run.predictions`` returned.
+        path: the file.
+        predictions: the result of ``Run.predictions``.
         table: the utterance table.
     """
     paths = predictions["utterance_id"].map(table.set_index("utterance_id")["audio_path"])
@@ -91,9 +92,3 @@ def write_predictions(path: Path, predictions: pd.DataFrame, table: pd.DataFrame
     frame = predictions[kept].rename(columns=columns)
     frame.insert(0, "audio_path", paths)
     write_csv(path, frame)
-
-
-def write_csv(path: Path, frame: pd.DataFrame, separator: str = ",") -> Path:
-    """Write ``frame`` atomically, without its index; returns ``path``."""
-    write_text(path, frame.to_csv(index=False, sep=separator, lineterminator="\n"))
-    return path

@@ -13,7 +13,7 @@ MakeSweep = Callable[[str], Sweep]
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time, and no fault spares or breaks them."""
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_when_everything_fails_alike_the_run_stops_early_and_says_how_to_go_on(
     assert "the probe's own mistake" in stopped
     assert "--set compute.give_up_after=null" in stopped
     broken_probe.undo()
-    broken_probe.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+    broken_probe.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
     assert sweep.here().status == "done"
     assert sweep.tables() == undisturbed.tables()
 

@@ -17,7 +17,7 @@ from sklearn.manifold import TSNE
 
 from jobs.protocol.folds import StrArray
 from jobs.statistics.model_table import MEAN_PREDICTOR
-from sweep.report.figures.curves import MAE, MSE
+from sweep.report.figures.scores import MAE, MSE
 from sweep.report.figures.style import COLOURS, WIDTH, figure_style, new_figure, save, short
 from sweep.report.figures.units import with_unit
 from sweep.report.tables.markup import one_line

@@ -9,14 +9,14 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
-from sweep.report.figures.curves import (
+from sweep.report.figures.layer_axis import Depth, axis_height, draw_depth, strips_height
+from sweep.report.figures.scores import (
     Score,
     best_position,
     main_score,
     models_in,
     score_of_nothing,
 )
-from sweep.report.figures.layer_axis import Depth, axis_height, draw_depth, strips_height
 from sweep.report.figures.style import SMALL, TEXT, WIDTH, new_figure, save, short, text_width
 
 ROW = 0.24

@@ -10,27 +10,23 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from jobs.storage.atomic import slug
-from sweep.report.figures.curves import (
+from sweep.report.figures.heatmap import write_heatmap
+from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
+from sweep.report.figures.legend import legend_columns, legend_entries, legend_height, write_below
+from sweep.report.figures.lines import Line, line_styles
+from sweep.report.figures.panel import draw_panel
+from sweep.report.figures.scores import (
     ACCURACY,
     CCA,
     MAE,
     MSE,
     PEARSON,
     R2,
-    Limits,
-    Line,
     Score,
-    draw_panel,
-    legend_entries,
-    limits,
-    line_styles,
     main_score,
     models_in,
 )
-from sweep.report.figures.heatmap import write_heatmap
-from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
 from sweep.report.figures.style import (
-    SMALL,
     WIDTH,
     figure_style,
     new_figure,
@@ -38,12 +34,11 @@ from sweep.report.figures.style import (
     short,
     text_width,
 )
+from sweep.report.figures.value_axis import Limits, limits
 from sweep.report.tables.markup import one_line
 from sweep.report.tables.model_tables import CCA as CCA_KIND
 
 PANELS_A_ROW = 4
-_LEGEND_ROW = 0.122
-"""Inches."""
 
 
 def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
@@ -196,40 +191,3 @@ def write_heading(figure: Figure, heading: str, left: float, total: float) -> No
     """What all panels have in common, ``left`` inches from the edge of a figure so high."""
     shown = short(heading, int((WIDTH - left) / text_width("n", 9)))
     figure.text(left / WIDTH, 1 - 0.06 / total, shown, va="top", size=9)
-
-
-def write_below(
-    figure: Figure,
-    entries: Sequence[tuple[Artist, str]],
-    columns: int,
-    note: str,
-    left: float,
-    below: float,
-    total: float,
-) -> None:
-    """The note on a cut axis and the legend, under the panels."""
-    if note:
-        figure.text(left, below / total, note, va="top", fontsize=SMALL, style="italic")
-    figure.legend(
-        [handle for handle, _ in entries],
-        [label for _, label in entries],
-        loc="upper left",
-        bbox_to_anchor=(left - 0.008, (below - 0.16 * bool(note)) / total),
-        ncols=columns,
-        borderaxespad=0,
-        borderpad=0.1,
-        labelspacing=0.45,
-        columnspacing=1.5,
-    )
-
-
-def legend_height(entries: Sequence[tuple[Artist, str]], note: str) -> float:
-    """Inches below the panels that the legend takes, and the note."""
-    rows = math.ceil(len(entries) / legend_columns(entries))
-    return 0.16 * bool(note) + _LEGEND_ROW * rows + 0.1
-
-
-def legend_columns(entries: Sequence[tuple[Artist, str]]) -> int:
-    """As many columns as the longest label leaves room for."""
-    widest = max(text_width(label, SMALL) for _, label in entries) + 0.5
-    return max(1, min(len(entries), 4, int((WIDTH - 0.6) / widest)))

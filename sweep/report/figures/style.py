@@ -86,3 +86,8 @@ def text_width(text: str, size: float) -> float:
     font.set_size(size, 72)
     font.set_text(text, flags=LoadFlags.NO_HINTING)
     return font.get_width_height()[0] / 64 / 72
+
+
+def signed(number: str) -> str:
+    """``number`` with a minus sign instead of a hyphen, as on the axes."""
+    return number.replace("-", "−")

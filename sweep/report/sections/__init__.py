@@ -1,1 +1,35 @@
-"""Sections of the report."""
+"""The sections of the report, one module each, in the order of the page.
+
+A section may import tables, figures and texts of the report and everything below it, but no other
+section. To add one, write a module with a `sweep.report.section.Section` and list it in
+`SECTIONS`: its ``render(run)`` writes the files that belong to it and returns what the page shows.
+"""
+
+from sweep.report.section import Section
+from sweep.report.sections import (
+    curves,
+    findings,
+    glossary,
+    joint_cca,
+    layers,
+    models,
+    predictions,
+    provenance,
+    residuals,
+    similarity,
+    tempo,
+)
+
+SECTIONS: tuple[Section, ...] = (
+    models.SECTION,
+    findings.SECTION,
+    glossary.SECTION,
+    curves.SECTION,
+    predictions.SECTION,
+    residuals.SECTION,
+    joint_cca.SECTION,
+    tempo.SECTION,
+    similarity.SECTION,
+    layers.SECTION,
+    provenance.SECTION,
+)

@@ -6,26 +6,31 @@ import pandas as pd
 
 from jobs.storage.atomic import file_names, write_text
 from jobs.ties import first_lowest
-from sweep.report.figures.curves import Score, legend_entries, limits, line_styles, models_in
 from sweep.report.figures.layer_axis import depth_of
+from sweep.report.figures.legend import legend_entries
+from sweep.report.figures.lines import line_styles
 from sweep.report.figures.plots import write_panels
+from sweep.report.figures.scores import Score, models_in
 from sweep.report.figures.style import figure_style
+from sweep.report.figures.value_axis import limits
+from sweep.report.section import Content, Section, as_svg
 from sweep.report.tables.cells import assemble, interval, number, text
 from sweep.report.tables.markup import MISSING, Table, one_line
+from sweep.results.run import Run
 
 READING = (
-    "Canonical correlation of a layer with all targets together: the first component is the "
-    "direction of the activations, and the mixture of the targets, that correlate most; each "
-    "further one is uncorrelated with those before it. They are fitted on the training part, and "
-    "their <em>correlation</em> is that of the test part, with its 95 % interval over speakers; "
-    "<em>in sample</em> it is higher, and high for pure noise. The <em>loadings</em>, correlations "
-    "of the mixture with each target on the test part, tell what a component is about; of a target "
-    "that does not vary there they are not defined and left out. <em>Flagged</em>: layer and "
-    "targets have more directions than training utterances can tell apart, so that in-sample "
-    "values are 1 whatever the data. With folds all are means over them, and components that are "
-    "about equally strong may swap their order between folds, which blurs both. The layer "
-    "named is the best of many on the speakers shown, so a little too good; all are in "
-    "<code>tables/canonical.csv</code>."
+    "Canonical correlation of a layer with all targets jointly. The first component is the "
+    "direction of the activations and the mixture of the targets that correlate most; each further "
+    "component is uncorrelated with those before it. Components are fitted on the training split. "
+    "The <em>correlation</em> is measured on the test split, with its 95 % interval over speakers; "
+    "<em>in sample</em> it is higher, and high even for pure noise. The <em>loadings</em>, "
+    "correlations of the mixture with each target on the test split, show what a component is "
+    "about; for a target that does not vary there they are undefined and left out. "
+    "<em>Flagged</em>: layer and targets have more directions than the training utterances can "
+    "separate, so that in-sample values are 1 whatever the data. With folds, all values are means "
+    "over folds, and components of about equal strength may swap their order between folds, which "
+    "blurs both. The layer named is the best of many on the speakers shown, so its value is "
+    "slightly too high; all layers are in <code>tables/canonical.csv</code>."
 )
 """HTML."""
 SCORE = Score(
@@ -110,3 +115,16 @@ def _best_table(rows: pd.DataFrame) -> Table:
             for row in (pd.concat(best) if best else rows.iloc[:0]).to_dict("records")
         ],
     )  # fmt: skip
+
+
+def _render(run: Run) -> Content | None:
+    layers = run.curves.layers
+    figures, tables = write_canonical(
+        run.folder.tables, run.folder.plots, run.table("canonical"), layers
+    )
+    if not figures:
+        return None
+    return Content(introduction=READING, tables=tables, figures=as_svg(figures))
+
+
+SECTION = Section("canonical", "Joint CCA of all targets", _render)

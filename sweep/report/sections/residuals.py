@@ -16,9 +16,10 @@ from jobs.statistics.residuals import (
     utterance_errors,
 )
 from jobs.storage.atomic import slug, write_text
-from sweep.report.figures.curves import line_styles
+from sweep.report.figures.lines import line_styles
 from sweep.report.figures.style import TEXT, WIDTH, figure_style, new_figure, save, short
 from sweep.report.figures.units import with_unit
+from sweep.report.section import Content, Section, as_svg
 from sweep.report.tables.cells import NUMBERS
 from sweep.report.tables.markup import one_line
 from sweep.results.run import Run
@@ -29,12 +30,14 @@ _ROW, _TOP, _AXIS, _LEFT, _GAP, _RIGHT = 1.35, 0.36, 0.5, 0.62, 0.5, 0.12
 """Inches."""
 
 READING = (
-    "The predicted value less the true one, of the layer that is best on the test part, averaged "
-    "over seeds. Left: a point a speaker, the mean of its errors, with their standard deviation; a "
-    "layer that tells utterances apart but not how fast a speaker is lies off 0 here. Right: a "
-    "point an utterance, and the mean of a fifth of them at a time: a slope says that the probe "
-    "reads something of the duration. All numbers are in <code>tables/residuals.csv</code>."
+    "Predicted minus true value at the layer that is best on the test split, averaged over seeds. "
+    "Left: one point per speaker, the mean of that speaker's errors, with their standard "
+    "deviation. A layer that tells utterances apart, but not how fast a speaker is, lies off 0 "
+    "here. Right: one point per utterance, and a running mean over a fifth of them: a slope shows "
+    "that the probe picks up something of the duration. All numbers are in "
+    "<code>tables/residuals.csv</code>."
 )
+"""HTML."""
 
 
 @dataclass(frozen=True)
@@ -140,3 +143,11 @@ def _draw_durations(axes: Axes, one: _Residuals, seconds: Mapping[str, float], c
     at, mean = running_mean(x, y)
     axes.plot(at, mean, color=colour, linewidth=1.3)
     axes.set_xlabel("duration (s)")
+
+
+def _render(run: Run) -> Content | None:
+    figures = write_residuals(run.folder.tables, run.folder.plots, run)
+    return Content(introduction=READING, figures=as_svg(figures)) if figures else None
+
+
+SECTION = Section("residuals", "Errors", _render)

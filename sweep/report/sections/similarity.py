@@ -23,18 +23,25 @@ from sweep.report.figures.style import (
     short,
     text_width,
 )
+from sweep.report.methods.wording import listed
+from sweep.report.section import Content, Section, as_svg
+from sweep.results.run import Run
 
 NAME = "similarity"
 READING = (
-    "Linear CKA, the unbiased estimator, is 1 for layers that are equal up to rotation and scale, "
-    "and about 0 for layers that share nothing; the plain one is high for wide noise. "
-    "PWCCA is the mean canonical correlation of the directions that carry 99 % of each layer's "
-    "variance, weighted by what they mean to the row's layer, so that it is not symmetric. Chance "
-    "alone does not make it 0: what independent layers reach is beside every value in "
-    "<code>tables/similarity.csv</code>. Utterances of one speaker are alike, so both measures see "
-    "shared speakers as well as shared speech."
+    "Linear CKA, in its unbiased estimator, is 1 for layers that are equal up to rotation and "
+    "scale, and about 0 for layers that share nothing; the biased estimator is high for wide "
+    "layers of noise. PWCCA is the mean canonical correlation of the directions that carry 99 % of "
+    "each layer's variance, weighted by their importance to the row's layer, so it is not "
+    "symmetric. By chance alone it is not 0: <code>tables/similarity.csv</code> gives, beside "
+    "every value, the one that independent layers reach. Utterances of one speaker are alike, so "
+    "both measures see shared speakers as well as shared speech."
 )
 """HTML."""
+_CITED = {
+    "cka": "unbiased linear CKA (Kornblith et al. 2019)",
+    "pwcca": "projection-weighted CCA (Morcos et al. 2018)",
+}
 TITLES = {"cka": "Linear CKA, unbiased", "pwcca": "PWCCA"}
 _LAYER = 0.09
 """Inches that the name of a layer needs."""
@@ -224,3 +231,17 @@ def _off_diagonal(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     same = (rows["model_a"] == rows["model_b"]) & (rows["layer_a"] == rows["layer_b"])
     chance: npt.NDArray[np.float64] = rows.loc[~same & ~rows["flagged"], "chance"].to_numpy(float)
     return np.asarray(chance[np.isfinite(chance)])
+
+
+def _render(run: Run) -> Content | None:
+    figures = write_similarity(run.folder.tables, run.folder.plots, run.table("similarity"))
+    return Content(introduction=READING, figures=as_svg(figures)) if figures else None
+
+
+def _methods(run: Run) -> Iterator[str]:
+    if run.spec.similarity is not None:
+        measures = listed(_CITED[measure] for measure in run.spec.similarity.measures)
+        yield f"Layers were compared with each other by {measures}."
+
+
+SECTION = Section("similarity", "Similarity of layers", _render, _methods)

@@ -1,7 +1,7 @@
 """Whether predictions follow a changed rate: tables, a figure a target, a section of the report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,44 +13,33 @@ from matplotlib.ticker import FixedLocator
 
 from jobs.storage.atomic import file_names, write_text
 from sweep.analyses.tempo_tables import POINT, TempoTables
-from sweep.report.figures.curves import (
-    Limits,
-    Line,
-    Score,
-    baseline_style,
-    baselines_in,
-    best_position,
-    draw_panel,
-    legend_entries,
-    limits,
-    line_styles,
-    models_in,
-)
 from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
-from sweep.report.figures.plots import (
-    heading_height,
-    legend_columns,
-    legend_height,
-    write_below,
-    write_heading,
-)
+from sweep.report.figures.legend import legend_columns, legend_entries, legend_height, write_below
+from sweep.report.figures.lines import Line, baseline_style, line_styles
+from sweep.report.figures.panel import draw_panel
+from sweep.report.figures.plots import heading_height, write_heading
+from sweep.report.figures.scores import Score, baselines_in, best_position, models_in
 from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
 from sweep.report.figures.units import with_unit
+from sweep.report.figures.value_axis import Limits, limits
+from sweep.report.methods.wording import listed
+from sweep.report.section import Content, Section, as_svg
 from sweep.report.tables.cells import assemble, interval, number, several, text
 from sweep.report.tables.markup import Table, one_line
+from sweep.results.run import Run
 
 READING = (
-    "Tested utterances were played faster and slower with their pitch kept, and the probes, fitted "
-    "on speech as it was recorded, predicted them again. The <em>slope</em> is the change of the "
-    "prediction for a unit of change of the true value, which is known: 1 follows it fully, 0 does "
-    "not follow it. A probe is cautious by as much as it is unsure: of a layer that carries the "
-    "rate beside noise, so that R² is 0.4, the slope is about 0.4 and not 1. Stretched speech is "
-    "not what network and probe were trained on, so a low slope may also be that; the filter-bank "
-    "baseline, stretched as well, shows what the input alone does. Slope and "
-    "<em>correlation</em> compare each utterance's stretched versions with each other, so that "
-    "what stretching adds to all of them cancels; it is how far from 0 a line of the lower panels "
-    "passes tempo 1, the recording. Intervals are over speakers (Student's t with a jackknife), "
-    "also where those of R² are over folds."
+    "Test utterances were played faster and slower at unchanged pitch, and the probes, fitted on "
+    "speech as it was recorded, predicted them again. The <em>slope</em> is the change of the "
+    "prediction per unit of change of the true value, which is known: 1 means that predictions "
+    "follow it fully, 0 that they do not follow it. A probe shrinks its predictions as far as it "
+    "is uncertain: for a layer that carries the rate beside noise, so that R² is 0.4, the slope is "
+    "about 0.4 and not 1. Neither network nor probe was trained on stretched speech, which can "
+    "also lower the slope; the filter-bank baseline, stretched as well, shows the effect of the "
+    "input alone. Slope and <em>correlation</em> compare each utterance's stretched versions with "
+    "each other, so that whatever stretching adds to all of them cancels out; in the lower panels "
+    "that offset is the distance from 0 at which a line passes tempo 1, the recording. Intervals "
+    "are over speakers (Student's t with a jackknife), even where those of R² are over folds."
 )
 """HTML."""
 SLOPE = Score(
@@ -256,3 +245,28 @@ def _draw_changes(
     axes.xaxis.set_major_locator(FixedLocator(list(known.index)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("tempo (new rate ÷ old rate)")
+
+
+def _render(run: Run) -> Content | None:
+    layers = run.curves.layers
+    tempo = TempoTables(run.table("tempo"), run.table("tempo_changes"))
+    figures, tables = write_tempo(run.folder.tables, run.folder.plots, tempo, layers)
+    if not figures:
+        return None
+    return Content(introduction=READING, tables=tables, figures=as_svg(figures))
+
+
+def _methods(run: Run) -> Iterator[str]:
+    if run.spec.tempo is None:
+        return
+    factors = listed(f"{factor:g}" for factor in run.spec.tempo.factors)
+    over_folds = ", not over folds" if run.plan.scored_by_sums else ""
+    yield (
+        f"Test utterances were played at {factors} times their rate with their pitch kept "
+        "(Signalsmith Stretch), and the fitted probes were applied to them. Intervals of these "
+        "predictions use Student's t with a jackknife over speakers (Efron & Stein 1981)"
+        f"{over_folds}."
+    )
+
+
+SECTION = Section("tempo", "Other tempos", _render, _methods)

@@ -1,4 +1,4 @@
-"""What the tables of a run are put together from: rows by kind of target, and cells."""
+"""Building blocks of the tables: rows by kind of target, and formatted cells."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -26,25 +26,25 @@ def decimals(values: "pd.Series[float]") -> int:
 
 
 def by_kind(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """(kind of target, its rows), numbers first; of no rows, as if they were of numbers."""
+    """(kind of target, its rows), numbers first; an empty frame counts as numbers."""
     groups = [(kind, frame[frame["target_kind"] == kind]) for kind in (NUMBERS, CLASSES)]
     return [(kind, rows) for kind, rows in groups if not rows.empty] or groups[:1]
 
 
 def by_fold(frame: pd.DataFrame) -> bool:
-    """Whether intervals are over folds, since nothing is known of a speaker."""
+    """True if intervals are over folds, because nothing is known about single speakers."""
     return "interval_over" in frame and bool((frame["interval_over"] == FOLDS).any())
 
 
 def several(frame: pd.DataFrame) -> bool:
-    """Whether rows have to say which target they are of."""
+    """True if there are several targets, so that rows have to name theirs."""
     return frame["target"].nunique() > 1
 
 
 def assemble(
     named: bool, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Cell]]
 ) -> Table:
-    """A table of rows that begin with their target, which is dropped unless ``named``.
+    """Build a table from rows that begin with their target, which is dropped unless ``named``.
 
     A column that is empty in all rows is dropped as well.
     """
@@ -60,7 +60,7 @@ def assemble(
 
 
 def text(value: object) -> Cell:
-    """What is printed as it is."""
+    """A cell that shows ``value`` as it is."""
     return Cell(str(value), str(value))
 
 
@@ -70,14 +70,14 @@ def marked(name: object, lacking: bool) -> Cell:
 
 
 def number(value: float | None, places: int) -> Cell:
-    """A number with so many decimals, sorted by all of its digits; NaN and None are missing."""
+    """A number with ``places`` decimals, sorted by all its digits; NaN and None are missing."""
     if value is None or math.isnan(value):
         return Cell(MISSING)
     return Cell(f"{value:z.{places}f}", value)
 
 
 def interval(row: Row, score: str) -> Cell:
-    """A score with its ends, where it has them."""
+    """A score with its interval, if it has one."""
     middle = number(row[score], 3)
     low, high = number(row[f"{score}_low"], 3), number(row[f"{score}_high"], 3)
     if low.key is None or high.key is None:

@@ -21,7 +21,7 @@ from sweep.report.tables.markup import LACKING, Cell, Table
 
 
 def layers_tables(layers: pd.DataFrame) -> list[Table]:
-    """A row per model, probe and layer, in depth order; classes have a table of their own."""
+    """Build the table: a row per model, probe and layer in depth order, classes separately."""
     counted = bool(lacks_cells(layers).any())
     tables = []
     for kind, group in by_kind(layers):
@@ -98,16 +98,16 @@ def _layer_class_cells(row: Row) -> list[Cell]:
 
 
 def layers_notes(layers: pd.DataFrame) -> Iterator[str]:
-    """What a reader of the table of layers must know of its rows."""
+    """Footnotes that explain the rows of the table of layers."""
     if lacks_cells(layers).any():
         yield (
-            f"{LACKING} lacks cells that were planned: its scores are means over fewer seeds or "
-            "folds than its neighbours'."
+            f"{LACKING} lacks planned cells: its scores are means over fewer seeds or folds than "
+            "those of its neighbours."
         )
 
 
 def lacks_cells(layers: pd.DataFrame) -> "pd.Series[bool]":
-    """Which points have fewer cells than planned, of the probe itself or of its control."""
+    """Mask of points with fewer cells than planned, for the probe itself or its control."""
     return (layers["missing"] > 0) | (layers["missing_control"] > 0)
 
 

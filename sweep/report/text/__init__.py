@@ -1,1 +1,5 @@
-"""Texts of the report: findings, methods, glossary."""
+"""Running text of the report: findings, glossary and footnotes.
+
+Modules here return sentences and write no files; sections and tables show them. The methods text
+has a package of its own, `sweep.report.methods`.
+"""

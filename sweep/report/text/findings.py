@@ -1,29 +1,23 @@
-"""What the numbers allow one to say: a sentence per model, target and probe."""
+"""Findings: one sentence per model, target and probe, as far as the statistics support it."""
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from jobs.models.settings import BASELINE_PREFIX
 from jobs.statistics.difference_table import LAYER_BEST, LAYER_NOTHING, MODELS, TRAINED
-from jobs.storage.atomic import write_text
 from sweep.report.tables.cells import CLASSES, Row, assemble, number, several, text
 from sweep.report.tables.markup import Cell, Table
 
 ALPHA = 0.05
-"""What a p-value has to be below for a difference to be told."""
-
-
-def write_differences(folder: Path, differences: pd.DataFrame) -> None:
-    """Write ``differences.csv``, with every digit, what is undefined as an empty field."""
-    write_text(folder / "differences.csv", differences.to_csv(index=False, lineterminator="\n"))
+"""A difference is reported if its p-value is below this."""
 
 
 def findings(layers: pd.DataFrame, models: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
-    """A sentence for every model, target and probe, in the order of ``models``; baselines have
-    none.
+    """Write one sentence per model, target and probe, in the order of ``models``.
+
+    Baselines get none.
 
     Args:
         layers: ``layers.csv``.
@@ -60,7 +54,7 @@ def _finding(row: Row, compared: pd.DataFrame, names: Sequence[str]) -> str:
     honest = "best_accuracy_honest" if score == "accuracy" else "best_r2_honest"
     value = _score(row, honest)
     floor = row["majority_accuracy"] if score == "accuracy" else 0.0
-    if above.empty or not row[f"{honest}_low"] > floor:  # of two answers the more careful one
+    if above.empty or not row[f"{honest}_low"] > floor:  # the more cautious of two tests
         known = names[0] if len(names) == 1 else "no layer"
         verb = "is not clearly" if len(names) == 1 else "is clearly"
         where = "" if len(names) == 1 else " on other speakers"
@@ -87,7 +81,7 @@ def _score(row: Row, name: str) -> str:
 
 
 def _ranges(names: Sequence[str], alike: Sequence[str], best: str) -> Iterator[str]:
-    """``alike`` as runs of neighbours among ``names``; the best alone is no run of its own."""
+    """Yield runs of neighbours in ``alike``, but not a run that is the best layer alone."""
     run: list[str] = []
     for name in [*names, None]:
         if name in alike:
@@ -99,7 +93,7 @@ def _ranges(names: Sequence[str], alike: Sequence[str], best: str) -> Iterator[s
 
 
 def differences_tables(differences: pd.DataFrame) -> list[Table]:
-    """Models against models, at the best layer of each; layers are in ``differences.csv``."""
+    """Tabulate models against models, each at its best layer."""
     shown = differences[differences["comparison"].isin([MODELS, TRAINED])]
     if shown.empty:
         return []
@@ -139,24 +133,24 @@ def _p(value: float) -> Cell:
 
 
 READING_OF_FOLDS = (
-    "Each line says no more than the folds bear out at 5 %. The score is that of the best layer on "
-    "folds that had no part in choosing it. The layers that are not distinguishable from the peak "
-    "hold the truly best one in 95 % of such experiments, however many layers were compared: "
-    "multiple comparisons with the best (Hsu 1984), here with Bonferroni's correction, for there "
-    "are too few folds to resample. Below, models at their best layers: paired over the same "
-    "folds, p-values two-sided, from a jackknife over folds with Student's t, and corrected by "
-    "Holm (1979) among the models of one target and probe. All of it, layer by layer, is in "
-    "<code>tables/differences.csv</code>."
+    "Each sentence is supported by the folds at the 5 % level. The score is that of the best "
+    "layer, on folds that were not used to choose it. The layers that are not distinguishable from "
+    "the peak include the truly best one in 95 % of such experiments, however many layers were "
+    "compared: multiple comparisons with the best (Hsu 1984), here with Bonferroni's correction, "
+    "because there are too few folds to resample. The table compares models at their best layers: "
+    "paired over the same folds, with two-sided p-values from a jackknife over folds with "
+    "Student's t, corrected by Holm's method (1979) among the models of one target and probe. "
+    "<code>tables/differences.csv</code> has everything, layer by layer."
 )
 READING = (
-    "Each line says no more than the test speakers bear out at 5 %: a peak is named where a layer "
-    "is above knowing nothing (Holm's correction over layers) and the interval of its score is, "
-    "too. The score is that of the best "
-    "layer on speakers who had no part in choosing it. The layers that are not distinguishable "
-    "from the peak hold the truly best one in 95 % of such experiments, however many layers were "
-    "compared: multiple comparisons with the best (Hsu 1984), with the reference of White (2000) "
-    "from a bootstrap over speakers. Below, models at their best layers: paired over the same "
-    "speakers, the choice repeated in every resample, p-values two-sided and corrected by Holm "
-    "(1979) among the models of one target and probe. All of it, layer by layer, is in "
-    "<code>tables/differences.csv</code>."
+    "Each sentence is supported by the test speakers at the 5 % level: a peak is named only where "
+    "some layer is above chance (with Holm's correction over layers) and so is the interval of its "
+    "score. The score is that of the best layer, on speakers who were not used to choose it. The "
+    "layers that are not distinguishable from the peak include the truly best one in 95 % of such "
+    "experiments, however many layers were compared: multiple comparisons with the best (Hsu "
+    "1984), with the reference of White (2000) from a bootstrap over speakers. The table compares "
+    "models at their best layers: paired over the same speakers, with the choice repeated in every "
+    "resample, and two-sided p-values corrected by Holm's method (1979) among the models of one "
+    "target and probe. <code>tables/differences.csv</code> has everything, layer by layer."
 )
+"""How to read the findings, in HTML."""

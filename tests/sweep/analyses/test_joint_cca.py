@@ -108,7 +108,7 @@ def values(spec_values):
 
 @pytest.fixture
 def sweep(tmp_path, write_spec, values, monkeypatch):
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda *anything: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
 
     def run(**changes):
         options = RunOptions(where="inline", out=tmp_path / "run", cache=tmp_path / "cache")

@@ -50,7 +50,7 @@ def values(spec_values: Values) -> Values:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time and have tests of their own."""
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda *anything: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
 
 
 @pytest.fixture

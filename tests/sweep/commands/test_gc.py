@@ -27,7 +27,7 @@ TWO_DAYS = 2 * gc.YOUNG_SECONDS
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory; no figures, which nobody looks at here."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
     return tmp_path
 
 

@@ -33,7 +33,7 @@ def finished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Sweep:
     """Runs the tiny spec, with changes, for one layer of one model."""
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda *_, **__: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *_, **__: [])
 
     def run(changes: Values) -> Run:
         values = {

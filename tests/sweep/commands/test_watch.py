@@ -273,7 +273,7 @@ def test_a_driver_that_does_not_stop_is_named(
 def test_retry_runs_the_failed_cells_and_nothing_else(
     small: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
 
     def retry() -> Result:
         return CliRunner().invoke(

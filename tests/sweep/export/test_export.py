@@ -19,10 +19,10 @@ from sweep.commands.app import app
 from sweep.errors import RunError
 from sweep.export import activations as activations_module
 from sweep.export.embeddings import read_embeddings
-from sweep.export.names import part_names
+from sweep.export.names import split_names
 from sweep.export.study import export_run
 from sweep.export.study_embeddings import read_study_embeddings
-from sweep.export.tables import write_part_tables
+from sweep.export.tables import write_split_tables
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
@@ -249,11 +249,11 @@ def test_what_is_no_run_ends_with_2(tmp_path):
 
 
 def test_part_names_follow_the_study_unless_they_are_taken():
-    assert part_names(["train", "validation", "test"]) == {
+    assert split_names(["train", "validation", "test"]) == {
         "train": "train", "validation": "dev", "test": "test",
     }  # fmt: skip
-    assert part_names(["validation", "dev"]) == {"validation": "validation", "dev": "dev"}
-    assert part_names(["a/b", "a b"]) == {"a b": "a-b", "a/b": "a-b-2"}
+    assert split_names(["validation", "dev"]) == {"validation": "validation", "dev": "dev"}
+    assert split_names(["a/b", "a b"]) == {"a b": "a-b", "a/b": "a-b-2"}
 
 
 def test_file_names_differ_even_where_case_does_not_count():
@@ -262,7 +262,7 @@ def test_file_names_differ_even_where_case_does_not_count():
 
 def test_part_tables_keep_text_of_any_script(run, tmp_path):
     table = run.utterances.head(1).assign(text='он сказал, "да"\nи ушёл', split="train")
-    [path] = write_part_tables(tmp_path, table, ["cps"])
+    [path] = write_split_tables(tmp_path, table, ["cps"])
     assert pd.read_csv(path)["text"].tolist() == ['он сказал, "да"\nи ушёл']
 
 
@@ -293,7 +293,7 @@ def test_embeddings_are_found_again_in_chromadb(run, tmp_path):
     assert answer["ids"] == [[f"a b/{found.ids[7]}"]]
     assert answer["metadatas"][0][0] == {
         "path": str(found.paths[7]), "label": found.labels["labels"][7], "model": "a b",
-        "label_duration": found.labels["labels_duration"][7], "part": str(found.parts[7]),
+        "label_duration": found.labels["labels_duration"][7], "part": str(found.splits[7]),
     }  # fmt: skip
     other = client.get_collection("speech_speed_embeddings_8", embedding_function=None)
     assert other.count() == N
@@ -408,12 +408,12 @@ def test_the_proof_that_such_a_pickle_would_have_run(tmp_path, monkeypatch):
     ("entries", "problem"),
     [
         ([{"path": "a", "label": 1.0}], "entry 0 has no embedding"),
-        ([{"path": 3, "embedding": [1.0], "label": 1.0}], "a path that is no text"),
+        ([{"path": 3, "embedding": [1.0], "label": 1.0}], "is not text"),
         ([ENTRIES[0], {**ENTRIES[1], "embedding": np.zeros(5)}], "embeddings of the shapes"),
         ([{**ENTRIES[0], "label": {1, 2}}], "refused|a set"),
         ([{**ENTRIES[0], "path": Path("a")}], "pathlib"),
         ([{**ENTRIES[0], "embedding": np.zeros(2, "M8[s]")}], "values of the type"),
-        (["a"], "no list of dicts"),
+        (["a"], "not a list of dicts"),
     ],
 )
 def test_other_contents_are_said(tmp_path, entries, problem):

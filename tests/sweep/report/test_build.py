@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,10 @@ from jobs.statistics import scoring
 from jobs.targets.registry import add_targets
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import LayerTask, layer_tasks
-from sweep.report.build import build_report, footnotes
+from sweep.report.build import build_report
+from sweep.report.section import Content, Section
+from sweep.report.sections import SECTIONS, curves
+from sweep.report.text.footnotes import footnotes
 from sweep.results.run import Run
 from sweep.spec.schema import Spec
 from sweep.state.ledger import Record, to_line
@@ -191,6 +194,43 @@ def test_probes_are_known_by_their_kind_and_stand_in_the_order_of_the_spec(
     assert shown == ["mlp", "cca", "mlp", "cca"]
     names = {path.name for path in run.folder.plots.iterdir()}
     assert {"cca_cps.png", "pearson_cps_cca.png"} <= names
+
+
+def test_a_section_from_outside_is_on_the_page_with_its_files_and_its_methods(
+    make_run: Callable[..., Run],
+) -> None:
+    def render(run: Run) -> Content:
+        (run.folder.tables / "speakers.csv").write_text("speaker_id\n")
+        return Content(introduction="<em>Read</em> this.", notes=["5 < 6 speakers"])
+
+    def sentences(run: Run) -> Iterator[str]:
+        yield "Speakers were counted (Hsu 1984)."
+
+    mine = Section("speakers", "Speakers", render, sentences)
+    run = make_run(lambda task, cell: None, probes=[{"kind": "ridge"}])
+    html = build_report(run, (*SECTIONS, mine)).read_text()
+    assert '<a href="#speakers">Speakers</a>' in html and '<h2 id="speakers">' in html
+    assert "<em>Read</em> this." in html and "5 &lt; 6 speakers" in html
+    assert "Speakers were counted (Hsu 1984)." in run.folder.methods.read_text()
+    assert "speakers.csv" in tables(run)
+
+
+def test_sections_without_content_are_left_out(make_run: Callable[..., Run]) -> None:
+    run = make_run(lambda task, cell: None, probes=[{"kind": "ridge"}])
+    html = build_report(run).read_text()
+    assert 'id="residuals"' in html
+    for anchor in ("tempo", "canonical", "similarity"):
+        assert f'id="{anchor}"' not in html
+
+
+def test_figures_of_an_earlier_report_are_removed(make_run: Callable[..., Run]) -> None:
+    run = make_run(lambda task, cell: None, probes=[{"kind": "ridge"}])
+    run.folder.plots.mkdir()
+    for end in ("png", "svg"):
+        (run.folder.plots / f"r2_gone.{end}").write_text("")
+    build_report(run, (curves.SECTION,))
+    assert (run.folder.plots / "r2_cps_ridge.svg").exists()
+    assert not list(run.folder.plots.glob("r2_gone.*"))
 
 
 def test_the_page_holds_the_figures_as_svg_and_the_folder_both(

@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sweep.report.page import write_page
+from sweep.report.page import render_page
+from sweep.report.section import Content, Section
+from sweep.report.sections import glossary, layers, models, provenance
 from tests.support.report_data import make_layers, make_models
 
 EVIL = "</td><script>alert(1)</script><img src=x onerror=\"alert('2')\">& ]]> -->"
@@ -46,39 +48,37 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def written(tmp_path, name="run", notes=(), provenance=None, plots=(), **kwargs):
-    layers = make_layers(probes=("ridge", "cca"), **kwargs)
-    path = tmp_path / "report.html"
-    write_page(
-        path,
-        name=name,
-        layers=layers,
-        models=make_models(layers),
-        notes=notes,
-        provenance=provenance or {},
-        plots=plots,
+def rendered(name="run", notes=(), facts=None, plots=(), **kwargs):
+    """The page of made-up curves, with all sections that every report has."""
+    table = make_layers(probes=("ridge", "cca"), **kwargs)
+    sections = (
+        (models.SECTION, models.content(make_models(table), notes)),
+        (glossary.SECTION, glossary.content(table)),
+        (Section("plots", "Curves", lambda run: None), Content(figures=plots)),
+        (layers.SECTION, layers.content(table)),
+        (provenance.SECTION, provenance.content(facts or {})),
     )
-    return path.read_text()
+    return render_page(name, sections)
 
 
-def test_the_page_says_how_to_read_it_and_shows_notes_and_provenance(tmp_path):
-    provenance = {"git": {"revision": "abc", "dirty": True}, "seed": 0}
-    page = Page(written(tmp_path, notes=["3 utterances skipped: silent"], provenance=provenance))
+def test_the_page_says_how_to_read_it_and_shows_notes_and_provenance():
+    facts = {"git": {"revision": "abc", "dirty": True}, "seed": 0}
+    page = Page(rendered(notes=["3 utterances skipped: silent"], facts=facts))
     expected = ("training", "speakers", "Selectivity", "mean predictor", "3 utterances skipped")
     assert all(text in page.text for text in expected)
     assert '"revision": "abc"' in page.text
     assert "<em>" not in page.text
 
 
-def test_tables_hold_every_layer_and_the_comparison(tmp_path):
-    page = Page(written(tmp_path))
+def test_tables_hold_every_layer_and_the_comparison():
+    page = Page(rendered())
     bodies = [row for row in page.rows if row[0] == "SimAMResNet34 vb"]
     assert len(bodies) == 1 + 2 * 51
     assert ["mean predictor", "–"] in [row[:2] for row in page.rows]
 
 
-def test_cells_are_sorted_by_value_not_by_what_is_printed(tmp_path):
-    html = written(tmp_path)
+def test_cells_are_sorted_by_value_not_by_what_is_printed():
+    html = rendered()
     keys = [
         float(attributes["data-key"])
         for attributes in Page(html).all("td")
@@ -87,12 +87,11 @@ def test_cells_are_sorted_by_value_not_by_what_is_printed(tmp_path):
     assert any(round(key, 3) != key for key in keys)
 
 
-def test_hostile_names_notes_and_provenance_are_text(tmp_path):
-    html = written(
-        tmp_path,
+def test_hostile_names_notes_and_provenance_are_text():
+    html = rendered(
         name=EVIL,
         notes=[EVIL],
-        provenance={EVIL: {EVIL: [EVIL]}},
+        facts={EVIL: {EVIL: [EVIL]}},
         models=((EVIL, 2), ("b", 2)),
         targets=(EVIL,),
     )
@@ -109,7 +108,7 @@ def test_the_page_needs_nothing_else_and_runs_only_its_own_script(tmp_path):
     svg, png = tmp_path / "a.svg", tmp_path / "overview_<b>.png"
     svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     png.write_bytes(PNG)
-    html = written(tmp_path, plots=[png, svg])
+    html = rendered(plots=[png, svg])
     page = Page(html)
     sources = [attributes["src"] for attributes in page.all("img")]
     assert [source.split(",")[0] for source in sources] == [
@@ -128,25 +127,25 @@ def test_the_page_needs_nothing_else_and_runs_only_its_own_script(tmp_path):
     assert f"script-src 'sha256-{digest}'" in policy
 
 
-def test_links_lead_to_headings(tmp_path):
-    page = Page(written(tmp_path))
+def test_links_lead_to_headings():
+    page = Page(rendered())
     anchors = {attributes["href"].removeprefix("#") for attributes in page.all("a")}
     assert anchors == {attributes["id"] for attributes in page.all("h2")}
 
 
-def test_writing_again_gives_the_same_bytes(tmp_path):
-    assert written(tmp_path) == written(tmp_path)
+def test_rendering_again_gives_the_same_bytes():
+    assert rendered() == rendered()
 
 
 def test_a_plot_that_is_no_image_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected a \.png or \.svg file"):
-        written(tmp_path, plots=[tmp_path / "plot.pdf"])
+        rendered(plots=[tmp_path / "plot.pdf"])
 
 
-def test_the_page_explains_what_it_shows_of_numbers_and_of_classes(tmp_path):
-    numbers = Page(written(tmp_path)).text
+def test_the_page_explains_what_it_shows_of_numbers_and_of_classes():
+    numbers = Page(rendered()).text
     assert "Mean predictor" in numbers and "R² on other speakers" in numbers
     assert "most frequent class" not in numbers
-    both = Page(written(tmp_path, classes=("sex",))).text
-    assert "The accuracy of always guessing the most frequent class" in both
+    both = Page(rendered(classes=("sex",))).text
+    assert "The accuracy of always predicting the most frequent class" in both
     assert "R² or accuracy on other speakers" in both and "Macro F1" in both

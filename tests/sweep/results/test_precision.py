@@ -21,7 +21,7 @@ def test_the_report_tells_how_far_bf16_is_from_float32(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda *_, **__: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *_, **__: [])
     exact, _ = spec_values["models"]
     spec_values |= {
         "models": [exact, {**exact, "name": "half", "precision": "bf16"}],

@@ -45,7 +45,7 @@ def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("results")
     (home / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch, EventLog() as events:
-        patch.setattr("sweep.report.build.write_plots", lambda *anything: [])
+        patch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
         options = RunOptions(where="inline", cache=cache, out=home / "run")
         assert run_sweep(home / "spec.yaml", options, events).status == "done"
     return home / "run"

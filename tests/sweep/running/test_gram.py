@@ -52,7 +52,7 @@ def sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Sweep:
     """Runs spec values into a folder of ``tmp_path``, by default in this process."""
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
     monkeypatch.setattr("jobs.extraction.extractor.LOT", 7)
 
     def run(values: Values, out: str = "gram", **options: Any) -> RunResult:

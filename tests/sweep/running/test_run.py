@@ -30,7 +30,7 @@ Sweep = Callable[..., RunResult]
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time and have tests of their own."""
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     spec.write_text(yaml.safe_dump(values))
     options = RunOptions(where="inline", out=home / "run", cache=cache)
     with pytest.MonkeyPatch.context() as patch, EventLog() as events:
-        patch.setattr("sweep.report.build.write_plots", lambda *anything: [])
+        patch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
         assert run_sweep(spec, options, events).status == "done"
     return Finished(spec, options, load_and_prepare(spec, (), cache))
 

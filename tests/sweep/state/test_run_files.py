@@ -48,7 +48,7 @@ def folder(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     spec, run = home / "spec.yaml", home / "run"
     spec.write_text(yaml.safe_dump(SPEC, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch, EventLog() as events:
-        patch.setattr("sweep.report.build.write_plots", lambda *anything: [])
+        patch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
         options = RunOptions(where="inline", cache=home / "cache", out=run)
         (cache / "corpora").mkdir(exist_ok=True)
         (home / "cache").mkdir()

@@ -366,7 +366,7 @@ def test_operations_that_depend_on_the_data_are_counted_by_computing(make):
 def test_a_sweep_reads_it_as_any_other_model(
     make, spec_values, write_spec, cache, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("sweep.report.build.write_plots", lambda folder, layers: [])
+    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
     settings = make()
     model = settings.model_dump(mode="json") | {"name": "mine"}
     values = spec_values | {

@@ -10,10 +10,12 @@ from PIL import Image
 
 import sweep.report.figures.heatmap
 import sweep.report.figures.plots
-from sweep.report.figures.curves import MSE, R2, limits, line_styles
 from sweep.report.figures.layer_axis import depth_of
+from sweep.report.figures.lines import line_styles
 from sweep.report.figures.plots import write_plots
+from sweep.report.figures.scores import MSE, R2
 from sweep.report.figures.style import WIDTH, figure_style, short
+from sweep.report.figures.value_axis import limits
 from tests.support.report_data import MAJORITY, MEAN_MSE, SPEAKER_ACCURACY, layer_names, make_layers
 
 FAMILY = (("SimAMResNet34 vb", 51), ("SimAMResNet34 random", 51))
@@ -43,8 +45,8 @@ def figures(monkeypatch):
         made[name] = figure
         return folder / f"{name}.png"
 
-    monkeypatch.setattr(sweep.report.plots, "save", keep)
-    monkeypatch.setattr(sweep.report.heatmap, "save", keep)
+    monkeypatch.setattr(sweep.report.figures.plots, "save", keep)
+    monkeypatch.setattr(sweep.report.figures.heatmap, "save", keep)
     return made
 
 

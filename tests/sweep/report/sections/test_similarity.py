@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from sweep.analyses.similarity_table import COLUMNS
-from sweep.report.page import write_page
-from sweep.report.sections.similarity import write_similarity
-from tests.support.report_data import layer_names, make_layers, make_models
+from sweep.report.sections.similarity import SECTION, write_similarity
+from tests.support.report_data import layer_names
+from tests.sweep.report.test_build import make_run  # noqa: F401 (a fixture)
 
 
 def make_rows(*models, measures=("cka", "pwcca")):
@@ -84,13 +84,9 @@ def test_without_comparison_a_table_of_before_goes(write, tmp_path):
     assert not (tmp_path / "run/tables/similarity.csv").exists()
 
 
-def test_the_page_has_a_section_only_where_layers_were_compared(write, tmp_path):
-    layers = make_layers(models=(("a", 4),), probes=("ridge",))
-    figures = write(make_rows(("a", 4)))
-    parts = {"name": "x", "layers": layers, "models": make_models(layers)}
-    parts |= {"notes": [], "provenance": {}, "plots": []}
-    for name, similarity in (("with", figures), ("without", [])):
-        write_page(tmp_path / name, **parts, similarity=similarity)
-    assert 'id="similarity"' in (tmp_path / "with").read_text()
-    assert (tmp_path / "with").read_text().count("<img") == 2
-    assert 'id="similarity"' not in (tmp_path / "without").read_text()
+def test_the_section_is_there_only_where_layers_were_compared(make_run, monkeypatch):  # noqa: F811
+    run = make_run(lambda task, cell: None, probes=[{"kind": "ridge"}])
+    assert SECTION.render(run) is None
+    monkeypatch.setattr(run, "table", {"similarity": make_rows(("a", 4))}.get)
+    content = SECTION.render(run)
+    assert [path.suffix for path in content.figures] == [".svg", ".svg"]

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from sweep.analyses.tempo_tables import CHANGE_COLUMNS, POINT, SCORE_COLUMNS, TempoTables
-from sweep.report.page import write_page
-from sweep.report.sections.tempo import best_layers, with_r2, write_tempo
-from tests.support.report_data import make_layers, make_models
+from sweep.report.sections.tempo import SECTION, best_layers, with_r2, write_tempo
+from tests.support.report_data import make_layers
+from tests.sweep.report.test_build import make_run  # noqa: F401 (a fixture)
 
 FACTORS = (0.8, 0.9, 1.1, 1.25)
 
@@ -134,15 +134,13 @@ def test_without_predictions_there_is_nothing_and_what_was_there_goes(write, tmp
     assert not list((tmp_path / "run/tables").glob("*"))
 
 
-def test_the_page_has_a_section_that_says_what_a_slope_is(write, tmp_path):
-    layers = make_layers(probes=("ridge",))
-    figures, tables = write(layers)
-    page = tmp_path / "report.html"
-    given = {"layers": layers, "models": make_models(layers), "notes": [], "provenance": {}}
-    write_page(page, name="x", plots=[], tempo=(figures, tables), **given)
-    text = page.read_text()
-    assert 'id="tempo"' in text
-    assert "1 follows it fully" in text
-    assert "Layer of best R²" in text
-    write_page(page, name="x", plots=[], **given)
-    assert 'id="tempo"' not in page.read_text()
+def test_the_section_explains_slopes_and_names_the_layers(make_run, monkeypatch):  # noqa: F811
+    run = make_run(lambda task, cell: None, probes=[{"kind": "ridge"}])
+    assert SECTION.render(run) is None
+    tempo = make_tempo(run.layers)
+    tables = {"tempo": tempo.scores, "tempo_changes": tempo.changes}
+    monkeypatch.setattr(run, "table", tables.get)
+    content = SECTION.render(run)
+    assert "1 means that predictions follow it fully" in content.introduction
+    assert "Layer of best R²" in content.tables[0].header
+    assert [path.name for path in content.figures] == ["tempo_cps.svg"]

@@ -8,15 +8,15 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from sweep.report.tables.cells import decimals
+from sweep.report.tables.files import write_layers, write_models
 from sweep.report.tables.layer_tables import layers_tables
 from sweep.report.tables.markup import escape_latex, escape_markdown, one_line
-from sweep.report.tables.model_tables import models_tables, write_tables
+from sweep.report.tables.model_tables import models_tables
 from tests.support.report_data import (
     MAJORITY,
     MEAN_MSE,
     SPEAKER_MSE,
     make_layers,
-    make_metrics,
     make_models,
 )
 
@@ -58,7 +58,8 @@ class Cells(HTMLParser):
 
 
 def written(tmp_path, layers, notes=()):
-    write_tables(tmp_path, make_metrics(layers), layers, make_models(layers), notes)
+    write_models(tmp_path, make_models(layers), notes)
+    write_layers(tmp_path, layers, notes)
     return {path.name: path.read_text() for path in tmp_path.iterdir()}
 
 
@@ -80,7 +81,7 @@ def rows_of(table):
 def test_every_table_is_written_in_every_form(tmp_path):
     files = written(tmp_path, make_layers(probes=("ridge",)))
     forms = [f"{name}.{end}" for name in ("layers", "models") for end in ("csv", "md", "tex")]
-    assert sorted(files) == sorted(["metrics.csv", *forms])
+    assert sorted(files) == sorted(forms)
 
 
 def test_csv_holds_every_digit_and_leaves_what_is_undefined_empty(tmp_path):
@@ -216,8 +217,8 @@ def test_classes_alone_have_one_table_and_their_own_notes(tmp_path):
     layers = make_layers(probes=(), classes=("sex",))
     assert models_table(make_models(layers)).header[0] == "Model"
     text = written(tmp_path, layers)["models.md"]
-    assert "Accuracy on other speakers is without that" in text
-    assert "majority class is the one that is most frequent in the training part" in text
+    assert "Accuracy on other speakers avoids this" in text
+    assert "majority class is the most frequent class of the training split" in text
     assert "R²" not in text and "MSE" not in text
 
 
@@ -247,10 +248,10 @@ def test_of_several_cca_the_first_is_the_column_and_the_others_have_rows(tmp_pat
 def test_the_best_of_many_layers_is_footnoted_as_such(tmp_path):
     files = written(tmp_path, make_layers(probes=("ridge",)))
     for name in ("models.md", "models.tex"):
-        assert "chosen on the test part, among up to 51 layers" in files[name]
+        assert "chosen on the test split, among up to 51 layers" in files[name]
         assert "scored on the others" in files[name]
     alone = written(tmp_path, make_layers(models=(("m", 1),), probes=("ridge",)))
-    assert "chosen on the test part" not in alone["models.md"]
+    assert "chosen on the test split" not in alone["models.md"]
 
 
 def with_lost_cells():
@@ -277,9 +278,9 @@ def test_a_point_that_lacks_cells_is_marked_and_counted_and_told(tmp_path):
     assert set(rows[1][4:-1]) == {"–"}
     assert table.rows[0][3].key == "layer0"
     files = written(tmp_path, layers)
-    assert "- † lacks cells that were planned" in files["layers.md"]
-    assert r"\textdagger{} lacks cells" in files["layers.tex"]
-    assert "| ridge † |" in files["models.md"] and "† lacks cells" in files["models.md"]
+    assert "- † lacks planned cells" in files["layers.md"]
+    assert r"\textdagger{} lacks planned cells" in files["layers.tex"]
+    assert "| ridge † |" in files["models.md"] and "† lacks planned cells" in files["models.md"]
     csv = pd.read_csv(tmp_path / "layers.csv")
     assert csv["layer"].tolist() == ["layer0", "layer2", "layer3"]
 

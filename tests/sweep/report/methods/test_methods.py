@@ -12,11 +12,13 @@ from jobs.probes.logistic import LogisticSettings
 from jobs.probes.mdl import MdlSettings
 from jobs.probes.mlp import MlpSettings
 from jobs.probes.ridge import RidgeSettings
+from jobs.probes.settings import BaseProbeSettings
 from jobs.protocol.folds import make_folds
 from jobs.protocol.settings import KFoldProtocol
 from sweep.report.build import build_report
-from sweep.report.text.methods import REFERENCES, methods
-from sweep.report.text.probes import probe_sentence
+from sweep.report.methods.document import methods
+from sweep.report.methods.references import REFERENCES
+from sweep.report.sections import SECTIONS
 from tests.sweep.report.test_build import make_run  # noqa: F401 (a fixture)
 
 PROBES = [
@@ -34,18 +36,18 @@ def run(make_run):  # noqa: F811
 def test_it_is_in_the_runs_folder_and_says_what_the_plan_says(run):
     build_report(run)
     text = (run.folder.root / "report" / "methods.md").read_text()
-    assert text == methods(run)
+    assert text == methods(run, SECTIONS)
     for said in (
         "12 utterances of 3 speakers",
         "20 utterances of 5 speakers",
         "Two models were probed: a (net, ",
-        "Probes were trained on train, hyperparameters chosen on validation and scored on test.",
-        "No speaker was in more than one part.",
-        "with hidden layer of 64 units",
+        "trained on train and scored on test, with hyperparameters chosen on validation.",
+        "No speaker was in more than one split.",
+        "with a hidden layer of 64 units",
         "weight decay 0.1",
         "averaged over 2 seeds",
         ", here called svcca.",
-        "targets shuffled within each part",
+        "targets shuffled within each split",
         "the duration of the utterance and mean and standard deviation of the log-mel filter bank",
     ):
         assert said in text, said
@@ -69,14 +71,14 @@ def test_sentences_begin_and_end_as_sentences_do(run):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
-        (RidgeSettings(), "one of 19 from 0.0001 to 100000, chosen on the validation part."),
-        (RidgeSettings(alphas=(2.0,)), "its L2 penalty 2."),
+        (RidgeSettings(), "one of 19 from 0.0001 to 100000, chosen on the validation split."),
+        (RidgeSettings(alphas=(2.0,)), "L2 penalty 2."),
         (RidgeSettings(choose="loo"), "chosen by leaving out single training utterances."),
-        (LogisticSettings(), "Multinomial logistic regression, its L2 penalty one of 15"),
+        (LogisticSettings(), "Multinomial logistic regression, L2 penalty one of 15"),
         (KnnSettings(k=(5,)), "by euclidean distance, k = 5."),
-        (KnnSettings(k=(1, 5)), "k = one of 1, 5, chosen on the validation part."),
+        (KnnSettings(k=(1, 5)), "k = one of 1, 5, chosen on the validation split."),
         (CcaSettings(variance=0.9), "carry 90 % of the variance"),
         (MdlSettings(seeds=3), "numbers sent to 1 % of their SD, repeated with 3 orders"),
         (MlpSettings(hidden=(8, 4)), "with hidden layers of 8 and 4 units (ReLU)"),
@@ -84,20 +86,28 @@ def test_sentences_begin_and_end_as_sentences_do(run):
         (LinearSettings(early_stopping=False, epochs=7), "7 epochs, averaged over 3 seeds."),
     ],
 )
-def test_a_probe_is_told_with_the_settings_that_matter(settings, said):
-    assert said in probe_sentence(settings, "validation part")
+def test_a_probe_describes_itself_with_the_settings_that_matter(settings, expected):
+    assert expected in settings.describe("validation split")
 
 
-def test_without_a_validation_part_inner_folds_choose():
-    assert probe_sentence(RidgeSettings(), None).endswith(
-        "chosen on inner folds of the training speakers."
+def test_without_a_validation_split_inner_folds_choose():
+    assert (
+        RidgeSettings().describe(None).endswith("chosen on inner folds of the training speakers.")
     )
+
+
+def test_a_probe_without_a_description_of_its_own_lists_its_settings():
+    class NearestMeanSettings(BaseProbeSettings):
+        kind: str = "nearest-mean"
+        shrinkage: float = 0.5
+
+    assert NearestMeanSettings().describe(None) == "A nearest-mean probe (shrinkage 0.5)."
 
 
 @pytest.mark.parametrize(
     ("folds", "roles", "chosen"),
     [
-        (2, "the other one was the training part", "on inner folds"),
+        (2, "the other one was used for training", "on inner folds"),
         (3, "next one was the validation fold, and the other one was", "on the validation fold"),
         (5, "next one was the validation fold, and the other three were", "on the validation fold"),
     ],
@@ -108,7 +118,7 @@ def test_with_folds_it_says_what_each_was_for(make_run, folds, roles, chosen):  
     )
     text = methods(run)
     assert roles in text and chosen in text
-    assert "No speaker was in more than one fold." in text and "validation part," not in text
+    assert "No speaker was in more than one fold." in text and "on the validation split" not in text
     table = pd.DataFrame({"speaker_id": list("abcde") * 2})  # the folds that probes really get
     (fold, *_) = make_folds(KFoldProtocol(folds=folds), table)
     parts = [set(table["speaker_id"][rows]) for rows in (fold.test, fold.validation, fold.train)]

@@ -1,0 +1,33 @@
+"""The base of every probe's settings, and the phrases that their descriptions share."""
+
+from jobs.settings import Settings
+
+
+class BaseProbeSettings(Settings):
+    """Settings of a probe, able to describe it in the methods text."""
+
+    def describe(self, validation: str | None) -> str:
+        """Describe the probe in one sentence, with the settings that matter to a reader.
+
+        Override this to name the method and cite it; as it stands it lists every setting.
+
+        Args:
+            validation: what the protocol calls the data on which hyperparameters are chosen, such
+                as "validation split"; None if there is none.
+        """
+        values = self.identity()
+        kind = values.pop("kind", type(self).__name__)
+        shown = ", ".join(f"{name} {value}" for name, value in values.items())
+        return f"A {kind} probe ({shown})." if shown else f"A {kind} probe."
+
+
+def chosen_on(validation: str | None) -> str:
+    """Say on what data a hyperparameter is chosen."""
+    return f"on the {validation}" if validation else "on inner folds of the training speakers"
+
+
+def describe_penalty(alphas: tuple[float, ...], chosen: str) -> str:
+    """Describe an L2 penalty: its value, or the candidates and how one is ``chosen``."""
+    if len(alphas) == 1:
+        return f"L2 penalty {alphas[0]:g}"
+    return f"L2 penalty one of {len(alphas)} from {alphas[0]:g} to {alphas[-1]:g}, chosen {chosen}"

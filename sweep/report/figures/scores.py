@@ -1,0 +1,103 @@
+"""The scores that figures show: columns of ``layers.csv``, and what each is compared with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from jobs.models.settings import BASELINE_PREFIX
+from jobs.statistics.curves import complete
+from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
+from jobs.ties import first_lowest
+from sweep.report.figures.units import with_unit
+from sweep.report.tables.cells import CLASSES
+
+
+@dataclass(frozen=True)
+class Score:
+    """A column of layers.csv as it is drawn."""
+
+    column: str
+    label: str
+    high_is_good: bool
+    nothing: str | None
+    """Column of the score of knowing nothing; None where that is 0."""
+    worst: float | None
+    """Where the axis may be cut, in units of the score of knowing nothing (for R²: absolute)."""
+    control: str | None = None
+    """Column of the score of the shuffled control."""
+    speaker_control: str | None = None
+    """Column of the score on a random value per speaker."""
+    knows_nothing: str = MEAN_PREDICTOR
+    """What it is called that knows nothing."""
+    decimals: int | None = None
+    """Of a value in the legend; None: three significant digits."""
+    best_by: str | None = None
+    """Column of the score that tells which layer is the best; None: this one."""
+    squared: bool | None = None
+    """Whether it is in the square of the target's unit, or in the unit; None: it has none."""
+
+    def axis(self, target: str) -> str:
+        """Its name on an axis, with the unit that ``target`` gives it."""
+        if self.squared is None:
+            return self.label
+        return with_unit(self.label, target, squared=self.squared)
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Columns of its controls."""
+        return tuple(name for name in (self.control, self.speaker_control) if name)
+
+
+R2 = Score("r2", "R²", True, None, -1.0, "r2_control", "r2_speaker_control", decimals=3)
+MSE = Score("mse", "MSE", False, "mean_mse", 2.0, squared=True)
+MAE = Score("mae", "MAE", False, "mean_mae", 2.0, squared=False)
+PEARSON = Score("pearson", "Pearson r", True, None, None, decimals=3)
+CCA = Score("pearson", "held-out canonical correlation", True, None, None, decimals=3)
+# The speaker control of classes has a largest class of its own, and no place on this axis.
+ACCURACY = Score(
+    "accuracy", "accuracy", True, "majority_accuracy", None, "accuracy_control",
+    knows_nothing=MAJORITY_CLASS, decimals=3,
+)  # fmt: skip
+
+
+def main_score(rows: pd.DataFrame) -> Score:
+    """What the rows of one target are ranked and coloured by."""
+    return ACCURACY if (rows["target_kind"] == CLASSES).any() else R2
+
+
+def models_in(layers: pd.DataFrame) -> list[str]:
+    """The models that have curves, in the order of the table: all but the baselines."""
+    return [str(m) for m in layers["model"].unique() if not str(m).startswith(BASELINE_PREFIX)]
+
+
+def baselines_in(rows: pd.DataFrame) -> list[str]:
+    """Names of the baseline models that have scores, in the order of the table."""
+    rows = rows[rows["cells"] > 0]
+    return [str(m) for m in rows["model"].unique() if str(m).startswith(BASELINE_PREFIX)]
+
+
+def score_of_nothing(score: Score, rows: pd.DataFrame) -> float:
+    """What predicting the mean of the training targets, or their most frequent class, scores."""
+    return float(rows[score.nothing].median()) if score.nothing else 0.0
+
+
+def score_of_speaker_mean(score: Score, rows: pd.DataFrame) -> float | None:
+    """What predicting the mean of the same speaker's other utterances scores; None if unknown."""
+    column = f"speaker_mean_{score.column}"
+    if column not in rows or rows[column].isna().all():  # of slopes: it hears no tempo
+        return None
+    return float(rows[column].median())
+
+
+def best_position(score: Score, group: pd.DataFrame) -> int | None:
+    """Row of the best layer in ``group``; None when no layer has the score.
+
+    A point that lacks cells is no candidate unless there are no others, as in the tables.
+    """
+    candidate = group.index.isin(complete(group).index)
+    y = group[score.best_by or score.column].to_numpy(dtype=float)
+    y = np.where(candidate, y, np.nan)
+    if np.isnan(y).all():
+        return None
+    return int(first_lowest(-y if score.high_is_good else y))

@@ -1,0 +1,75 @@
+"""Methods text: protocol, scores, controls and baselines."""
+
+from collections.abc import Iterator
+
+from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
+from sweep.report.methods.wording import listed, number_word, plain
+from sweep.results.run import Run
+
+_BASELINES = {
+    "duration": "the duration of the utterance",
+    "fbank": "mean and standard deviation of the log-mel filter bank, the models' input",
+}
+
+
+def sentences(run: Run) -> Iterator[str]:
+    """Describe what probes were trained and scored on, and what their scores are compared with."""
+    protocol = run.plan.protocol
+    if isinstance(protocol, SplitsProtocol):
+        chosen = protocol.validation
+        choice = f", with hyperparameters chosen on {plain(chosen)}" if chosen else ""
+        yield (
+            f"Probes were trained on {plain(protocol.train)} and scored on {plain(protocol.test)}"
+            f"{choice}."
+        )
+    else:
+        yield _folds(protocol)
+    unit = "split" if isinstance(protocol, SplitsProtocol) else "fold"
+    if protocol.allow_speaker_overlap:
+        yield f"A speaker could be in more than one {unit}."
+    else:
+        yield f"No speaker was in more than one {unit}."
+    if any(run.plan.kind(target) == "regression" for target in run.plan.targets):
+        yield (
+            "R² was measured against the mean of the training targets, so that predicting that "
+            "mean scores 0."
+        )
+    if run.plan.classes:
+        yield (
+            "Classes were scored by accuracy, reported beside that of always predicting the most "
+            "frequent training class."
+        )
+    yield from _controls(run)
+
+
+def _folds(protocol: KFoldProtocol) -> str:
+    """Say what each fold was used for, as `jobs.protocol.folds.make_folds` assigns them."""
+    others = protocol.folds - 2
+    trained = "one was" if others == 1 else f"{number_word(others)} were"
+    roles = (
+        f"the next one was the validation fold, and the other {trained} used for training"
+        if others
+        else "the other one was used for training, and there was no validation fold"
+    )
+    return (
+        f"All splits were pooled and scored by {number_word(protocol.folds)}-fold "
+        f"cross-validation, with utterances that share a value of {plain(protocol.group)} kept in "
+        f"one fold: each fold was tested once, {roles}."
+    )
+
+
+def _controls(run: Run) -> Iterator[str]:
+    if "shuffled" in run.plan.controls:
+        yield (
+            "As a control, the same probes were trained and scored on targets shuffled within each "
+            "split; selectivity is the difference (after Hewitt & Liang 2019)."
+        )
+    if "speaker" in run.plan.controls:
+        yield "As a further control, they were trained and scored on one random value per speaker."
+    baselines = [_BASELINES[name] for name in run.spec.baselines if name != "mean"]
+    if baselines:
+        yield f"As baselines, the same probes were given {listed(baselines)}."
+    yield (
+        "Scores are compared with the speaker mean, which predicts each test utterance by the mean "
+        "(for classes, the most frequent one) of the same speaker's other test utterances."
+    )

@@ -1,0 +1,29 @@
+"""Methods text: the probes, each as its settings describe it."""
+
+from collections.abc import Iterator
+
+from jobs.probes import PROBES
+from jobs.protocol.settings import SplitsProtocol
+from sweep.report.methods.wording import listed, plain
+from sweep.results.run import Run
+
+
+def sentences(run: Run) -> Iterator[str]:
+    """Describe every probe, its targets where these are of both kinds, and its name."""
+    validation = _validation(run)
+    for name, settings in run.plan.probes.items():
+        sentence = settings.describe(validation).removesuffix(".")
+        if run.plan.classes and len(PROBES[settings.kind].predicts) < 2:
+            targets = listed(plain(t) for t, probe in run.plan.pairs() if probe == name)
+            sentence = f"For {targets}, {sentence[:1].lower()}{sentence[1:]}"
+        named = "" if name == settings.kind else f", here called {plain(name)}"
+        yield f"{sentence}{named}."
+    yield "Activations were standardised on the training data alone."
+
+
+def _validation(run: Run) -> str | None:
+    """Name the data on which hyperparameters are chosen; None if the protocol has none."""
+    protocol = run.plan.protocol
+    if isinstance(protocol, SplitsProtocol):
+        return None if protocol.validation is None else "validation split"
+    return "validation fold" if protocol.folds > 2 else None

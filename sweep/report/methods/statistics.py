@@ -1,0 +1,61 @@
+"""Methods text: intervals, the choice of the best layer, and comparisons."""
+
+from collections.abc import Iterator
+
+from sweep.report.methods.wording import listed
+from sweep.results.run import Run
+
+
+def sentences(run: Run) -> Iterator[str]:
+    """Describe the statistics, over folds where only sums were kept, else over speakers."""
+    return _over_folds() if run.plan.scored_by_sums else _over_speakers(run)
+
+
+def _over_folds() -> Iterator[str]:
+    yield (
+        "Only sums over each fold were kept and no predictions: 95 % intervals come from a "
+        "jackknife over folds, which are groups of speakers (Wolter 2007), with Student's t and at "
+        "most one degree of freedom less than there are folds, fewer where folds are of unequal "
+        "size or one of them dominates the standard error (Satterthwaite 1946; O'Neill 2014)."
+    )
+    yield (
+        "The score of a model at its best layer is measured on folds that were not used to choose "
+        "the layer, and its interval repeats the choice without each fold."
+    )
+    yield (
+        "Layers were compared with the best of their model by multiple comparisons with the best "
+        "(Hsu 1984), with Bonferroni's correction. Other differences were paired over the same "
+        "folds, tested two-sided with standard errors over folds, and corrected by Holm's method "
+        "(Holm 1979) within each kind of comparison, target and probe."
+    )
+
+
+def _over_speakers(run: Run) -> Iterator[str]:
+    scales = []
+    if any(run.plan.kind(target) == "regression" for target in run.plan.targets):
+        scales += ["the logarithm of errors and of the share that R² leaves", "Fisher's z"]
+    if run.plan.classes:
+        scales += ["log odds of accuracies"]
+    exact = (
+        ", and accuracies at most those of exact binomial intervals for as many draws as effective "
+        "speakers (Korn & Graubard 1998)"
+    )
+    yield (
+        "Intervals cover 95 % and use Student's t over speakers, each with all its utterances, on "
+        f"a scale on which scores are about normal ({listed(scales)}): standard errors come from a "
+        "jackknife over speakers (Efron & Stein 1981; MacKinnon et al. 2023), degrees of freedom "
+        "allow for speakers of unequal size and with unlike errors (Satterthwaite 1946; O'Neill "
+        f"2014){exact if run.plan.classes else ''}."
+    )
+    yield (
+        "The score of a model at its best layer is measured on speakers who were not used to "
+        f"choose the layer; {run.spec.bootstrap.resamples} bootstrap resamples of speakers (seed "
+        "0), the same for all layers and models, repeat the choice, and its interval is widened by "
+        "the variation that this adds (after Tsamardinos et al. 2018)."
+    )
+    yield (
+        "Layers were compared with the best of their model by multiple comparisons with the best "
+        "(Hsu 1984), with the bootstrap's reference (White 2000). Other differences were paired "
+        "over the same speakers, tested two-sided with standard errors over speakers, and "
+        "corrected by Holm's method (Holm 1979) within each kind of comparison, target and probe."
+    )

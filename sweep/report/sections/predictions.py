@@ -1,0 +1,13 @@
+"""Predictions of models that were probed at a single layer."""
+
+from sweep.report.figures.one_layer import write_one_layer_figures
+from sweep.report.section import Content, Section
+from sweep.results.run import Run
+
+
+def _render(run: Run) -> Content | None:
+    figures = write_one_layer_figures(run.folder.plots, run)  # too many points for SVG
+    return Content(figures=figures) if figures else None
+
+
+SECTION = Section("predictions", "Predictions", _render)

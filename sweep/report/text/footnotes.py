@@ -1,0 +1,89 @@
+"""Footnotes of a run's tables: unfinished and failed cells, skipped utterances, caveats."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from jobs.audio.segments import split_tempo
+from jobs.corpus.table import Skipped
+from sweep.results.precision import precision_notes
+from sweep.results.run import Run
+from sweep.state.ledger import Record
+from sweep.wording import counted
+
+NAMED = 3
+"""Skipped utterances, or failed layers of a model, that are named; the rest are counted."""
+MOST_FAILURES = 10
+"""Footnotes on failed cells, those with the most cells; the rest are counted."""
+
+
+def footnotes(run: Run) -> Iterator[str]:
+    """Footnotes of the tables: what is missing from them and from the data, and other caveats."""
+    counts = Counter(record.status for record in run.records.values())
+    left = run.plan.n_cells - counts["done"] - counts["failed"]
+    if left:
+        yield f"{left} of {run.plan.n_cells} cells are not done yet."
+    yield from _failures(run)
+    yield from _skipped(run.skipped)
+    if run.plan.scored_by_sums:
+        yield (
+            "store: gram with kfold keeps sums over folds and no predictions, so MAE, Spearman's "
+            "and within-speaker correlations, residuals and figures of predictions are empty. "
+            f"Intervals come from a jackknife over the {run.plan.n_folds} folds with Student's t; "
+            "they are wider than those over speakers that store: activations gives."
+        )
+    for note in run.provenance.get("audio", []):
+        yield f"{note}."
+    yield from precision_notes(run.provenance.get("precision", {}))
+    if run.spec.corpus.kind == "espeak":
+        yield "The corpus is synthetic speech (espeak-ng), so nothing here is about human speakers."
+
+
+def _skipped(utterances: Sequence[Skipped]) -> Iterator[str]:
+    """One footnote per reason and tempo."""
+    reasons: dict[tuple[str, float | None], list[str]] = {}
+    for skipped in utterances:
+        key = (skipped.reason.partition(":")[0], split_tempo(skipped.path)[1])
+        reasons.setdefault(key, []).append(skipped.utterance_id)
+    for (reason, factor), names in reasons.items():
+        shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+        tempo = "" if factor is None else f" at {factor:g} times their rate"
+        count = counted(len(names), "utterance")
+        yield f"{count} skipped{tempo}, {reason}: {shown} (all in skipped.csv)"
+
+
+def _failures(run: Run) -> Iterator[str]:
+    """One footnote per model and reason, however many layers failed for it."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in run.records.values():
+        if record.status == "failed":
+            groups.setdefault((record.model, _kind_of_error(record)), []).append(record)
+    by_size = sorted(groups.values(), key=len, reverse=True)
+    for records in by_size[:MOST_FAILURES]:
+        yield _failure(records, len(run.plan.probes))
+    rest = by_size[MOST_FAILURES:]
+    if rest:
+        models = len({records[0].model for records in rest})
+        yield (
+            f"{sum(map(len, rest))} more failed cells of {models} models, for {len(rest)} other "
+            "reasons: see ledger.jsonl."
+        )
+
+
+def _failure(records: Sequence[Record], n_probes: int) -> str:
+    layers = {r.layer_index: r.layer for r in records}
+    names = [layers[index] for index in sorted(layers)]
+    where = ", ".join(names)
+    if len(names) > NAMED:
+        where = f"{len(names)} layers from {names[0]} to {names[-1]}"
+    probes = list(dict.fromkeys(r.probe for r in records))
+    subject = records[0].model + (f", {', '.join(probes)}" if len(probes) < n_probes else "")
+    first = min(records, key=lambda r: r.layer_index)
+    errors = {r.error for r in records}
+    link = ": " if len(errors) == 1 else "; the first: "
+    return f"{subject}: {counted(len(records), 'cell')} of {where} failed{link}{first.error}"
+
+
+def _kind_of_error(record: Record) -> str:
+    """The error without the layer's name and numbers, which differ from cell to cell."""
+    return re.sub(r"\d+", "#", (record.error or "").replace(record.layer, "…"))
