@@ -1,4 +1,4 @@
-"""What runs, wherever it is put: a job is a function of its arguments.
+"""Jobs: the work of a sweep, as functions of their arguments.
 
-Nothing here knows of specs, grids, ledgers or schedulers, and nothing here imports ``sweep``.
+Nothing here knows about specs, grids, ledgers or schedulers, and nothing imports ``sweep``.
 """

@@ -12,7 +12,7 @@ ID_DIGITS = 16
 
 
 def canonical_json(value: object) -> str:
-    """``value`` as JSON with sorted keys and no spaces.
+    """Return ``value`` as JSON with sorted keys and no spaces.
 
     Raises:
         TypeError: something in ``value`` has no canonical form (a set, an object, a path).
@@ -23,8 +23,7 @@ def canonical_json(value: object) -> str:
 
 
 def canonical_text(parsed: object) -> str:
-    """`canonical_json` of what was parsed from JSON: it can hold nothing else, and nothing is
-    looked for.
+    """Return `canonical_json` of a value parsed from JSON, which needs no check of its types.
 
     Raises:
         ValueError: a number is not finite.
@@ -58,13 +57,14 @@ def _check(value: object, where: str) -> None:
 
 
 def content_id(value: object) -> str:
-    """The id of ``value``: the first ``ID_DIGITS`` hex digits of SHA-256 of its canonical JSON."""
+    """Return the first ``ID_DIGITS`` hex digits of SHA-256 of the canonical JSON of ``value``."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:ID_DIGITS]
 
 
 def content_id_of(canonical: Mapping[str, str]) -> str:
-    """`content_id` of a mapping whose values are canonical JSON already and whose keys are in
-    order: a quarter of its time, for ids by the million that share most of what they are made of.
+    """Return `content_id` of a mapping with sorted keys whose values are canonical JSON already.
+
+    It takes a quarter of the time, for millions of ids that share most of their values.
     """
     items = ",".join([f"{_canonical_key(key)}:{value}" for key, value in canonical.items()])
     return hashlib.sha256(f"{{{items}}}".encode()).hexdigest()[:ID_DIGITS]
@@ -76,7 +76,7 @@ def _canonical_key(key: str) -> str:
 
 
 def lines_digest(lines: Iterable[str]) -> str:
-    """SHA-256 over ``lines``, for long tables that should not become one JSON string."""
+    """Return SHA-256 over ``lines``, for tables too long for one JSON string."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(line.encode())
@@ -85,6 +85,6 @@ def lines_digest(lines: Iterable[str]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

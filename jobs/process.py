@@ -1,4 +1,4 @@
-"""What a process that works sets for itself: threads, freed memory, how long a job may take."""
+"""Setup of a worker process: threads, freed memory, and the time limit of jobs."""
 
 import ctypes
 import faulthandler
@@ -15,11 +15,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
 _NO_MEMORY = "can't allocate memory"
-"""What torch's allocator of the CPU says (c10/core/impl/alloc_cpu.cpp), in a RuntimeError."""
+"""Message of the RuntimeError of torch's CPU allocator (c10/core/impl/alloc_cpu.cpp)."""
 
 
 def ran_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error says that there was no memory: the same may go well beside less work."""
+    """Return whether an error is a lack of memory, which may not recur next to less work."""
     torch = sys.modules.get("torch")  # only a process that imported it can raise its errors
     if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
@@ -27,9 +27,9 @@ def ran_out_of_memory(error: BaseException | None) -> bool:
 
 
 def limit_threads(cpus: int) -> None:
-    """Let torch and the BLAS libraries use ``cpus`` threads: what the job was given, no more.
+    """Limit torch and the BLAS libraries to ``cpus`` threads.
 
-    Every executor calls it, so that all give equal numbers.
+    Every executor calls it, so that all compute equal numbers.
     """
     import torch
 
@@ -38,10 +38,10 @@ def limit_threads(cpus: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed, for the rest of this process.
+    """Make glibc keep freed memory for the rest of this process.
 
-    Else every tensor of some megabytes may be given back to the kernel and faulted in again: a
-    tenth of a small network's time and more, by the luck of the heap's layout.
+    Otherwise tensors of some megabytes may be returned to the kernel and faulted in again, which
+    takes a tenth of a small network's time or more, depending on the heap's layout.
     """
     if sys.platform == "linux":
         glibc = ctypes.CDLL(None)
@@ -50,13 +50,13 @@ def keep_freed_memory() -> None:
 
 
 class TimeLimit:
-    """Ends this process, with every thread's traceback in its log, when a job takes too long.
+    """Ends this process, logging every thread's traceback, when a job takes too long.
 
-    What hangs may hold the interpreter, and no thread of Python would notice: faulthandler's
-    watchdog is one of C. It has one deadline; of jobs at one time the first one's counts.
+    A hanging job may hold the interpreter lock, so the watchdog is faulthandler's, a thread in C.
+    It has a single deadline: the earliest one of all running jobs.
 
     Args:
-        seconds: a job may take; None: any time.
+        seconds: maximum time of a job; None: no limit.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -66,7 +66,7 @@ class TimeLimit:
 
     @contextmanager
     def job(self) -> Iterator[None]:
-        """The length of a job."""
+        """Apply the time limit to a job while the context is open."""
         if self._seconds is None:
             yield
             return

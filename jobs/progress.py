@@ -1,10 +1,10 @@
-"""How long work tells where it stands."""
+"""Progress reports of long tasks."""
 
 from collections.abc import Callable
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Told what is being done, how many units of it are done, and of how many."""
+"""Called with the name of a task, the number of units done, and their total."""
 
 
 def ignore_progress(what: str, done: int, total: int) -> None:
-    """For callers that do not want to know."""
+    """Do nothing."""

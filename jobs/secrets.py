@@ -1,13 +1,13 @@
-"""Secrets in text: passwords and tokens that came in by an address or an option.
+"""Removes secrets from text: passwords and tokens given in an address or an option.
 
-What is written down about a run (provenance, ledger, events, logs, messages) may be shown around;
-what was typed to start it may hold a secret.
+Records of a run (provenance, ledger, events, logs, messages) may be shared, and the command that
+started it may contain a secret.
 """
 
 import re
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""Replacement of a secret."""
 
 _USER = re.compile(r"(?<=://)[^/\s'\"@]+(?:@[^/\s'\"@]+)*(?=@)")
 """User and password of a URL: RFC 3986, section 3.2.1."""
@@ -22,12 +22,15 @@ _VALUE = re.compile(
 )
 """``token=…``, ``--set models.0.api_key=…``, ``X-Amz-Signature=…``, ``Authorization: Bearer …``."""
 _SHAPE = re.compile(r"\b(?:hf_|ghp_|github_pat_|glpat-)\w{16,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
-"""Tokens of Hugging Face, GitHub and GitLab, and Amazon's key ids, by how they begin."""
+"""Tokens of Hugging Face, GitHub and GitLab, and Amazon's key ids, by their prefixes."""
 
 
 def without_secrets(text: str) -> str:
-    """``text`` with `HIDDEN` where a secret stood, as far as its place or its shape gives it away:
-    in a URL, after a name such as ``token`` or ``password``, or by the prefix of its issuer."""
+    """Replace secrets in ``text`` by `HIDDEN`.
+
+    They are recognised by their place (in a URL, or after a name such as ``token`` or
+    ``password``) or by the prefix of their issuer.
+    """
     text = _USER.sub(HIDDEN, text)
     text = _VALUE.sub(rf"\g<name>\g<between>{HIDDEN}", text)
     return _SHAPE.sub(HIDDEN, text)

@@ -1,24 +1,24 @@
-"""YAML from elsewhere: plain values of bounded size, and the position of each."""
+"""Reads untrusted YAML: plain values of bounded size, with the position of each."""
 
 from typing import Any
 
 import yaml
 
 MOST_VALUES = 100_000
-"""Values of a document at most, aliases counted as what they stand for: nine aliases of nine
-aliases, eleven times, are a line of text and more than any memory holds."""
+"""Maximum number of values in a document, counting aliases as the values they repeat: nested
+aliases on a single line can stand for more values than fit in memory."""
 
 MOST_DEPTH = 100
-"""Values inside values at most. PyYAML's time grows with the square of the depth."""
+"""Maximum nesting. PyYAML's time grows with the square of the depth."""
 
 _RAISED_BY_VALUES = (
     ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
 )  # fmt: skip
-"""What PyYAML lets through for impossible numbers, dates and tags."""
+"""Errors that PyYAML raises for impossible numbers, dates and tags."""
 
 
 class PlainYamlError(ValueError):
-    """Text that is not YAML, or holds more than plain values."""
+    """Text that is not YAML, or contains more than plain values."""
 
     def __init__(self, message: str, line: int = 1, column: int = 1) -> None:
         super().__init__(message)
@@ -27,14 +27,14 @@ class PlainYamlError(ValueError):
 
 
 def read_yaml(text: str) -> tuple[Any, Any]:
-    """The values of a YAML document, made by the safe loader: no tag makes an object or runs code.
+    """Read a YAML document with the safe loader: no tag makes an object or runs code.
 
     Returns:
-        The root node, which knows where everything stands, None of an empty document; the values.
+        The root node, which has all positions (None for an empty document), and the values.
 
     Raises:
-        PlainYamlError: it is not YAML, an alias stands inside what it stands for, or there are
-            more than `MOST_VALUES` values or `MOST_DEPTH` inside each other.
+        PlainYamlError: it is not YAML, an alias contains itself, or there are more than
+            `MOST_VALUES` values or `MOST_DEPTH` levels.
     """
     loader = None
     try:
@@ -60,12 +60,12 @@ def read_yaml(text: str) -> tuple[Any, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which stops before nesting stops it."""
+    """The safe loader, with a limit on nesting."""
 
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """As of the safe loader."""
+        """Compose a node, counting its depth."""
         if self._depth == MOST_DEPTH:
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise _refusal(event, f"over {MOST_DEPTH} values inside each other")
@@ -76,10 +76,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def _count(node: Any, counted: dict[int, int | None]) -> int:
-    """Values below and with ``node``, aliases written out.
+    """Return the number of values in ``node``, itself included, with aliases expanded.
 
     Raises:
-        PlainYamlError: there is no end of them, or they are too many.
+        PlainYamlError: it contains itself, or there are too many values.
     """
     if id(node) in counted:
         known = counted[id(node)]

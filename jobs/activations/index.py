@@ -1,11 +1,11 @@
-"""What is known of the shards of a set, so that a run which goes on need not read every manifest.
+"""Index of the shards of a set, so that a resumed run need not read every manifest.
 
-LibriSpeech-960 is 4 600 shards a model. Once their manifests were read, the file ``index.json``
-beside them says of each shard what its two files looked like (size, and time of change or version)
-and what was skipped. A shard whose files look as they did is believed, from one listing of the
-folder; any other is read. Tensors are compared with their checksums when a layer is read, as ever.
+LibriSpeech-960 has 4,600 shards per model. Once their manifests have been read, ``index.json``
+beside them records for each shard the state of its two files (size, and modification time or
+version) and its skipped utterances. A shard whose files are unchanged in a listing of the folder is
+trusted; any other is read. Tensors are still compared with their checksums when a layer is read.
 
-Nothing is lost with the file: what it does not say is read anew.
+The file can be deleted: what it lacks is read again.
 """
 
 import json
@@ -32,10 +32,10 @@ class SeenShard:
     """A finished shard."""
 
     state: str
-    """What its files look like from outside."""
+    """State of its files: sizes and modification times, or versions."""
     skipped: tuple[Skipped, ...]
     skipped_files: tuple[FileState, ...]
-    """The audio files of ``skipped``, before they were read."""
+    """States of the audio files of ``skipped`` before they were read."""
 
 
 Finding = SeenShard | CorruptShard | None
@@ -43,17 +43,17 @@ Finding = SeenShard | CorruptShard | None
 
 
 def look_over(folder: Location, n_shards: int, *, keep_index: bool = True) -> list[Finding]:
-    """The shards of a set, as they are now, without reading what has not changed.
+    """Return the current shards of a set, reading only those that changed.
 
     Args:
-        folder: of the set.
-        n_shards: that it has when it is whole.
-        keep_index: write what was read to the index; otherwise nothing is written.
+        folder: folder of the set.
+        n_shards: number of shards of the complete set.
+        keep_index: update the index; otherwise nothing is written.
 
     Raises:
         StorageError: the object store cannot be read.
     """
-    # Asked once: a request for each file of thousands would take minutes.
+    # One listing: a request for each of thousands of files would take minutes.
     seen = listed(folder) if isinstance(folder, RemotePath) else folder
     listing = _states(seen)
     known = _read_index(seen) if INDEX in listing else {}
@@ -67,11 +67,11 @@ def look_over(folder: Location, n_shards: int, *, keep_index: bool = True) -> li
         if manifest_name(index) in listing and (index not in known or known[index].state != state)
     ]
     if new and isinstance(seen, RemotePath):
-        with suppress(FileNotFoundError):  # one is gone since: they are read one by one
+        with suppress(FileNotFoundError):  # one has since been deleted: they are read one by one
             read_parts([whole(seen / manifest_name(index)) for index in new])
     read = {index: _read(seen, index, states[index]) for index in new}
     if seen is not folder:
-        # Damaged, or written anew since the listing?
+        # Damaged, or rewritten since the listing?
         torn = [index for index, finding in read.items() if isinstance(finding, CorruptShard)]
         read |= {index: _read(folder, index, states[index]) for index in torn}
     found = [
@@ -84,7 +84,7 @@ def look_over(folder: Location, n_shards: int, *, keep_index: bool = True) -> li
 
 
 def _states(folder: Location) -> Mapping[str, str]:
-    """What the files of a folder look like from outside, by name."""
+    """Return the states of the files in a folder, by name."""
     if isinstance(folder, RemotePath):
         return {name: state.version for name, state in (folder.listing or {}).items()}
     try:
@@ -97,7 +97,7 @@ def _states(folder: Location) -> Mapping[str, str]:
 def _state(entry: "os.DirEntry[str]") -> str:
     try:
         status = entry.stat()
-    except FileNotFoundError:  # taken away since
+    except FileNotFoundError:  # deleted since
         return "gone"
     return f"{status.st_size},{status.st_mtime_ns}"
 
@@ -143,5 +143,5 @@ def _write_index(folder: Location, found: list[Finding]) -> None:
     ]
     try:
         write_text(folder / INDEX, json.dumps(rows))
-    except OSError as error:  # a cache that is read alone, or a full disk: the run can do without
+    except OSError as error:  # a read-only cache, or a full disk: the index is optional
         log.warning("%s cannot be written: %s", folder / INDEX, error)

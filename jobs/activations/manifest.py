@@ -1,4 +1,4 @@
-"""What a shard of activations holds: its manifest, and how it is written in JSON."""
+"""The manifest of a shard, and its JSON form."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from jobs.storage.location import Location, RemotePath
 
 
 class CorruptShard(RuntimeError):  # noqa: N818 (a finding about data, as FileNotFound would be)
-    """A shard that is missing or damaged; extracting it again, from its utterances, mends it."""
+    """A shard that is missing or damaged; extracting it again from its utterances repairs it."""
 
     def __init__(self, folder: Location, index: int, reason: str) -> None:
         folder = folder if isinstance(folder, Path) else RemotePath(folder.url)
@@ -33,32 +33,32 @@ class CorruptShard(RuntimeError):  # noqa: N818 (a finding about data, as FileNo
 
 @dataclass(frozen=True)
 class LayerEntry:
-    """What a manifest says of one layer."""
+    """A manifest's entry for one layer."""
 
     width: int
     dtype: str
     checksum: str
     """BLAKE2b of the tensor's bytes."""
     rows: int | None = None
-    """Of a tensor that holds statistics; None: a row an utterance."""
+    """Rows of a tensor of statistics; None: one row per utterance."""
 
 
 @dataclass(frozen=True)
 class FileState:
-    """What a file looked like from outside; another state may well be another content."""
+    """Size and modification time of a file; if they differ, its content may have changed."""
 
     n_bytes: int
     mtime_ns: int
-    """Time of its last change, as the file system tells it."""
+    """Time of its last modification, in the file system's clock."""
 
 
 MISSING_FILE = FileState(-1, -1)
-"""Of a file that cannot be looked at."""
+"""State of a file whose status cannot be read."""
 
 
 @dataclass(frozen=True)
 class ShardManifest:
-    """What a shard holds."""
+    """Contents of a shard."""
 
     index: int
     utterance_ids: tuple[str, ...]
@@ -69,38 +69,38 @@ class ShardManifest:
     layers: dict[str, LayerEntry]
     """In depth order. Empty if every utterance was skipped: nothing was read to learn widths."""
     info: dict[str, Any]
-    """Timing and the like; nothing reads it but people."""
+    """Timing and the like, for information; besides, measured errors of the precision."""
     skipped_files: tuple[FileState, ...] = ()
-    """The audio files of ``skipped``, before they were read."""
+    """States of the audio files of ``skipped`` before they were read."""
 
     def n_rows(self, layer: str) -> int:
-        """Rows of a layer's tensor."""
+        """Return the number of rows of a layer's tensor."""
         rows = self.layers[layer].rows
         return len(self.utterance_ids) if rows is None else rows
 
 
 def data_name(index: int) -> str:
-    """The file of the tensors of shard ``index``."""
+    """Return the name of the tensor file of shard ``index``."""
     return f"shard-{index:05d}.safetensors"
 
 
 def manifest_name(index: int) -> str:
-    """The file of the manifest of shard ``index``."""
+    """Return the name of the manifest of shard ``index``."""
     return f"shard-{index:05d}.json"
 
 
 def data_path(folder: Location, index: int) -> Location:
-    """Where the tensors of shard ``index`` lie."""
+    """Return the location of the tensor file of shard ``index``."""
     return folder / data_name(index)
 
 
 def manifest_path(folder: Location, index: int) -> Location:
-    """Where the manifest of shard ``index`` lies."""
+    """Return the location of the manifest of shard ``index``."""
     return folder / manifest_name(index)
 
 
 def entry_of(manifest: ShardManifest, layer: str) -> LayerEntry:
-    """What the manifest says of a layer.
+    """Return the manifest's entry for a layer.
 
     Raises:
         KeyError: the shard has no such layer.
@@ -117,10 +117,10 @@ def check_tensor(
     width: int,
     values: npt.NDArray[np.floating[Any]],
 ) -> None:
-    """Compare a layer that was read with what the manifest says of it.
+    """Compare a layer that was read with its entry in the manifest.
 
     Raises:
-        CorruptShard: it is another.
+        CorruptShard: shape, type or checksum differ.
     """
     entry = entry_of(manifest, layer)
     expected = (manifest.n_rows(layer), width)
@@ -135,12 +135,12 @@ def check_tensor(
 
 
 def checksum(values: npt.NDArray[np.floating[Any]]) -> str:
-    """Of a tensor's bytes."""
+    """Return the checksum of a tensor's bytes."""
     return hashlib.blake2b(values.reshape(-1).view(np.uint8).data, digest_size=16).hexdigest()
 
 
 def to_json(manifest: ShardManifest) -> str:
-    """The manifest as it is written, with a checksum of its own."""
+    """Return the manifest as JSON, with a checksum of its own."""
     body = {
         "index": manifest.index,
         "utterance_ids": list(manifest.utterance_ids),
@@ -157,7 +157,7 @@ def to_json(manifest: ShardManifest) -> str:
 
 
 def from_json(text: bytes) -> ShardManifest:
-    """The manifest that was written.
+    """Read a manifest from JSON.
 
     Raises:
         ValueError, KeyError, TypeError: it is damaged.
@@ -172,7 +172,7 @@ def from_json(text: bytes) -> ShardManifest:
         n_bytes=body["n_bytes"],
         layers={layer: LayerEntry(*fields) for layer, *fields in body["layers"]},
         info=body["info"],
-        # Absent in shards from before it was recorded.
+        # Absent from old shards.
         skipped_files=tuple(FileState(*fields) for fields in body.get("skipped_files", [])),
     )
 

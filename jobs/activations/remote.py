@@ -1,8 +1,8 @@
-"""Layers of shards that lie on an object store.
+"""Read layers of shards on an object store.
 
-A probe wants one layer of hundreds of shards: of each shard its header is read, which says where
-the layer's bytes are, and then those bytes, many shards at a time. Manifests, headers and layers
-are kept by this machine; a layer is checked against its manifest wherever it came from.
+A probe needs one layer of hundreds of shards: for each shard the header is read, which has the
+offsets of the layer, and then the layer's bytes, many shards at a time. Manifests, headers and
+layers are cached on this node; a layer from the cache is checked against its manifest, too.
 """
 
 import json
@@ -24,13 +24,13 @@ from jobs.storage.location import RemotePath
 from jobs.storage.object_store import Part, exists, forget_part, listed, read_parts, stat, whole
 
 AT_A_TIME = 32
-"""Shards whose layer is in memory, or on its way."""
+"""Number of shards whose layer is in memory or being fetched."""
 
 Tensor = npt.NDArray[np.floating[Any]]
 
 
 def read_ahead(folder: RemotePath, n_shards: int) -> RemotePath:
-    """``folder`` as it is now, the manifests of its shards at hand."""
+    """Return the current listing of ``folder``, with the manifests of its shards cached."""
     seen = listed(folder)
     places = [seen / manifest_name(index) for index in range(n_shards)]
     read_parts([whole(place) for place in places if exists(place)])
@@ -40,7 +40,7 @@ def read_ahead(folder: RemotePath, n_shards: int) -> RemotePath:
 def read_remote_tensors(
     folder: RemotePath, manifests: Sequence[ShardManifest], layer: str, width: int
 ) -> Iterator[Tensor]:
-    """A layer of each shard.
+    """Yield a layer of each shard.
 
     Raises:
         CorruptShard: this layer of a shard is damaged on the store.
@@ -54,7 +54,7 @@ def read_remote_tensors(
             values = _array(manifest, layer, data)
             try:
                 check_tensor(folder, manifest, layer, width, values)
-            except CorruptShard:  # here, or on the store?
+            except CorruptShard:  # in the cache, or on the store?
                 forget_part(part)
                 values = _array(manifest, layer, read_parts([part])[0])
                 check_tensor(folder, manifest, layer, width, values)
@@ -62,7 +62,7 @@ def read_remote_tensors(
 
 
 def _header(folder: RemotePath, manifest: ShardManifest) -> Part:
-    """All before the tensors, whose sizes the manifest tells."""
+    """Return the part before the tensors, whose sizes are known from the manifest."""
     tensors = sum(
         manifest.n_rows(layer) * entry.width * np.dtype(entry.dtype).itemsize
         for layer, entry in manifest.layers.items()
@@ -72,13 +72,13 @@ def _header(folder: RemotePath, manifest: ShardManifest) -> Part:
 
 
 def _layer(folder: RemotePath, manifest: ShardManifest, layer: str) -> Part:
-    """The bytes of a layer: safetensors has an eight-byte length, so much JSON, then tensors."""
+    """Return the part with a layer; in safetensors, an 8-byte length and JSON precede tensors."""
     entry_of(manifest, layer)
     header = _header(folder, manifest)
     try:
         try:
             start, stop = _offsets(header, layer)
-        except (ValueError, KeyError, TypeError):  # here, or on the store?
+        except (ValueError, KeyError, TypeError):  # in the cache, or on the store?
             forget_part(header)
             start, stop = _offsets(header, layer)
     except (ValueError, KeyError, TypeError) as error:
@@ -93,7 +93,7 @@ def _offsets(header: Part, layer: str) -> tuple[int, int]:
 
 
 def _array(manifest: ShardManifest, layer: str, data: bytes) -> Tensor:
-    """(U, D); of a length that does not fit, as it is."""
+    """Return the values (U, D), or without a second axis if their number does not fit."""
     dtype = np.dtype(manifest.layers[layer].dtype)
     values: Tensor = np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)
     rows = manifest.n_rows(layer)

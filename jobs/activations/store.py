@@ -1,9 +1,9 @@
-"""Activation shards on disk: every layer of some utterances, whole and checked, or absent.
+"""Activation shards on disk: all layers of some utterances, complete and checked, or absent.
 
-A shard is two files: ``shard-00003.safetensors``, one tensor a layer, and ``shard-00003.json``, its
-manifest, written last: a shard without a manifest was never finished. Each layer has its own
-checksum, so that reading one layer neither reads nor trusts the others. A shard of statistics
-(``jobs.gram.sums``) is the same, but that its tensors have rows of their own.
+A shard is two files: ``shard-00003.safetensors``, with one tensor per layer, and
+``shard-00003.json``, its manifest, which is written last: a shard without a manifest is unfinished.
+Each layer has its own checksum, so that reading one layer does not read the others. A shard of
+statistics (``jobs.gram.sums``) has the same form, but its rows are not utterances.
 
 Legend: U utterances, D the pooled width of a layer.
 """
@@ -52,24 +52,24 @@ def write_shard(
     *,
     sums: bool = False,
 ) -> ShardManifest:
-    """Write a shard; a shard of that index is replaced.
+    """Write a shard, replacing any shard of that index.
 
     Args:
-        folder: of the model's activations; made if absent.
-        index: of the shard, from 0.
+        folder: folder of the model's activations; created if missing.
+        index: position of the shard, from 0.
         activations: (U, D) float32 or float16 per layer, in depth order.
         utterance_ids: U, in the order of the rows.
-        skipped: utterances of the shard that are not among them, and why.
-        info: plain JSON values for people.
+        skipped: other utterances of the shard, with the reasons.
+        info: plain JSON values, for information.
         skipped_files: for each of ``skipped``, the state of its file before it was read; without
             them the shard is stale from the start if anything was skipped.
-        sums: ``activations`` are not those but statistics of them, in rows of their own.
+        sums: ``activations`` are statistics, whose rows are not utterances.
     """
     arrays = {layer: np.ascontiguousarray(values) for layer, values in activations.items()}
     for layer, values in arrays.items():
         assert values.ndim == 2, (layer, values.shape)
         assert sums or len(values) == len(utterance_ids), (layer, values.shape)
-    # Never a manifest beside tensors that are not its own.
+    # A manifest must never be next to tensors of another version.
     remove(manifest_path(folder, index))
     with written(data_path(folder, index)) as temporary:
         save_tensors(arrays, temporary)
@@ -96,10 +96,10 @@ def write_shard(
 
 
 def save_tensors(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    """Write ``arrays``, contiguous ones, as safetensors.
+    """Write contiguous ``arrays`` as safetensors.
 
     Raises:
-        OSError: it cannot be written, as on a full disk; safetensors has an error of its own.
+        OSError: the file cannot be written, for example on a full disk.
     """
     try:
         save_file(dict(arrays), path)
@@ -110,15 +110,14 @@ def save_tensors(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
 
 
 def look_into(folder: Location, n_shards: int) -> Location:
-    """``folder``, to read many of its manifests from, as they are now; a remote one is asked once
-    for all of them."""
+    """Return ``folder`` prepared for reading many manifests: a remote one is listed once."""
     if isinstance(folder, Path):
         return folder
     return read_ahead(folder, n_shards)
 
 
 def read_manifest(folder: Location, index: int) -> ShardManifest | None:
-    """The manifest of a finished shard; None if the shard was never finished.
+    """Read the manifest of a finished shard; None if the shard was never finished.
 
     Raises:
         CorruptShard: the manifest is damaged, or the tensor file is absent or of another size.
@@ -141,10 +140,10 @@ def read_manifest(folder: Location, index: int) -> ShardManifest | None:
 
 
 def read_layer(folder: Location, n_shards: int, layer: str) -> tuple[list[str], FloatArray]:
-    """One layer of all shards; the rest of the files is not read, and nothing is written.
+    """Read one layer of all shards, and nothing else of their files.
 
     Returns:
-        The utterance ids, shard after shard, and their rows, (U, D) float32; (0, 0) if every
+        The utterance ids, shard by shard, and their rows, (U, D) float32; (0, 0) if every
         utterance was skipped.
 
     Raises:
@@ -165,7 +164,7 @@ def read_layer(folder: Location, n_shards: int, layer: str) -> tuple[list[str], 
 
 
 def read_names(folder: Location, n_shards: int) -> list[str]:
-    """The utterance ids of all shards, shard after shard.
+    """Read the utterance ids of all shards, shard by shard.
 
     Raises:
         CorruptShard: a shard is missing.
@@ -175,7 +174,7 @@ def read_names(folder: Location, n_shards: int) -> list[str]:
 
 
 def read_sums(folder: Location, n_shards: int, layer: str) -> Iterator[npt.NDArray[np.float64]]:
-    """The statistics of one layer, (rows, length) float64 of a shard at a time.
+    """Yield the statistics of one layer, (rows, length) float64, shard by shard.
 
     Raises:
         CorruptShard: a shard is missing, or this layer of it is damaged.
@@ -189,10 +188,10 @@ def read_sums(folder: Location, n_shards: int, layer: str) -> Iterator[npt.NDArr
 
 
 def set_aside(folder: Location, index: int) -> list[Location]:
-    """Rename what there is of a shard to ``*.corrupt``, so that it counts as never extracted.
+    """Rename the files of a shard to ``*.corrupt``, so that it counts as never extracted.
 
     Returns:
-        The new places.
+        The new locations.
     """
     moved = []
     for place in (manifest_path(folder, index), data_path(folder, index)):
@@ -202,7 +201,7 @@ def set_aside(folder: Location, index: int) -> list[Location]:
 
 
 def _finished(folder: Location, n_shards: int) -> list[ShardManifest]:
-    """The manifests of the shards that hold any utterance."""
+    """Read the manifests of all shards; return those of shards that are not empty."""
     manifests = []
     for index in range(n_shards):
         manifest = read_manifest(folder, index)
@@ -216,7 +215,7 @@ def _finished(folder: Location, n_shards: int) -> list[ShardManifest]:
 def _read_tensors(
     folder: Location, manifests: Sequence[ShardManifest], layer: str, width: int
 ) -> Iterator[npt.NDArray[np.floating[Any]]]:
-    """A layer of each shard."""
+    """Yield a layer of each shard."""
     if not isinstance(folder, Path):
         yield from read_remote_tensors(folder, manifests, layer, width)
         return

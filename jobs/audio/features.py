@@ -1,8 +1,8 @@
-"""Waveform to log-mel filterbank, exactly as WeSpeaker's ``Speaker.compute_features`` does it.
+"""Log-mel filterbank features of a waveform, exactly as WeSpeaker's ``Speaker.compute_features``.
 
 WeSpeaker calls ``torchaudio.compliance.kaldi.fbank`` (80 bins, 25 ms, 10 ms, hamming, all else
 default) on the waveform in int16 scale and subtracts the mean over time. The same algorithm is
-computed here without torchaudio, by the operations of ``lhotse.features.kaldi.layers``.
+implemented here without torchaudio, by the operations of ``lhotse.features.kaldi.layers``.
 
 Legend: N samples, T frames, L samples in a frame, F mel bins: 80 unless a network asks for others.
 """

@@ -1,25 +1,25 @@
-"""Which inputs share a forward pass.
+"""Groups inputs into batches.
 
-Every batch is a list of positions; a batch is never empty, and an input that is too long for any
-batch is one of its own.
+A batch is a list of positions of inputs. It is never empty; an input that exceeds the budget is a
+batch by itself.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 MAX_PADDING = 1.05
-"""Frames computed in a batch, by frames useful: speed bought with padding is none."""
+"""Maximum ratio of computed to useful frames in a batch: more padding would cost speed."""
 
 
 def equal_batches(
     shapes: Sequence[tuple[int, ...]], rows: Iterable[int], budget: int
 ) -> list[list[int]]:
-    """Inputs of equal shape together, in their order.
+    """Batch inputs of equal shape, in order.
 
     Args:
-        shapes: of all inputs; the first axis is time.
-        rows: which of them.
-        budget: positions along time of a batch, all inputs together.
+        shapes: shapes of all inputs; the first axis is time.
+        rows: positions of the inputs to batch.
+        budget: maximum of the total length of a batch's inputs.
     """
     rows_of_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
     for row in rows:
@@ -32,12 +32,12 @@ def equal_batches(
 
 
 def padded_batches(lengths: Sequence[int], rows: Iterable[int], budget: int) -> list[list[int]]:
-    """Inputs of similar length together, the longest first: what does not fit shows at once.
+    """Batch inputs of similar length, longest first, so that one that does not fit fails early.
 
     Args:
-        lengths: of all inputs.
-        rows: which of them.
-        budget: positions of a batch, padding included.
+        lengths: lengths of all inputs.
+        rows: positions of the inputs to batch.
+        budget: maximum of the total length of a batch's inputs, including padding.
     """
     batches: list[list[int]] = []
     useful = 0

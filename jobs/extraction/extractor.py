@@ -1,4 +1,4 @@
-"""One model's pooled activations of some utterances: every tap from one forward pass each.
+"""Extracts a model's pooled activations of utterances, all taps from one forward pass each.
 
 Legend: U utterances, D the pooled width of a layer.
 """
@@ -34,7 +34,7 @@ from jobs.models.precision import precision_info, precision_of
 Stored = npt.NDArray[np.floating[Any]]
 
 LOT = 64
-"""Utterances whose activations are in memory at a time, where only statistics are stored."""
+"""Number of utterances whose activations are in memory at a time if only statistics are stored."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class _Loaded:
     """One utterance of a shard, ready for the network, or the reason why it is not."""
 
     inputs: list[Tensor]
-    """One; several if it is read in windows."""
+    """One input, or several if the utterance is read in windows."""
     skipped: Skipped | None
     file: FileState
-    """Of its audio, before it was read."""
+    """State of the audio file before it was read."""
 
 
 @dataclass
 class _Done:
-    """What became of some utterances."""
+    """Results for some utterances."""
 
     layers: dict[str, Stored]
     utterance_ids: list[str]
-    """Those of ``layers``."""
+    """Utterances of the rows of ``layers``."""
     skipped: list[tuple[Skipped, FileState]]
     load_seconds: float = 0.0
     forward_seconds: float = 0.0
@@ -62,7 +62,7 @@ class _Done:
     frames_useful: int = 0
 
     def count(self, other: "_Done") -> None:
-        """Add all of ``other`` but its layers."""
+        """Add everything from ``other`` except its layers."""
         self.utterance_ids += other.utterance_ids
         self.skipped += other.skipped
         self.load_seconds += other.load_seconds
@@ -72,14 +72,14 @@ class _Done:
 
 
 class Extractor:
-    """A loaded model; build it once and give it shard after shard.
+    """A loaded model that extracts shards; it is made once for many.
 
-    Several threads may each give it a shard: while one computes, the others load and write.
+    Several threads may each extract a shard: while one computes, the others load and write.
 
     Args:
-        settings: what to compute.
+        settings: settings of the extraction.
         device: a torch device, such as ``cpu`` or ``cuda:0``.
-        batching: which utterances share a pass; changes no value but by rounding.
+        batching: which utterances share a pass; values differ only by rounding.
         loaders: threads that make a shard's inputs; by default as many as torch has on a GPU, and
             one beside the network on a CPU.
 
@@ -159,7 +159,7 @@ class Extractor:
         )
 
     def _load(self, paths: Mapping[str, str]) -> tuple[dict[str, _Loaded], float]:
-        """Every utterance of ``paths`` by its id, in its order, and the seconds it took."""
+        """Load the utterances of ``paths``: by id, in order, with the seconds that it took."""
         start = time.perf_counter()
         load = self._loaders.map if self._loaders else map
         loaded = dict(zip(paths, load(self._load_one, paths, paths.values()), strict=True))
@@ -169,7 +169,7 @@ class Extractor:
         state = file_state(path)
         try:
             wave = load_audio(path)
-            # A baseline tells something of the whole utterance, whatever networks see of it.
+            # A baseline describes the whole utterance, even if networks see only part of it.
             whole = is_baseline(self._settings.model)
             waves = [wave] if whole else pieces(wave, self._settings.features)
             return _Loaded([self._front_end(one) for one in waves], None, state)
@@ -177,7 +177,7 @@ class Extractor:
             return _Loaded([], Skipped(utterance_id, path, str(error)), state)
 
     def _read(self, loaded: Mapping[str, _Loaded], load_seconds: float) -> _Done:
-        """The layers of utterances that are loaded."""
+        """Compute the layers of loaded utterances."""
         usable = {name: one.inputs for name, one in loaded.items() if not one.skipped}
         inputs = [(name, one) for name, several in usable.items() for one in several]
         with self._computing:
@@ -196,9 +196,9 @@ class Extractor:
         )
 
     def _sum(self, paths: Mapping[str, str], labels: Labels) -> _Done:
-        """Statistics of utterances, some at a time: while one lot is computed, the next is loaded.
+        """Compute statistics of utterances in lots, loading one lot while another is computed.
 
-        Two shards at once would take twice the memory: the second waits.
+        Two shards at a time would take twice the memory, so the second one waits.
         """
         done, sums = _Done({}, [], []), LayerSums(labels.settings, self._device)
         names, row = list(paths), {name: i for i, name in enumerate(paths)}
@@ -215,7 +215,7 @@ class Extractor:
         return done
 
     def _stored(self, reading: Reading, n_inputs: list[int]) -> dict[str, Stored]:
-        """Of each layer (U, D): the mean over an utterance's inputs, as it is to be written."""
+        """Return each layer (U, D) as stored: the mean over the inputs of each utterance."""
         stored = {}
         for layer, values in reading.values.items():
             if len(values) > len(n_inputs):
@@ -225,7 +225,7 @@ class Extractor:
 
 
 def _whole(shard: Shard) -> ShardManifest | None:
-    """The shard if it is finished, and none of the files that it left out has changed since."""
+    """Return the manifest of a finished shard if no skipped file has changed since, else None."""
     try:
         manifest = read_manifest(shard.folder, shard.index)
     except CorruptShard:
@@ -236,7 +236,7 @@ def _whole(shard: Shard) -> ShardManifest | None:
 
 
 def _report(manifest: ShardManifest, start: float) -> ShardReport:
-    """Of a shard for which nothing was computed; ``start`` by ``time.perf_counter``."""
+    """Report a shard for which nothing was computed; ``start`` is from ``time.perf_counter``."""
     return ShardReport(
         index=manifest.index,
         n_utterances=len(manifest.utterance_ids),

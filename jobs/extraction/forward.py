@@ -1,8 +1,8 @@
-"""Many inputs through a network: in which batches, on which device, with which arithmetic.
+"""Runs many inputs through a network, in batches.
 
 Whatever the batches are, each input's values are those of a pass of its own, to rounding. On a CPU
-batches have equal lengths: padding would only be more to compute. On a GPU short inputs alone leave
-most of it idle, so lengths are mixed where the network can be masked exactly.
+batches have equal lengths: padding would only add computation. On a GPU single short inputs leave
+most of it idle, so lengths are mixed if padding can be masked exactly.
 
 Legend: U inputs, B inputs of a batch, D the pooled width of a layer.
 """
@@ -33,16 +33,16 @@ Batching = Literal["auto", "equal", "masked"]
 allows it. ``auto``: what is fastest on the device. It changes nothing but the speed."""
 
 EQUAL_BATCH_FRAMES = 3_200
-"""Of a batch on a CPU: a bound on memory (at 64 channels, 65 MB a value of the stem)."""
+"""Frames in a batch on a CPU, which bounds memory (65 MB for a stem of 64 channels)."""
 GPU_BATCH_FRAMES = 25_600
-"""Of a batch on a GPU, to begin with: 0.5 GB a value of such a stem."""
+"""Initial number of frames in a batch on a GPU: 0.5 GB for such a stem."""
 MASK_TOLERANCE = 1e-3
-"""Relative difference that a masked batch may have from an input alone, in float32: rounding stays
-below 1e-4 in the deepest network here, a mask that is missing changes percents."""
+"""Maximum relative difference between a masked batch and a single input, in float32: rounding is
+below 1e-4 in the deepest network here, and a missing mask changes values by percents."""
 
 
 class InputTooLarge(RuntimeError):  # noqa: N818 (a finding about an input and a device)
-    """One input alone does not fit the device's memory."""
+    """A single input does not fit the device's memory."""
 
     def __init__(self, name: str, frames: int, device: torch.device) -> None:
         super().__init__(
@@ -53,29 +53,29 @@ class InputTooLarge(RuntimeError):  # noqa: N818 (a finding about an input and a
 
 @dataclass(frozen=True)
 class Reading:
-    """The layers of some inputs."""
+    """Layers of some inputs."""
 
     values: dict[str, Tensor]
     """(U, D) float32 of each layer, in depth order, on the device."""
     frames_computed: int
-    """Of 10 ms."""
+    """Frames of 10 ms, including padding."""
     frames_useful: int
-    """Without padding."""
+    """Frames of 10 ms, without padding."""
 
 
 def read_padded(
     reader: TapReader, padding: PaddingMode, batch: Tensor, lengths: Sequence[int]
 ) -> dict[str, Tensor]:
-    """The layers of a batch, (B, D) each, every row as if it were alone.
+    """Read the layers of a batch, (B, D) each, every row as if it were alone.
 
     Args:
-        reader: of the network.
+        reader: reader of the network.
         padding: how the network handles padding; may be ``none`` if nothing is padded.
         batch: (B, T, ...).
-        lengths: of the rows.
+        lengths: lengths of the rows.
 
     Raises:
-        CannotMask: a padded batch that this network cannot be given.
+        CannotMask: the batch is padded, and this network cannot mask padding.
     """
     if len(set(lengths)) == 1:
         return reader.read(batch)
@@ -93,19 +93,19 @@ class Forward:
     """A network that is read batch by batch.
 
     Args:
-        model: it is moved to the device.
-        pooling: of every layer.
-        device: where to compute.
-        precision: of the arithmetic.
+        model: the model, which is moved to the device.
+        pooling: pooling of every layer.
+        device: device to compute on.
+        precision: precision of the arithmetic.
         batching: see `Batching`.
 
     Attributes:
         masks: whether batches may mix lengths.
-        budget: frames of a batch at most, halved whenever the device runs out of memory.
-        errors: of the arithmetic, by layer, measured on the first batch; None in float32.
+        budget: maximum frames in a batch, halved whenever the device runs out of memory.
+        errors: errors of the precision by layer, measured on the first batch; None in float32.
 
     Raises:
-        ModelError: the device has no such arithmetic.
+        ModelError: the device does not support the precision.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class Forward:
         self._checked = False
 
     def read(self, inputs: Sequence[Tensor], names: Sequence[str]) -> Reading:
-        """Every layer of every input, each from one forward pass.
+        """Read every layer of every input, each from one forward pass.
 
-        Passes that are thrown away, because memory ran out or for a check, are not counted.
+        Passes that are discarded, because memory ran out or for a check, are not counted.
 
         Args:
             inputs: U, (T, ...) each, on the CPU.
@@ -171,7 +171,7 @@ class Forward:
         return equal_batches([tuple(one.shape) for one in inputs], rows, budget)
 
     def _try_to_read(self, inputs: Sequence[Tensor], first: str) -> dict[str, Tensor] | None:
-        """The layers of a batch; None after a change of plan that lets it be read in another."""
+        """Read the layers of a batch; None if new batches must be formed to read it."""
         try:
             return self._read_checked(inputs)
         except CannotMask as error:
@@ -181,16 +181,16 @@ class Forward:
             longest = max(map(len, inputs))
             if len(inputs) == 1:
                 raise InputTooLarge(first, self._frames(longest), self._device) from error
-            # Of what was tried, not of the budget: padding may have made the batch much smaller.
+            # Half of this batch, not of the budget: the batch may have been much smaller.
             self.budget = max(1, self._frames(len(inputs) * longest) // 2)
-        # Outside the handler, where the error still held what the pass had made.
+        # Outside the handler, in which the error still refers to the tensors of the pass.
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         log.warning("out of memory: batches of %d frames from here on", self.budget)
         return None
 
     def _read_checked(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The layers of a batch; of the first ones, what is to be known of them is measured."""
+        """Read the layers of a batch; in the first ones, check masking and measure precision."""
         mixed = len({len(one) for one in inputs}) > 1
         values = None
         if mixed and not self._checked:
@@ -215,9 +215,9 @@ class Forward:
             return read_padded(self._reader, self._padding, batch, lengths)
 
     def _check_mask(self, values: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> None:
-        """Compare the shortest input of a padded batch with itself alone.
+        """Compare the shortest input of a padded batch with a pass of its own.
 
-        Rules know what torch's operations do; what a network does beside torch, they do not see.
+        The rules cover torch's operations, but cannot see what a network computes without torch.
 
         Raises:
             CannotMask: they differ by more than rounding.

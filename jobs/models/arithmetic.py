@@ -15,7 +15,7 @@ from jobs.models.settings import Precision
 
 @contextmanager
 def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
-    """While it is open, networks compute with ``precision``, whatever torch's defaults are."""
+    """Make networks compute with ``precision`` while the context is open."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32
     # torch's own default would let convolutions round to TF32, under the same id as on a CPU.
@@ -30,16 +30,16 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
 def layer_errors(
     values: Mapping[str, Tensor], exact: Mapping[str, Tensor]
 ) -> dict[str, LayerError]:
-    """The errors of every layer.
+    """Return the errors of every layer.
 
     Args:
-        values: (U, D) of each layer.
-        exact: the same, computed in float32.
+        values: (U, D) for each layer.
+        exact: the same values computed in float32.
     """
     errors = {}
     for layer, exact_UD in exact.items():
         difference_U = (values[layer] - exact_UD).norm(dim=1)
-        # A layer that is all zero has no relative error: it is 0 if it is zero in both.
+        # A layer of zeros has no relative error; it counts as 0 if both are zero.
         scale_U = exact_UD.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
         relative_U = difference_U / scale_U
         errors[layer] = LayerError(relative_U.median().item(), relative_U.max().item())

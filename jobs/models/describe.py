@@ -1,4 +1,4 @@
-"""What can be learned of a loaded model: its layers' shapes, its cost, its identity."""
+"""Facts about a loaded model: its layers' shapes, its cost and its identity."""
 
 import copy
 import hashlib
@@ -24,14 +24,14 @@ from jobs.models.taps import Pooling, Tap, TapShape
 Result = TypeVar("Result")
 
 _SHAPE_FRAMES = (64, 80)
-"""Enough for every network here; their difference is divisible by most time strides, so that these
-can be told exactly."""
+"""Enough for every network here; their difference is divisible by most time strides, which makes
+the strides exact."""
 _FLOP_FRAMES = 998
-"""Ten seconds, a usual utterance: what attention costs a second grows with the length."""
+"""Ten seconds, a typical utterance: the cost of attention per second grows with the length."""
 
 
 def tap_shapes(model: ProbedModel, pooling: Pooling) -> tuple[TapShape, ...]:
-    """Every tap's value, from reading two short dummy inputs.
+    """Return the shape of every tap's value, from running two short dummy inputs.
 
     Raises:
         ModelError: a width depends on the length of the input.
@@ -61,27 +61,27 @@ def tap_shapes(model: ProbedModel, pooling: Pooling) -> tuple[TapShape, ...]:
 
 
 def flops_per_second(model: ProbedModel) -> float:
-    """Floating-point operations of a forward pass, per second of audio; all taps take no more.
+    """Return the floating-point operations of a forward pass per second of audio.
 
-    Counted by torch on ten seconds (convolutions and matrix products, two operations a
-    multiply-add).
+    Torch counts them on ten seconds: convolutions and matrix products, with two operations for
+    each multiply-add. Reading the taps adds none.
     """
     front_end = model.front_end(FeatureSettings())
     n_frames = _FLOP_FRAMES
     try:
         one = dummy_input(front_end, n_frames)
     except AudioError:
-        # More than it takes: a Whisper made for short pieces.
+        # Longer than the network accepts: a Whisper made for short segments.
         n_frames = _SHAPE_FRAMES[1]
         one = dummy_input(front_end, n_frames)
     return _without_data(_count, model.module, one) / n_frames * SAMPLE_RATE / FRAME_SHIFT
 
 
 def weights_digest(model: ProbedModel) -> str:
-    """SHA-256 over the architecture, its arguments, and every tensor of the state dict.
+    """Return SHA-256 over the architecture, its arguments, and every tensor of the state dict.
 
-    Tensors come in the order of their names, each as its name, dtype, shape and bytes: the file
-    that they were read from, and how it was packed, does not matter.
+    Tensors are hashed in the order of their names, each as its name, dtype, shape and bytes; the
+    file that they were read from, and its format, do not matter.
     """
     digest = hashlib.sha256(canonical_json([model.architecture, model.args]).encode())
     for name, tensor in sorted(model.module.state_dict().items()):
@@ -94,13 +94,13 @@ def weights_digest(model: ProbedModel) -> str:
 def _symbolic(
     tap: Tap, values: tuple[Tensor, Tensor], lengths: tuple[int, int], letter: str
 ) -> tuple[int | str, ...]:
-    """The shape of one utterance's value, its time axis, if it has one, as ``T/2`` or ``T - 4``.
+    """Return the shape of one utterance's value, with a time axis written as ``T/2`` or ``T - 4``.
 
     Args:
-        tap: whose value it is.
-        values: for a short and a long input, time last.
-        lengths: of both inputs.
-        letter: for the input's length.
+        tap: the tap that was read.
+        values: its values for a short and a long input, time last.
+        lengths: lengths of both inputs.
+        letter: symbol of the input's length.
     """
     sizes: list[int | str] = list(values[0].shape[1:])
     if tap.time_axis is None or values[0].ndim == 2:
@@ -118,17 +118,17 @@ def _symbolic(
 
 
 def _without_data(read: Callable[..., Result], module: nn.Module, *inputs: Tensor) -> Result:
-    """``read(module, *inputs)`` on tensors without data, which costs nothing, if the network can.
+    """Return ``read(module, *inputs)``, computed on the meta device if the network allows it.
 
-    It cannot where what it does depends on the data, where it holds tensors that are neither
-    parameters nor buffers, or what cannot be copied; then it is computed.
+    It does not if its operations depend on data, or if it holds tensors that are neither
+    parameters nor buffers, or objects that cannot be copied; then it is run with data.
     """
     empty = {id(tensor): tensor.to("meta") for tensor in module.buffers()} | {
         id(tensor): nn.Parameter(tensor.to("meta"), tensor.requires_grad)
         for tensor in module.parameters()
     }
     try:
-        # The copy takes what ``empty`` has in place of the network's own tensors.
+        # The copy has the tensors of ``empty`` in place of the network's own.
         return read(copy.deepcopy(module, empty), *(one.to("meta") for one in inputs))
     except (NotImplementedError, RuntimeError, TypeError):
         return read(module, *inputs)

@@ -15,15 +15,15 @@ from jobs.models.taps import Pooling
 
 
 def mean_over_time(value: Tensor) -> Tensor:
-    """(B, ..., T) to (B, D): the mean over T, the rest flattened. (B, D) is returned as it is."""
+    """Average (B, ..., T) over T and flatten it to (B, D); return (B, D) unchanged."""
     return value if value.ndim == 2 else value.mean(dim=-1).flatten(1)
 
 
 def mean_and_std_over_time(value: Tensor) -> Tensor:
-    """(B, ..., T) to (B, 2·D): all means over T, then all SDs. (B, D) is returned as it is.
+    """Reduce (B, ..., T) to (B, 2·D): all means over T, then all SDs; return (B, D) unchanged.
 
-    The SD is the population's, √(Σ(x − x̄)² / T): an utterance of one frame has SD 0, where the
-    sample's, with T − 1, has none.
+    The SD is the population's, √(Σ(x − x̄)² / T), which is 0 for a single frame, where the sample's
+    SD, with T − 1, is undefined.
     """
     if value.ndim == 2:
         return value
@@ -33,10 +33,7 @@ def mean_and_std_over_time(value: Tensor) -> Tensor:
 
 
 def mean_over_time_and_bins(value: Tensor) -> Tensor:
-    """(B, C, F, T) to (B, C): the mean over T and F. (B, C, T) to (B, C): the mean over T.
-
-    (B, D) is returned as it is.
-    """
+    """Average (B, C, F, T) over T and F, or (B, C, T) over T; return (B, D) unchanged."""
     if value.ndim == 2:
         return value
     mean = value.mean(dim=-1)

@@ -8,12 +8,12 @@ from jobs.models.errors import ModelError
 from jobs.models.settings import ModelSettings, NetworkSettings, Precision
 
 INFO = "precision"
-"""Under this name a shard's manifest keeps what was measured."""
+"""Key of the measured errors in a shard's manifest."""
 
 
 @dataclass(frozen=True)
 class LayerError:
-    """How far a layer's pooled values are from float32's: ‖x − x₃₂‖ / ‖x₃₂‖ of each utterance."""
+    """Relative error of a layer's pooled values, ‖x − x₃₂‖ / ‖x₃₂‖ for each utterance."""
 
     median: float
     """Over the utterances of the first batch."""
@@ -21,15 +21,15 @@ class LayerError:
 
 
 def check_precision(precision: Precision, device: str, model: str) -> None:
-    """Refuse what a device does not have.
+    """Refuse a precision that the device does not support.
 
     Args:
-        precision: that the model is to be computed with.
-        device: its type, such as ``cpu``.
-        model: its name.
+        precision: precision of the computation.
+        device: type of the device, such as ``cpu``.
+        model: name of the model, for messages.
 
     Raises:
-        ModelError: TF32 is an arithmetic of GPUs.
+        ModelError: TF32 on a device other than a GPU.
     """
     if precision == "tf32" and device != "cuda":
         raise ModelError(
@@ -44,7 +44,7 @@ def precision_of(settings: ModelSettings) -> Precision:
 
 
 def precision_info(precision: Precision, errors: Mapping[str, LayerError] | None) -> dict[str, Any]:
-    """What a manifest says of the precision; nothing for float32, which is not measured."""
+    """Return the manifest's entry on precision; empty for float32, which is not measured."""
     if errors is None:
         return {}
     layers = {layer: asdict(error) for layer, error in errors.items()}
@@ -52,13 +52,13 @@ def precision_info(precision: Precision, errors: Mapping[str, LayerError] | None
 
 
 def recorded_errors(infos: Sequence[Mapping[str, Any]]) -> dict[str, LayerError]:
-    """The errors of a model's layers, of all that its shards recorded the largest.
+    """Return the largest errors of a model's layers that its shards recorded.
 
     Args:
         infos: ``info`` of the manifests.
 
     Returns:
-        By layer, in depth order; empty for a model in float32.
+        Layer → its errors, in depth order; empty for a model in float32.
     """
     worst: dict[str, LayerError] = {}
     for info in infos:

@@ -17,10 +17,10 @@ from jobs.models.taps import Tap
 
 
 def first_tensor(name: str, value: Any) -> Tensor:
-    """The value of tap ``name``: a tensor, or of a tuple the first item.
+    """Return the value of tap ``name``: a tensor, or the first item of a tuple.
 
     Raises:
-        TypeError: that is something else.
+        TypeError: it is not a tensor.
     """
     if isinstance(value, tuple | list) and value:
         value = value[0]
@@ -35,13 +35,13 @@ def first_tensor(name: str, value: Any) -> Tensor:
 class TapReader:
     """Reads every tap of a network in one forward pass.
 
-    The hooks are installed once and stay: a reader lives as long as its network.
+    The hooks are installed once and never removed: a reader lives as long as its network.
 
     Args:
         module: the network, in evaluation mode.
-        taps: in the order in which the values are to be returned.
-        pool: applied to a value, its time axis moved last, at the moment it is reached. What it
-            returns must not be a view of what it is given, unless nothing changes that later.
+        taps: taps in the order in which values are returned.
+        pool: applied to a value, its time axis moved last, as soon as it is computed. Its result
+            must not be a view of the value if the network may change that in place later.
 
     Raises:
         AttributeError: a tap names a module or a method that the network does not have.
@@ -60,15 +60,15 @@ class TapReader:
             self._install(tap, module.get_submodule(tap.module))
 
     def read(self, batch: Tensor, lengths: Sequence[int] | None = None) -> dict[str, Tensor]:
-        """One forward pass.
+        """Run one forward pass.
 
         Args:
             batch: the network's input, (B, T, ...).
-            lengths: of a padded batch, how much of T is each row's own, for a network that takes
-                (B,) lengths as its second argument; None: nothing in the batch is padding.
+            lengths: lengths of the rows of a padded batch, for a network that takes (B,) lengths as
+                its second argument; None: the batch has no padding.
 
         Returns:
-            For every tap, in order, its pooled value (B, D), padding left out.
+            The pooled value (B, D) of every tap, in order, without padding.
 
         Raises:
             RuntimeError: the pass reached a tap twice, or not at all; or a batch is padded, and a
@@ -105,7 +105,7 @@ class TapReader:
                 self._record(tap, value)
                 return value
 
-            # On the instance alone: other networks of the class keep the plain method.
+            # On the instance, not the class: other networks keep the original method.
             setattr(module, tap.point, recorded)
 
     def _record(self, tap: Tap, value: Any) -> None:
@@ -117,7 +117,7 @@ class TapReader:
         self._values[tap.name] = self._pooled(tap, first_tensor(tap.name, value))
 
     def _pooled(self, tap: Tap, value: Tensor) -> Tensor:
-        """(B, D) of a value, or whatever else ``pool`` makes of it."""
+        """Pool a value without its padding, normally to (B, D)."""
         if value.ndim <= 2:
             return self._pool(value)
         if tap.time_axis is None:

@@ -12,7 +12,7 @@ Pooling = Literal["mean", "mean+std", "channels"]
 
 @dataclass(frozen=True)
 class Tap:
-    """Where a layer is read."""
+    """One point at which a network is read."""
 
     name: str
     """Stable name, such as ``layer1.0.relu1``."""
@@ -21,19 +21,20 @@ class Tap:
     module: str
     """Dotted path of the module in the network; empty for the network itself."""
     point: str
-    """``input``, ``output``, or the name of a method of the module whose result is the value; of a
-    tuple, its first item."""
+    """``input``, ``output``, or the name of a method of the module whose result, or the first item of
+    whose result, is the value."""
     time_axis: int | None = -1
-    """The axis of time in the value, batch included: -1 in (B, C, F, T) and (B, C, T), 1 in
-    (B, T, D); None: there is none. A value (B, D) has none, whatever this says."""
+    """Time axis of the value, counting the batch axis: -1 in (B, C, F, T) and (B, C, T), 1 in
+    (B, T, D); None: none. Ignored for a value (B, D)."""
     frames: Callable[[int], int] | None = None
-    """Length of the input's first axis → frames of the value that come from it, the first ones, the
-    rest being padding; None: all of them. Needed where the network pads, or is given padding."""
+    """Maps the length of the input's first axis to the number of frames of the value that belong to
+    it, after which padding follows; None: all of them. Needed if the network pads its input, or
+    masks padded batches itself."""
 
 
 @dataclass(frozen=True)
 class TapShape:
-    """What a tap yields, for one utterance."""
+    """Shape of a tap's value for one utterance."""
 
     index: int
     """Position in depth order, from 0."""
@@ -48,7 +49,7 @@ class TapShape:
 def select_taps(
     patterns: Literal["all"] | Iterable[str | int], taps: Sequence[Tap] | Sequence[TapShape]
 ) -> list[str]:
-    """The names of the taps that ``patterns`` choose, in depth order, each once.
+    """Return the names of the taps that match ``patterns``, in depth order, each once.
 
     Args:
         patterns: ``all``, or globs (case matters) and positions (negative: from the end). A glob

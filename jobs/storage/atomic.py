@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, whatever dies while they are written."""
+"""Writes files atomically: after a crash they are complete or absent."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ _SLUG_LENGTH = 80
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\.[^.]*)?", re.DOTALL)
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of a disk without room, or of a user without any more of it."""
+"""Errors of a full disk or an exhausted quota."""
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file's name is that of an ``atomic_path``."""
+    """Return whether a file name is that of an ``atomic_path``."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -55,7 +55,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def cut_torn_line(path: Path) -> int:
-    """Cut off a last line that a crash left without its newline; how many bytes that were."""
+    """Remove a last line without newline, as a crash leaves it; return its number of bytes."""
     if not path.exists():
         return 0
     with path.open("r+b") as file:
@@ -73,13 +73,13 @@ def cut_torn_line(path: Path) -> int:
 
 
 def slug(name: str) -> str:
-    """``name`` as a part of a file name: letters, digits, ``.``, ``_`` and ``-``, at most 80 of
-    them, never empty or hidden."""
+    """Return ``name`` as part of a file name: at most 80 letters, digits, ``.``, ``_`` and ``-``,
+    never empty or hidden."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_SLUG_LENGTH].strip(".-") or "unnamed"
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each of ``names``, no two alike, not even where case does not count."""
+    """Return a file name for each name, unique even on case-insensitive file systems."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:

@@ -1,6 +1,6 @@
-"""Where a file or a folder of a run lies: on a path, or behind a URL.
+"""Locations of files and folders of a run: paths or URLs.
 
-What can be done with a place is in ``jobs.storage.object_store``.
+Operations on them are in ``jobs.storage.object_store``.
 """
 
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from jobs.optional_packages import GCSFS, S3FS
 PROTOCOLS = ("s3", "gs", "file", "memory")
 """``file`` and ``memory`` (of one process) are for tests."""
 NEEDS = {"s3": S3FS, "gs": GCSFS}
-"""Protocol → the package that speaks it."""
+"""Protocol → the package that it requires."""
 
 
 class PlaceError(ValueError):
-    """No place: a URL that cannot be used."""
+    """A URL that cannot be used as a location."""
 
 
 @dataclass(frozen=True)
 class Stat:
-    """What a store tells of an object."""
+    """A store's facts about an object."""
 
     n_bytes: int
     version: str
@@ -35,7 +35,7 @@ class RemotePath:
 
     url: str
     listing: dict[str, Stat] | None = field(default=None, compare=False, repr=False)
-    """What was in a folder when it was ``listed``, by name; of a file in it, itself, named ""."""
+    """Contents of a ``listed`` folder by name; for a file in it, only itself, with the name ""."""
 
     def __truediv__(self, name: str | Path) -> "RemotePath":
         if self.listing is None:
@@ -47,17 +47,17 @@ class RemotePath:
         return self.url
 
     def absolute(self) -> "RemotePath":
-        """Itself: it depends on no folder."""
+        """Return itself: a URL is always absolute."""
         return self
 
     @property
     def name(self) -> str:
-        """After the last slash."""
+        """The part after the last slash."""
         return self.url.rpartition("/")[2]
 
     @property
     def parent(self) -> "RemotePath":
-        """Before the last slash."""
+        """The part before the last slash."""
         return RemotePath(self.url.rpartition("/")[0])
 
 
@@ -65,7 +65,7 @@ Location: TypeAlias = Path | RemotePath
 
 
 def as_place(text: str | Path) -> Location:
-    """What a user wrote for a place: a path, or a URL.
+    """Parse a location given by a user: a path or a URL.
 
     Raises:
         PlaceError: a URL of a kind that cannot be used, or with a password in it.

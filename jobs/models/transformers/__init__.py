@@ -1,1 +1,4 @@
-"""Speech encoders of the transformers library."""
+"""Speech encoders of the transformers library.
+
+To add a model type, add a row to `model.MODEL_TYPES`.
+"""

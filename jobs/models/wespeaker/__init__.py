@@ -1,1 +1,4 @@
-"""WeSpeaker's speaker networks."""
+"""WeSpeaker's speaker networks.
+
+To add an architecture, add its name or a group with its taps to `architectures`.
+"""
