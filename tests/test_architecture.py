@@ -24,10 +24,10 @@ LEVELS = {
         workers
     """,
     "sweep": """
-        errors own_packages signals work_queue
+        errors own_packages signals wording work_queue
         spec
-        state
         plan
+        state
         analyses
         executors
         prepare

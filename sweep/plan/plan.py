@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydantic import Field
 
@@ -24,7 +25,6 @@ from jobs.protocol.cells import Cell
 from jobs.protocol.settings import KFoldProtocol, ProtocolSettings
 from jobs.settings import Settings
 from jobs.storage.location import Location
-from sweep.state.ledger import Record
 
 
 class PlannedSet(Settings):
@@ -100,7 +100,7 @@ class PlannedModel(Settings):
 
 
 class PlannedTempo(Settings):
-    """What is heard at other rates, see `jobs.probing.tempo`."""
+    """Utterances that are stretched to other rates, see `jobs.probing.tempo`."""
 
     factors: tuple[float, ...]
     targets: tuple[str, ...]
@@ -183,10 +183,28 @@ def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[
     }
 
 
-def why_stale(plan: Plan, records: Iterable[Record]) -> Counter[str]:
-    """Why records that stand at a planned place have another id than planned, counted."""
+class CellRecord(Protocol):
+    """The record of a finished cell, as far as `why_stale` reads it."""
+
+    @property
+    def cell_id(self) -> str:
+        """Identity of the cell."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Model, layer, target, probe, seed, fold and control of the cell."""
+
+    @property
+    def made_from(self) -> Mapping[str, str]:
+        """Ingredients of the cell, see `made_from`."""
+
+
+def why_stale(plan: Plan, records: Iterable[CellRecord]) -> Counter[str]:
+    """Count the reasons why records of planned cells have other ids than planned."""
     planned = {cell.cell_id for task in layer_tasks(plan) for cell in task.cells}
-    others = {record.cell_id: record for record in records if record.cell_id not in planned}
+    others: dict[str, CellRecord] = {
+        record.cell_id: record for record in records if record.cell_id not in planned
+    }
     places = {record.place for record in others.values()}
     current = {
         place: made_from(plan, task.model, cell.target, cell.probe)

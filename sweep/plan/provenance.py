@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: code, packages, hardware, arguments, digests."""
+"""Provenance of a run's results: code, packages, hardware, arguments and digests."""
 
 import json
 import os
@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-import torch
-
 from jobs.secrets import without_secrets
 from sweep.plan.plan import Plan
 
@@ -22,11 +20,11 @@ PACKAGES = (
 
 
 REVISION_FILE = "revision.json"
-"""Beside this file, where the code was shipped without its git checkout: what that was."""
+"""Revision of code that was shipped without its git checkout, in the folder of ``sweep``."""
 
 
 def describe_plan(plan: Plan) -> dict[str, object]:
-    """Digests of weights and data, as JSON values."""
+    """Return digests of weights and data, as JSON values."""
     return {
         "models": {
             model.name: {
@@ -47,7 +45,7 @@ def describe_plan(plan: Plan) -> dict[str, object]:
 
 
 def describe_session(arguments: Sequence[str], executor: str) -> dict[str, object]:
-    """The process that computes: its code, packages and machine, as JSON values."""
+    """Describe this process: its code, packages and machine, as JSON values."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "arguments": [without_secrets(argument) for argument in arguments],
@@ -60,7 +58,7 @@ def describe_session(arguments: Sequence[str], executor: str) -> dict[str, objec
 
 
 def git_state(folder: Path) -> dict[str, object] | None:
-    """Revision of the code, and whether it was changed since; None outside a git checkout."""
+    """Return the revision and whether files were changed since; None outside a git checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]
@@ -79,7 +77,9 @@ def _shipped_revision() -> object:
 
 
 def hardware() -> dict[str, object]:
-    """The machine of the driver."""
+    """Describe this machine, as JSON values."""
+    import torch  # here: to describe the code and the packages needs no torch
+
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
