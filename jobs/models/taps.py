@@ -21,8 +21,8 @@ class Tap:
     module: str
     """Dotted path of the module in the network; empty for the network itself."""
     point: str
-    """``input``, ``output``, or the name of a method of the module whose result, or the first item of
-    whose result, is the value."""
+    """``input``, ``output``, or the name of a method of the module: the value is its result, or the
+    first item of a result that is a tuple."""
     time_axis: int | None = -1
     """Time axis of the value, counting the batch axis: -1 in (B, C, F, T) and (B, C, T), 1 in
     (B, T, D); None: none. Ignored for a value (B, D)."""
