@@ -1,8 +1,8 @@
 """The interface between a sweep and its optional analyses."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from sweep.spec.check import Check
 from sweep.spec.schema import Spec
 from sweep.state.ledger import Finished, Record
 from sweep.state.run_folder import RunFolder
+from sweep.work_queue import NeedsActivations, WorkQueue
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,24 @@ class Incomplete:
     """What the user is told if there are any."""
 
 
+class QueueRecorder(Protocol):
+    """Records the jobs of an analysis' own queue."""
+
+    def compared(self, seconds: float) -> None:
+        """Record a job that is done."""
+
+    def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
+        """Record a job that failed for good."""
+
+
+class AnalysisQueue(WorkQueue[Any], NeedsActivations, Protocol):
+    """Jobs of an analysis that read the activations of whole models."""
+
+    @property
+    def models(self) -> Collection[str]:
+        """Names of the models whose activations are needed."""
+
+
 class Analysis:
     """An optional analysis of a sweep, with everything that belongs to it.
 
@@ -91,6 +110,21 @@ class Analysis:
             predictions: name of the file of the cells' predictions.
             folder: of the run.
             cache: where activations are stored.
+        """
+        return None
+
+    def queue(
+        self,
+        run: RunContext,
+        is_extracted: Callable[[str], bool] = lambda model: False,
+        recorder: QueueRecorder | None = None,
+    ) -> AnalysisQueue | None:
+        """Its own jobs that are left; None: it has no jobs of its own.
+
+        Args:
+            run: the run.
+            is_extracted: whether the activations of the model with this name are complete.
+            recorder: records what comes back; None: the jobs are only counted.
         """
         return None
 

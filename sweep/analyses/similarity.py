@@ -1,11 +1,12 @@
 """Similarity: every layer of every model compared with every other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from jobs.similarity.settings import FEWEST
-from sweep.analyses.base import Analysis, RunContext, StoredRun
+from sweep.analyses.base import Analysis, QueueRecorder, RunContext, StoredRun
+from sweep.analyses.similarity_jobs import Comparison
 from sweep.analyses.similarity_pairs import (
     compared_models,
     compared_split,
@@ -53,6 +54,19 @@ class Similarity(Analysis):
 
     name = "similarity"
     checks = (check_part, check_count)
+
+    def queue(
+        self,
+        run: RunContext,
+        is_extracted: Callable[[str], bool] = lambda model: False,
+        recorder: QueueRecorder | None = None,
+    ) -> Comparison | None:
+        """Sketches of layers, and tiles of pairs of layers."""
+        if run.spec.similarity is None:
+            return None
+        return Comparison(
+            run.spec, run.plan, run.table, run.folder, run.cache, is_extracted, recorder
+        )
 
     def tables(self, run: StoredRun) -> dict[str, pd.DataFrame]:
         """``similarity.csv``."""

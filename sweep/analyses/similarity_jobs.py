@@ -4,7 +4,6 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob, Tile
 from jobs.similarity.settings import Measure
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove_folder
+from sweep.analyses.base import QueueRecorder
 from sweep.analyses.similarity_pairs import (
     ModelPair,
     PairValues,
@@ -37,16 +37,6 @@ SKETCHES = "sketches"
 """Folder, below that of the pairs, of what is deleted with the last pair."""
 MOST_ROWS = 32
 """Layers on a side of a tile at most: seconds to minutes of work."""
-
-
-class ComparisonRecorder(Protocol):
-    """Records what comes back."""
-
-    def compared(self, seconds: float) -> None:
-        """Record a job that is done."""
-
-    def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
-        """Record a job that failed for good."""
 
 
 class Comparison:
@@ -74,7 +64,7 @@ class Comparison:
         folder: RunFolder,
         cache: Location,
         is_extracted: Callable[[str], bool] = lambda model: False,
-        recorder: ComparisonRecorder | None = None,
+        recorder: QueueRecorder | None = None,
     ) -> None:
         self._is_extracted = is_extracted
         self._recorder = recorder

@@ -17,7 +17,6 @@ from jobs.models.wespeaker.architectures import unknown_architecture
 from jobs.storage.location import Location
 from sweep.analyses import ANALYSES, extraction_table
 from sweep.analyses.base import RunContext
-from sweep.analyses.similarity_jobs import Comparison
 from sweep.commands.cost_estimate import cost_lines
 from sweep.commands.run_output import print_findings, print_table
 from sweep.errors import UsageError
@@ -44,11 +43,12 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
     prepared = _prepare(path, overrides, local_cache(cache))
     folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
     records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
-    comparison = Comparison(prepared.spec, prepared.plan, prepared.table, folder, cache)
+    run = RunContext(prepared.spec, prepared.plan, prepared.table, folder, cache)
+    queues = {one.name: queue for one in ANALYSES if (queue := one.queue(run)) is not None}
     work = remaining_work(
         prepared.plan, extraction_table(prepared.plan, prepared.table), cache, records,
-        wanted=lambda task, cell: True, on_corrupt=lambda error: None, compared=comparison.models,
-        keep_index=False,
+        wanted=lambda task, cell: True, on_corrupt=lambda error: None,
+        compared={model for queue in queues.values() for model in queue.models}, keep_index=False,
     )  # fmt: skip
     print_table(_plan_table(prepared, {left.planned.name: left for left in work}))
     print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
@@ -59,11 +59,11 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
     print(
         f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
     )
-    run = RunContext(prepared.spec, prepared.plan, prepared.table, folder, cache)
-    for line in (
-        *(line for one in ANALYSES for line in one.cost(run, records, comparison.waiting)),
-        *cost_lines(prepared.spec, prepared.table, prepared.plan),
-    ):
+    for analysis in ANALYSES:
+        jobs_left = queues[analysis.name].waiting if analysis.name in queues else 0
+        for line in analysis.cost(run, records, jobs_left):
+            print(printable(line))
+    for line in cost_lines(prepared.spec, prepared.table, prepared.plan):
         print(printable(line))
     print(_corpus_line(prepared))
 

@@ -140,13 +140,13 @@ def _run(
         stop,
         WorkOptions(
             wanted=_wanted(options, ledger.records),
-            compare=options.only is None and not options.only_failed,
+            analyses=options.only is None and not options.only_failed,
             fail_fast=options.fail_fast,
         ),
     )
     _announce(prepared.plan, work, events)
     status: Status = "done"
-    if work.n_cells or work.n_comparisons:
+    if work.n_cells or work.n_analysis_jobs:
         _add_provenance(folder, prepared, options)
         with stop, _executor(prepared.spec, options, work.storage(), recorder) as executor:
             try:
@@ -202,8 +202,8 @@ def _announce(plan: Plan, work: RunWork, events: EventLog) -> None:
         "extract": total_shards - work.n_shards,
         "probe": plan.n_cells - work.n_cells,
     }
-    if work.n_comparisons:
-        totals["similarity"], done["similarity"] = work.n_comparisons, 0
+    totals |= work.n_analysis_jobs
+    done |= dict.fromkeys(work.n_analysis_jobs, 0)
     models = [model.name for model in plan.models]
     log.info("%s: %d shards and %d cells to do", plan.name, work.n_shards, work.n_cells)
     events.emit("planned", run=plan.name, models=models, totals=totals, done=done)

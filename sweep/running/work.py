@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.storage.location import Location
-from sweep.analyses import extraction_table
-from sweep.analyses.similarity_jobs import Comparison
+from sweep.analyses import ANALYSES, extraction_table
+from sweep.analyses.base import RunContext
 from sweep.executors.preflight import Storage
 from sweep.plan.plan import Plan
 from sweep.running.attempts import Attempts
@@ -33,8 +33,8 @@ class WorkOptions:
     """Which part of a plan to work on, and when to stop."""
 
     wanted: CellFilter
-    compare: bool = True
-    """Compare layers with layers, if the spec asks for it."""
+    analyses: bool = True
+    """Run the jobs that optional analyses have of their own."""
     fail_fast: bool = False
     """Begin nothing more after the first failure."""
 
@@ -70,12 +70,12 @@ class RunWork:
         self._folder = folder
         self._cache = cache
         self._models: dict[str, ModelWork] = {}
-        compare = options.compare and spec.similarity is not None
-        self._comparison = (
-            Comparison(spec, plan, table, folder, cache, self._is_extracted, recorder)
-            if compare
-            else None
-        )
+        run = RunContext(spec, plan, table, folder, cache)
+        self._analyses = {
+            analysis.name: queue
+            for analysis in (ANALYSES if options.analyses else ())
+            if (queue := analysis.queue(run, self._is_extracted, recorder)) is not None
+        }
         work = remaining_work(
             plan,
             extracted,
@@ -83,7 +83,7 @@ class RunWork:
             records,
             wanted=options.wanted,
             on_corrupt=lambda error: set_shard_aside(error, recorder.warning),
-            compared=self._comparison.models if self._comparison else (),
+            compared={name for queue in self._analyses.values() for name in queue.models},
         )
         self._models |= {one.planned.name: one for one in work}
         attempts = Attempts(recorder.retry)
@@ -106,17 +106,16 @@ class RunWork:
             lambda write: pause.write(folder.ledger.name, write),
             breaker,
         )
-        comparing = [self._comparison] if self._comparison else []
         self._extraction = ExtractionQueue(
             self._models,
             cache,
             lambda: not pause.holds_extraction(),
             recorder,
             breaker,
-            [*comparing, self._probing],
+            [*self._analyses.values(), self._probing],
         )
         self.driver = Driver(
-            [self._extraction, self._probing, *comparing],
+            [self._extraction, self._probing, *self._analyses.values()],
             Retries(attempts, pause, repair),
             pause,
             may_begin=lambda: not (breaker.is_open or (options.fail_fast and recorder.any_failed)),
@@ -134,9 +133,9 @@ class RunWork:
         return self._probing.n_cells
 
     @property
-    def n_comparisons(self) -> int:
-        """Jobs of the comparison that are not done."""
-        return self._comparison.waiting if self._comparison else 0
+    def n_analysis_jobs(self) -> dict[str, int]:
+        """Jobs that are not done, of every analysis that has a queue of its own and any left."""
+        return {name: queue.waiting for name, queue in self._analyses.items() if queue.waiting}
 
     def storage(self) -> Storage:
         """The places that jobs write to, and what the missing shards will take there."""
