@@ -19,8 +19,8 @@ from jobs.statistics.scores import (
     MAIN_SCORE,
     SCORES,
     TargetKind,
+    main_score_first,
     references_for,
-    scores_for,
     with_ends,
 )
 from jobs.statistics.speaker_mean import SPEAKER_MEAN_COLUMNS
@@ -59,10 +59,9 @@ def layer_columns() -> list[str]:
 
 def _score_columns(kind: TargetKind) -> list[str]:
     """The scores of a kind of target with the ends of their intervals, the main one first."""
-    ordered = sorted(scores_for(kind), key=lambda score: score.name != MAIN_SCORE[kind])
     return [
         name
-        for score in ordered
+        for score in main_score_first(kind)
         for name in (with_ends(score.name) if score.scale else (score.name,))
     ]
 

@@ -59,7 +59,7 @@ class Score:
     compared: bool = False
     """Whether the best layer's value is a column of ``models.csv``."""
     drawn: bool = False
-    """Whether it has a figure over the layers of every model."""
+    """Whether it has a figure over the layers of every model, which needs a ``scale``."""
     cut: float | None = None
     """Where the axis of its figure may be cut, in units of the ``reference`` if it has one; None:
     never."""
@@ -181,15 +181,15 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     ),
     RegressionScore(
         name="within_speaker",
-        label="r within speakers",
-        tex="$r$ within speakers",
+        label="within-speaker r",
+        tex="within-speaker $r$",
         definition="The correlation after each speaker's own mean is subtracted: how well a layer "
         "tells utterances apart, beyond telling speakers apart.",
         of_test=within_speaker_of,
     ),
     ClassScore(
         name="accuracy",
-        label="Accuracy",
+        label="accuracy",
         tex="Accuracy",
         definition="The share of the test split's utterances whose class a probe predicts "
         "correctly, for targets that are classes, such as the speaker's sex.",
@@ -201,7 +201,7 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     ),
     ClassScore(
         name="balanced_accuracy",
-        label="Balanced accuracy",
+        label="balanced accuracy",
         tex="Balanced accuracy",
         definition="The mean over the classes of the test split of the share of each class's "
         "utterances that is found (recall): every class counts the same, however rare it is.",
@@ -212,7 +212,7 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     ),
     ClassScore(
         name="macro_f1",
-        label="Macro F1",
+        label="macro F1",
         tex="Macro $F_1$",
         definition="The mean over the classes of the test split of F1, which also counts the "
         "utterances of other classes that were mistaken for it.",
@@ -241,6 +241,11 @@ def regression_scores() -> Iterator[RegressionScore]:
 def class_scores() -> Iterator[ClassScore]:
     """The rows for targets that are classes."""
     return (score for score in SCORES.values() if isinstance(score, ClassScore))
+
+
+def main_score_first(kind: TargetKind) -> list[Score]:
+    """The rows for a kind of target in the order of ``layers.csv`` and of the figures."""
+    return sorted(scores_for(kind), key=lambda score: score.name != MAIN_SCORE[kind])
 
 
 def scores_for(kind: str) -> list[Score]:

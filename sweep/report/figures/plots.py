@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
+from jobs.statistics.scores import main_score_first
 from jobs.storage.atomic import slug
 from sweep.report.figures.heatmap import write_heatmap
 from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
@@ -16,13 +17,9 @@ from sweep.report.figures.legend import legend_columns, legend_entries, legend_h
 from sweep.report.figures.lines import Line, line_styles
 from sweep.report.figures.panel import draw_panel
 from sweep.report.figures.scores import (
-    ACCURACY,
     CCA,
-    MAE,
-    MSE,
-    PEARSON,
-    R2,
     Score,
+    curve_of,
     main_score,
     models_in,
 )
@@ -74,16 +71,12 @@ def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
 
 
 def _scores(target: str, probe: str, rows: pd.DataFrame) -> Iterator[tuple[Score, str]]:
-    if main_score(rows) is ACCURACY:
-        yield ACCURACY, f"accuracy_{target}_{probe}"
-        return
-    for score in (R2, MSE, MAE):
-        yield score, f"{score.column}_{target}_{probe}"
     canonical = rows.loc[rows["probe_kind"] == CCA_KIND, "probe"].unique()
-    if probe not in canonical:
-        yield PEARSON, f"pearson_{target}_{probe}"
-    else:
-        yield CCA, f"cca_{target}_{probe}" if len(canonical) > 1 else f"cca_{target}"
+    for row in main_score_first(rows["target_kind"].iloc[0]):
+        if row.name == CCA.column and probe in canonical:
+            yield CCA, f"cca_{target}_{probe}" if len(canonical) > 1 else f"cca_{target}"
+        elif row.drawn:
+            yield curve_of(row), f"{row.name}_{target}_{probe}"
 
 
 def _file_name(stem: str, taken: set[str]) -> str:

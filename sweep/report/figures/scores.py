@@ -1,6 +1,6 @@
 """The scores that figures show: columns of ``layers.csv``, and what each is compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,8 @@ import pandas as pd
 from jobs.models.settings import BASELINE_PREFIX
 from jobs.statistics.curves import complete
 from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
+from jobs.statistics.scores import MAIN_SCORE, SCORES
+from jobs.statistics.scores import Score as ScoreRow
 from jobs.ties import first_lowest
 from sweep.report.figures.units import with_unit
 from sweep.report.tables.cells import CLASSES
@@ -49,16 +51,30 @@ class Score:
         return tuple(name for name in (self.control, self.speaker_control) if name)
 
 
-R2 = Score("r2", "R²", True, None, -1.0, "r2_control", "r2_speaker_control", decimals=3)
-MSE = Score("mse", "MSE", False, "mean_mse", 2.0, squared=True)
-MAE = Score("mae", "MAE", False, "mean_mae", 2.0, squared=False)
-PEARSON = Score("pearson", "Pearson r", True, None, None, decimals=3)
-CCA = Score("pearson", "held-out canonical correlation", True, None, None, decimals=3)
-# The speaker control of classes has a largest class of its own, and no place on this axis.
-ACCURACY = Score(
-    "accuracy", "accuracy", True, "majority_accuracy", None, "accuracy_control",
-    knows_nothing=MAJORITY_CLASS, decimals=3,
-)  # fmt: skip
+_SQUARED = {"none": None, "target": False, "target squared": True}
+
+
+def curve_of(row: ScoreRow) -> Score:
+    """A statistic as it is drawn."""
+    is_main = row.name == MAIN_SCORE[row.kind]
+    is_class = row.kind == "classification"
+    return Score(
+        row.name,
+        row.label,
+        row.higher_is_better,
+        row.reference,
+        row.cut,
+        control=f"{row.name}_control" if is_main else None,
+        # The speaker control of classes has a largest class of its own, and no place on this axis.
+        speaker_control=f"{row.name}_speaker_control" if is_main and not is_class else None,
+        knows_nothing=MAJORITY_CLASS if is_class else MEAN_PREDICTOR,
+        decimals=3 if row.unit == "none" else None,
+        squared=_SQUARED[row.unit],
+    )
+
+
+R2, MSE, MAE, ACCURACY = (curve_of(SCORES[name]) for name in ("r2", "mse", "mae", "accuracy"))
+CCA = replace(curve_of(SCORES["pearson"]), label="held-out canonical correlation")
 
 
 def main_score(rows: pd.DataFrame) -> Score:

@@ -1,16 +1,12 @@
 """The glossary of the report: its terms, explained in HTML."""
 
 from collections.abc import Collection, Iterator
+from html import escape
 
+from jobs.statistics.scores import TargetKind, main_score_first
 from sweep.report.tables.cells import CLASSES, NUMBERS
 
 _NUMBERS = (
-    (
-        "R²",
-        "The share of the target's variance on the test split that a probe explains, measured "
-        "against the mean of the <em>training</em> targets: 1 is perfect, 0 is no better than "
-        "predicting that mean, below 0 is worse.",
-    ),
     (
         "Mean predictor",
         "The error of always predicting the mean of the training targets. Read every MSE and MAE "
@@ -28,27 +24,12 @@ _NUMBERS = (
         "The canonical correlation with the target, fitted on the training split and measured on "
         "the test split. On the data that it was fitted on it would be high even for pure noise.",
     ),
-    (
-        "r within speakers",
-        "The correlation after subtracting each speaker's own mean: what a layer encodes about the "
-        "utterance, beyond who is speaking.",
-    ),
 )
 _CLASSES = (
-    (
-        "Accuracy",
-        "The share of test utterances whose class a probe predicts correctly, for targets that are "
-        "classes, such as the speaker's sex.",
-    ),
     (
         "Majority class",
         "The accuracy of always predicting the most frequent class of the training split. Read "
         "every accuracy beside it: where nine of ten speakers are women, it is 0.9.",
-    ),
-    (
-        "Balanced accuracy, macro F1",
-        "Means over the classes of the test split, each class with the same weight however rare it "
-        "is: of recall, and of F1, which also penalises false positives.",
     ),
     (
         "Selectivity of classes",
@@ -106,12 +87,23 @@ _LACKING = (
 )
 
 
+_NOTES: dict[TargetKind, tuple[tuple[str, str], ...]] = {
+    "regression": _NUMBERS,
+    "classification": _CLASSES,
+}
+
+
 def explanations(kinds: Collection[str], *, by_fold: bool = False) -> Iterator[tuple[str, str]]:
     """Yield (term, explanation) for every term in a report on targets of ``kinds``.
 
     ``by_fold``: intervals are over folds instead of speakers.
     """
-    scores = [*(_NUMBERS if NUMBERS in kinds else ()), *(_CLASSES if CLASSES in kinds else ())]
+    scores = [
+        entry
+        for kind, notes in _NOTES.items()
+        if kind in kinds
+        for entry in (*_definitions(kind), *notes)
+    ]
     yield scores[0]
     yield _INTERVAL_OF_FOLDS if by_fold else _INTERVAL
     yield _on_other_folds() if by_fold else _on_other_speakers(kinds)
@@ -125,6 +117,14 @@ _TOO_GOOD = (
     "The best of many layers scores too well on the speakers on which it was chosen: even among "
     "layers that encode nothing, some are above chance by luck. "
 )
+
+
+def _definitions(kind: TargetKind) -> Iterator[tuple[str, str]]:
+    for score in main_score_first(kind):
+        yield (
+            escape(score.label[0].upper() + score.label[1:]),
+            escape(score.definition, quote=False),
+        )
 
 
 def _on_other_folds() -> tuple[str, str]:
