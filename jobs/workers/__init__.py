@@ -1,1 +1,5 @@
-"""Jobs as Ray actors and tasks. The only package of ``jobs`` that imports ray."""
+"""Ray actors and tasks that run any job, and what a node reports about itself.
+
+With ``sweep.executors`` the only package that may import Ray. It knows no kind of job: a new one
+needs nothing here.
+"""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from jobs.storage.location import Location
 from sweep.state.run_folder import DEFAULT_CACHE
@@ -12,7 +11,8 @@ from sweep.state.run_folder import DEFAULT_CACHE
 class RunOptions:
     """How to run; changes no number."""
 
-    where: Literal["local", "inline", "cluster"] = "local"
+    where: str = "local"
+    """Name of an executor (``sweep.executors.registry.EXECUTORS``)."""
     address: str | None = None
     """Of the cluster."""
     out: Location | None = None

@@ -5,7 +5,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,10 +18,7 @@ from jobs.storage.atomic import is_temporary, write_text
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove, remove_folder
 from sweep.errors import ClusterError, Problem, SpecError
-from sweep.executors.base import Executor
-from sweep.executors.inline import InlineExecutor
-from sweep.executors.preflight import Storage, check, disk_problems, inline_problems
-from sweep.executors.session import check_answers, ray_session
+from sweep.executors.registry import EXECUTORS, Place
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.plan.provenance import describe_plan, describe_session
 from sweep.prepare.prepare import Prepared, load_and_prepare
@@ -39,7 +36,6 @@ from sweep.running.skipped import skipped_by_extraction, write_skipped
 from sweep.running.up_to_date import InputWatch
 from sweep.running.work import RunWork, WorkOptions
 from sweep.signals import StopSignal
-from sweep.spec.schema import Spec
 from sweep.state.cache_users import remember_run
 from sweep.state.events import EventLog, progress_events
 from sweep.state.ledger import Finished, Ledger
@@ -81,8 +77,7 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         RunIsLocked: another driver works on the run.
     """
     watch = InputWatch(spec_path, options)
-    if options.where == "cluster":
-        check_answers(options.address or "auto")
+    EXECUTORS[options.where].check_address(options.address)
     with _stage(events, "prepare"):
         tell = progress_events(events, "prepare")
         try:
@@ -148,7 +143,9 @@ def _run(
     status: Status = "done"
     if work.n_cells or work.n_analysis_jobs:
         _add_provenance(folder, prepared, options)
-        with stop, _executor(prepared.spec, options, work.storage(), recorder) as executor:
+        compute, warn = prepared.spec.compute, recorder.warning
+        place = Place(compute, options.address, work.storage(), warn)
+        with stop, EXECUTORS[options.where].open(place) as executor:
             try:
                 status = work.driver.run(executor, stop)
             except ClusterError:  # no node was left, and none came
@@ -183,16 +180,6 @@ def _run(
         stopped_by=stop.received,
         run=run,
     )
-
-
-def _executor(
-    spec: Spec, options: RunOptions, storage: Storage, recorder: Recorder
-) -> AbstractContextManager[Executor]:
-    if options.where == "inline":
-        check([*disk_problems(storage), *inline_problems(spec.compute, storage)])
-        return nullcontext(InlineExecutor(spec.compute))
-    address = options.address if options.where == "cluster" else None
-    return ray_session(spec.compute, address, storage, recorder.warning)
 
 
 def _announce(plan: Plan, work: RunWork, events: EventLog) -> None:

@@ -86,7 +86,10 @@ def run(bench: Workbench) -> list[Result]:
     traffic = Traffic()
     spec = _write_spec(bench)
     options = RunOptions(where="local", out=bench.scratch / "sweep", cache=bench.scratch)
-    with patch("sweep.running.run.ray_session", partial(_counted, traffic)), EventLog() as events:
+    with (
+        patch("sweep.executors.registry.ray_session", partial(_counted, traffic)),
+        EventLog() as events,
+    ):
         result = run_sweep(spec, options, events)
     if result.status != "done":
         raise RuntimeError(f"the sweep ended as {result.status}; see the lines above")

@@ -1,0 +1,55 @@
+"""The places where a run can put its jobs, by name. To add one, write its file and add a row."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from sweep.executors.base import Executor
+from sweep.executors.inline import InlineExecutor
+from sweep.executors.preflight import Storage, check, disk_problems, inline_problems
+from sweep.executors.session import check_answers, ray_session
+from sweep.spec.schema import Compute
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an executor is made for."""
+
+    compute: Compute
+    """Resources that jobs hold."""
+    address: str | None
+    """Of a cluster, where one was given."""
+    storage: Storage
+    """What jobs will write to."""
+    warn: Callable[[str], object]
+    """Called with what a user should know."""
+
+
+@dataclass(frozen=True)
+class ExecutorKind:
+    """How to open an executor, and what is refused before anything is prepared."""
+
+    open: Callable[[Place], AbstractContextManager[Executor]]
+    """Raises ``ClusterError`` if jobs cannot run there."""
+    check_address: Callable[[str | None], None] = lambda address: None
+    """Raises ``ClusterError`` if nothing answers at the address."""
+
+
+def _inline(place: Place) -> AbstractContextManager[Executor]:
+    check([*disk_problems(place.storage), *inline_problems(place.compute, place.storage)])
+    return nullcontext(InlineExecutor(place.compute))
+
+
+def _local(place: Place) -> AbstractContextManager[Executor]:
+    return ray_session(place.compute, None, place.storage, place.warn)
+
+
+def _cluster(place: Place) -> AbstractContextManager[Executor]:
+    return ray_session(place.compute, place.address, place.storage, place.warn)
+
+
+EXECUTORS = {
+    "local": ExecutorKind(_local),
+    "inline": ExecutorKind(_inline),
+    "cluster": ExecutorKind(_cluster, lambda address: check_answers(address or "auto")),
+}
