@@ -23,14 +23,14 @@ class Cell:
     fold: int
     """Counted from 0."""
     control: str
-    """``none``; ``shuffled``: the target permuted within each part of the fold; or ``speaker``: a
+    """``none``; ``shuffled``: the target permuted within each split of the fold; or ``speaker``: a
     random value per speaker. See ``control_target``."""
 
 
 def control_target(values: FloatArray, fold: Fold, cell: Cell, speakers: StrArray) -> FloatArray:
     """(U,) the target that ``cell`` is fitted to and scored on, NaN where ``values`` (U,) are.
 
-    For the control ``shuffled``, ``values`` are permuted within each part of ``fold`` by a
+    For the control ``shuffled``, ``values`` are permuted within each split of ``fold`` by a
     generator seeded from (seed, target, fold) alone, so that every layer and model, and every probe
     with the same seed, meets the same permutation. For the control ``speaker``, all utterances of a
     speaker have one value, that of an utterance of anybody's, drawn with (seed, target, speaker):

@@ -15,7 +15,7 @@ StrArray = npt.NDArray[np.str_]
 
 @dataclass(frozen=True)
 class Fold:
-    """Row positions of the three parts, ascending and disjoint; ``validation`` may be empty."""
+    """Row positions of the three splits, ascending and disjoint; ``validation`` may be empty."""
 
     train: IntArray
     validation: IntArray
@@ -25,8 +25,8 @@ class Fold:
 def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
     """The folds of ``table``: one for ``splits``, ``folds`` of them for ``kfold``.
 
-    Fold i of k tests part i, validates on part i + 1 (k ≥ 3) and trains on the rest, with
-    scikit-learn's ``GroupKFold`` parts, which depend on the groups' names and sizes alone.
+    Fold i of k tests group i, validates on group i + 1 (k ≥ 3) and trains on the rest, with
+    scikit-learn's ``GroupKFold`` groups, which depend on the groups' names and sizes alone.
 
     Raises:
         ValueError: ``check_speakers`` has something to say.
@@ -39,7 +39,7 @@ def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) ->
     return _kfold_folds(settings, table)
 
 
-def lost_parts(
+def lacking_splits(
     settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame, usable: npt.NDArray[np.bool_]
 ) -> list[str]:
     """What the folds lack when only some rows can be used, for a human; empty if nothing.
@@ -49,20 +49,20 @@ def lost_parts(
         table: U rows; folds are made of all of them.
         usable: (U,) which rows stay.
     """
-    names = dict(settings.parts()) if isinstance(settings, SplitsProtocol) else {}
+    names = dict(settings.splits()) if isinstance(settings, SplitsProtocol) else {}
     problems = []
     for number, fold in enumerate(make_folds(settings, table)):
         for role, rows in vars(fold).items():
             least = 2 if role == "train" else 1
             left = int(usable[rows].sum())
             if rows.size and left < least:
-                part = (
-                    f"the {role} part {names[role]!r}"
+                name = (
+                    f"the {role} split {names[role]!r}"
                     if names
-                    else f"the {role} part of fold {number}"
+                    else f"the {role} split of fold {number}"
                 )
                 found = f"fewer than {least}" if left else "no"
-                problems.append(f"{part} has {found} utterances")
+                problems.append(f"{name} has {found} utterances")
     return problems
 
 
@@ -92,7 +92,7 @@ def _splits_fold(settings: SplitsProtocol, table: pd.DataFrame) -> Fold:
 
 
 def _kfold_folds(settings: KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
-    parts = _kfold_parts(settings, table)
+    parts = _kfold_rows(settings, table)
     folds = []
     for i, test in enumerate(parts):
         has_validation = settings.folds >= 3
@@ -104,8 +104,8 @@ def _kfold_folds(settings: KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
     return folds
 
 
-def _kfold_parts(settings: KFoldProtocol, table: pd.DataFrame) -> list[IntArray]:
-    """Row positions of the parts, each of which is tested once."""
+def _kfold_rows(settings: KFoldProtocol, table: pd.DataFrame) -> list[IntArray]:
+    """Row positions of the groups of folds, each of which is tested once."""
     groups = group_labels(settings, table)
     splitter = GroupKFold(n_splits=settings.folds)
     return [np.asarray(test) for _, test in splitter.split(groups, groups=groups)]
@@ -114,20 +114,21 @@ def _kfold_parts(settings: KFoldProtocol, table: pd.DataFrame) -> list[IntArray]
 def _splits_problems(settings: SplitsProtocol, table: pd.DataFrame) -> list[str]:
     present = sorted(table["split"].unique())
     problems = [
-        f"the {role} part {part!r} has no utterances: the corpus has {', '.join(present) or 'none'}"
-        for role, part in settings.parts()
-        if part not in present
+        f"the {role} split {name!r} has no utterances: the corpus has "
+        f"{', '.join(present) or 'none'}"
+        for role, name in settings.splits()
+        if name not in present
     ]
     if settings.allow_speaker_overlap:
         return problems
-    used = [part for _, part in settings.parts()]
+    used = [name for _, name in settings.splits()]
     pairs = table.loc[table["split"].isin(used), ["speaker_id", "split"]].drop_duplicates()
     repeated = pairs[pairs["speaker_id"].duplicated(keep=False)]
     shared = {str(name): sorted(parts) for name, parts in repeated.groupby("speaker_id")["split"]}
     if shared:
         speaker, parts = next(iter(shared.items()))
         problems.append(
-            f"{len(shared)} speakers are in more than one part (first: {speaker} in "
+            f"{len(shared)} speakers are in more than one split (first: {speaker} in "
             f"{' and '.join(parts)}): split by speaker, or set allow_speaker_overlap: true"
         )
     return problems
@@ -155,7 +156,7 @@ def _shared_speakers(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
     if settings.group == "speaker_id":
         return []
     fold = np.empty(len(table), dtype=np.int64)
-    for number, rows in enumerate(_kfold_parts(settings, table)):
+    for number, rows in enumerate(_kfold_rows(settings, table)):
         fold[rows] = number
     n_folds = pd.Series(fold).groupby(table["speaker_id"].to_numpy()).nunique()
     shared = n_folds.index[n_folds > 1]

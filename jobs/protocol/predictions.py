@@ -34,11 +34,11 @@ class PredictionsError(ValueError):
 
 @dataclass(frozen=True)
 class CellPredictions:
-    """What one cell predicted for the test part of its fold."""
+    """What one cell predicted for the test split of its fold."""
 
     fold: int
     train_mean: float
-    """Mean of the cell's target over its training part, in the target's unit; of classes the code
+    """Mean of the cell's target over its training split, in the target's unit; of classes the code
     of the most frequent one there, which is what knowing nothing predicts of them."""
     utterance_id: StrArray
     """(n_test,)"""

@@ -29,17 +29,17 @@ class SplitsProtocol(Settings):
     speakers."""
 
     @model_validator(mode="after")
-    def _parts_differ(self) -> "SplitsProtocol":
-        names = [name for _, name in self.parts()]
+    def _splits_differ(self) -> "SplitsProtocol":
+        names = [name for _, name in self.splits()]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(
-                f"the part {repeated[0]!r} is used twice: train, validation and test must differ"
+                f"the split {repeated[0]!r} is used twice: train, validation and test must differ"
             )
         return self
 
-    def parts(self) -> Iterator[tuple[str, str]]:
-        """(role, part) of the roles that are filled."""
+    def splits(self) -> Iterator[tuple[str, str]]:
+        """(role, split) of the roles that are filled."""
         yield "train", self.train
         if self.validation is not None:
             yield "validation", self.validation

@@ -70,4 +70,4 @@ def used_parts(spec: Spec, table: pd.DataFrame) -> list[str]:
     """The parts of the corpus that the protocol reads."""
     if isinstance(spec.protocol, KFoldProtocol):
         return sorted(table["split"].unique())
-    return [part for _, part in spec.protocol.parts()]
+    return [part for _, part in spec.protocol.splits()]

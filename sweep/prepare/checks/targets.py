@@ -7,7 +7,7 @@ import pandas as pd
 
 from jobs.corpus.table import has_value, is_text
 from jobs.probes import PROBES, TargetKind, probe_name
-from jobs.protocol.folds import Fold, check_speakers, lost_parts, make_folds
+from jobs.protocol.folds import Fold, check_speakers, lacking_splits, make_folds
 from jobs.targets.registry import find_target
 from sweep.plan.plan import predicts
 from sweep.spec.check import CheckContext, Finding
@@ -79,7 +79,7 @@ def check_values(spec: Spec, context: CheckContext) -> Iterator[Finding]:
         usable = has_value(table[name])
         if usable.all():
             continue
-        for message in lost_parts(spec.protocol, table, usable):
+        for message in lacking_splits(spec.protocol, table, usable):
             without = f"{name}: without the {(~usable).sum()} utterances that have no value"
             yield ("targets", position), f"{without}, {message}"
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from jobs.protocol.folds import check_speakers, group_labels, lost_parts, make_folds
+from jobs.protocol.folds import check_speakers, group_labels, lacking_splits, make_folds
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 
 
@@ -75,8 +75,8 @@ def test_kfold_may_group_by_another_column():
 def test_a_speaker_in_two_parts_is_a_problem_unless_allowed():
     corpus = table({"train": ["a", "b"], "validation": ["c"], "test": ["b", "d"]})
     (problem,) = check_speakers(SplitsProtocol(), corpus)
-    assert "1 speakers are in more than one part (first: b in test and train)" in problem
-    with pytest.raises(ValueError, match="more than one part"):
+    assert "1 speakers are in more than one split (first: b in test and train)" in problem
+    with pytest.raises(ValueError, match="more than one split"):
         make_folds(SplitsProtocol(), corpus)
     assert check_speakers(SplitsProtocol(allow_speaker_overlap=True), corpus) == []
 
@@ -88,7 +88,8 @@ def test_a_speaker_shared_with_a_part_that_is_not_used_is_no_problem():
 def test_a_part_without_utterances_is_named_with_those_there_are():
     problems = check_speakers(SplitsProtocol(validation="dev"), table(PARTS))
     assert problems == [
-        "the validation part 'dev' has no utterances: the corpus has other, test, train, validation"
+        "the validation split 'dev' has no utterances: the corpus has other, test, train, "
+        "validation"
     ]
 
 
@@ -134,21 +135,21 @@ def test_what_the_folds_lose_with_unusable_rows_is_named():
     corpus = table(PARTS)
     all_rows = np.ones(len(corpus), dtype=bool)
     for settings in (SplitsProtocol(), KFoldProtocol(folds=3)):
-        assert lost_parts(settings, corpus, all_rows) == []
+        assert lacking_splits(settings, corpus, all_rows) == []
     split = corpus["split"].to_numpy()
-    assert lost_parts(SplitsProtocol(), corpus, split != "test") == [
-        "the test part 'test' has no utterances"
+    assert lacking_splits(SplitsProtocol(), corpus, split != "test") == [
+        "the test split 'test' has no utterances"
     ]
     one_left = split != "train"
     one_left[np.flatnonzero(split == "train")[0]] = True
-    assert lost_parts(SplitsProtocol(), corpus, one_left) == [
-        "the train part 'train' has fewer than 2 utterances"
+    assert lacking_splits(SplitsProtocol(), corpus, one_left) == [
+        "the train split 'train' has fewer than 2 utterances"
     ]
     fold = make_folds(KFoldProtocol(folds=3), corpus)[1]
     without = all_rows.copy()
     without[fold.test] = False
-    assert lost_parts(KFoldProtocol(folds=3), corpus, without) == [
-        "the validation part of fold 0 has no utterances",
-        "the test part of fold 1 has no utterances",
-        "the train part of fold 2 has no utterances",
+    assert lacking_splits(KFoldProtocol(folds=3), corpus, without) == [
+        "the validation split of fold 0 has no utterances",
+        "the test split of fold 1 has no utterances",
+        "the train split of fold 2 has no utterances",
     ]

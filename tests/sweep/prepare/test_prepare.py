@@ -115,7 +115,7 @@ def test_a_speaker_in_two_parts_is_an_error_unless_the_spec_allows_it(
         "splits": {part: part for part in ("train", "validation", "test")},
     }
     [problem] = problems(prepare_values, spec_values)
-    assert "1 speakers are in more than one part" in problem
+    assert "1 speakers are in more than one split" in problem
     assert "split by speaker" in problem
     spec_values["protocol"] = {"kind": "splits", "allow_speaker_overlap": True}
     assert len(prepare_values(spec_values).table) == 14 * 5 + 1
