@@ -20,7 +20,7 @@ from jobs.probes import PROBES
 from jobs.probing.layer_data import LayerData
 from jobs.probing.parts import ProbedLayer
 from jobs.probing.results import FittedCell
-from jobs.probing.tempo_settings import EXPONENTS, RECORDED, is_asked, key
+from jobs.probing.tempo_rows import EXPONENTS, RECORDED, prediction_key, predicts_stretched
 from jobs.protocol.folds import IntArray, StrArray
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.storage.location import Location
@@ -35,7 +35,7 @@ class StretchedSpeech:
     targets: tuple[str, ...]
     predictions: Location
     """The ``.npz`` of the predictions, in the format of `jobs.protocol.predictions`: a cell at
-    a factor has the key that `key` makes, and as ``y_true`` the known value there."""
+    a factor has the key that `prediction_key` makes, and as ``y_true`` the known value there."""
     recorded: tuple[Location, int] | None = None
     """Folder, and number of shards, of the same utterances as they were recorded, where their
     activations are in no other set."""
@@ -82,10 +82,10 @@ class Counterfactual:
         left out.
         """
         cell = fitted.cell
-        asked = is_asked(self._part.targets, cell.target, cell.control, fitted.settings)
+        asked = predicts_stretched(self._part.targets, cell.target, cell.control, fitted.settings)
         if fitted.result.status == "done" and asked:
             for factor, predictions in self._predict(fitted):
-                self._predictions[key(cell.cell_id, factor)] = predictions
+                self._predictions[prediction_key(cell.cell_id, factor)] = predictions
 
     def finish(self) -> Mapping[str, str]:
         """Write the predictions."""

@@ -8,7 +8,7 @@ from jobs.optional_packages import PYTHON_STRETCH
 from jobs.probes import PROBES
 from jobs.probing.parts import JobPart
 from jobs.probing.tempo import StretchedSpeech
-from jobs.probing.tempo_settings import EXPONENTS
+from jobs.probing.tempo_rows import EXPONENTS, followed_targets
 from jobs.storage.location import Location
 from sweep.analyses.base import Analysis, Incomplete, RunContext, StoredRun
 from sweep.analyses.tempo_plan import asked_cells, tempo_file, tempo_rows, with_tempo
@@ -50,7 +50,7 @@ def _check_targets(spec: Spec) -> Iterator[Finding]:
             message = f"what {name!r} is at another tempo is not known: expected one of {known}"
         if message:
             yield ("tempo", "targets", position), f"tempo: {message}"
-    if not spec.tempo.targets and not spec.tempo.among(spec.targets):
+    if not spec.tempo.targets and not followed_targets(spec.tempo, spec.targets):
         message = f"tempo: none of the targets is known at another tempo: add one of {known}"
         yield ("tempo",), message
 

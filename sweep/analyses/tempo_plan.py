@@ -3,7 +3,13 @@
 import pandas as pd
 
 from jobs.identity import content_id
-from jobs.probing.tempo_settings import draw_utterances, is_asked, recorded_rows, stretched_rows
+from jobs.probing.tempo_rows import (
+    draw_utterances,
+    followed_targets,
+    predicts_stretched,
+    recorded_rows,
+    stretched_rows,
+)
 from jobs.protocol.cells import Cell
 from sweep.plan.activation_sets import plan_set
 from sweep.plan.plan import LayerTask, Plan, PlannedModel, PlannedTempo
@@ -14,7 +20,7 @@ def with_tempo(plan: Plan, spec: Spec, table: pd.DataFrame) -> Plan:
     """``plan`` with the stretched utterances, a set of activations each factor and model."""
     if spec.tempo is None:
         return plan
-    targets = spec.tempo.among(spec.targets)
+    targets = followed_targets(spec.tempo, spec.targets)
     drawn = draw_utterances(spec.tempo, targets, spec.protocol, table)
     tempo = PlannedTempo(factors=spec.tempo.factors, targets=targets, utterances=drawn)
     models = tuple(_with_stretched(model, tempo, table) for model in plan.models)
@@ -51,7 +57,9 @@ def asked_cells(plan: Plan, task: LayerTask) -> list[Cell]:
     return [
         cell
         for cell in task.cells
-        if is_asked(plan.tempo.targets, cell.target, cell.control, plan.probes[cell.probe])
+        if predicts_stretched(
+            plan.tempo.targets, cell.target, cell.control, plan.probes[cell.probe]
+        )
     ]
 
 

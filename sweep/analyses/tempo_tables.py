@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jobs.arrays import FloatArray
-from jobs.probing.tempo_settings import RECORDED, key
+from jobs.probing.tempo_rows import RECORDED, prediction_key
 from jobs.protocol.folds import StrArray
 from jobs.protocol.predictions import CellPredictions, read_predictions
 from jobs.statistics.tempo import counterfactual_scores, mean_changes
@@ -157,10 +157,10 @@ def _points(
         if record is None or record.status != "done":
             continue
         found = reader.cells(tempo_file(record.predictions, plan, task.model))
-        if key(cell.cell_id, RECORDED) in found:
+        if prediction_key(cell.cell_id, RECORDED) in found:
             assert plan.tempo is not None
             rates = _rates(plan.tempo)
-            told = {rate: found[key(cell.cell_id, rate)] for rate in rates}
+            told = {rate: found[prediction_key(cell.cell_id, rate)] for rate in rates}
             points.setdefault(point, []).append(told)
     for (target, probe), cells in points.items():
         place = (task.model.name, task.layer.name, task.layer.index, target, probe)

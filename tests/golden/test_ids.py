@@ -17,7 +17,7 @@ from jobs.extraction.settings import EXTRACT_VERSION
 from jobs.gram.sums import GRAM_VERSION
 from jobs.identity import canonical_json, content_id
 from jobs.probes import PROBE_VERSION, ProbeSettings
-from jobs.probing.tempo_settings import stretched_rows
+from jobs.probing.tempo_rows import stretched_rows
 from jobs.protocol.settings import ProtocolSettings
 from jobs.similarity.job import SIMILARITY_VERSION
 from sweep.plan.activation_sets import groups_digest

@@ -15,16 +15,17 @@ from jobs.corpus.table import Utterance, audio_digest_of_table, make_table, writ
 from jobs.probes import CcaSettings, KnnSettings, LinearSettings, MlpSettings, RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.probing.tempo import StretchedSpeech
-from jobs.probing.tempo_settings import (
+from jobs.probing.tempo_rows import (
     EXPONENTS,
     RECORDED,
-    TempoSettings,
     draw_utterances,
-    is_asked,
-    key,
-    split_at,
+    followed_targets,
+    prediction_key,
+    predicts_stretched,
     stretched_rows,
+    tempo_split,
 )
+from jobs.probing.tempo_settings import TempoSettings
 from jobs.protocol.cells import Cell
 from jobs.protocol.folds import make_folds
 from jobs.protocol.predictions import CellPredictions, read_predictions
@@ -115,8 +116,8 @@ def probe(tmp_path: Path, table: pd.DataFrame) -> Callable[..., dict[str, CellPr
 
 
 def slope(found: dict[str, CellPredictions], table: pd.DataFrame) -> float:
-    recorded = found[key("c0", RECORDED)]
-    new = [found[key("c0", factor)] for factor in FACTORS]
+    recorded = found[prediction_key("c0", RECORDED)]
+    new = [found[prediction_key("c0", factor)] for factor in FACTORS]
     for one in new:
         np.testing.assert_array_equal(one.utterance_id, recorded.utterance_id)
     speakers = table.set_index("utterance_id")["speaker_id"][list(recorded.utterance_id)]
@@ -181,7 +182,7 @@ def test_what_is_known_at_a_factor_is_the_rate_times_it_and_the_duration_divided
     by_name = table.set_index("utterance_id")
     for factor in FACTORS:
         for target, scale in (("cps", factor), ("duration", 1 / factor)):
-            one = found[key(target, factor)]
+            one = found[prediction_key(target, factor)]
             expected = by_name[target][list(one.utterance_id)] * scale
             np.testing.assert_allclose(one.y_true, expected, rtol=1e-6)
 
@@ -194,15 +195,17 @@ def test_with_folds_every_utterance_is_predicted_by_the_probe_that_tests_it(
     names = table["utterance_id"].to_numpy()
     for number, fold in enumerate(make_folds(protocol, table)):
         for factor in FACTORS:
-            assert set(found[key(f"c{number}", factor)].utterance_id) == set(names[fold.test])
+            assert set(found[prediction_key(f"c{number}", factor)].utterance_id) == set(
+                names[fold.test]
+            )
 
 
 def test_controls_other_targets_and_probes_that_cannot_be_applied_are_not_asked() -> None:
     ridge, knn = RidgeSettings(), KnnSettings()
-    assert is_asked(("cps",), "cps", "none", ridge)
-    assert not is_asked(("cps",), "cps", "shuffled", ridge)
-    assert not is_asked(("cps",), "energy", "none", ridge)
-    assert not is_asked(("cps",), "cps", "none", knn)
+    assert predicts_stretched(("cps",), "cps", "none", ridge)
+    assert not predicts_stretched(("cps",), "cps", "shuffled", ridge)
+    assert not predicts_stretched(("cps",), "energy", "none", ridge)
+    assert not predicts_stretched(("cps",), "cps", "none", knn)
 
 
 def test_only_real_cells_of_the_asked_targets_predict(probe: Callable[..., Any]) -> None:
@@ -212,7 +215,7 @@ def test_only_real_cells_of_the_asked_targets_predict(probe: Callable[..., Any])
         Cell("other", "probe", "duration", 0, 0, "none"),
     )
     found = probe(exactly, cells=cells)
-    assert set(found) == {key("real", rate) for rate in (RECORDED, *FACTORS)}
+    assert set(found) == {prediction_key("real", rate) for rate in (RECORDED, *FACTORS)}
 
 
 def test_utterances_that_could_not_be_read_or_are_not_finite_are_left_out(
@@ -229,8 +232,8 @@ def test_utterances_that_could_not_be_read_or_are_not_finite_are_left_out(
     found = probe(holed, drawn=drawn)
     names = set(drawn["utterance_id"]) - {drawn["utterance_id"].iloc[3]}
     for factor in FACTORS:
-        assert set(found[key("c0", factor)].utterance_id) == names
-    assert set(found[key("c0", RECORDED)].utterance_id) == names
+        assert set(found[prediction_key("c0", factor)].utterance_id) == names
+    assert set(found[prediction_key("c0", RECORDED)].utterance_id) == names
 
 
 def test_a_damaged_shard_of_stretched_speech_is_told(
@@ -278,7 +281,7 @@ def test_stretched_rows_have_audio_of_their_own_and_their_labels(table: pd.DataF
     assert len(rows) == 3 * len(FACTORS)
     digests = {audio_digest_of_table(part) for _, part in rows.groupby("split")}
     assert len(digests) == len(FACTORS)
-    slow = rows[rows["split"] == split_at(0.8)]
+    slow = rows[rows["split"] == tempo_split(0.8)]
     recorded = table[3:6]
     assert list(slow["audio_path"]) == [f"{path}#tempo=0.8" for path in recorded["audio_path"]]
     np.testing.assert_allclose(slow["seconds"], recorded["seconds"] / 0.8)
@@ -303,6 +306,6 @@ def test_settings_that_make_no_sense_are_refused(values: Any, message: str) -> N
 
 
 def test_the_targets_are_those_that_are_probed_and_known() -> None:
-    assert TempoSettings().among(["energy", "duration", "cps"]) == ("duration", "cps")
-    assert TempoSettings(targets=("cps",)).among(["duration", "cps"]) == ("cps",)
+    assert followed_targets(TempoSettings(), ["energy", "duration", "cps"]) == ("duration", "cps")
+    assert followed_targets(TempoSettings(targets=("cps",)), ["duration", "cps"]) == ("cps",)
     assert set(EXPONENTS.values()) == {1, -1}

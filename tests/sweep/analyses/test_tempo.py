@@ -17,7 +17,7 @@ from jobs.audio.read import load_audio
 from jobs.audio.segments import at_tempo
 from jobs.audio.settings import FeatureSettings
 from jobs.models import load_model
-from jobs.probing.tempo_settings import RECORDED, key
+from jobs.probing.tempo_rows import RECORDED, prediction_key
 from jobs.protocol.predictions import read_predictions
 from sweep import open_run
 from sweep.analyses.tempo_plan import asked_cells, tempo_file
@@ -132,7 +132,7 @@ def test_predictions_are_those_of_the_fitted_probe_for_the_stretched_audio(
         file = run.folder.predictions / tempo_file(record.predictions, run.plan, task.model)
         probe = package.load_probe(run.folder.probes / f"{cell.cell_id}.json")
         for factor in (0.8, 1.25):
-            told = read_predictions(file)[key(cell.cell_id, factor)]
+            told = read_predictions(file)[prediction_key(cell.cell_id, factor)]
             assert sorted(told.utterance_id) == list(run.plan.tempo.utterances)
             for name, predicted in list(zip(told.utterance_id, told.y_pred, strict=True))[::4]:
                 wave = load_audio(at_tempo(paths[name], factor))
@@ -140,7 +140,7 @@ def test_predictions_are_those_of_the_fitted_probe_for_the_stretched_audio(
                 embedding = network(Fbank(FeatureSettings())(wave)[None])[0].detach().numpy()
                 expected = probe.predict(embedding[None])
                 assert predicted == pytest.approx(expected[0], rel=1e-4)
-        recorded = read_predictions(file)[key(cell.cell_id, RECORDED)]
+        recorded = read_predictions(file)[prediction_key(cell.cell_id, RECORDED)]
         own = run.predictions("a", "embedding", probe="ridge", target=cell.target)
         own = own.set_index("utterance_id")["y_pred"][list(recorded.utterance_id)]
         np.testing.assert_array_equal(recorded.y_pred, own)
