@@ -1,10 +1,10 @@
-"""Log-mel filterbank features of a waveform, exactly as WeSpeaker's ``Speaker.compute_features``.
+"""Log-mel filterbank features, identical to those of WeSpeaker's ``Speaker.compute_features``.
 
-WeSpeaker calls ``torchaudio.compliance.kaldi.fbank`` (80 bins, 25 ms, 10 ms, hamming, all else
-default) on the waveform in int16 scale and subtracts the mean over time. The same algorithm is
-implemented here without torchaudio, by the operations of ``lhotse.features.kaldi.layers``.
+WeSpeaker calls ``torchaudio.compliance.kaldi.fbank`` (80 bins, 25 ms, 10 ms, Hamming, otherwise
+defaults) on the waveform in int16 scale and subtracts the mean over time. The same algorithm is
+implemented here without torchaudio, with the operations of ``lhotse.features.kaldi.layers``.
 
-Legend: N samples, T frames, L samples in a frame, F mel bins: 80 unless a network asks for others.
+Legend: N samples, T frames, L samples in a frame, F mel bins (80 by default).
 """
 
 from typing import Any
@@ -25,18 +25,18 @@ _FFT_LENGTH = 512
 
 
 def pieces(wave: FloatArray, settings: FeatureSettings) -> list[FloatArray]:
-    """What networks are given of an utterance, one piece after the other: by ``crop``, `n_frames`
-    frames each, ``max_frames`` at most.
+    """Cut an utterance into the pieces that networks receive, of ``max_frames`` frames at most.
 
-    Windows follow one another from the start. The rest, if there is one, is not left out and not
-    short: the last window ends where the utterance does, and overlaps the one before it.
+    ``crop`` chooses the first frames, the middle ones, or consecutive windows from the start. The
+    last window ends where the utterance ends, overlapping the one before it rather than being
+    short.
 
     Args:
-        wave: (N,).
-        settings: by ``max_frames`` and ``crop``.
+        wave: (N,) samples.
+        settings: ``max_frames`` and ``crop`` are used.
 
     Returns:
-        Views of ``wave``; itself if it has no more than ``max_frames`` frames.
+        Views of ``wave``; ``wave`` itself if it has no more than ``max_frames`` frames.
     """
     frames, most = n_frames(len(wave)), settings.max_frames
     if most is None or frames <= most:
@@ -51,8 +51,7 @@ def pieces(wave: FloatArray, settings: FeatureSettings) -> list[FloatArray]:
 
 
 def cropped(wave: FloatArray, settings: FeatureSettings) -> FloatArray:
-    """The piece of an utterance that a front end takes: the only one, or, where there are windows,
-    whatever it is given: it is given one after the other."""
+    """Crop an utterance for a front end; with ``crop: windows``, ``wave`` already is one window."""
     return wave if settings.crop == "windows" else pieces(wave, settings)[0]
 
 
@@ -60,8 +59,8 @@ class Fbank:
     """Log-mel filterbank of one waveform, on the CPU in float32.
 
     Args:
-        settings: by default those of `FeatureSettings`.
-        n_bins: mel bins, as many as the network takes.
+        settings: by default ``FeatureSettings()``.
+        n_bins: number of mel bins that the network expects.
     """
 
     def __init__(self, settings: FeatureSettings | None = None, n_bins: int = N_BINS) -> None:
@@ -70,7 +69,7 @@ class Fbank:
         self._filters_KF = _mel_filters(n_bins)
 
     def __call__(self, wave: FloatArray) -> Tensor:
-        """What the models see.
+        """Compute the features of a waveform.
 
         Args:
             wave: (N,) in int16 scale.
@@ -79,14 +78,18 @@ class Fbank:
             (T, n_bins) float32, log-mel minus its mean over time; zeros follow up to ``pad_to``.
 
         Raises:
-            AudioError: shorter than one frame.
+            AudioError: the waveform is shorter than one frame.
         """
         features_TF = self.uncentred(wave)
         missing = max(0, (self.settings.pad_to or 0) - len(features_TF))
         return functional.pad(features_TF - features_TF.mean(dim=0), (0, 0, 0, missing))
 
     def uncentred(self, wave: FloatArray) -> Tensor:
-        """The same as calling it, (T, n_bins), but with the mean left in, and nothing padded."""
+        """Compute (T, n_bins) features without mean subtraction and padding.
+
+        Raises:
+            AudioError: the waveform is shorter than one frame.
+        """
         wave = cropped(wave, self.settings)
         frames = n_frames(len(wave))
         if frames == 0:
@@ -98,8 +101,11 @@ class Fbank:
         return self._log_mel(torch.tensor(wave[:used]))
 
     def _log_mel(self, wave: Tensor) -> Tensor:
-        """(T, F) from (N,), as Kaldi's ``compute-fbank-feats`` does it: the logarithm of at least
-        float32's ε, of ``|FFT(window · preemphasis(frame − its mean))|² · filters``."""
+        """Compute (T, F) from (N,) as Kaldi's ``compute-fbank-feats`` does.
+
+        It is the logarithm of ``|FFT(window · preemphasis(frame − its mean))|² · filters``, floored
+        at float32's ε.
+        """
         frames_TL = wave.unfold(0, FRAME_LENGTH, FRAME_SHIFT)
         frames_TL = frames_TL - frames_TL.mean(dim=1, keepdim=True)
         before_TL = functional.pad(frames_TL, (1, 0), mode="replicate")[:, :-1]
@@ -110,8 +116,11 @@ class Fbank:
 
 
 def _mel_filters(n_bins: int) -> Tensor:
-    """(K, F) weights of F triangles, equally spaced in mel from ``_LOWEST_HZ`` to half the sampling
-    rate, at the K = 257 frequencies of the FFT; the last frequency belongs to none."""
+    """Return (K, F) weights of F triangular filters at the K = 257 frequencies of the FFT.
+
+    The filters are equally spaced in mel from ``_LOWEST_HZ`` to half the sampling rate; the weights
+    of the last frequency are 0.
+    """
     low, high = (float(_mel(np.array(hertz))) for hertz in (_LOWEST_HZ, SAMPLE_RATE / 2))
     step = (high - low) / (n_bins + 1)
     bins_F1 = torch.arange(n_bins)[:, None]
@@ -120,11 +129,11 @@ def _mel_filters(n_bins: int) -> Tensor:
     mel_K = torch.from_numpy(_mel(hertz_K.numpy()))
     rising_FK = (mel_K - left_F1) / (centre_F1 - left_F1)
     falling_FK = (right_F1 - mel_K) / (right_F1 - centre_F1)
-    # A view of (F, K): the sums of a matrix product depend on how its factors lie in memory.
+    # Keep this a view of (F, K): rounding in a matrix product depends on the memory layout.
     return functional.pad(torch.minimum(rising_FK, falling_FK).clamp(min=0), (0, 1)).T
 
 
 def _mel(hertz: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """The mel scale of HTK and Kaldi, in the precision of ``hertz``."""
+    """Convert Hz to the mel scale of HTK and Kaldi, in the precision of ``hertz``."""
     mel: npt.NDArray[np.floating[Any]] = 1127.0 * np.log(1 + hertz / 700)
     return mel

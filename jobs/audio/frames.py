@@ -1,13 +1,13 @@
 """Sampling rate and frames: 25 ms long, one every 10 ms, at 16 kHz."""
 
 SAMPLE_RATE = 16_000
-"""Hz; the only rate that the models accept."""
+"""Hz; all models take audio at this rate."""
 FRAME_LENGTH = 400
 """Samples per frame, 25 ms: shorter audio has no features."""
 FRAME_SHIFT = 160
 """Samples from one frame to the next: 10 ms."""
 N_BINS = 80
-"""Mel bins by default."""
+"""Default number of mel bins."""
 
 
 def resampled_length(n_samples: int, sample_rate: int) -> int:

@@ -1,4 +1,4 @@
-"""Audio files to samples at 16 kHz: what can be used of them, or the reason why nothing can.
+"""Reading of audio files to samples at 16 kHz, with the reason if a file is not usable.
 
 Legend: N samples.
 """
@@ -16,48 +16,48 @@ from jobs.audio.segments import Span, split_span, split_tempo
 from jobs.audio.stretch import stretch
 
 INT16_SCALE = 32_768.0
-"""What a sample of 1.0 becomes: the features are those of 16-bit integers."""
+"""Value of a full-scale sample: features are computed in the range of 16-bit integers."""
 
 _CUT_WAV = re.compile(r"^data : (?!4294967295)(\d+) \(should be (\d+)\)$", re.MULTILINE)
-"""How libsndfile's log tells of a cut-off WAV, whose frame count it quietly lowers (a FLAC raises);
-2³² − 1 is what a writer to a pipe puts there, and promises nothing."""
+"""Entry in libsndfile's log for a truncated WAV, whose frame count it lowers without an error (it
+raises for a FLAC). 2³² − 1 is excluded: programs that write to a pipe use it for "unknown"."""
 _UNKNOWN_LENGTH = 2**63 - 1
 """libsndfile's frame count where the header has none."""
 _LOUDEST = 1e6
-"""A sample of a float file at most, 1 being full scale; the power of far larger ones has no place
-in float32, and the features would not be numbers."""
+"""Largest magnitude of a sample in a float file, where 1 is full scale; the power of far larger
+ones overflows float32, and the features would not be finite."""
 _BLOCK = 1 << 20
-"""Samples a channel decoded at once."""
+"""Samples per channel decoded at a time."""
 _RATES = (4_000, 384_000)
-"""Hz; beyond them a header is damaged, or there is no speech."""
+"""Hz; outside this range the header is damaged, or the audio is not speech."""
 
 FloatArray = npt.NDArray[np.float32]
 
 
 class AudioError(ValueError):
-    """Audio that cannot be used; the message is the reason, for a human."""
+    """Audio that cannot be used; the message is the human-readable reason."""
 
 
-class AudioUnavailable(OSError):  # noqa: N818 (a state of the storage, as FileNotFound would be)
-    """Audio that the system does not give now: nothing is said of what is in it."""
+class AudioUnavailable(OSError):  # noqa: N818 (a state of the storage, like FileNotFound)
+    """An audio file that cannot be read at the moment; its content may be fine."""
 
 
 def check_format(sample_rate: int, n_samples: int) -> None:
-    """Refuse audio that is shorter than one frame at 16 kHz, or of an absurd rate.
+    """Refuse audio that is shorter than one frame at 16 kHz, or has an implausible sample rate.
 
     Args:
         sample_rate: Hz.
-        n_samples: a channel, at that rate.
+        n_samples: samples per channel, at that rate.
 
     Raises:
-        AudioError: with what was expected and what was found.
+        AudioError: the audio is too short, or its rate out of range.
     """
     if not _RATES[0] <= sample_rate <= _RATES[1]:
         raise AudioError(
             f"wrong sample rate: expected {_RATES[0]} to {_RATES[1]} Hz, found {sample_rate} Hz"
         )
     if n_samples == 0:
-        raise AudioError("zero duration: the header counts no samples, or does not say how many")
+        raise AudioError("zero duration: the header has a sample count of zero, or none")
     if resampled_length(n_samples, sample_rate) < FRAME_LENGTH:
         raise AudioError(
             f"too short: expected at least {FRAME_LENGTH} samples (one frame), "
@@ -68,17 +68,17 @@ def check_format(sample_rate: int, n_samples: int) -> None:
 def load_audio(path: Path | str) -> FloatArray:
     """Decode a file, or a piece of one (see `jobs.audio.segments`), to one channel at 16 kHz.
 
-    Several channels are averaged; other rates are resampled (``scipy.signal.resample_poly``). A
-    path with a tempo is stretched at the end (`jobs.audio.stretch.stretch`).
+    Several channels are averaged; other rates are resampled (``scipy.signal.resample_poly``). If
+    the path has a tempo, the result is time-stretched (`jobs.audio.stretch.stretch`).
 
     Returns:
-        (N,) in int16 scale: mono 16-bit PCM at 16 kHz comes out as its integers, exactly; 24-bit
-        and float files are scaled by 32768.
+        (N,) in int16 scale: mono 16-bit PCM at 16 kHz gives exactly its integers; 24-bit and float
+        files are scaled by 32768.
 
     Raises:
-        AudioError: empty, not audio, truncated, silent, or too short for one frame.
-        AudioUnavailable: missing, or not readable by the system.
-        MissingPackageError: it asks for a tempo, and the library for it is not installed.
+        AudioError: the file is empty, not audio, truncated, silent, or shorter than one frame.
+        AudioUnavailable: the file is missing, or the system cannot read it.
+        MissingPackageError: the path has a tempo, and ``python-stretch`` is not installed.
     """
     _, factor = split_tempo(path)
     path, span = split_span(path)
@@ -100,8 +100,8 @@ def _load(path: Path, span: Span | None) -> FloatArray:
     try:
         return _decode(path, span)
     except AudioError:
-        # libsndfile takes a failing disk for a damaged file: who blames the content must have
-        # seen it.
+        # libsndfile reports a failing disk as a damaged file, so read all bytes before blaming
+        # the content.
         _read_through(path)
         raise
 
@@ -110,7 +110,7 @@ def _read_through(path: Path) -> None:
     """Read every byte of a file.
 
     Raises:
-        AudioUnavailable: the system does not give them.
+        AudioUnavailable: the system cannot read them.
     """
     try:
         with path.open("rb") as file:
@@ -126,7 +126,7 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
     if not path.is_file():
         raise AudioUnavailable(
             f"{path} is missing: expected the file that was there when the corpus was read; put it "
-            "back, or run again to go on without it"
+            "back, or run again to continue without it"
         )
     if path.stat().st_size == 0:
         raise AudioError("empty file")
@@ -150,16 +150,16 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
         )
     if not wave.any():
         raise AudioError("silent: every sample is zero")
-    # A power of two: exact, and so 16-bit PCM is back to its integers.
+    # A power of two, so the product is exact and 16-bit PCM gets its integers back.
     wave *= INT16_SCALE
     return wave if sample_rate == SAMPLE_RATE else _resample(wave, sample_rate)
 
 
 def _check_whole(file: soundfile.SoundFile) -> None:
-    """Refuse what the header already shows to be unusable.
+    """Refuse a file whose header shows that it is unusable.
 
     Raises:
-        AudioError: a WAV that was cut off, an unknown length, an absurd rate, or too short.
+        AudioError: a truncated WAV, an unknown length, an implausible rate, or too short.
     """
     cut = _CUT_WAV.search(file.extra_info)
     if cut:
@@ -169,10 +169,10 @@ def _check_whole(file: soundfile.SoundFile) -> None:
 
 
 def piece_of(span: Span | None, sample_rate: int, n_samples: int) -> tuple[int, int]:
-    """First sample and number of samples of a piece, or of all, of a file.
+    """Return the first sample and number of samples of a piece of a file; without a span, of all.
 
     Raises:
-        AudioError: the piece is beyond the end, or too short.
+        AudioError: the piece ends beyond the file, or is too short.
     """
     if span is None:
         return 0, n_samples
@@ -185,20 +185,22 @@ def piece_of(span: Span | None, sample_rate: int, n_samples: int) -> tuple[int, 
 
 
 def _read(file: soundfile.SoundFile, n_samples: int) -> FloatArray:
-    """(N,) samples of all channels' mean, N at most ``n_samples``, block by block: a damaged header
-    cannot ask for all the memory at once."""
+    """Read the mean of all channels: (N,) samples, N at most ``n_samples``.
+
+    It is read block by block, so that a damaged header cannot cause a huge allocation.
+    """
     blocks = [np.zeros(0, dtype=np.float32)]
     left = n_samples
     while len(block := file.read(min(left, _BLOCK), dtype="float32", always_2d=True)):
-        with np.errstate(over="ignore", invalid="ignore"):  # of damaged float files; found below
+        with np.errstate(over="ignore", invalid="ignore"):  # damaged float files are refused later
             blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
         left -= len(block)
     return np.concatenate(blocks)
 
 
 def _resample(wave: FloatArray, sample_rate: int) -> FloatArray:
-    """(N,) at ``sample_rate`` Hz → (N',) at 16 kHz, N' as ``resampled_length`` says."""
-    # Slow to import, and most corpora are at 16 kHz.
+    """Resample (N,) at ``sample_rate`` Hz to (N',) at 16 kHz, N' = ``resampled_length(N, …)``."""
+    # Imported late: slow, and not needed by most corpora, which are at 16 kHz.
     from scipy.signal import resample_poly
 
     common = math.gcd(SAMPLE_RATE, sample_rate)

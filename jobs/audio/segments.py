@@ -1,8 +1,8 @@
 """Pieces of recordings: a path with a time span, ``FILE#t=START,END`` in seconds.
 
-The notation is that of W3C Media Fragments URI 1.0, section 4.2.1; wherever an utterance has an
-audio path, it may name a piece. A path may also ask for another rate of speaking, which is this
-project's own: ``FILE#tempo=0.8``, ``FILE#t=START,END&tempo=0.8``.
+The notation is that of W3C Media Fragments URI 1.0, section 4.2.1. The audio path of any utterance
+may name a piece. A path may also have a tempo, an extension of this project: ``FILE#tempo=0.8``,
+``FILE#t=START,END&tempo=0.8``.
 """
 
 import re
@@ -12,12 +12,12 @@ from pathlib import Path
 _SPAN = re.compile(r"(?P<file>.+)#t=(?P<start>[0-9.]+),(?P<end>[0-9.]+)")
 _TEMPO = re.compile(r"(?P<rest>.+)[#&]tempo=(?P<factor>[0-9.]+)")
 _SLACK = 0.025
-"""Seconds that a span may reach beyond the end of its file: a frame; manifests are rounded."""
+"""Seconds (one frame) by which a span may exceed its file, since manifests are rounded."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """From ``start`` to ``end``, in seconds, to the microsecond: what a path can say exactly."""
+    """Time span in seconds, rounded to the microsecond, the precision of a path."""
 
     start: float
     end: float
@@ -27,10 +27,10 @@ class Span:
         object.__setattr__(self, "end", round(self.end, 6))
 
     def samples(self, sample_rate: int, n_samples: int) -> tuple[int, int]:
-        """First sample and number of samples, in a file of ``n_samples`` at ``sample_rate`` Hz.
+        """Return the first sample and length of the span in ``n_samples`` at ``sample_rate`` Hz.
 
         Raises:
-            ValueError: empty, or beyond the end.
+            ValueError: the span is empty, or ends beyond the file.
         """
         first, last = round(self.start * sample_rate), round(self.end * sample_rate)
         if last > n_samples + round(_SLACK * sample_rate):
@@ -44,12 +44,12 @@ class Span:
         return first, last - first
 
     def of(self, file: Path) -> str:
-        """The path of this piece of ``file``."""
+        """Return the path of this piece of ``file``."""
         return f"{file}#t={self.start:.6f},{self.end:.6f}"
 
 
 def split_span(path: Path | str) -> tuple[Path, Span | None]:
-    """The file, and the span where ``path`` names one; a tempo is left out."""
+    """Split a path into file and span, None if it has no span; a tempo is dropped."""
     path, _ = split_tempo(path)
     found = _SPAN.fullmatch(str(path))
     if found is None or Path(path).exists():
@@ -58,13 +58,13 @@ def split_span(path: Path | str) -> tuple[Path, Span | None]:
 
 
 def at_tempo(path: str, factor: float) -> str:
-    """The path of the audio, or piece, of ``path`` at ``factor`` times its rate."""
+    """Return the path of the audio at ``path`` (a file or a piece) at ``factor`` times its rate."""
     _, span = split_span(path)
     return f"{path}{'&' if span else '#'}tempo={factor}"
 
 
 def split_tempo(path: Path | str) -> tuple[Path | str, float | None]:
-    """The path without its tempo, and the factor where it names one."""
+    """Split a path into the path without its tempo and the factor, None if it has no tempo."""
     found = _TEMPO.fullmatch(str(path))
     if found is None or Path(path).exists():
         return path, None

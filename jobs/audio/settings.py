@@ -1,4 +1,4 @@
-"""Settings of the features that networks are given."""
+"""Settings of the input features of networks."""
 
 from typing import Annotated, Literal
 

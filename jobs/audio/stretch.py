@@ -1,7 +1,4 @@
-"""The tempo counterfactual: the same speech at another rate, and whether predictions follow.
-
-U utterances, F rates at which each is heard again, S speakers.
-"""
+"""Time-stretching of speech, for the tempo counterfactual: the same speech at another rate."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,29 +6,29 @@ import numpy.typing as npt
 from jobs.optional_packages import PYTHON_STRETCH
 
 TEMPO_VERSION = 1
-"""Raised when the same audio and factor give other samples: part of the ids of such activations."""
+"""Part of the ids of stretched activations; increment it when the output changes."""
 SLOWEST, FASTEST = 0.5, 2.0
-"""Factors between which f0 stays: its median within 2 %, its SD within 15 % (tested)."""
+"""Range of factors that preserve f0: its median within 2 %, its SD within 15 % (tested)."""
 _BLOCK, _INTERVAL = 1024, 256
-"""Samples. On synthetic speech at 0.8 and 1.25 this block, 64 ms, left a mean difference of 0.95 dB
-between the band spectra of frames that belong together, as good as Praat's overlap-add (0.84 and
-0.93); the library's preset of 120 ms left 0.97 and 1.13."""
+"""Samples. On synthetic speech at factors 0.8 and 1.25, this block (64 ms) gave a mean difference
+of 0.95 dB between the band spectra of corresponding frames, similar to Praat's overlap-add (0.84 and
+0.93); the library's preset of 120 ms gave 0.97 and 1.13."""
 
 
 def stretch(wave: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
-    """The speech of ``wave`` at ``factor`` times its rate, its pitch kept.
+    """Change the rate of speech by ``factor`` and keep its pitch.
 
-    By Signalsmith Stretch (https://signalsmith-audio.co.uk/code/stretch, MIT licence), a phase
-    vocoder with peak tracking: unlike Praat's overlap-add it gives the same samples every time,
-    which a content-addressed cache needs. A factor of 1 gives nearly the same samples back, and is
-    therefore no control for the traces that all others leave.
+    It uses Signalsmith Stretch (https://signalsmith-audio.co.uk/code/stretch, MIT licence), a phase
+    vocoder with peak tracking. Unlike Praat's overlap-add it is deterministic, which a
+    content-addressed cache needs. A factor of 1 returns nearly the same samples, and is therefore
+    not a control for the artefacts of other factors.
 
     Args:
-        wave: (N,) at 16 kHz, of any scale.
+        wave: (N,) at 16 kHz, in any scale.
         factor: new rate ÷ old rate, ``SLOWEST`` to ``FASTEST``.
 
     Returns:
-        (N / factor,) rounded to the nearest sample, at the scale of ``wave``.
+        (N / factor,), rounded to the nearest sample, in the scale of ``wave``.
 
     Raises:
         ValueError: the factor is out of range.
@@ -39,7 +36,7 @@ def stretch(wave: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.floa
     """
     if not SLOWEST <= factor <= FASTEST:
         raise ValueError(f"factor {factor}: expected {SLOWEST} to {FASTEST} times the rate")
-    stretcher = PYTHON_STRETCH.load().Signalsmith.Stretch(0)  # seeded: phases of noise are random
+    stretcher = PYTHON_STRETCH.load().Signalsmith.Stretch(0)  # fixed seed: noise gets random phases
     stretcher.configure(1, _BLOCK, _INTERVAL)
     stretcher.timeFactor = factor
     (changed,) = np.asarray(stretcher.process(wave[None].astype(np.float32)), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Is a padded batch exact? A network's layers beside those of every utterance alone.
+"""Check that a padded batch is exact: every layer, compared with each utterance alone.
 
-The measure is the rounding of the network itself: how far its values in float32 are from those in
-float64, on the same inputs, in the same run.
+The yardstick is the network's own rounding error: the distance between its values in float32 and
+in float64 on the same inputs.
 
 Legend: U utterances, D the pooled width of a layer.
 """
@@ -25,24 +25,24 @@ from jobs.models.tap_reader import TapReader
 from jobs.models.taps import Pooling
 
 LIMIT = 3.0
-"""A masked batch's error by the rounding error, up to which it is rounding, too."""
+"""Maximum ratio of the masked batch's error to the rounding error of a network that is exact."""
 FRAMES = (97, 160, 231)
-"""Of the utterances: no two a multiple of one stride apart."""
+"""Lengths of the test utterances; no two differ by a multiple of a common stride."""
 
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """One layer's values of all utterances together, ‖x − x′‖ / ‖x′‖."""
+    """Relative errors ‖x − x′‖ / ‖x′‖ of one layer's values over all utterances."""
 
     layer: str
     error: float
-    """In a masked batch, against one utterance at a time, both in float32."""
+    """Error of a masked batch against one utterance at a time, both in float32."""
     rounding: float
-    """One at a time, float32 against float64."""
+    """Error of float32 against float64, one utterance at a time."""
 
     @property
     def ratio(self) -> float:
-        """``error`` by ``rounding``; of a layer without either 0."""
+        """``error`` ÷ ``rounding``; 0 if both are 0."""
         if self.rounding:
             return self.error / self.rounding
         return float("inf") if self.error else 0.0
@@ -54,16 +54,16 @@ def check_mask(
     device: str = "cpu",
     frames: Sequence[int] = FRAMES,
 ) -> list[LayerCheck]:
-    """Read utterances of noise in one padded batch, and alone.
+    """Compare the layers of noise utterances in one padded batch with those of each alone.
 
     Args:
-        model: it is left with hooks, and of no other use afterwards.
-        pooling: of the layers.
+        model: model to check; it keeps its hooks and must not be used afterwards.
+        pooling: pooling of the layers over time.
         device: a torch device to compute on.
-        frames: of the utterances.
+        frames: length of each utterance.
 
     Returns:
-        Of every layer, in depth order.
+        One check per layer, in depth order.
 
     Raises:
         CannotMask: the network cannot be run on padded batches.
@@ -75,7 +75,7 @@ def check_mask(
     reader = TapReader(module, model.taps, pool)
     batch, lengths = pad(inputs)
     if model.padding == "rules":
-        # Zeros could be taken for silence; whatever this network makes of noise, it must not show.
+        # Fill the padding with loud noise: a leak would show, where zeros could pass for silence.
         noise = torch.Generator(on).manual_seed(0)
         for row, length in enumerate(lengths):
             batch[row, length:].normal_(0, 10, generator=noise)
@@ -94,7 +94,7 @@ def check_mask(
 
 
 def _noise(model: ProbedModel, n_frames: int) -> Tensor:
-    """Input for one utterance of white noise, another one for every length."""
+    """Return the input of one utterance of white noise, with a different seed for every length."""
     n_samples = FRAME_LENGTH + (n_frames - 1) * FRAME_SHIFT
     wave = np.random.default_rng(n_frames).normal(0, 3000, n_samples).astype(np.float32)
     return model.front_end(FeatureSettings())(wave)

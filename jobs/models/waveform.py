@@ -1,4 +1,4 @@
-"""The front end of networks that take waveforms."""
+"""Front end of networks on waveforms."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,15 @@ from jobs.audio.settings import FeatureSettings
 
 
 class Waveform:
-    """Samples in [-1, 1), of the same piece of an utterance whose frames the filterbank would give.
+    """Samples in [-1, 1), cropped to the same part of an utterance as the filterbank's frames.
 
     Args:
-        settings: ``max_frames`` and ``crop`` cut to the samples of so many 10 ms frames, ``pad_to``
-            pads to them with zeros.
-        normalised: to zero mean and unit variance, as ``Wav2Vec2FeatureExtractor`` does it in
-            transformers: (x − x̄) / √(var + 1e-7), after cropping.
-        shortest: samples without which the network has no frame.
-        longest: samples that the network can take at most; None: no limit.
+        settings: ``max_frames`` and ``crop`` cut to the samples of that many 10 ms frames,
+            ``pad_to`` pads to its number of frames with zeros.
+        normalised: normalise to zero mean and unit variance after cropping, as
+            ``Wav2Vec2FeatureExtractor`` in transformers does: (x − x̄) / √(var + 1e-7).
+        shortest: minimum number of samples, for which the network has one frame.
+        longest: maximum number of samples that the network accepts; None: no limit.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Waveform:
         self._longest = longest
 
     def __call__(self, wave: npt.NDArray[np.float32]) -> Tensor:
-        """What the network is given.
+        """Compute the network's input from a waveform.
 
         Args:
             wave: (N,) in int16 scale.
@@ -60,7 +60,7 @@ class Waveform:
             padded = FRAME_LENGTH + (self._settings.pad_to - 1) * FRAME_SHIFT
             samples = np.pad(samples, (0, max(0, padded - len(samples))))
         if self._longest is not None and len(samples) > self._longest:
-            # Some samples may follow the last whole frame: with one frame fewer all fit.
+            # Samples may follow the last whole frame: one frame fewer fits in any case.
             most = n_frames(self._longest + 1) - 1
             raise AudioError(
                 f"too long: this network takes at most {self._longest / SAMPLE_RATE:g} s, found "

@@ -1,10 +1,10 @@
-"""Padded batches with the exact result of every utterance alone, for any network of known parts.
+"""Exact masking of padded batches: each utterance gets the result that it has alone.
 
-Inside `masked_batch` every operation of torch on a tensor that came from the batch goes through a
-rule (`jobs.models.padding.rules`), which knows what that operation does to the frames beyond an
-utterance's end: statistics over time leave them out, convolutions see zeros there, sizes are each
-utterance's own. No network is known by name: one that is made of operations with rules is masked
-exactly, any other is refused (`CannotMask`). The cost is that of a padded batch.
+Inside `masked_batch` every torch operation on a tensor derived from the batch goes through a rule
+(`jobs.models.padding.rules`) that handles the frames beyond an utterance's end: statistics over
+time exclude them, convolutions see zeros there, and sizes are those of each utterance. The rules
+belong to operations, not to networks: a network made of operations with rules is masked exactly,
+any other is refused (`CannotMask`). It costs as much as a padded batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ __all__ = ["CannotMask", "check_pooled", "masked_batch", "pad"]
 
 
 class _Rules(TorchFunctionMode):
-    """Sends every operation on a tensor of the batch to its rule."""
+    """Dispatches every operation on a tensor of the batch to its rule."""
 
     def __torch_function__(
         self,
@@ -33,7 +33,7 @@ class _Rules(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Called by torch for every function and method, and for reading a shape."""
+        """Apply the rule of ``func``; torch calls this for functions, methods and shape reads."""
         kwargs = kwargs or {}
         frames = counts = False
         for one in leaves((*args, *kwargs.values())):
@@ -52,12 +52,12 @@ class _Rules(TorchFunctionMode):
 
 @contextmanager
 def masked_batch(batch: Tensor, lengths: Sequence[int]) -> Iterator[None]:
-    """While it is open, whatever this thread computes from ``batch`` is exact for each utterance.
+    """Mask everything that this thread computes from ``batch`` inside the block.
 
     Args:
-        batch: (B, T, …), padded along its second axis; what lies beyond an utterance's end may be
+        batch: (B, T, …), padded along its second axis; frames beyond an utterance's end may be
             overwritten.
-        lengths: B; how many of the T frames are the utterance's own.
+        lengths: number of valid frames of each of the B utterances.
     """
     mark(batch, {1 - batch.ndim: Lengths(tuple(map(int, lengths)), batch.shape[1])})
     try:
@@ -68,10 +68,10 @@ def masked_batch(batch: Tensor, lengths: Sequence[int]) -> Iterator[None]:
 
 
 def check_pooled(values: dict[str, Tensor]) -> None:
-    """Refuse values that still have frames: not one vector an utterance.
+    """Refuse pooled values that still have a time axis instead of one vector per utterance.
 
     Raises:
-        CannotMask: a pooling left the time axis in.
+        CannotMask: the pooling kept the time axis.
     """
     for name, value in values.items():
         if frames_of(value):
@@ -79,5 +79,5 @@ def check_pooled(values: dict[str, Tensor]) -> None:
 
 
 def pad(inputs: Sequence[Tensor]) -> tuple[Tensor, tuple[int, ...]]:
-    """(T, …) of several utterances to one (B, T, …) with zeros at the ends, and the T of each."""
+    """Stack B inputs (T, …) to one (B, T, …), zero-padded at the end; return it and each T."""
     return pad_sequence(list(inputs), batch_first=True), tuple(len(one) for one in inputs)

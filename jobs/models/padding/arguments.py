@@ -1,4 +1,4 @@
-"""Arguments of torch's functions and methods, by the names of torch's documentation."""
+"""Arguments of torch functions and methods, bound by the names in torch's documentation."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,16 +13,16 @@ Keywords = dict[str, Any]
 
 
 def bind(names: str, args: Arguments, kwargs: Keywords, **defaults: Any) -> list[Any]:
-    """The values of the arguments called ``names``, in that order.
+    """Bind positional and keyword arguments; return the values of ``names`` in that order.
 
     Args:
-        names: in torch's order, with blanks between.
-        args: as given.
-        kwargs: as given.
-        **defaults: of those that may be left out; None for all others.
+        names: in torch's order, separated by spaces.
+        args: positional arguments of the call.
+        kwargs: keyword arguments of the call.
+        **defaults: defaults of optional arguments; None for all others.
 
     Raises:
-        CannotMask: there are others.
+        CannotMask: the call has other arguments.
     """
     order = names.split()
     found = dict(zip(order, args, strict=False)) | kwargs
@@ -33,7 +33,7 @@ def bind(names: str, args: Arguments, kwargs: Keywords, **defaults: Any) -> list
 
 
 def leaves(values: Iterable[Any]) -> list[Any]:
-    """All that is in nested tuples, lists and slices."""
+    """Flatten nested tuples, lists and slices."""
     found = []
     for value in values:
         if isinstance(value, tuple | list):
@@ -46,18 +46,22 @@ def leaves(values: Iterable[Any]) -> list[Any]:
 
 
 def sizes(args: Arguments) -> Arguments:
-    """Sizes or axes, which torch takes one by one or as one sequence."""
+    """Return sizes or axes as a tuple; torch accepts them one by one or as one sequence."""
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
 
 
 def from_end(axis: int, ndim: int) -> int:
-    """The axis counted from the end: −1 is the last."""
+    """Convert an axis to one counted from the end: −1 is the last."""
     return axis - ndim if axis >= 0 else axis
 
 
 def masked_input(value: Any, what: str) -> tuple[Tensor, Frames]:
-    """The operation's first argument, which must be a tensor of the padded batch."""
+    """Return an operation's first argument, which must belong to the padded batch, and its frames.
+
+    Raises:
+        CannotMask: it does not.
+    """
     frames = frames_of(value)
     if frames is None:
-        raise CannotMask(f"{what}: its frames come in another argument than the first")
+        raise CannotMask(f"{what}: its frames are in an argument other than the first")
     return value, frames

@@ -1,4 +1,4 @@
-"""Rules of attention: weights over each utterance's own frames, and products over time."""
+"""Rules for attention: weights over each utterance's own frames, and products over time."""
 
 import math
 from collections.abc import Callable
@@ -13,8 +13,8 @@ Torch = Callable[..., Any]
 
 
 def softmax(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """Softmax over each utterance's own frames; those that are not get weight 0."""
-    # Only the keyword is the same argument in torch.softmax and in torch.nn.functional.softmax.
+    """Softmax over each utterance's own frames; padding frames get weight 0."""
+    # torch.softmax and torch.nn.functional.softmax agree on dtype only as a keyword.
     dtype = kwargs.get("dtype")
     given = {name: value for name, value in kwargs.items() if name not in ("dtype", "_stacklevel")}
     value, dim = bind("input dim", args, given)
@@ -30,8 +30,8 @@ def softmax(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def matmul(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """A product of matrices; to a sum over time, invalid frames give nothing but zeros."""
-    # The second argument is called mat2 by bmm, and other by matmul.
+    """Matrix product; padding frames contribute zeros to a sum over time."""
+    # bmm calls its second argument mat2, matmul calls it other.
     left, right = bind(
         "input other", args, {name.replace("mat2", "other"): kwargs[name] for name in kwargs}
     )
@@ -42,7 +42,7 @@ def matmul(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
         raise CannotMask("it broadcasts frames along a new first axis")
     own, its = (one.axes if one else {} for one in frames)
     if own.get(-1) != its.get(-2):
-        raise CannotMask("a product over frames with something that has no frames, or others")
+        raise CannotMask("a product over frames with a tensor that has none, or others")
     if -1 in own:
         left, right = zero_invalid(left, -1), zero_invalid(right, -2)
     batch = {axis: lengths for axis, lengths in (own | its).items() if axis < -2}
@@ -51,17 +51,17 @@ def matmul(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def scaled_dot_product(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """``scaled_dot_product_attention`` of (B, ..., T, D) without a mask of its own."""
+    """``scaled_dot_product_attention`` of (B, ..., T, D), called without a mask."""
     names = "query key value attn_mask dropout_p is_causal scale enable_gqa"
     query, key, value, mask, *options = bind(
         names, args, kwargs, dropout_p=0.0, is_causal=False, enable_gqa=False
     )
     known = [frames_of(one) for one in (query, key, value)]
     if mask is not None or options[0] or options[1] or not all(known):
-        raise CannotMask("attention with a mask of its own, or to what has no frames")
+        raise CannotMask("attention with a mask, causal, with dropout, or of inputs without frames")
     of_query, of_key, of_value = (one.axes for one in known if one)
     if not of_query.keys() == of_key.keys() == of_value.keys() == {-2} or of_key != of_value:
-        raise CannotMask("attention over something else than frames")
+        raise CannotMask("attention over an axis other than time")
     own = own_frames(of_key[-2], query.device)
     seen = own.view(len(own), *[1] * (query.ndim - 2), -1)
     key, value = zero_invalid(key, -2), zero_invalid(value, -2)

@@ -1,7 +1,7 @@
-"""Rules of operations that slide a window over time: convolution and pooling.
+"""Rules for operations that slide a window over time: convolution and pooling.
 
-The frames that come out are counted as for one utterance alone. Beyond its end it would see zeros
-(the padding), and so it must in the batch: what lies there is zeroed first.
+Output frames are counted for each utterance as if it were alone. Alone, it would see zeros (the
+operation's own padding) beyond its end; in the batch, the frames there are therefore zeroed first.
 """
 
 import math
@@ -45,14 +45,18 @@ def convolution(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def _windowed(frames: Frames, value: Tensor, n_spatial: int, what: str) -> dict[int, Lengths]:
-    """The time axes, if a window can slide along all of them."""
+    """Return the time axes if a window can slide along all of them.
+
+    Raises:
+        CannotMask: it cannot.
+    """
     if value.ndim != n_spatial + 2 or any(axis < -n_spatial for axis in frames.axes):
         raise CannotMask(f"{what} with time as its channels, or without a batch axis")
     return frames.axes
 
 
 def _along(axis: int, given: Sizes, n_spatial: int) -> int:
-    """What is given for an axis, counted from the end: one for all axes, or one for each."""
+    """Return the value for an axis (from the end), given one for all axes or one for each."""
     if isinstance(given, int):
         return given
     return given[0] if len(given) == 1 else given[n_spatial + axis]
@@ -60,7 +64,7 @@ def _along(axis: int, given: Sizes, n_spatial: int) -> int:
 
 @dataclass(frozen=True)
 class _Window:
-    """A pooling window along time, as torch lays it."""
+    """A pooling window along time, placed as torch does."""
 
     size: int
     step: int
@@ -68,27 +72,27 @@ class _Window:
     ceil_mode: bool
 
     def count(self, n: int) -> int:
-        """Windows over n frames (``pooling_output_shape`` of torch's Pool.h)."""
+        """Count the windows over n frames (``pooling_output_shape`` in torch's Pool.h)."""
         more = self.step - 1 if self.ceil_mode else 0
         windows = (n + 2 * self.padding - self.size + more) // self.step + 1
         beyond = (windows - 1) * self.step >= n + self.padding
         return windows - 1 if self.ceil_mode and beyond else windows
 
     def divisor(self, n: int, position: int, *, count_pad: bool) -> int:
-        """What a mean over the window at ``position`` divides by, over n frames."""
+        """Return the divisor of the mean over the window at ``position`` of n frames."""
         start = position * self.step - self.padding
         end = min(start + self.size, n + self.padding)
         return end - start if count_pad else min(end, n) - max(start, 0)
 
 
 def average_pool(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """``avg_pool1d`` and ``avg_pool2d``: at an utterance's end, a window may be cut off."""
+    """``avg_pool1d`` and ``avg_pool2d``, with the divisors that each utterance alone would have."""
     names = "input kernel_size stride padding ceil_mode count_include_pad divisor_override"
     value, kernel, stride, padding, ceil_mode, count_pad, divisor = bind(
         names, args, kwargs, padding=0, ceil_mode=False, count_include_pad=True
     )
     if divisor is not None:
-        raise CannotMask(f"{func.__name__} with a divisor of its own")
+        raise CannotMask(f"{func.__name__} with divisor_override")
     value, axis, window = _pooled(func, value, kernel, stride, padding, 1, ceil_mode)
     frames = frames_of(value)
     assert frames is not None
@@ -123,7 +127,7 @@ def _pooled(
     func: Torch, value: Any, kernel: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes,
     ceil_mode: bool,
 ) -> tuple[Tensor, int, _Window]:  # fmt: skip
-    """The input, its time axis, and the window along it."""
+    """Return the input, its time axis and the window along it."""
     value, frames = masked_input(value, func.__name__)
     n_spatial = 2 if "2d" in func.__name__ else 1
     axes = _windowed(frames, value, n_spatial, func.__name__)
@@ -143,7 +147,7 @@ def _pooled(
 def _corrections(
     window: _Window, lengths: Lengths, count_pad: bool, device: torch.device
 ) -> Tensor:
-    """(rows, windows): the padded axis' divisor by the one that the utterance alone would have."""
+    """Return (rows, windows) ratios: divisor in the batch ÷ divisor of the utterance alone."""
     rows = [
         [
             window.divisor(lengths.padded, position, count_pad=count_pad)
@@ -158,7 +162,7 @@ def _corrections(
 
 
 def adaptive_average_pool(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """``adaptive_avg_pool1d`` and ``2d`` down to one value: the mean."""
+    """``adaptive_avg_pool1d`` and ``adaptive_avg_pool2d`` with output size 1: the mean."""
     value, output_size = bind("input output_size", args, kwargs)
     n_spatial = int(func.__name__[-2])
     value, frames = masked_input(value, func.__name__)

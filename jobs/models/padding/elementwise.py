@@ -1,4 +1,4 @@
-"""Rules of operations that treat every element, or every frame, by itself."""
+"""Rules for operations that treat every element, or every frame, independently."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ Torch = Callable[..., Any]
 
 
 def elementwise(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """Any function of numbers at the same place, broadcast; also in place."""
+    """Any elementwise function of broadcast tensors; also in place."""
     if kwargs.get("out") is not None or kwargs.get("training"):
         raise CannotMask(f"{func.__name__} with out= or in training")
     result = func(*_with_columns(args), **kwargs)
@@ -22,7 +22,7 @@ def elementwise(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     if any(result is one for one in tensors):
         return _changed_in_place(result, tensors)
     if any(isinstance(one, FrameCount) for one in args) and result.is_floating_point():
-        # A number has no dtype; the column that stood for it must not change the result's.
+        # A Python number does not promote dtypes, so the column in its place must not either.
         result = result.to(tensors[0].dtype)
     return mark(result, _broadcast_axes(result, tensors))
 
@@ -34,13 +34,13 @@ def _changed_in_place(result: Tensor, tensors: list[Tensor]) -> Tensor:
             raise CannotMask("it writes frames into a tensor that has none")
         return result
     if _broadcast_axes(result, tensors) != frames.axes:
-        raise CannotMask("it writes frames into a tensor that has others")
+        raise CannotMask("it writes frames into a tensor with other lengths")
     written(result)
     return result
 
 
 def _with_columns(args: Arguments) -> Arguments:
-    """``args`` with a column, a number an utterance, in place of every number of frames."""
+    """Replace every `FrameCount` in ``args`` by a column with one number per utterance."""
     if not any(isinstance(one, FrameCount) for one in args):
         return args
     tensor = next(one for one in args if isinstance(one, Tensor))
@@ -58,7 +58,7 @@ def _column(lengths: Lengths, beside: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _broadcast_axes(result: Tensor, tensors: list[Tensor]) -> dict[int, Lengths]:
-    """The time axes of what tensors are broadcast to."""
+    """Return the time axes of the shape to which tensors are broadcast."""
     found: dict[int, list[Lengths]] = {}
     for one in tensors:
         frames = frames_of(one)
@@ -67,7 +67,7 @@ def _broadcast_axes(result: Tensor, tensors: list[Tensor]) -> dict[int, Lengths]
         if one.ndim != result.ndim:
             raise CannotMask("it broadcasts frames along a new first axis")
         for axis, lengths in frames.axes.items():
-            # One frame that is repeated takes the lengths of what it is repeated for.
+            # A single frame that is broadcast takes the lengths of the other tensor.
             if lengths.padded == result.shape[axis]:
                 found.setdefault(axis, []).append(lengths)
     axes = {axis: same_lengths(all_lengths) for axis, all_lengths in found.items()}
@@ -75,7 +75,7 @@ def _broadcast_axes(result: Tensor, tensors: list[Tensor]) -> dict[int, Lengths]
 
 
 def channelwise(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """Batch normalisation in evaluation, PReLU: numbers of each channel, axis 1."""
+    """Batch normalisation in evaluation mode, and PReLU: one parameter per channel, axis 1."""
     value, frames = masked_input(args[0], func.__name__)
     # batch_norm(input, running_mean, running_var, weight, bias, training, …)
     training = kwargs.get("training", args[5] if len(args) > 5 else False)
@@ -85,7 +85,7 @@ def channelwise(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def layer_norm(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """Statistics over the last axes; time must not be among them."""
+    """Layer normalisation over the last axes, which must not include time."""
     value, shape, *rest = bind("input normalized_shape weight bias eps", args, kwargs, eps=1e-5)
     value, frames = masked_input(value, "layer_norm")
     if any(axis >= -len(shape) for axis in frames.axes):
@@ -94,13 +94,13 @@ def layer_norm(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def cumulative(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """Cumulative sums: a frame depends on those before it alone."""
+    """Cumulative sums, in which a frame does not depend on later ones."""
     _, frames = masked_input(args[0], func.__name__)
     return mark(func(*args, **kwargs), frames.axes)
 
 
 def linear(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """A product over the last axis, which must not be time."""
+    """Linear map of the last axis, which must not be time."""
     value, weight, bias = bind("input weight bias", args, kwargs)
     value, frames = masked_input(value, "linear")
     if -1 in frames.axes:

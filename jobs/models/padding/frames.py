@@ -1,9 +1,9 @@
-"""What is known of a tensor of a padded batch: its time axes, and where it is zero for certain.
+"""Metadata of the tensors of a padded batch: time axes, and where padding is known to be zero.
 
-Invalid frames, those beyond an utterance's end, hold anything; nothing may depend on them. So they
-may be overwritten at any time, in place, whatever else looks at the same memory: it is a tensor of
-the same batch, with the same invalid frames. Zeroing is lazy, and touches nothing but the frames
-from the shortest utterance's end on.
+Invalid frames, those beyond an utterance's end, may hold any value, and no result may depend on
+them. They can therefore be overwritten in place at any time: every tensor that shares the memory
+belongs to the same batch and has the same invalid frames. Zeroing is lazy, and touches only the
+frames after the end of the shortest utterance.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _ATTRIBUTE = "_frames_of_masked_batch"
 
 @dataclass
 class Writes:
-    """How often memory was written, counted for all tensors that may share it."""
+    """Number of writes to memory, shared by all tensors that may share that memory."""
 
     count: int = 0
 
@@ -28,23 +28,28 @@ class Frames:
     """The time axes of one tensor."""
 
     axes: dict[int, Lengths]
-    """By the axis counted from the end (−1 is the last), as broadcasting counts."""
+    """Keyed by the axis counted from the end (−1 is the last), as in broadcasting."""
     writes: Writes = field(default_factory=Writes)
     zeroed_at: dict[int, int] = field(default_factory=dict)
-    """For axes whose invalid frames are zero: ``writes.count`` when that was so."""
+    """Axis → ``writes.count`` when its invalid frames were last known to be zero."""
 
     def is_zeroed(self, axis: int) -> bool:
-        """Whether the invalid frames along ``axis`` are zero for certain."""
+        """Check that the invalid frames along ``axis`` are still known to be zero."""
         return self.zeroed_at.get(axis) == self.writes.count
 
 
 def frames_of(value: object) -> Frames | None:
-    """What is known of ``value``; None for what is no tensor of a padded batch."""
+    """Return the frames of ``value``; None if it is not a tensor of a padded batch."""
     return getattr(value, _ATTRIBUTE, None) if isinstance(value, Tensor) else None
 
 
 def mark(value: Tensor, axes: Mapping[int, Lengths]) -> Tensor:
-    """Give a new tensor its time axes; none leaves it a plain tensor."""
+    """Attach time axes to a new tensor; without any it stays a plain tensor.
+
+    Raises:
+        CannotMask: its shape does not match the lengths.
+        RuntimeError: an utterance is too short for the network.
+    """
     for axis, lengths in axes.items():
         if value.shape[axis] != lengths.padded or value.shape[0] != len(lengths.valid):
             raise CannotMask(f"it makes a tensor of shape {tuple(value.shape)} out of its frames")
@@ -59,20 +64,20 @@ def mark(value: Tensor, axes: Mapping[int, Lengths]) -> Tensor:
 
 
 def unmark(value: Tensor) -> None:
-    """Make it a plain tensor."""
+    """Turn ``value`` back into a plain tensor."""
     value.__dict__.pop(_ATTRIBUTE, None)
 
 
 def mark_view(
     value: Tensor, axes: Mapping[int, Lengths], of: Frames, moved: Mapping[int, int] | None = None
 ) -> Tensor:
-    """Give its time axes to a tensor that may share the memory of another.
+    """Attach time axes to a tensor that may share the memory of another.
 
     Args:
         value: the new tensor.
         axes: its time axes.
-        of: what is known of the other.
-        moved: the other's axis that each of ``axes`` was; the same if not given.
+        of: frames of the other tensor.
+        moved: the axis in the other tensor of each of ``axes``; by default the same axis.
     """
     zeroed_at = {}
     for axis, lengths in axes.items():
@@ -86,14 +91,14 @@ def mark_view(
 
 
 def written(value: Tensor) -> None:
-    """Note that the tensor's memory was written: its invalid frames hold anything again."""
+    """Record a write to the tensor's memory, after which its invalid frames may hold any value."""
     frames = frames_of(value)
     assert frames is not None
     frames.writes.count += 1
 
 
 def shape_of(value: Tensor) -> tuple[int, ...]:
-    """Its shape, with a `FrameCount` for every time axis."""
+    """Return the shape with a `FrameCount` for every time axis."""
     frames = frames_of(value)
     if frames is None:
         return value.shape
@@ -104,7 +109,7 @@ def shape_of(value: Tensor) -> tuple[int, ...]:
 
 
 def zero_invalid(value: Tensor, axis: int) -> Tensor:
-    """The tensor with zeros in its invalid frames along ``axis``: itself, or a copy of it."""
+    """Zero the invalid frames along ``axis``, in place or in a copy; return the result."""
     frames = frames_of(value)
     assert frames is not None
     if frames.is_zeroed(axis):
@@ -117,18 +122,18 @@ def zero_invalid(value: Tensor, axis: int) -> Tensor:
 
 
 def fill_invalid(value: Tensor, axis: int, with_what: float) -> Tensor:
-    """The tensor with another content of its invalid frames along ``axis``: itself, or a copy."""
+    """Fill the invalid frames along ``axis``, in place or in a copy; return the result."""
     frames = frames_of(value)
     assert frames is not None
     lengths = frames.axes[axis]
     if lengths.shortest == lengths.padded:
         return value
     if 0 in value.stride():
-        # An expanded tensor: its frames share their memory, and cannot be told apart.
+        # The frames of an expanded tensor share memory, so some cannot be filled alone.
         value = mark(value.contiguous(), frames.axes)
         frames = frames_of(value)
         assert frames is not None
-    # A launch a row would be slow on a GPU, and a mask is five times as slow as rows on a CPU.
+    # One kernel launch per row is slow on a GPU; on a CPU a mask takes 5 times as long as rows.
     fill = fill_rows if value.device.type == "cpu" else fill_tail
     fill(value, axis, lengths, with_what)
     frames.writes.count += with_what != 0.0
@@ -136,14 +141,14 @@ def fill_invalid(value: Tensor, axis: int, with_what: float) -> Tensor:
 
 
 def fill_rows(value: Tensor, axis: int, lengths: Lengths, with_what: float) -> None:
-    """Write what is invalid along ``axis``, row by row."""
+    """Fill the invalid frames along ``axis``, row by row."""
     for row, length in enumerate(lengths.valid):
         if length < lengths.padded:
             value[row].narrow(axis, length, lengths.padded - length).fill_(with_what)
 
 
 def fill_tail(value: Tensor, axis: int, lengths: Lengths, with_what: float) -> None:
-    """The same at once, by a mask of the frames from the shortest row's end on."""
+    """Fill the invalid frames along ``axis`` at once, by a mask from the shortest row's end on."""
     tail = value.narrow(axis, lengths.shortest, lengths.padded - lengths.shortest)
     invalid = invalid_tail(lengths, value.device)
     shape = [1] * value.ndim

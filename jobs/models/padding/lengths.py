@@ -1,9 +1,9 @@
-"""Lengths of the utterances of a padded batch, and sizes that know them.
+"""Lengths of the utterances in a padded batch, and tensor sizes that carry them.
 
-A network reads its input's size and calculates with it: SimAM divides by F·T − 1, other networks
-cut T down to a multiple of a stride. In a padded batch one number would be wrong for all but the
-longest utterance. So the size of a time axis is a `FrameCount`: an integer, that of the padded
-axis, which carries the size that each utterance would have alone through every calculation.
+Networks read the size of their input and calculate with it: SimAM divides by F·T − 1, others
+truncate T to a multiple of a stride. In a padded batch a single number would be wrong for all but
+the longest utterance. The size of a time axis is therefore a `FrameCount`: the integer size of the
+padded axis, which carries the size that each utterance would have alone through every calculation.
 """
 
 import operator
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class CannotMask(RuntimeError):  # noqa: N818 (a finding about a network, not a mistake)
-    """A network that does something whose exact result for a padded batch is not known here.
+    """A network uses an operation whose exact result on a padded batch is not known.
 
     Its utterances can still be run one at a time, or in batches of equal length.
     """
@@ -28,44 +28,43 @@ class CannotMask(RuntimeError):  # noqa: N818 (a finding about a network, not a 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How much of a padded axis is each utterance's own: always a piece from its start."""
+    """Number of valid frames of each utterance along a padded axis, counted from its start."""
 
     valid: tuple[int, ...]
-    """Of each row of the batch axis."""
+    """Valid frames of each row of the batch axis."""
     padded: int
-    """The axis' size; at least the largest of ``valid``."""
+    """Size of the axis; at least the largest of ``valid``."""
 
     def map(self, change: Callable[[int], int]) -> "Lengths":
-        """The lengths after an operation that makes ``change(n)`` frames of n."""
+        """Return the lengths after an operation that turns n frames into ``change(n)``."""
         return Lengths(tuple(change(n) for n in self.valid), change(self.padded))
 
     @property
     def shortest(self) -> int:
-        """Frames from the start that are valid in every row."""
+        """Length of the shortest row: the frames that are valid in all rows."""
         return min(self.valid)
 
 
 @lru_cache(maxsize=256)
 def own_frames(lengths: Lengths, device: torch.device) -> Tensor:
-    """(rows, padded): which frames are an utterance's own."""
+    """Return a (rows, padded) mask of the valid frames."""
     return (torch.arange(lengths.padded) < torch.tensor(lengths.valid)[:, None]).to(device)
 
 
 @lru_cache(maxsize=256)
 def invalid_tail(lengths: Lengths, device: torch.device) -> Tensor:
-    """(rows, padded − shortest): which of the frames from the shortest utterance's end on are not
-    an utterance's own."""
+    """Return a (rows, padded − shortest) mask of the invalid frames after the shortest row."""
     return ~own_frames(lengths, device)[:, lengths.shortest :]
 
 
 @lru_cache(maxsize=256)
 def per_row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(rows,): a number an utterance."""
+    """Return a (rows,) tensor with one number per utterance."""
     return torch.tensor(values, dtype=dtype).to(device)
 
 
 def same_lengths(given: Iterable[Lengths]) -> Lengths | None:
-    """The lengths that all of ``given`` are; None if there are none.
+    """Return the lengths that all of ``given`` agree on; None if there are none.
 
     Raises:
         CannotMask: they differ.
@@ -97,7 +96,9 @@ def _compares(operation: Callable[[int, int], bool]) -> Callable[..., Any]:
         _, *pairs = self.beside(other)
         answers = {operation(mine, its) for mine, its in pairs}
         if len(answers) != 1:
-            raise CannotMask("it decides by the number of frames, otherwise for each utterance")
+            raise CannotMask(
+                "it branches on the number of frames, which differs between utterances"
+            )
         return answers.pop()
 
     return method
@@ -111,22 +112,26 @@ def _refuses(what: str) -> Callable[..., Never]:
 
 
 class FrameCount(int):
-    """The size of a time axis: the padded axis' as an integer, each utterance's own in ``lengths``.
+    """Size of a time axis: that of the padded axis as an integer, each utterance's in ``lengths``.
 
-    +, −, ·, // and % give another one; comparisons answer if all utterances agree. What would lose
-    the utterances' own sizes raises `CannotMask`.
+    +, −, ·, // and % return a `FrameCount`; a comparison returns a bool if all utterances agree.
+    Operations that would lose the utterances' own sizes raise `CannotMask`.
     """
 
     lengths: Lengths
 
     def __new__(cls, lengths: Lengths) -> "FrameCount":
-        """The integer is ``lengths.padded``."""
+        """Create the integer ``lengths.padded`` with ``lengths`` attached."""
         count = super().__new__(cls, lengths.padded)
         count.lengths = lengths
         return count
 
     def beside(self, other: int) -> Iterator[tuple[int, int]]:
-        """This number and the other: of the padded axis, then of every row."""
+        """Pair this number with another: for the padded axis first, then for every row.
+
+        Raises:
+            CannotMask: the other belongs to a batch of another size.
+        """
         mine = self.lengths
         its = other.lengths if isinstance(other, FrameCount) else None
         if its is None:
@@ -144,9 +149,9 @@ class FrameCount(int):
     __lt__, __le__ = _compares(operator.lt), _compares(operator.le)
     __gt__, __ge__ = _compares(operator.gt), _compares(operator.ge)
     __hash__ = int.__hash__
-    __truediv__ = __rtruediv__ = _refuses("a quotient that is no integer")
+    __truediv__ = __rtruediv__ = _refuses("a quotient that is not an integer")
     __pow__ = __rpow__ = _refuses("a power")
-    __divmod__ = __rdivmod__ = _refuses("quotient and rest")
+    __divmod__ = __rdivmod__ = _refuses("the quotient and remainder")
     __neg__ = __abs__ = __invert__ = _refuses("the negative")
     __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _refuses("a shift")
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refuses("bits")
@@ -154,7 +159,11 @@ class FrameCount(int):
     __round__ = __trunc__ = __floor__ = __ceil__ = _refuses("the value")
 
     def __bool__(self) -> bool:
-        """Whether it is not 0, if all utterances agree."""
+        """Return whether the number is not 0, if all utterances agree.
+
+        Raises:
+            CannotMask: they do not.
+        """
         return bool(self != 0)
 
 
@@ -164,5 +173,5 @@ class MaskedShape(tuple[int, ...]):
     __slots__ = ()
 
     def numel(self) -> NoReturn:
-        """Of every utterance another number."""
+        """Refuse: the number differs between utterances."""
         raise CannotMask("it counts the elements of a padded batch")

@@ -1,4 +1,4 @@
-"""Rules of operations that cut pieces out of tensors and join them."""
+"""Rules for operations that slice, split, join and pad tensors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +33,14 @@ def indexed(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 def _after_index(
     entries: list[Any], frames: Frames, ndim: int, ndim_after: int
 ) -> tuple[dict[int, Lengths], dict[int, int]]:
-    """The time axes after indexing, and which axes they were; one entry an axis, and None."""
+    """Return the time axes after indexing, and the axis that each one was before.
+
+    Args:
+        entries: one entry per axis, and None for new axes.
+        frames: time axes before indexing.
+        ndim: number of axes before indexing.
+        ndim_after: number of axes after it.
+    """
     axes, moved = {}, {}
     old, new = -ndim, -ndim_after
     for entry in entries:
@@ -47,14 +54,14 @@ def _after_index(
             if lengths is not None:
                 axes[new], moved[new] = lengths, old
         elif any(isinstance(one, FrameCount) for one in leaves([entry])):
-            raise CannotMask("it cuts something else than time by a number of frames")
+            raise CannotMask("it slices an axis other than time by a number of frames")
         old += 1
         new += not isinstance(entry, int)
     return axes, moved
 
 
 def _after_entry(entry: Any, lengths: Lengths) -> Lengths | None:
-    """The time axis after indexing it; None if that leaves one frame that all utterances have."""
+    """Return the lengths of a time axis after indexing it; None if an integer picks one frame."""
     if isinstance(entry, int):
         if isinstance(entry, FrameCount) or not 0 <= entry < lengths.shortest:
             raise CannotMask(
@@ -63,7 +70,7 @@ def _after_entry(entry: Any, lengths: Lengths) -> Lengths | None:
         return None
     start, stop, step = entry.start or 0, entry.stop, entry.step or 1
     if isinstance(start, FrameCount) or start < 0 or step != 1:
-        raise CannotMask("it cuts frames with a start from the end, or with steps")
+        raise CannotMask("it slices frames with a start counted from the end, or with a step")
     if stop is None:
         return lengths.map(lambda n: max(n - start, 0))
     if not isinstance(stop, FrameCount):
@@ -95,7 +102,7 @@ def split(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def joined(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """``cat`` and ``stack``; along time, each utterance's frames follow its own."""
+    """``cat`` and ``stack``; along time, frames are appended to each utterance's own end."""
     values, dim = bind("tensors dim", args, kwargs, dim=0)
     stacked = func.__name__ == "stack"
     axis = from_end(dim, values[0].ndim + stacked)
@@ -113,7 +120,7 @@ def joined(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def _one_after_another(values: list[Tensor], axis: int) -> Tensor:
-    """Join along time: what follows a tensor begins at each utterance's own end of it."""
+    """Concatenate along time: each tensor starts at every utterance's own end of the last."""
     if any(set(frames.axes) - {axis} for value in values if (frames := frames_of(value))):
         raise CannotMask("cat of tensors with two time axes")
     n_rows = values[0].shape[0]
@@ -133,7 +140,7 @@ def _one_after_another(values: list[Tensor], axis: int) -> Tensor:
 
 
 def _order(valid: list[int], parts: list[Lengths], padded: int) -> list[int]:
-    """Where, in padded parts end to end, the frames of one utterance lie; then the others."""
+    """Return the indices of one utterance's frames in the concatenated tensors, then the rest."""
     own: list[int] = []
     start = 0
     for n, part in zip(valid, parts, strict=True):
@@ -144,7 +151,7 @@ def _order(valid: list[int], parts: list[Lengths], padded: int) -> list[int]:
 
 
 def padded(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """``pad`` with zeros, which follow each utterance's own end; along other axes, of any kind."""
+    """``pad``: with zeros after each utterance's own end along time, in any mode elsewhere."""
     value, pad, mode, fill = bind("input pad mode value", args, kwargs, mode="constant")
     value, frames = masked_input(value, "pad")
     axes = dict(frames.axes)
@@ -152,9 +159,9 @@ def padded(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
         place = 2 * (-axis - 1)
         before, after = pad[place : place + 2] if len(pad) > place else (0, 0)
         if (before or after) and (mode != "constant" or fill):
-            raise CannotMask("it pads time with something else than zeros")
+            raise CannotMask("it pads time with values other than zero")
         if min(before, after) < 0:
-            raise CannotMask("it cuts frames off by padding")
+            raise CannotMask("it removes frames by negative padding")
         value = zero_invalid(value, axis) if after else value
         axes[axis] = lengths.map(lambda n: n + before + after)  # noqa: B023
     return mark(func(value, pad, mode, fill), axes)

@@ -1,6 +1,7 @@
-"""Which rule an operation has, by the name of torch's function or method.
+"""Table of the rules, by the name of the torch function or method.
 
-An operation without a rule is refused (`CannotMask`): a rule is missing, never guessed.
+An operation without a rule is refused (`CannotMask`); its result is never guessed. To support one,
+add its name to the rule that covers it, or write a rule in one of the modules imported here.
 """
 
 from collections.abc import Callable
@@ -55,11 +56,11 @@ TAKES_FRAME_COUNTS = {
     for rule in (elementwise.elementwise, shapes.reshaped, shapes.expanded, pieces.indexed)
     for name in _RULES[rule].split()
 }
-"""Operations that may be given a number of frames besides tensors."""
+"""Operations that accept a number of frames besides tensors."""
 
 
 @lru_cache(maxsize=1024)
 def name_of(func: Callable[..., Any]) -> str:
-    """``relu`` of ``torch.Tensor.relu``, ``shape`` of ``torch.Tensor.shape.__get__``."""
+    """Return the bare name: ``relu`` for ``torch.Tensor.relu``, also without ``.__get__``."""
     full = str(resolve_name(func) or getattr(func, "__name__", func))
     return full.removesuffix(".__get__").rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""Rules of operations that move, cut, join or read axes."""
+"""Rules for operations that read, move, reshape or expand axes."""
 
 import math
 from collections.abc import Callable
@@ -14,12 +14,12 @@ Torch = Callable[..., Any]
 
 
 def read(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """What is the same for a tensor without padding: dtype, device, number of axes."""
+    """Properties that padding does not affect: dtype, device, number of axes."""
     return func(*args, **kwargs)
 
 
 def shape(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """``shape`` and ``size()``: sizes of time axes know each utterance's own."""
+    """``shape`` and ``size()``, with a `FrameCount` for every time axis."""
     found = shape_of(args[0])
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     return found[dim] if isinstance(dim, int) else found
@@ -41,7 +41,7 @@ def like(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 def moved_axes(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     """``permute``, ``transpose``, ``unsqueeze`` and the like; also in place.
 
-    Where an axis goes is seen on a tensor without content in which every axis has another size.
+    The new position of each axis is read off a meta tensor whose axes all differ in size.
     """
     value, frames = masked_input(args[0], func.__name__)
     probe = torch.empty([2 + axis for axis in range(value.ndim)], device="meta")
@@ -60,7 +60,7 @@ def reshaped(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     if any(isinstance(one, torch.dtype) for one in args):
         raise CannotMask("it reads the memory of frames as another type")
     if func.__name__ == "squeeze" and any(one.shortest == 1 for one in frames.axes.values()):
-        raise CannotMask("squeeze, where the axis of a single frame may go")
+        raise CannotMask("squeeze, which may remove a time axis with a single frame")
     before = tuple(value.shape)
     result = func(*args, **kwargs)
     after = tuple(result.shape)
@@ -73,8 +73,15 @@ def reshaped(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def _place(before: tuple[int, ...], after: tuple[int, ...], old: int) -> tuple[int, int]:
-    """The axis of ``after`` that axis ``old`` of ``before`` is, and how many elements of it were
-    one frame: more than 1 if the axes behind it are merged into it, frame by frame."""
+    """Find the axis of shape ``after`` that axis ``old`` of shape ``before`` has become.
+
+    Returns:
+        The axis, counted from the end, and the number of its elements per frame: more than 1 if
+        the axes behind it were merged into it.
+
+    Raises:
+        CannotMask: frames are merged or split.
+    """
     in_front = math.prod(before[:old])
     for new in range(1, len(after)):
         times, rest = divmod(after[new], before[old])
@@ -84,7 +91,7 @@ def _place(before: tuple[int, ...], after: tuple[int, ...], old: int) -> tuple[i
 
 
 def _rows(lengths: Lengths, before: int, after: int) -> Lengths:
-    """The lengths when the batch axis is merged with one behind it, or split."""
+    """Return the lengths after merging the batch axis with the next one, or splitting it."""
     if after % before == 0:
         times = after // before
         return Lengths(tuple(n for n in lengths.valid for _ in range(times)), lengths.padded)
@@ -111,7 +118,7 @@ def expanded(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     for axis, size in zip(range(-len(wanted), 0), wanted, strict=True):
         if isinstance(size, FrameCount) and axis not in axes:
             if value.shape[axis] != 1:
-                raise CannotMask(f"{func.__name__} to frames of what is no single frame")
+                raise CannotMask(f"{func.__name__} of more than one frame to a number of frames")
             axes[axis] = size.lengths
     if frames.axes and result.shape[0] != value.shape[0]:
         raise CannotMask(f"{func.__name__} of the batch axis")

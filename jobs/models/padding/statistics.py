@@ -1,4 +1,4 @@
-"""Rules of operations over an axis: of time, they are over each utterance's own frames."""
+"""Rules for reductions and normalisation: over time they use each utterance's own frames."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,11 @@ Torch = Callable[..., Any]
 
 
 def reduced_axes(dim: Any, value: Tensor, what: str) -> list[int]:
-    """The axes that ``dim`` names, counted from the end."""
+    """Return the axes that ``dim`` names, counted from the end.
+
+    Raises:
+        CannotMask: they include the batch axis.
+    """
     if dim is None:
         raise CannotMask(f"{what} over the whole batch")
     dims = [from_end(one, value.ndim) for one in ([dim] if isinstance(dim, int) else dim)]
@@ -32,7 +36,7 @@ def reduced_axes(dim: Any, value: Tensor, what: str) -> list[int]:
 
 
 def _left(frames: Frames, dims: list[int], *, keepdim: bool) -> dict[int, Lengths]:
-    """The time axes that are left when ``dims`` are gone."""
+    """Return the time axes that remain after reducing ``dims``."""
     return {
         axis if keepdim else axis + sum(dim > axis for dim in dims): lengths
         for axis, lengths in frames.axes.items()
@@ -41,7 +45,7 @@ def _left(frames: Frames, dims: list[int], *, keepdim: bool) -> dict[int, Length
 
 
 def _counts(value: Tensor, frames: Frames, dims: list[int], less: int = 0) -> Tensor:
-    """(rows, 1, …): how many elements of each utterance a reduction over ``dims`` is of."""
+    """Return (rows, 1, …) counts of each utterance's elements along ``dims``, minus ``less``."""
     times = [axis for axis in dims if axis in frames.axes]
     others = math.prod(value.shape[axis] for axis in dims if axis not in frames.axes)
     rows = zip(*(frames.axes[axis].valid for axis in times), strict=True)
@@ -60,7 +64,7 @@ def _zeroed(value: Tensor, dims: list[int]) -> Tensor:
 
 
 def _divided(total: Tensor, counts: Tensor, dims: list[int], *, keepdim: bool) -> Tensor:
-    """``total``, with its axes kept, by the counts."""
+    """Divide ``total``, whose reduced axes are kept with size 1, by the counts."""
     result = total.div(counts).to(total.dtype)
     return result if keepdim else result.squeeze(dims)
 
@@ -100,7 +104,7 @@ def variance(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def extreme(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """Largest and smallest of each utterance's own frames."""
+    """``amax`` and ``amin`` over each utterance's own frames."""
     value, dim, keepdim = bind("input dim keepdim", args, kwargs, keepdim=False)
     value, frames = masked_input(value, func.__name__)
     dims = reduced_axes(dim, value, func.__name__)
@@ -112,7 +116,7 @@ def extreme(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def group_norm(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
-    """Normalisation of groups of channels over time and whatever else there is."""
+    """Normalisation of groups of channels over time and all other axes but the batch."""
     names = "input num_groups weight bias eps"
     value, n_groups, weight, bias, eps = bind(names, args, kwargs, eps=1e-5)
     value, frames = masked_input(value, "group_norm")

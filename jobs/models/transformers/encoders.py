@@ -1,4 +1,4 @@
-"""Encoders of transformers behind one interface: waveforms in, alone or padded with lengths.
+"""Encoders from ``transformers`` behind one interface: waveforms, alone or padded with lengths.
 
 Legend: B utterances, N samples, C channels, T frames, F mel bins, D width.
 """
@@ -13,16 +13,16 @@ from torch.nn import functional
 
 
 class TimeNorm(nn.GroupNorm):
-    """Normalisation of each channel over time, (B, C, T); of a padded batch, over own frames."""
+    """Normalisation of each channel over time, (B, C, T), over valid frames only if padded."""
 
     n_frames: Tensor | None = None
-    """(B,) own frames of each row; None: all."""
+    """(B,) number of valid frames of each row; None: all."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, T) to (B, C, T); frames that are padding are 0."""
+        """Normalise (B, C, T) over T; padding frames become 0."""
         if self.n_frames is None:
             return super().forward(input)
-        # Sums in float32, as group normalisation takes them under autocast too.
+        # Sum in float32, as group normalisation does under autocast.
         input = input.float()
         n_B11 = self.n_frames[:, None, None]
         own_B1T = torch.arange(input.shape[2], device=input.device) < n_B11
@@ -34,17 +34,17 @@ class TimeNorm(nn.GroupNorm):
 
 
 class WaveformEncoder(nn.Module):
-    """A network that takes a waveform (wav2vec 2.0 and its like), exact on padded batches.
+    """A network on waveforms (wav2vec 2.0 and relatives), exact on padded batches.
 
-    The base models of these families normalise the first convolution's output over time: there,
-    padding would change every frame, which transformers accepts and `TimeNorm` prevents.
+    The base models of these families normalise the first convolution's output over time, where
+    padding would change every frame. transformers accepts this; `TimeNorm` prevents it.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
         if hasattr(network, "masked_spec_embed"):
-            # What hides frames in training; a checkpoint need not have it.
+            # Masks frames in training only, and not every checkpoint has it.
             del network.masked_spec_embed
         first = network.get_submodule("feature_extractor.conv_layers.0")
         conv = first.get_submodule("conv")
@@ -59,7 +59,7 @@ class WaveformEncoder(nn.Module):
             first.layer_norm = self._norm
 
     def forward(self, wave_BN: Tensor, lengths_B: Tensor | None = None) -> Tensor:
-        """(B, N), and how much of N is each row's own, to (B, T, D)."""
+        """Compute (B, T, D) from (B, N); ``lengths_B`` is the number of valid samples per row."""
         if self._norm is not None:
             self._norm.n_frames = (
                 None if lengths_B is None else (lengths_B - self._kernel) // self._stride + 1
@@ -69,7 +69,7 @@ class WaveformEncoder(nn.Module):
             return alone_BTD
         own_BN = torch.arange(wave_BN.shape[1], device=wave_BN.device) < lengths_B[:, None]
         with warnings.catch_warnings():
-            # WavLM gives torch a boolean mask beside its float bias; the result is right.
+            # WavLM passes a boolean mask with a float bias; the result is correct.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             hidden_BTD: Tensor = self.network(wave_BN, own_BN.long()).last_hidden_state
         return hidden_BTD
@@ -78,14 +78,14 @@ class WaveformEncoder(nn.Module):
 class LogMelEncoder(nn.Module):
     """Whisper's encoder after its log-mel front end, as ``WhisperFeatureExtractor`` computes it.
 
-    Everything is padded to the same length with silence, which the encoder sees: what another row
-    holds changes nothing.
+    Every input is padded to the same length with silence, which the encoder sees. A result
+    therefore does not depend on the other rows of a batch.
 
     Args:
-        network: takes (B, F, T) log-mel.
-        mel_filters_SF: one column a mel bin, S frequencies.
-        n_fft: samples of a frame.
-        hop: samples from frame to frame.
+        network: encoder of (B, F, T) log-mel features.
+        mel_filters_SF: one column per mel bin, S frequencies.
+        n_fft: samples per frame.
+        hop: samples from one frame to the next.
         n_samples: the length to which a waveform is padded.
     """
 
@@ -99,9 +99,9 @@ class LogMelEncoder(nn.Module):
         self._n_fft, self._hop, self._n_samples = n_fft, hop, n_samples
 
     def forward(self, wave_BN: Tensor, lengths_B: Tensor | None = None) -> Tensor:
-        """(B, N), N at most ``n_samples``, zeros after each row's own, to (B, T, D)."""
+        """Compute (B, T, D) from (B, N), N at most ``n_samples``, zero after each row's end."""
         kind = wave_BN.device.type
-        # Features are not arithmetic of the network: they are exact whatever its precision.
+        # Features are always computed in float32, whatever the precision of the network.
         exactly = torch.autocast(kind, enabled=False) if is_autocast_available(kind) else None
         with exactly or nullcontext():
             mel_BFT = self.log_mel(wave_BN)
@@ -109,7 +109,7 @@ class LogMelEncoder(nn.Module):
         return hidden_BTD
 
     def log_mel(self, wave_BN: Tensor) -> Tensor:
-        """(B, N) to (B, F, T): log10 of the mel power, at most 8 below its maximum, scaled."""
+        """Compute (B, F, T) from (B, N): log10 mel power, floored at its maximum − 8, scaled."""
         padded = functional.pad(wave_BN, (0, self._n_samples - wave_BN.shape[1]))
         spectrum_BST = torch.stft(
             padded,

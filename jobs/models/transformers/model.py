@@ -1,8 +1,8 @@
-"""Self-supervised and Whisper encoders through ``transformers``: load one, and where to read it.
+"""Self-supervised and Whisper encoders from ``transformers``: loading, and their taps.
 
-Layers are named after transformers' ``hidden_states``: ``layer.0`` is what the first transformer
-layer is given, ``layer.i`` what the i-th makes. Networks that normalise after their last layer have
-``final_norm`` besides: for Whisper it is this, not ``layer.N``, that ends ``hidden_states``.
+Layers are named after transformers' ``hidden_states``: ``layer.0`` is the input of the first
+transformer layer, ``layer.i`` the output of the i-th. Networks that normalise after their last
+layer also have ``final_norm``; in Whisper, this and not ``layer.N`` is the last hidden state.
 """
 
 import json
@@ -35,16 +35,16 @@ class ModelType:
     """One ``model_type`` of transformers."""
 
     network: str
-    """The class in ``transformers``."""
+    """Name of the class in ``transformers``."""
     load: Callable[[nn.Module, Any, Path], ProbedModel]
-    """Its network, configuration and folder → what is probed."""
+    """(network, configuration, folder) → the model to probe."""
 
 
 def load_transformers(settings: TransformersSettings) -> ProbedModel:
-    """The encoder, ready to be read at every tap.
+    """Load the encoder with its taps.
 
     Raises:
-        ModelError: there is no such checkpoint, it is of another kind, damaged, or incomplete.
+        ModelError: the checkpoint is missing, damaged, incomplete, or of an unsupported type.
     """
     folder = find_pretrained(settings.checkpoint)
     with quiet_transformers() as transformers:
@@ -57,7 +57,7 @@ def load_transformers(settings: TransformersSettings) -> ProbedModel:
             )
         network_class = getattr(transformers, model_type.network)
         with torch.random.fork_rng(devices=[]):
-            # The CPU's generator alone: torch.manual_seed would reseed every GPU as well.
+            # Seed the CPU's generator only: torch.manual_seed would reseed every GPU as well.
             torch.default_generator.manual_seed(settings.seed or 0)
             if settings.untrained:
                 network = _drawn(network_class, config, folder)
@@ -67,18 +67,18 @@ def load_transformers(settings: TransformersSettings) -> ProbedModel:
 
 
 def _drawn(network_class: Any, config: Any, folder: Path) -> nn.Module:
-    """A network with the weights that its class draws."""
+    """Build a network with randomly initialised weights."""
     try:
         network: nn.Module = network_class(config)
-    except Exception as error:  # what networks raise of a configuration has no common base
+    except Exception as error:  # the errors of network constructors have no common base
         raise ModelError(
-            f"{folder / CONFIG} makes no network: {type(error).__name__}: {error}"
+            f"{folder / CONFIG} does not describe a valid network: {type(error).__name__}: {error}"
         ) from error
     return network
 
 
 _OTHER_THAN_NUMBERS = {"transformers_version", "_name_or_path", "architectures", "dtype"}
-"""Of a configuration: what names it, and the precision that its file has."""
+"""Configuration keys that do not affect the computed values: names, and the file's precision."""
 
 
 def _args(config: Any, front_end: dict[str, object]) -> dict[str, object]:
@@ -88,14 +88,14 @@ def _args(config: Any, front_end: dict[str, object]) -> dict[str, object]:
 
 
 def _load_waveform_encoder(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
-    """wav2vec 2.0 and its like: convolutions over the waveform, then transformer layers."""
+    """Wrap wav2vec 2.0 or a relative: convolutions over the waveform, then transformer layers."""
     extractor = read_extractor("Wav2Vec2FeatureExtractor", folder)
     normalised = bool(extractor.do_normalize)
     encoder = WaveformEncoder(network)
     convolutions = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
     front_end = partial(Waveform, normalised=normalised, shortest=shortest_input(convolutions))
-    # Through a positional embedding of several layers, or with batch norm, their own mask does not
-    # reach: more than zeros lies beyond an utterance's end when another in the batch is longer.
+    # With a positional embedding of several layers, or with batch norm, the network's own mask is
+    # not sufficient: in a batch, values beyond an utterance's end are not zero.
     exact = config.model_type != "data2vec-audio" and not getattr(
         config, "conv_pos_batch_norm", False
     )
@@ -129,7 +129,7 @@ def _waveform_taps(config: Any, convolutions: tuple[tuple[int, int], ...]) -> tu
 
 
 def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
-    """Whisper's encoder: log-mel of 30 s, padded with silence, of which the utterance is read."""
+    """Wrap Whisper's encoder: log-mel padded with silence to 30 s; taps read the utterance only."""
     extractor = read_extractor("WhisperFeatureExtractor", folder)
     given = {
         "feature_size": config.num_mel_bins,
@@ -159,7 +159,7 @@ def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
         args=_args(config, {name: getattr(extractor, name) for name in names}),
         module=encoder.eval().requires_grad_(False),
         taps=(
-            # The second convolution is read with the positions added, as layer.0.
+            # The second convolution's output, with positions added, is layer.0.
             Tap("front.0", "front.0", "network.conv2", "input", frames=mel_frames),
             *_layer_taps("network.layers", config.encoder_layers, frames),
             _tap("final_norm", "network.layer_norm", frames),
@@ -180,14 +180,14 @@ def _tap(name: str, module: str, frames: Callable[[int], int], time_axis: int = 
 
 
 def convolved(convolutions: tuple[tuple[int, int], ...], length: int) -> int:
-    """Frames that convolutions of (kernel, stride), without padding, make of ``length`` samples."""
+    """Return the number of frames of ``length`` samples after unpadded (kernel, stride) layers."""
     for kernel, stride in convolutions:
         length = (length - kernel) // stride + 1
     return length
 
 
 def shortest_input(convolutions: tuple[tuple[int, int], ...]) -> int:
-    """Samples of which such convolutions make one frame: their receptive field."""
+    """Return the receptive field in samples: the shortest input with one output frame."""
     length = 1
     for kernel, stride in reversed(convolutions):
         length = (length - 1) * stride + kernel
@@ -195,7 +195,7 @@ def shortest_input(convolutions: tuple[tuple[int, int], ...]) -> int:
 
 
 def strided(stride: int, length: int) -> int:
-    """Frames that begin within ``length`` samples, one every ``stride``."""
+    """Return the number of frames that begin within ``length`` samples, one every ``stride``."""
     return -(-length // stride)
 
 
@@ -208,4 +208,4 @@ MODEL_TYPES: dict[str, ModelType] = {
     "unispeech-sat": ModelType("UniSpeechSatModel", _load_waveform_encoder),
     "whisper": ModelType("WhisperModel", _load_whisper),
 }
-"""``model_type`` in ``config.json`` → how it is read."""
+"""``model_type`` in ``config.json`` → class and loader."""

@@ -1,8 +1,8 @@
-"""Checkpoints of ``transformers``: find one, and read its configuration, weights and preprocessor.
+"""Readers of a ``transformers`` checkpoint: configuration, weights and preprocessor.
 
 A checkpoint is a folder as ``save_pretrained`` writes it, or the name of a model in Hugging Face's
-cache. Nothing is downloaded here, and no code from a checkpoint is run. ``transformers`` is slow to
-import: only reading such a model does it.
+cache. Nothing is downloaded, and no code from a checkpoint is run. ``transformers`` is slow to
+import, so only reading such a model imports it.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ from jobs.models.transformers.folders import CONFIG, PREPROCESSOR
 
 
 def read_config(folder: Path) -> Any:
-    """A checkpoint's configuration.
+    """Read the configuration of a checkpoint.
 
     Raises:
-        ModelError: there is none, or transformers does not know such a network.
+        ModelError: it is missing, or of a network that transformers does not know.
     """
     import transformers
 
@@ -32,7 +32,7 @@ def read_config(folder: Path) -> Any:
 
 
 def read_network(network_class: Any, config: Any, folder: Path) -> nn.Module:
-    """A network of ``network_class`` with the checkpoint's weights, in float32.
+    """Load a network of ``network_class`` with the checkpoint's weights, in float32.
 
     Raises:
         ModelError: they are missing, damaged, or do not fit the configuration.
@@ -46,12 +46,12 @@ def read_network(network_class: Any, config: Any, folder: Path) -> nn.Module:
             weights_only=True,
             output_loading_info=True,
         )
-    except Exception as error:  # what transformers, safetensors and pickle raise has no common base
+    except Exception as error:  # transformers, safetensors and pickle share no base class
         raise ModelError(
             f"the weights in {folder} cannot be read: {type(error).__name__}: "
             f"{str(error).strip()}; fetch or save them again"
         ) from error
-    # What hides frames in training need not be there; nor what decodes, which is not read.
+    # The training mask and the decoder are not used, so they may be missing.
     missing = sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
     missing = [name for name in missing if not name.startswith("decoder.")]
     if missing:
@@ -64,10 +64,10 @@ def read_network(network_class: Any, config: Any, folder: Path) -> nn.Module:
 
 
 def read_extractor(name: str, folder: Path) -> Any:
-    """The feature extractor of class ``name``, whose rules the front end follows.
+    """Read the feature extractor of class ``name``, whose settings the front end follows.
 
     Raises:
-        ModelError: there is none, or it is for audio of another rate.
+        ModelError: it is missing, or for another sampling rate.
     """
     import transformers
 
@@ -82,7 +82,7 @@ def read_extractor(name: str, folder: Path) -> Any:
 
 @contextmanager
 def quiet_transformers() -> Iterator[Any]:
-    """transformers, without its progress bars, and its advice on unused heads of a checkpoint."""
+    """Import transformers with progress bars and warnings about unused heads turned off."""
     import transformers
 
     logging = transformers.utils.logging
@@ -100,7 +100,7 @@ def quiet_transformers() -> Iterator[Any]:
 def _from_folder(loader: Any, folder: Path, name: str) -> Any:
     try:
         return loader.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # what transformers raises has no common base
+    except Exception as error:  # errors of transformers share no base class
         raise ModelError(
             f"{folder / name} cannot be used: {type(error).__name__}: {str(error).strip()}"
         ) from error

@@ -1,7 +1,8 @@
-"""The ``model_args`` of WeSpeaker's architectures: names, types, bounds, and defaults filled in.
+"""The ``model_args`` of WeSpeaker's architectures: names, types, bounds and defaults.
 
-Names and defaults are those of what builds the network; types and bounds are in `ARGUMENTS`. The
-bounds are far above every published network: they stop a typing error before it takes all memory.
+Names and defaults are read from the signature of the network's builder; types and bounds are in
+`ARGUMENTS`. The bounds are far above every published network; they catch typing errors that would
+exhaust the memory.
 """
 
 import difflib
@@ -19,7 +20,7 @@ from jobs.models.wespeaker.package import import_network_module
 from jobs.optional_packages import MissingPackageError
 
 Value = bool | int | float | str | list[int] | None
-"""Of an argument, in a spec."""
+"""Value of an argument in a spec."""
 
 _Base = Annotated[int, Field(ge=1, le=1_024)]
 _Channels = Annotated[int, Field(ge=1, le=8_192)]
@@ -30,11 +31,11 @@ _Blocks = Annotated[
 _Bins = Annotated[int, Field(ge=8, le=256)]
 
 ARGUMENTS: Mapping[str, Any] = {
-    # What goes in and comes out.
-    "feat_dim": _Bins,  # mel bins: the front end makes as many
-    "acoustic_dim": _Bins,  # the same, of SimAM-ResNets
+    # Input and output.
+    "feat_dim": _Bins,  # mel bins; the front end computes this many
+    "acoustic_dim": _Bins,  # the same in SimAM-ResNets
     "embed_dim": Annotated[int, Field(ge=1, le=65_536)],
-    # Channels: of the first layer, later ones having up to eight times as many, or of all.
+    # Channels of the first layer (later ones have up to eight times as many), or of all.
     "in_planes": _Base,
     "m_channels": _Base,
     "C": _Base,
@@ -56,7 +57,7 @@ ARGUMENTS: Mapping[str, Any] = {
     "block_1d_type": Literal["fc", "gru", "att", "conv+att"],
     "block_2d_type": Literal["convnext_like", "basic_resnet", "basic_resnet_fwse"],
     "config_str": Literal["batchnorm-relu", "batchnorm-prelu", "batchnorm_-relu", "batchnorm"],
-    # Pooling over time, and what follows it.
+    # Pooling over time, and the layers after it.
     "pooling_func": Literal["TAP", "TSDP", "TSTP", "ASTP", "MHASTP", "MQMHASTP", "XI"],
     "global_context_att": bool,
     "two_emb_layer": bool,
@@ -64,16 +65,16 @@ ARGUMENTS: Mapping[str, Any] = {
     # RepVGG: branches fused into one convolution; squeeze and excitation.
     "deploy": bool,
     "use_se": bool,
-    "dropout": Annotated[float, Field(ge=0, lt=1)],  # in training only
+    "dropout": Annotated[float, Field(ge=0, lt=1)],  # only in training
 }
 """Name → type. An argument that is not listed keeps WeSpeaker's default."""
 
 _DEFAULTS: Mapping[str, object] = {"feat_dim": N_BINS, "embed_dim": 256}
-"""Where WeSpeaker has none: what most of its recipes say."""
+"""Defaults where WeSpeaker has none: the values in most of its recipes."""
 
 
 def network_builder(architecture: str) -> Any:
-    """WeSpeaker's class or function that builds ``architecture`` from keyword arguments.
+    """Return WeSpeaker's class or function that builds ``architecture`` from keyword arguments.
 
     Raises:
         ModelError: unknown architecture, or WeSpeaker is not installed.
@@ -86,11 +87,11 @@ def network_builder(architecture: str) -> Any:
 
 
 def network_args(architecture: str, given: Mapping[str, object]) -> dict[str, object]:
-    """``given`` with the defaults filled in, as plain JSON values.
+    """Validate ``given`` and fill in the defaults; return plain JSON values.
 
     Raises:
-        ModelError: unknown architecture; an unknown argument, one of the wrong type or range, or
-            one missing that has no default.
+        ModelError: the architecture or an argument is unknown, an argument has the wrong type or
+            range, or a required argument is missing.
     """
     arguments = _arguments(architecture)
     expected = ", ".join(arguments.model_fields)
@@ -114,7 +115,7 @@ def network_args(architecture: str, given: Mapping[str, object]) -> dict[str, ob
 
 
 def n_bins(args: Mapping[str, object]) -> int:
-    """Mel bins of the input of a network with these arguments."""
+    """Return the number of mel bins in the input of a network with these arguments."""
     bins = args.get("feat_dim", args.get("acoustic_dim"))
     assert isinstance(bins, int)
     return bins
@@ -122,7 +123,7 @@ def n_bins(args: Mapping[str, object]) -> int:
 
 @cache
 def _arguments(architecture: str) -> type[BaseModel]:
-    """One field an argument of the architecture."""
+    """Create a model with one field per argument of the architecture."""
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(network_builder(architecture)).parameters.items():
         default = parameter.default

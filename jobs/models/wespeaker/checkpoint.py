@@ -1,7 +1,6 @@
-"""A checkpoint folder in WeSpeaker's format: ``config.yaml`` and ``avg_model.pt``.
+"""Reader of checkpoint folders in WeSpeaker's format: ``config.yaml`` and ``avg_model.pt``.
 
-Read with the safe YAML loader and ``weights_only=True``: nothing in a folder from elsewhere is
-executed.
+Folders are untrusted: the safe YAML loader and ``weights_only=True`` execute nothing in them.
 """
 
 import pickle
@@ -24,20 +23,20 @@ from jobs.yaml_reader import PlainYamlError, read_yaml
 
 @dataclass(frozen=True)
 class Description:
-    """What a folder's ``config.yaml`` says, before it is compared with a network."""
+    """Contents of ``config.yaml``, before they are compared with a network."""
 
     architecture: str
     model_args: dict[str, object]
     mel_bins: object
-    """Of the features that the network was trained on; None if it does not say."""
+    """Mel bins of the features that the network was trained on; None if not given."""
 
 
 def read_description(folder: Path) -> Description:
     """Read ``config.yaml`` of a folder that has both files.
 
     Raises:
-        ModelError: a file is missing or not what it should be, or the network was trained on other
-            features than `jobs.audio.features.Fbank` makes.
+        ModelError: a file is missing or malformed, or the network was trained on features other
+            than those of `jobs.audio.features.Fbank`.
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
@@ -60,14 +59,15 @@ def read_description(folder: Path) -> Description:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Give ``network`` its weights, converted to its own types (averaged and half-precision
-    checkpoints hold others).
+    """Load ``weights`` into ``network``, converted to its dtypes.
+
+    Averaged and half-precision checkpoints have other dtypes than the network.
 
     Args:
         network: may be on the meta device; afterwards its state is on the CPU.
-        weights: every key of the network's state dict with its shape, and no other; counters of
-            batch normalisation, which no pass in evaluation mode reads, may be missing.
-        source: for messages.
+        weights: every key of the network's state dict with its shape, and no other key; the
+            counters of batch normalisation, unused in evaluation mode, may be missing.
+        source: path of the weights, for error messages.
 
     Raises:
         ModelError: a key is missing, unexpected, or of another shape.
@@ -117,8 +117,8 @@ _FRONT_END: dict[tuple[str, ...], object] = {
     ("fbank_args", "frame_length"): 1000 * FRAME_LENGTH // SAMPLE_RATE,
     ("fbank_args", "frame_shift"): 1000 * FRAME_SHIFT // SAMPLE_RATE,
 }
-"""``dataset_args`` that change the features, and what ours are. Dither and all else there is for
-training: WeSpeaker extracts embeddings without it."""
+"""``dataset_args`` that change the features, with the values of `jobs.audio.features.Fbank`. Dither
+and the others apply to training only: WeSpeaker extracts embeddings without them."""
 
 
 def _check_front_end(dataset_args: object, path: Path) -> None:
@@ -129,24 +129,26 @@ def _check_front_end(dataset_args: object, path: Path) -> None:
             problems.append(f"{'.'.join(keys)}: expected {expected}, found {found}")
     if problems:
         raise ModelError(
-            f"{path}: dataset_args asks for features that are not made here: "
+            f"{path}: dataset_args asks for features that are not available: "
             f"{'; '.join(problems)}; only mean-normalised fbank at 16 kHz is supported"
         )
 
 
 def _look_up(value: object, keys: tuple[str, ...]) -> object:
-    """The value below nested ``keys``; None where there is none."""
+    """Return the value under nested ``keys``; None if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def _check_sums(path: Path) -> None:
-    """Compare the parts of a file of torch.save, a ZIP archive, with their CRC-32: torch.load does
-    not, and a flipped bit would be another weight. Files of PyTorch before 1.6 are no archives.
+    """Check the CRC-32 of every member of a torch.save file, which is a ZIP archive.
+
+    torch.load does not, so a flipped bit would change a weight unnoticed. Files from PyTorch before
+    1.6 are not ZIP archives and are not checked.
 
     Raises:
-        ModelError: a part is damaged.
+        ModelError: a member is damaged.
     """
     try:
         if not zipfile.is_zipfile(path):
@@ -165,33 +167,32 @@ def _check_sums(path: Path) -> None:
 
 
 def _forbidden(error: pickle.UnpicklingError) -> str:
-    """What the file asks for, without torch's advice to let it have it."""
+    """Name the forbidden global in ``error``, leaving out torch's advice to allow it."""
     asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-    return f" (it asks for {asked[1]})" if asked else ""
+    return f" (it references {asked[1]})" if asked else ""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in ``avg_model.pt``, without the classifier that the network was trained with
-    (``projection.*``).
+    """Read the state dict in ``avg_model.pt`` without the training classifier (``projection.*``).
 
     Raises:
-        ModelError: the file is damaged, or holds something else than tensors.
+        ModelError: the file is damaged, or holds objects other than tensors.
     """
     _check_sums(path)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path} holds something else than tensors, or is damaged, and was not loaded: "
+            f"{path} holds objects other than tensors, or is damaged, and was not loaded: "
             f"unpickling it could execute code{_forbidden(error)}; "
             "expected a plain state dict, as torch.save(model.state_dict()) writes it"
         ) from error
-    except Exception as error:  # torch has no error of its own for what is no file of its own
+    except Exception as error:  # torch raises many types for files that it did not write
         raise ModelError(
             f"{path} is damaged or not a PyTorch file: {type(error).__name__}: {error}"
         ) from error
     if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
-        # WeSpeaker's own load_checkpoint unwraps this one key.
+        # WeSpeaker's load_checkpoint unwraps this key as well.
         weights = weights["state_dict"]
     if not isinstance(weights, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()

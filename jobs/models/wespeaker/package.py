@@ -1,10 +1,10 @@
-"""The one place that imports from the ``wespeaker`` package.
+"""Import of network modules from the ``wespeaker`` package, without its dependencies.
 
 ``import wespeaker`` runs its ``__init__``, which imports the command line: torchaudio, umap,
-silero-vad, s3prl. The networks in ``wespeaker.models`` need torch alone. So while one of them is
-imported, a bare stand-in with the package's ``__path__`` takes the package's place. Afterwards it
-and what was imported through it leave ``sys.modules``, so that a later ``import wespeaker`` runs as
-if nothing had been.
+silero-vad, s3prl. The networks in ``wespeaker.models`` need only torch. While one of them is
+imported, a bare module with the package's ``__path__`` therefore replaces the package. Afterwards
+it and all modules imported through it are removed from ``sys.modules``, so that a later
+``import wespeaker`` is unaffected.
 """
 
 import functools
@@ -20,20 +20,20 @@ _PACKAGE = WESPEAKER.module
 
 @functools.cache
 def import_network_module(name: str) -> ModuleType:
-    """``wespeaker.models.<name>``, such as ``samresnet``, without the package's ``__init__``.
+    """Import ``wespeaker.models.<name>``, such as ``samresnet``, without running ``__init__``.
 
-    A real ``wespeaker`` that is already imported is used as it is. The module is the same one at
-    every call.
+    If ``wespeaker`` is already imported, it is used as it is. Every call returns the same
+    module.
 
     Raises:
         MissingPackageError: WeSpeaker is not installed.
-        ImportError: it has no such module.
+        ImportError: WeSpeaker has no such module.
     """
     full_name = f"{_PACKAGE}.models.{name}"
     if sys.modules.get(_PACKAGE) is not None:
         return importlib.import_module(full_name)
     WESPEAKER.require()
-    # For a name without dots find_spec locates the package and executes nothing.
+    # For a name without dots, find_spec locates the package without executing it.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.submodule_search_locations is None:
         raise ImportError(f"{_PACKAGE} is a module, expected WeSpeaker's package", name=_PACKAGE)

@@ -364,5 +364,5 @@ def test_frame_counts_calculate_for_every_utterance():
     assert count > 2
     assert count != 9
     assert count
-    with pytest.raises(CannotMask, match="otherwise for each utterance"):
+    with pytest.raises(CannotMask, match="differs between utterances"):
         _ = count == 8
