@@ -17,7 +17,7 @@ from jobs.protocol.settings import ProtocolSettings
 from jobs.storage.location import Location
 
 
-def key_of(model: str, layer: str) -> str:
+def probe_key(model: str, layer: str) -> str:
     """Key of the job that probes a layer."""
     return f"{model} / {layer}"
 
@@ -53,7 +53,7 @@ class ProbeJob:
     @property
     def key(self) -> str:
         """Model and layer: a run has one probe job a layer."""
-        return key_of(self.model, self.layer)
+        return probe_key(self.model, self.layer)
 
     @property
     def kind(self) -> str:

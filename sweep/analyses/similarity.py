@@ -14,7 +14,7 @@ from sweep.analyses.similarity_pairs import (
     model_pairs,
 )
 from sweep.analyses.similarity_table import similarity_table
-from sweep.plan.make_plan import used_parts
+from sweep.plan.make_plan import used_splits
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
 from sweep.spec.suggestions import nearest
@@ -31,7 +31,7 @@ def check_part(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     """Refuse to compare layers on a split that is not extracted."""
     if spec.similarity is None or context.utterances is None:
         return
-    split, splits = compared_split(spec), used_parts(spec, context.utterances)
+    split, splits = compared_split(spec), used_splits(spec, context.utterances)
     if split is not None and split not in splits:
         message = f"part: the run has no activations of {split!r}{nearest(split, splits)}"
         yield ("similarity", "part"), message

@@ -5,7 +5,7 @@ from operator import itemgetter
 
 from jobs.protocol.settings import KFoldProtocol
 from jobs.storage.atomic import file_names
-from sweep.plan.make_plan import used_parts
+from sweep.plan.make_plan import used_splits
 from sweep.results.run import Run
 
 STUDY_SPLITS = {"validation": "dev"}
@@ -28,11 +28,11 @@ def tested_splits(run: Run) -> list[str]:
     """The splits that probes are tested on."""
     protocol = run.plan.protocol
     if isinstance(protocol, KFoldProtocol):
-        return used_parts(run.spec, run.utterances)
+        return used_splits(run.spec, run.utterances)
     return [protocol.test]
 
 
 def tested_name(run: Run) -> str:
     """The tested splits in one word, as in ``cca_dev_cps``."""
-    names = split_names(used_parts(run.spec, run.utterances))
+    names = split_names(used_splits(run.spec, run.utterances))
     return "-".join(names[split] for split in tested_splits(run))

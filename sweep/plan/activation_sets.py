@@ -99,7 +99,7 @@ def with_gram(
         controls=("none", *spec.controls),
         layers=tuple(layer.name for layer in model.layers),
         protocol=protocol,
-        inner=asks_for_inner_folds(spec),
+        inner=needs_inner_folds(spec),
     )
     n_bytes = sum(gram.stored_bytes(layer.width) for layer in model.layers)
     saving = model.row_bytes / (GRAM_SAVING * n_bytes)
@@ -114,7 +114,7 @@ def with_gram(
     return model.model_copy(update=change)
 
 
-def asks_for_inner_folds(spec: Spec) -> bool:
+def needs_inner_folds(spec: Spec) -> bool:
     """Whether a probe of the spec chooses alpha on inner folds of training parts."""
     protocol = spec.protocol
     has_validation = (

@@ -26,7 +26,7 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
         models: what is known of each model, baselines included, by name, in table order.
     """
     protocol = spec.protocol
-    parts = used_parts(spec, table)
+    parts = used_splits(spec, table)
     audio = {part: audio_digest_of_table(table[table["split"] == part]) for part in parts}
     counts = Counter(table["split"])
     settings = {model.name: model for model in all_models(spec)}
@@ -66,7 +66,7 @@ def all_models(spec: Spec) -> list[ModelSettings]:
     ]
 
 
-def used_parts(spec: Spec, table: pd.DataFrame) -> list[str]:
+def used_splits(spec: Spec, table: pd.DataFrame) -> list[str]:
     """The parts of the corpus that the protocol reads."""
     if isinstance(spec.protocol, KFoldProtocol):
         return sorted(table["split"].unique())

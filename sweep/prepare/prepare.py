@@ -20,7 +20,7 @@ from jobs.models.errors import ModelError
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.registry import add_targets
 from sweep.analyses import plan_run
-from sweep.plan.make_plan import all_models, used_parts
+from sweep.plan.make_plan import all_models, used_splits
 from sweep.plan.plan import Plan
 from sweep.prepare.checks import run_checks
 from sweep.prepare.notes import target_notes
@@ -113,5 +113,5 @@ def _final_table(
     spec: Spec, corpus: Corpus, cache: Path, progress: ProgressCallback
 ) -> pd.DataFrame:
     table = corpus.utterances
-    table = table[table["split"].isin(used_parts(spec, table))].reset_index(drop=True)
+    table = table[table["split"].isin(used_splits(spec, table))].reset_index(drop=True)
     return add_targets(table, spec.targets, cache, progress)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
-from jobs.probing.job import ProbeJob, key_of
+from jobs.probing.job import ProbeJob, probe_key
 from jobs.probing.results import CellResult
 from sweep.errors import reason
 from sweep.plan.plan import LayerTask
@@ -118,4 +118,4 @@ class ProbeQueue:
 
 
 def _key(task: LayerTask) -> str:
-    return key_of(task.model.name, task.layer.name)
+    return probe_key(task.model.name, task.layer.name)

@@ -7,7 +7,7 @@ import pandas as pd
 from jobs.audio.segments import split_tempo
 from jobs.corpus.summary import SECONDS_PER_HOUR, describe_split
 from jobs.targets.registry import TARGETS
-from sweep.plan.make_plan import used_parts
+from sweep.plan.make_plan import used_splits
 from sweep.report.methods.wording import capitalised, listed, plain
 from sweep.results.run import Run
 from sweep.wording import counted
@@ -23,7 +23,7 @@ def sentences(run: Run) -> Iterator[str]:
     table, kind = run.utterances, run.spec.corpus.kind
     if kind in _SOURCES:
         yield _SOURCES[kind]
-    splits = [_split(name, table[table["split"] == name]) for name in used_parts(run.spec, table)]
+    splits = [_split(name, table[table["split"] == name]) for name in used_splits(run.spec, table)]
     yield f"The corpus consisted of {listed(splits)}."
     skipped = [one for one in run.skipped if split_tempo(one.path)[1] is None]
     if skipped:
