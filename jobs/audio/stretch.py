@@ -11,8 +11,8 @@ SLOWEST, FASTEST = 0.5, 2.0
 """Range of factors that preserve f0: its median within 2 %, its SD within 15 % (tested)."""
 _BLOCK, _INTERVAL = 1024, 256
 """Samples. On synthetic speech at factors 0.8 and 1.25, this block (64 ms) gave a mean difference
-of 0.95 dB between the band spectra of corresponding frames, similar to Praat's overlap-add (0.84 and
-0.93); the library's preset of 120 ms gave 0.97 and 1.13."""
+of 0.95 dB between the band spectra of corresponding frames, similar to Praat's overlap-add (0.84
+and 0.93); the library's preset of 120 ms gave 0.97 and 1.13."""
 
 
 def stretch(wave: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
