@@ -23,7 +23,7 @@ class Archive:
     """Address of the folder that it lies in."""
     listing: str | None = None
     """Where there is no lasting address: a JSON list that gives the current one, see
-    ``sweep.commands.fetch``."""
+    ``sweep.commands.fetch_named``."""
     size: int | None = None
     """Bytes."""
     md5: str | None = None

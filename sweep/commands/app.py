@@ -1,14 +1,34 @@
-"""The command line: the verbs, each a function in ``sweep.verbs``, and what they are called.
+"""The command line: its verbs, each in a file of its own.
 
 Exit codes: 0 all done · 1 some cells failed, or something could not be fetched · 2 the spec or a
 value on the command line is wrong · 3 the cluster cannot run it · 130, 143 stopped by a signal.
 Data goes to standard output, progress and messages to standard error.
 """
 
+from collections.abc import Callable
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
-from sweep.commands import data, inspect, run
-from sweep.own_packages import search_own_packages_first
+from sweep.commands.doctor import doctor
+from sweep.commands.export import export
+from sweep.commands.fetch import fetch_corpus, fetch_model
+from sweep.commands.gc import gc
+from sweep.commands.layers import layers
+from sweep.commands.list_runs import list_runs
+from sweep.commands.plan import plan
+from sweep.commands.predict import predict
+from sweep.commands.prepare import prepare
+from sweep.commands.report import report
+from sweep.commands.retry import retry
+from sweep.commands.run import run
+from sweep.commands.status import status
+from sweep.commands.stop import stop
+from sweep.commands.submit import submit
+from sweep.commands.validate import validate
+from sweep.commands.watch import watch
+from sweep.own_packages import DISTRIBUTION, search_own_packages_first
 from sweep.signals import exit_at_once_on_second_signal
 
 app = typer.Typer(
@@ -18,29 +38,35 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (
-    run.run,
-    run.retry,
-    run.watch,
-    run.stop,
-    run.submit,
-    inspect.plan,
-    inspect.validate,
-    inspect.status,
-    inspect.report,
-    inspect.layers,
-    data.export,
-    data.predict,
-    data.prepare,
-    data.gc,
-    inspect.doctor,
-):
-    app.command()(verb)
+VERBS: tuple[Callable[..., None], ...] = (
+    run, retry, watch, stop, submit, plan, validate, status, list_runs, report, layers, export,
+    predict, prepare, gc, doctor,
+)  # fmt: skip
+for verb in VERBS:
+    app.command(verb.__name__.removesuffix("_runs"))(verb)
 
-fetch_app = typer.Typer(help="Bring a corpus or a checkpoint by its name.", no_args_is_help=True)
-fetch_app.command("corpus")(data.fetch_corpus)
-fetch_app.command("model")(data.fetch_model)
+fetch_app = typer.Typer(help="Download a corpus or a checkpoint by name.", no_args_is_help=True)
+fetch_app.command("corpus")(fetch_corpus)
+fetch_app.command("model")(fetch_model)
 app.add_typer(fetch_app, name="fetch")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Layer-wise probing sweeps of speech models."""
 
 
 def main() -> None:

@@ -1,157 +1,29 @@
-"""``sweep doctor``: is this machine fit for sweeps, and are a model's padded batches exact?"""
+"""``sweep doctor``."""
 
-import re
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
+from typing import Annotated
 
-import torch
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from jobs.extraction.padding_check import LIMIT, LayerCheck, check_mask
-from jobs.models import load_model
-from jobs.models.errors import ModelError
-from jobs.models.padding import CannotMask
-from jobs.optional_packages import OPTIONAL_PACKAGES
-from sweep.commands.output import find_model
-from sweep.errors import UsageError
-from sweep.executors.preflight import SPARE_BYTES
-from sweep.own_packages import DISTRIBUTION
-from sweep.plan.provenance import hardware
-from sweep.progress.wording import printable
-
-SHOWN = 10
-"""Layers with the largest errors that are printed."""
+from sweep.commands.options import Cache, cache_of, exit_codes
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Check its padded batches: as `sweep layers` names models."
+        ),
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Check this machine; or, with --model, that padded batches give what one at a time gives."""
+    from sweep.commands.check_machine import print_environment, print_model_check
+    from sweep.state.run_folder import local_cache
 
-    what: str
-    found: str
-    remedy: str = ""
-    """What to do about it; empty if all is well."""
-
-
-def print_environment(cache: Path) -> bool:
-    """Print what there is on this machine, and what is missing; whether nothing is."""
-    findings = list(examine(cache))
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for finding in findings:
-        state = Text("WRONG", "bold red") if finding.remedy else Text("ok", "green")
-        table.add_row(state, finding.what, Text(printable(finding.found)))
-    _console().print(table)
-    for finding in findings:
-        if finding.remedy:
-            print(f"{finding.what}: {finding.remedy}")
-    return not any(finding.remedy for finding in findings)
-
-
-def examine(cache: Path) -> Iterator[Finding]:
-    """Look at everything that a sweep needs on the machine where it is started."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    wrong = sys.version_info < (3, 11)
-    yield Finding("Python", version, "install CPython 3.11 or later" if wrong else "")
-    yield from _packages()
-    yield _importable("Ray", "sweep.executors.session")
-    machine = hardware()
-    threads = f"{torch.get_num_threads()} threads of torch on {machine['cores']} cores"
-    yield Finding("processor", f"{machine['processor']}, {threads}, {machine['memory_gib']} GiB")
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    none = "none: extraction runs on the CPU (compute.extractor.gpus: 0)"
-    yield Finding("CUDA GPUs", ", ".join(gpus) or none)
-    yield _cache(cache)
-
-
-def _packages() -> Iterator[Finding]:
-    """Those that this project asks for, and the optional ones, each as it is installed."""
-    for requirement in metadata.requires(DISTRIBUTION) or []:
-        if "extra ==" in requirement:
-            continue
-        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        try:
-            yield Finding(name, metadata.version(name))
-        except metadata.PackageNotFoundError:
-            yield Finding(name, "not installed", f"pip install '{requirement}'")
-    for package in OPTIONAL_PACKAGES:
-        missing = package.missing()
-        absent = f"not installed; optional: {package.command}"
-        yield Finding(package.name, package.version if missing is None else absent)
-
-
-def _importable(what: str, module: str) -> Finding:
-    """A library that is more than Python, seen through the module that uses it."""
-    try:
-        __import__(module)
-    except (ImportError, OSError, RuntimeError) as error:
-        return Finding(what, "cannot be used", f"{type(error).__name__}: {error}; install it again")
-    return Finding(what, "can be imported")
-
-
-def _cache(cache: Path) -> Finding:
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache):
-            pass
-    except OSError as error:
-        remedy = "choose another with --cache or $SWEEP_CACHE"
-        return Finding("cache", f"{cache} cannot be written to: {error.strerror}", remedy)
-    free = shutil.disk_usage(cache).free
-    few = "make room, or choose another with --cache or $SWEEP_CACHE"
-    return Finding(
-        "cache",
-        f"{cache}, {free / 2**30:.1f} GiB free",
-        few if free < SPARE_BYTES else "",
-    )
-
-
-def print_model_check(model: str) -> bool:
-    """Print how exact the padded batches of a model are; whether they may be used, or never are.
-
-    Raises:
-        UsageError: there is no such model, or it cannot be loaded.
-    """
-    settings, pooling = find_model(model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        loaded = load_model(settings)
-    except ModelError as error:
-        raise UsageError(str(error)) from None
-    name = printable(settings.name)
-    try:
-        checks = check_mask(loaded, pooling, device)
-    except CannotMask as error:
-        print(printable(f"{name}: not masked: {error}; a sweep does so by itself"))
-        return True
-    _console().print(_table(checks, f"{name} on {device}: a padded batch beside one at a time"))
-    worst = max(checks, key=lambda check: check.ratio)
-    exact = worst.ratio <= LIMIT
-    verdict = "exact to rounding" if exact else "NOT exact: do not use padded batches"
-    print(
-        f"{name}: {verdict}; the worst of {len(checks)} layers is {worst.layer}, "
-        f"its error {worst.ratio:.2f} times the rounding error (at most {LIMIT:g})"
-    )
-    return exact
-
-
-def _table(checks: list[LayerCheck], title: str) -> Table:
-    table = Table(title=Text(title), caption=f"the {SHOWN} worst layers")
-    table.add_column("layer")
-    for column in ("masked against alone", "float32 against float64", "ratio"):
-        table.add_column(column, justify="right")
-    for check in sorted(checks, key=lambda check: -check.ratio)[:SHOWN]:
-        errors = f"{check.error:.1e}", f"{check.rounding:.1e}", f"{check.ratio:.2f}"
-        table.add_row(Text(printable(check.layer)), *errors)
-    return table
-
-
-def _console() -> Console:
-    """On a terminal as wide as it is; in a file or a pipe, without folding."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    with exit_codes():
+        well = (
+            print_environment(local_cache(cache_of(cache)))
+            if model is None
+            else print_model_check(model)
+        )
+    raise typer.Exit(0 if well else 1)

@@ -1,277 +1,43 @@
-"""``sweep fetch``: corpora and checkpoints by name, whole or not at all."""
+"""``sweep fetch corpus`` and ``sweep fetch model``."""
 
-import fcntl
-import http.client
-import json
-import shutil
-import sys
-import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bar
+import typer
 
-from jobs.downloads.archives import ArchiveError, unpack
-from jobs.downloads.catalogue import (
-    CORPORA,
-    CORPORA_FOLDER,
-    MODELS,
-    MODELS_FOLDER,
-    Archive,
-    find_archive,
-)
-from jobs.downloads.http import FetchError, download
-from jobs.identity import file_digest
-from jobs.models.wespeaker.folders import CONFIG, WEIGHTS
-from jobs.storage.atomic import write_text
-from sweep.errors import UsageError
+from jobs.downloads.catalogue import CORPORA, MODELS
+from sweep.commands.options import exit_codes
 
-Tell = Callable[[str, int, int | None], None]
-"""Told what is being done, how many bytes of it are done, and of how many."""
-
-_LISTING_TIMEOUT = 30.0
-_LISTING_BYTES = 10_000_000
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SWEEP_MIRROR",
+        help="A folder that has the archive [its publisher's].",
+    ),
+]
+To = Annotated[Path | None, typer.Option(help="The folder that it arrives in.")]
 
 
-def fetch_corpus(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> Path:
-    """Bring a LibriSpeech subset to ``to/NAME``, with the corpus' own text files beside it.
+def fetch_corpus(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(CORPORA)}.")],
+    to: To = None,
+    mirror: Mirror = None,
+) -> None:
+    """Bring a LibriSpeech subset to data/raw/LibriSpeech."""
+    from sweep.commands.fetch_named import fetch
 
-    The archive is deleted once it is unpacked.
-
-    Returns:
-        The folder of the subset; what is already there is left as it is.
-
-    Raises:
-        FetchError: it could not be brought.
-        ArchiveError: the archive is damaged, or holds what it should not.
-    """
-    target = to / archive.name
-    with _exclusive(to, archive) as downloads:
-        if not target.exists():
-            with _unpacked(archive, downloads, mirror, tell) as unpacked:
-                found = [path for path in unpacked.glob(f"*/{archive.name}") if path.is_dir()]
-                if len(found) != 1:
-                    raise FetchError(
-                        f"{archive.file} is not the corpus that was expected: found {len(found)} "
-                        f"folders CORPUS/{archive.name} in it, expected one; try another mirror"
-                    )
-                # SPEAKERS.TXT and the like are in every subset's archive, and the same in each.
-                for text in found[0].parent.glob("*.TXT"):
-                    text.replace(to / text.name)
-                found[0].rename(target)
-    return target
+    with exit_codes():
+        print(fetch("corpus", name, to, mirror))
 
 
-def fetch_model(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> Path:
-    """Bring a checkpoint to ``to/NAME``: ``config.yaml`` and ``avg_model.pt``.
+def fetch_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(MODELS)}.")],
+    to: To = None,
+    mirror: Mirror = None,
+) -> None:
+    """Bring a WeSpeaker checkpoint to data/models, where specs find it by its name."""
+    from sweep.commands.fetch_named import fetch
 
-    The SHA-256 of both is recorded beside the folder, in ``NAME.sha256`` (``sha256sum --check``
-    reads it), when they come for the first time; whatever is there or comes later is held against
-    that record.
-
-    Returns:
-        The folder.
-
-    Raises:
-        FetchError: it could not be brought, or is not what it was the first time.
-        ArchiveError: the archive is damaged, or holds what it should not.
-    """
-    target, record = to / archive.name, to / f"{archive.name}.sha256"
-    with _exclusive(to, archive) as downloads:
-        if target.exists():
-            _check_record(target, record)
-            return target
-        with _unpacked(archive, downloads, mirror, tell) as unpacked:
-            folder = downloads / "arrived"
-            folder.mkdir()
-            for name in (CONFIG, WEIGHTS):
-                _only(unpacked, name, archive).rename(folder / name)
-            _check_record(folder, record)
-            write_text(record, _record_of(folder, archive.name))
-            folder.rename(target)
-    return target
-
-
-@contextmanager
-def _exclusive(to: Path, archive: Archive) -> Iterator[Path]:
-    """A folder for what is under way, which no other process uses as long as the block runs.
-
-    An archive or a part of one that lies there is kept, whatever else does is removed.
-    """
-    downloads = to / ".fetch" / archive.name
-    downloads.mkdir(parents=True, exist_ok=True)
-    with (to / ".fetch" / f"{archive.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FetchError(
-                f"{archive.name} is being fetched to {to} by another process: wait for it"
-            ) from None
-        for leftover in (path for path in downloads.iterdir() if path.is_dir()):
-            shutil.rmtree(leftover)
-        yield downloads
-
-
-@contextmanager
-def _unpacked(archive: Archive, downloads: Path, mirror: str | None, tell: Tell) -> Iterator[Path]:
-    """The archive's content, in a folder that goes when the block ends.
-
-    The archive goes as well, but for an interruption, after which it is of use.
-    """
-    file = downloads / archive.file
-    # Killed while it was unpacked: it is there, and no server is needed.
-    url = str(file) if file.exists() else address_of(archive, mirror)
-    download(
-        url,
-        file,
-        size=archive.size,
-        md5=archive.md5,
-        progress=lambda done, total: tell(f"fetching {archive.file}", done, total),
-    )
-    try:
-        with tempfile.TemporaryDirectory(prefix="unpacking-", dir=downloads) as folder:
-            content = Path(folder) / "content"
-            told = f"unpacking {archive.file}"
-            unpack(file, content, progress=lambda done: tell(told, done, None))
-            yield content
-    except (ArchiveError, FetchError):
-        file.unlink()
-        raise
-    file.unlink()
-
-
-def address_of(archive: Archive, mirror: str | None) -> str:
-    """Where an archive is now: in the folder ``mirror``, at its own address, or as its list says.
-
-    Raises:
-        FetchError: the list cannot be read, or does not name it.
-    """
-    if mirror is not None:
-        return f"{mirror.rstrip('/')}/{archive.file}"
-    if archive.listing is None:
-        return f"{archive.base}/{archive.file}"
-    try:
-        with urllib.request.urlopen(archive.listing, timeout=_LISTING_TIMEOUT) as response:
-            entries = json.loads(response.read(_LISTING_BYTES))["Data"]
-        addresses = {str(entry["Key"]): str(entry["Url"]) for entry in entries}
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        raise FetchError(
-            f"cannot read the list of addresses {archive.listing}: {error}; try again, or give a "
-            f"folder with {archive.file} in it by --mirror"
-        ) from error
-    if archive.file not in addresses:
-        raise FetchError(
-            f"{archive.listing} does not name {archive.file}: expected it among its "
-            f"{len(addresses)} files; give a folder with it by --mirror"
-        )
-    return addresses[archive.file]
-
-
-def _only(unpacked: Path, name: str, archive: Archive) -> Path:
-    """The one file called ``name``, in the archive's folder or directly in it."""
-    # macOS adds a folder __MACOSX with a shadow of every file.
-    found = [path for path in (*unpacked.glob(name), *unpacked.glob(f"*/{name}"))
-             if path.is_file() and path.parent.name != "__MACOSX"]  # fmt: skip
-    if len(found) != 1:
-        raise FetchError(
-            f"{archive.file} is no WeSpeaker checkpoint: found {len(found)} files {name} in it, "
-            "expected one; try another mirror"
-        )
-    return found[0]
-
-
-def _record_of(folder: Path, name: str) -> str:
-    return "".join(f"{file_digest(folder / file)}  {name}/{file}\n" for file in (CONFIG, WEIGHTS))
-
-
-def _check_record(folder: Path, record: Path) -> None:
-    """Hold a checkpoint against what was recorded when it came first, if it was.
-
-    Raises:
-        FetchError: it is another.
-    """
-    name = record.name.removesuffix(".sha256")
-    if record.exists() and record.read_text() != _record_of(folder, name):
-        raise FetchError(
-            f"{name} is not what came first: the SHA-256 of its files differs from {record}; "
-            f"delete {record.parent / name} and fetch it again, or, if it is meant to have "
-            f"changed, delete {record}"
-        )
-
-
-@contextmanager
-def progress_on_stderr() -> Iterator[Tell]:
-    """A bar for every action on a terminal, else a line for every tenth."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Bar(*columns, console=console) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(action: str, done: int, total: int | None) -> None:
-            if action not in tasks:
-                tasks[action] = bar.add_task(action, total=total)
-            bar.update(tasks[action], completed=done, total=total)
-
-        yield tell
-
-
-class _Lines:
-    """Progress without a terminal: a line at the start, and for every tenth of a known whole."""
-
-    def __init__(self) -> None:
-        self._last: tuple[str, int] | None = None
-
-    def __call__(self, action: str, done: int, total: int | None) -> None:
-        tenth = 10 * done // total if total else 0
-        if self._last != (action, tenth):
-            self._last = (action, tenth)
-            share = f": {10 * tenth} % of {total / 1e6:.1f} MB" if total else ""
-            print(f"{action}{share}", file=sys.stderr, flush=True)
-
-
-def fetch(kind: Literal["corpus", "model"], name: str, to: Path | None, mirror: str | None) -> Path:
-    """Bring what the catalogue calls ``name``, with progress on standard error.
-
-    Args:
-        kind: which table of the catalogue.
-        name: which of its entries.
-        to: the folder that it arrives in; by default the catalogue's.
-        mirror: address of a folder that has the archive; by default its publisher's.
-
-    Raises:
-        UsageError: nothing is called so.
-        FetchError: it could not be brought.
-        ArchiveError: the archive is damaged, or holds what it should not.
-    """
-    try:
-        archive = find_archive(CORPORA if kind == "corpus" else MODELS, name)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    bring = fetch_corpus if kind == "corpus" else fetch_model
-    folder = to or (CORPORA_FOLDER if kind == "corpus" else MODELS_FOLDER)
-    with progress_on_stderr() as tell:
-        try:
-            return bring(archive, folder, mirror, tell)
-        except OSError as error:
-            raise FetchError(f"cannot write to {folder}: {error}") from error
+    with exit_codes():
+        print(fetch("model", name, to, mirror))

@@ -1,245 +1,32 @@
-"""``sweep gc``: drop the activations that no run needs.
+"""``sweep gc``."""
 
-What runs need is in ``sweep.state.cache_users``; where it is not known, nothing is dropped. Only
-``<cache>/activations`` is touched; corpora, measurements and fetched models stay.
-
-All sets that go are renamed away before one is deleted: whatever dies in the middle, no half set
-is left under its name, and the next ``gc`` deletes the rest. Deleting takes minutes, in which a run
-may begin: what runs need is read once more in between. A run that wrote its plan before that gets
-its sets back; one that writes it later finds them gone, and makes them anew.
-"""
-
-import os
-import re
-import shutil
-import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
-from jobs.activations.index import INDEX
-from jobs.identity import ID_DIGITS
-from jobs.storage.location import Location, RemotePath
-from sweep.errors import GcError
-from sweep.state.cache_users import SET_NAME, Needs, needed_sets
+import typer
 
-YOUNG_SECONDS = 24 * 3600.0
-"""What changed since is never dropped for want of a run: one may be about to name it."""
-RESULTS = Path("results")
-_SHARD = re.compile(rf"shard-\d{{5,}}\.(json|safetensors)|{re.escape(INDEX)}")
-_GONE = ".gone-"
-_CORRUPT, _TORN = "set aside as damaged", "left over from work that was killed"
+from sweep.commands.options import Cache, cache_of, exit_codes, say
 
 
-@dataclass(frozen=True)
-class Item:
-    """Something in the cache, and what becomes of it."""
+def gc(
+    cache: Cache = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="A folder with runs in it; repeatable [results]."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go; drop nothing.")
+    ] = False,
+) -> None:
+    """Drop the activations that no run needs. Looks for runs in --results, and for those that the
+    cache remembers."""
+    from sweep.commands.collect_garbage import collect, report_lines
 
-    paths: tuple[Path, ...]
-    """A set's folder, or files."""
-    n_bytes: int
-    goes: bool
-    why: str
-    error: str | None = None
-    """Why it could not be deleted."""
-
-    def __str__(self) -> str:
-        fate = "failed" if self.error else "drop" if self.goes else "keep"
-        first = self.paths[0]
-        name = first.name if SET_NAME.fullmatch(first.name) else f"{first.parent.name}/{first.name}"
-        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
-        why = f"{self.why}: {self.error}" if self.error else self.why
-        return f"{fate:<6} {self.n_bytes / 2**30:9.3f} GiB  {name}{more}  {why}"
-
-
-def collect(cache: Location, results: Sequence[Path] | None, *, dry_run: bool) -> list[Item]:
-    """Drop what no run needs; what became, or would become, of everything in the cache.
-
-    Args:
-        cache: the activation cache.
-        results: folders with runs in them, at any depth; None: ``results``, if there is one.
-        dry_run: look only.
-
-    Raises:
-        GcError: ``cache`` is no cache, or what a run needs is not known.
-        OSError: a folder cannot be looked into, or a run's object store not be read.
-    """
-    if isinstance(cache, RemotePath):
-        raise GcError(
-            f"{cache} is on an object store: expected a folder. Sets there are the folders below "
-            f"{cache}/activations: delete those that no run's plan.json names with the store's own "
-            "tool, or have its lifecycle rules do it"
-        )
-    folder = _activations(cache)
-    if results is None:
-        results = [RESULTS] if RESULTS.exists() else []
-    now = time.time()
-    found = [item for path in sorted(folder.iterdir()) for item in _survey(path, now)]
-    # Read last, so that a run which begins meanwhile is seen.
-    needs = needed_sets(cache, results)
-    if not needs and any(item.goes for item in found):
-        raise GcError(
-            f"no run was found in {', '.join(map(str, results or [RESULTS]))}: expected at least "
-            "one; name its folder with --results. If nothing is needed any more, delete the folder "
-            f"{folder} itself"
-        )
-    items = [_judged(item, needs) for item in found]
-    return items if dry_run else _drop(items, cache, results)
-
-
-def report_lines(items: Sequence[Item], *, dry_run: bool) -> Iterator[str]:
-    """A line for each, the largest first of what goes and of what stays; and the sums."""
-    ordered = sorted(items, key=lambda item: (not item.goes, -item.n_bytes))
-    yield from map(str, ordered)
-    gone = [item for item in items if item.goes and not item.error]
-    kept = sum(item.n_bytes for item in items) - sum(item.n_bytes for item in gone)
-    verb = "would drop" if dry_run else "dropped"
-    dropped = sum(item.n_bytes for item in gone) / 2**30
-    yield f"{verb} {len(gone)} items, {dropped:.3f} GiB; {kept / 2**30:.3f} GiB stay"
-
-
-def _activations(cache: Path) -> Path:
-    """The folder of the sets; nothing else is in it.
-
-    Raises:
-        GcError: something else is, or there is no such folder.
-    """
-    folder = cache / "activations"
-    if folder.is_symlink():
-        raise GcError(f"{folder} is a link: give the folder that it leads to, with --cache")
-    if not folder.is_dir():
-        raise GcError(
-            f"{cache} is not a cache: expected a folder `activations` in it, as `sweep run` makes "
-            "it; give --cache or $SWEEP_CACHE"
-        )
-    for path in folder.iterdir():
-        known = path.name.startswith(_GONE) or SET_NAME.fullmatch(path.name)
-        if not known or not (path.is_dir() or path.is_symlink()):
-            raise GcError(
-                f"{path} is nothing that `sweep run` puts into a cache: expected folders named by "
-                f"{ID_DIGITS} hex digits; is this the right folder? Move it away if it is"
-            )
-    return folder
-
-
-def _survey(path: Path, now: float) -> Iterator[Item]:
-    """A set, as if no run needed it, and the scraps in it that none ever does.
-
-    Raises:
-        GcError: there is something in it that is no part of a set.
-    """
-    if path.is_symlink():
-        yield Item((path,), 0, goes=False, why="a link, which is never followed")
-        return
-    files = _files(path)
-    if path.name.startswith(_GONE):
-        n_bytes = sum(status.st_size for status in files.values())
-        yield Item((path,), n_bytes, goes=True, why="left over from a gc that was interrupted")
-        return
-    newest = path.lstat().st_mtime
-    parts: dict[str, dict[Path, int]] = {"": {}, _CORRUPT: {}, _TORN: {}}
-    for file, status in files.items():
-        newest = max(newest, status.st_mtime)
-        stem = file.name.removesuffix(".corrupt")
-        hidden = file.name.startswith(".")  # temporary files; NFS has such of its own
-        if not hidden and not _SHARD.fullmatch(stem):
-            raise GcError(f"{file} is no shard: expected nothing else there; move it away")
-        old = now - status.st_mtime > YOUNG_SECONDS
-        part = _CORRUPT if stem != file.name else _TORN if hidden and old else ""
-        parts[part][file] = status.st_size
-    young = now - newest <= YOUNG_SECONDS
-    why = "written to less than a day ago" if young else "no run needs it"
-    yield Item((path,), sum(parts.pop("").values()), goes=not young, why=why)
-    for why, sizes in parts.items():
-        if sizes:
-            yield Item(tuple(sizes), sum(sizes.values()), goes=True, why=why)
-
-
-def _files(folder: Path) -> dict[Path, os.stat_result]:
-    """What is in it, as it is; a run at work may take files away meanwhile."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        with suppress(FileNotFoundError):
-            found[path] = path.lstat()
-    return found
-
-
-def _judged(item: Item, needs: Needs) -> Item:
-    """A set that a run needs stays."""
-    runs = needs.get(item.paths[0].name, [])
-    if not runs:
-        return item
-    more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-    return replace(item, goes=False, why=f"needed by {', '.join(sorted(runs)[:3])}{more}")
-
-
-def _drop(items: Sequence[Item], cache: Path, results: Sequence[Path]) -> list[Item]:
-    """Delete what goes, but sets that a run needs by now.
-
-    Raises:
-        GcError: what a run needs is not known any more; every set is where it was.
-    """
-    away: dict[Path, Path] = {}
-    fates = [_set_aside(item, away) if item.goes else item for item in items]
-    try:
-        needs = needed_sets(cache, results)
-    except BaseException:
-        for path, gone in away.items():
-            _put_back(path, gone)
-        raise
-    for number, item in enumerate(fates):
-        path, judged = item.paths[0], _judged(item, needs)
-        if path in away and not judged.goes and _put_back(path, away[path]):
-            fates[number] = judged
-    return [_delete(item, away) if item.goes and not item.error else item for item in fates]
-
-
-def _set_aside(item: Item, away: dict[Path, Path]) -> Item:
-    """Rename a set, and note to what."""
-    path = item.paths[0]
-    if not SET_NAME.fullmatch(path.name):
-        return item
-    gone = path.with_name(f"{_GONE}{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        path.rename(gone)
-    except FileNotFoundError:  # another gc has it
-        return item
-    except OSError as error:
-        return replace(item, error=error.strerror or str(error))
-    away[path] = gone
-    return item
-
-
-def _put_back(path: Path, gone: Path) -> bool:
-    """Give a set its name again; False: it was made anew meanwhile, or another gc deleted it."""
-    try:
-        gone.rename(path)
-    except OSError:
-        if path.exists() or not gone.exists():
-            return False
-        raise
-    return True
-
-
-def _delete(item: Item, away: Mapping[Path, Path]) -> Item:
-    try:
-        for path in item.paths:
-            found = away.get(path, path)
-            if found.is_file():
-                found.unlink(missing_ok=True)
-            else:
-                _remove_folder(found)
-    except OSError as error:
-        return replace(item, error=error.strerror or str(error))
-    return item
-
-
-def _remove_folder(path: Path) -> None:
-    """Delete a folder that another ``gc`` may be deleting, too."""
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        if path.exists():
-            raise
+    with exit_codes():
+        try:
+            items = collect(cache_of(cache), results, dry_run=dry_run)
+        except PermissionError as error:
+            say(f"{error.filename} cannot be looked into ({error.strerror}): nothing was dropped")
+            raise typer.Exit(2) from None
+    print("\n".join(report_lines(items, dry_run=dry_run)))
+    raise typer.Exit(1 if any(item.error for item in items) else 0)

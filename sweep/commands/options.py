@@ -15,6 +15,24 @@ from sweep.signals import COMMAND_VARIABLE
 if TYPE_CHECKING:
     from jobs.storage.location import Location
 
+EXIT_CODES = {
+    "sweep.errors.SpecError": 2,
+    "sweep.errors.RunError": 2,
+    "sweep.errors.UsageError": 2,
+    "sweep.errors.RunIsLocked": 2,
+    "sweep.errors.GcError": 2,
+    "sweep.errors.ClusterError": 3,
+    "sweep.commands.submit_job.SubmitError": 2,
+    "jobs.protocol.predictions.PredictionsError": 2,
+    "jobs.probing.saved_probes.SavedProbeError": 2,
+    "jobs.downloads.http.FetchError": 1,
+    "jobs.downloads.archives.ArchiveError": 1,
+    "jobs.targets.measure.MeasureError": 1,
+    "jobs.storage.object_store.StorageError": 1,
+}
+"""Exit code of each error that is the user's or the cluster's, by its name: to import all of them
+would take seconds."""
+
 SpecPath = Annotated[
     Path, typer.Argument(metavar="SPEC", help="A YAML spec, such as specs/demo.yaml.")
 ]
@@ -129,27 +147,5 @@ def exit_codes() -> Iterator[None]:
 
 def _exit_code_of(error: Exception) -> int | None:
     """None: a mistake of this program, whose traceback is wanted."""
-    from jobs.downloads.archives import ArchiveError
-    from jobs.downloads.http import FetchError
-    from jobs.probing.saved_probes import SavedProbeError
-    from jobs.protocol.predictions import PredictionsError
-    from jobs.storage.object_store import StorageError
-    from jobs.targets.measure import MeasureError
-    from sweep.commands.submit import SubmitError
-    from sweep.errors import ClusterError, GcError, RunError, RunIsLocked, SpecError, UsageError
-
-    users = (
-        SpecError,
-        RunError,
-        RunIsLocked,
-        UsageError,
-        SubmitError,
-        PredictionsError,
-        SavedProbeError,
-        GcError,
-    )
-    if isinstance(error, users):
-        return 2
-    if isinstance(error, FetchError | ArchiveError | MeasureError | StorageError):
-        return 1
-    return ClusterError.EXIT_CODE if isinstance(error, ClusterError) else None
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return next((EXIT_CODES[name] for name in names if name in EXIT_CODES), None)

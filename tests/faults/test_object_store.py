@@ -21,7 +21,7 @@ from jobs.storage.location import as_place
 from jobs.storage.object_store import StorageError
 from sweep import open_run
 from sweep.commands.app import app
-from sweep.commands.watch import watch_run
+from sweep.commands.watch_run import watch_run
 from sweep.errors import ClusterError, RunIsLocked
 from sweep.running.run import RunResult
 from sweep.state.events import Event
@@ -170,7 +170,7 @@ def test_a_run_on_a_store_is_watched_stopped_and_reported_from_another_machine(
 ) -> None:
     one, two = machines
     out, seen, told = str(one.out), list[Event](), list[str]()
-    monkeypatch.setattr("sweep.commands.watch.REMOTE_POLL_SECONDS", 0.3)
+    monkeypatch.setattr("sweep.commands.watch_run.REMOTE_POLL_SECONDS", 0.3)
     monkeypatch.setattr("sweep.state.control.REMOTE_POLL_SECONDS", 0.3)
     folder = two.copy.folder  # and goes to that machine
 
@@ -196,7 +196,7 @@ def test_a_run_on_a_store_is_watched_stopped_and_reported_from_another_machine(
     lines = store.objects()["runs/demo/events.jsonl"].decode().splitlines()
     assert seen == [json.loads(line) for line in lines]
     assert f"runs/demo/{LEASE}" not in store.objects()
-    assert "no driver is at work on it; resume with: sweep run" in cli("status", out).stdout
+    assert "no driver is running it; resume with: sweep run" in cli("status", out).stdout
 
     store.refuse = lambda method, path: False
     assert two.run(monkeypatch).status == "done"

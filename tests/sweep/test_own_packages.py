@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import yaml
 
-from sweep.commands.submit import build_wheel
+from sweep.commands.submit_job import build_wheel
 from sweep.own_packages import ROOT
 
 SWEEP = str(Path(sys.executable).with_name("sweep"))

@@ -1,5 +1,6 @@
 """The command line as a whole: its verbs, and that asking for help costs nothing."""
 
+import importlib
 import subprocess
 import sys
 from typing import Any
@@ -11,12 +12,12 @@ from typer.testing import CliRunner
 
 from jobs.storage.object_store import StorageError
 from sweep.commands.app import app
-from sweep.commands.options import exit_codes
+from sweep.commands.options import EXIT_CODES, exit_codes
 from sweep.errors import ClusterError, GcError, Problem, RunIsLocked, SpecError
 
 VERBS = {
     "run", "plan", "validate", "status", "watch", "retry", "report", "export", "layers", "prepare",
-    "fetch", "submit", "doctor", "gc", "stop", "predict",
+    "fetch", "submit", "doctor", "gc", "stop", "predict", "list",
 }  # fmt: skip
 
 
@@ -52,6 +53,12 @@ def test_an_error_becomes_a_message_and_an_exit_code(
         raise error
     assert ended.value.exit_code == code
     assert "is wrong" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_every_error_with_an_exit_code_exists(name: str) -> None:
+    module, _, error = name.rpartition(".")
+    assert issubclass(getattr(importlib.import_module(module), error), Exception)
 
 
 @pytest.mark.parametrize("verb", ["run", "submit"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from jobs.models.padding import convolution
-from sweep.commands import doctor
+from sweep.commands import check_machine as doctor
 from sweep.commands.app import app
 
 ARCHITECTURE = "XVEC"

@@ -28,9 +28,9 @@ from jobs.downloads.http import FetchError
 from jobs.models.wespeaker.folders import INCLUDED
 from jobs.models.wespeaker.model import load_wespeaker
 from jobs.models.wespeaker.settings import WespeakerSettings
-from sweep.commands import fetch
+from sweep.commands import fetch_named as fetch
 from sweep.commands.app import app
-from sweep.commands.fetch import fetch_corpus, fetch_model
+from sweep.commands.fetch_named import fetch_corpus, fetch_model
 from tests.support.loopback import Server
 
 WRONG_MD5 = "0" * 32

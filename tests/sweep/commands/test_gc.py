@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import write_text
-from sweep.commands import gc
+from sweep.commands import collect_garbage as gc
 from sweep.commands.app import app
-from sweep.commands.gc import Item, collect
+from sweep.commands.collect_garbage import Item, collect
 from sweep.state.cache_users import GcError, Needs, remember_run
 from sweep.state.run_folder import RunFolder
 from tests.conftest import Values

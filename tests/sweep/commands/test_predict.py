@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import sweep
 from jobs.probing.saved_probes import SavedProbeError, load_probe
 from sweep.commands.app import app
-from sweep.commands.predict import COLUMNS, predict_audio
+from sweep.commands.predict_audio import COLUMNS, predict_audio
 from sweep.errors import RunError, UsageError
 from sweep.results.run import Run
 from sweep.running.options import RunOptions

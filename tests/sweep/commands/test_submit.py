@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from jobs.models.wespeaker.folders import INCLUDED
-from sweep.commands.submit import (
+from sweep.commands.submit_job import (
     SOURCES,
     SubmitError,
     build_wheel,

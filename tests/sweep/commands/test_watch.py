@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import remove, write_text
-from sweep.commands import watch
+from sweep.commands import watch_run as watch
 from sweep.commands.app import app
-from sweep.commands.submit import leave_note
-from sweep.commands.watch import EventTail, RemoteTail, watch_run
+from sweep.commands.submit_job import leave_note
+from sweep.commands.watch_run import EventTail, RemoteTail, watch_run
 from sweep.state import control
 from sweep.state.events import Event, EventLog
 from sweep.state.lease import Holder
@@ -289,7 +289,7 @@ def test_retry_runs_the_failed_cells_and_nothing_else(
     small.folder.ledger.write_text(json.dumps(failed) + "\n")
     again = retry()
     assert again.exit_code == 0, again.output
-    assert "ran 1 cells and extracted 0 shards" in again.output
+    assert "ran 1 cell and extracted 0 shards" in again.output
     *_, retried = (json.loads(line) for line in small.ledger())
     assert len(small.ledger()) == 2
     assert (retried["cell_id"], retried["status"]) == (failed["cell_id"], "done")

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.statistics.speaker_mean import SPEAKER_MEAN_COLUMNS
 from sweep import open_run
-from sweep.commands.output import print_status
+from sweep.commands.print_status import print_status
 from sweep.errors import RunError
 from sweep.export.study import export_run
 from sweep.plan import activation_sets

@@ -15,7 +15,7 @@ from jobs.audio.settings import FeatureSettings
 from jobs.models import load_model
 from jobs.storage.atomic import is_temporary
 from sweep import open_run
-from sweep.commands.run import exit_code
+from sweep.commands.drive import exit_code
 from sweep.commands.run_output import print_result
 from sweep.errors import SpecError
 from sweep.running.options import RunOptions

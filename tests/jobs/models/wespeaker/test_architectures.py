@@ -26,7 +26,7 @@ from jobs.models.tap_reader import TapReader
 from jobs.models.wespeaker.architectures import ARCHITECTURES, GROUPS, OTHER_FRONT_ENDS, find_group
 from jobs.models.wespeaker.package import import_network_module
 from jobs.models.wespeaker.settings import WespeakerSettings
-from sweep.commands.output import print_layers
+from sweep.commands.print_layers import print_layers
 
 SMALL_BLOCKS = {"m_channels": 8, "num_blocks": [2, 1, 2, 1], "feat_dim": 80, "embed_dim": 24}
 CASES = {

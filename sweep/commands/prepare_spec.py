@@ -1,0 +1,30 @@
+"""Prepare a spec for a verb that runs nothing, and describe its corpus in a line."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sweep.prepare.prepare import Prepared, load_and_prepare
+from sweep.progress.bars import bars_on_stderr
+from sweep.wording import counted
+
+
+def prepare_spec(path: Path, overrides: Sequence[str], cache: Path) -> Prepared:
+    """Read and check a spec, with progress on standard error.
+
+    Raises:
+        SpecError: the spec is wrong; with all problems.
+    """
+    with bars_on_stderr() as progress:
+        return load_and_prepare(path, overrides, cache, progress)
+
+
+def corpus_line(prepared: Prepared) -> str:
+    """Return the size of the corpus: utterances of each split, speakers, duration."""
+    table = prepared.table
+    duration = timedelta(seconds=round(table["seconds"].sum()))
+    counts = table["split"].value_counts(sort=False)
+    splits = ", ".join(f"{split} {count}" for split, count in counts.items())
+    speakers = counted(table["speaker_id"].nunique(), "speaker")
+    line = f"corpus: {counted(len(table), 'utterance')} ({splits}), {speakers}, {duration} h"
+    return f"{line}; {len(prepared.skipped)} skipped" if prepared.skipped else line

@@ -1,0 +1,57 @@
+"""Find a model by what the command line calls it, and print its layers."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from jobs.models import ModelInfo, describe_model, settings_from_name
+from jobs.models.errors import ModelError
+from jobs.models.settings import ModelSettings
+from jobs.models.taps import Pooling
+from jobs.models.wespeaker.architectures import unknown_architecture
+from sweep.commands.run_output import print_table
+from sweep.errors import UsageError
+from sweep.spec.loading import load_spec
+
+
+def print_layers(model: str) -> None:
+    """The taps of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
+    try:
+        info = describe_model(*find_model(model))
+    except ModelError as error:
+        raise UsageError(str(error)) from None
+    print_table(_layers_table(info))
+
+
+def find_model(model: str) -> tuple[ModelSettings, Pooling]:
+    """A checkpoint folder, an architecture's name, or SPEC:NAME, and how its layers are pooled.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    found = settings_from_name(model)
+    if found is not None:
+        return found, "mean"
+    path, _, name = model.partition(":")
+    if Path(path).is_file():
+        spec = load_spec(Path(path))
+        for settings in spec.models:
+            if settings.name == name:
+                return settings, spec.pooling
+        names = ", ".join(repr(settings.name) for settings in spec.models)
+        raise UsageError(f"{path} has no model {name!r}: expected one of {names}")
+    raise UsageError(
+        f"no model {model!r}: expected a checkpoint folder, a name that `hf download` has brought, "
+        "SPEC:NAME as in 'specs/smoke.yaml:untrained', or an architecture; "
+        f"{unknown_architecture(model)}"
+    )
+
+
+def _layers_table(info: ModelInfo) -> Table:
+    table = Table(title=f"{info.architecture}, {info.n_parameters / 1e6:.2f} M parameters")
+    for name in ("index", "layer", "study's name", "shape", "width"):
+        table.add_column(name, justify="right" if name in ("index", "width") else "left")
+    for tap in info.taps:
+        shape = " × ".join(str(size) for size in tap.shape)
+        table.add_row(str(tap.index), tap.name, tap.study_name, shape, str(tap.width))
+    return table

@@ -1,0 +1,86 @@
+"""What ``sweep plan`` prints: what is left to run, and what it costs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from jobs.audio.frames import FRAME_SHIFT, SAMPLE_RATE
+from jobs.models import forward_flops
+from jobs.storage.location import Location
+from sweep.analyses import ANALYSES, extraction_table
+from sweep.analyses.base import RunContext
+from sweep.commands.cost_estimate import cost_lines
+from sweep.commands.prepare_spec import corpus_line, prepare_spec
+from sweep.commands.run_output import print_table
+from sweep.plan.plan import why_stale
+from sweep.prepare.prepare import Prepared
+from sweep.progress.wording import printable
+from sweep.running.remaining import ModelWork, remaining_work
+from sweep.state.ledger import finished, stream_records
+from sweep.state.mirror import fetch
+from sweep.state.run_folder import local_cache, run_folder
+from sweep.wording import counted
+
+SUSTAINED_FLOPS = 10e12
+"""What the GPU hours of a plan assume: half of an A100's 19.5e12 in float32 (its data sheet)."""
+
+
+def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache: Location) -> None:
+    """What `sweep run` would do."""
+    prepared = prepare_spec(path, overrides, local_cache(cache))
+    folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
+    records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
+    run = RunContext(prepared.spec, prepared.plan, prepared.table, folder, cache)
+    queues = {one.name: queue for one in ANALYSES if (queue := one.queue(run)) is not None}
+    work = remaining_work(
+        prepared.plan, extraction_table(prepared.plan, prepared.table), cache, records,
+        wanted=lambda task, cell: True, on_corrupt=lambda error: None,
+        compared={model for queue in queues.values() for model in queue.models}, keep_index=False,
+    )  # fmt: skip
+    print_table(_plan_table(prepared, {left.planned.name: left for left in work}))
+    print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
+    stale = why_stale(prepared.plan, stream_records(folder.ledger, on_damage=lambda line: None))
+    for reason, count in stale.items():
+        print(f"stale: {counted(count, 'cell')}, {reason}")
+    cells = sum(len(task.cells) for left in work for task in left.tasks)
+    print(
+        f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
+    )
+    for analysis in ANALYSES:
+        jobs_left = queues[analysis.name].waiting if analysis.name in queues else 0
+        for line in analysis.cost(run, records, jobs_left):
+            print(printable(line))
+    for line in cost_lines(prepared.spec, prepared.table, prepared.plan):
+        print(printable(line))
+    print(corpus_line(prepared))
+
+
+def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
+    table = Table(title=f"{prepared.plan.name}: what would run")
+    columns = ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells")
+    for name in columns:
+        table.add_column(name, justify="left" if name == "model" else "right")
+    heard = extraction_table(prepared.plan, prepared.table)
+    # By path, which has the tempo in it; a file that is heard twice is as long both times.
+    seconds = heard.drop_duplicates("audio_path").set_index("audio_path")["seconds"]
+    features = prepared.spec.features
+    if features.max_frames is not None and features.crop != "windows":
+        seconds = seconds.clip(upper=features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
+    if features.pad_to is not None:
+        seconds = seconds.clip(lower=features.pad_to * FRAME_SHIFT / SAMPLE_RATE)
+    for model in prepared.plan.models:
+        left = work.get(model.name)
+        paths = [path for shard in left.shards for path in shard.audio_paths] if left else []
+        flops = forward_flops(model.extract.model) * float(seconds[paths].sum()) if paths else 0.0
+        table.add_row(
+            Text(printable(model.name)),
+            str(len(model.layers)),
+            str(len(paths)),
+            f"{flops / 1e15:.3g}",
+            f"{flops / SUSTAINED_FLOPS / 3600:.2g}",
+            f"{sum(map(model.shard_bytes, left.shards if left else ())) / 2**30:.2g} GiB",
+            str(sum(len(task.cells) for task in left.tasks) if left else 0),
+        )
+    return table

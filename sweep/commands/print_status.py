@@ -1,0 +1,34 @@
+"""What ``sweep status`` prints."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from sweep.commands.run_output import print_findings
+from sweep.progress.state import Progress
+from sweep.progress.wording import printable, status_lines
+from sweep.results.run import Run
+from sweep.state.control import DriverLease, resume_command
+from sweep.state.events import read_events
+from sweep.wording import counted
+
+
+def print_status(run: Run) -> None:
+    """Where a run stands: its cells by the ledger, its stages by the events."""
+    counts = Counter(record.status for record in run.records.values())
+    left = run.plan.n_cells - counts["done"] - counts["failed"]
+    done = counted(counts["done"], "cell")
+    print(f"{run.plan.name}: {done} done, {counts['failed']} failed, {left} to do")
+    holder = DriverLease(run.folder).holder()
+    if holder is not None:
+        print(f"driven by {holder} since {holder.since}")
+    elif left:
+        print(f"no driver is running it; {resume_command(run.folder)}")
+    if run.folder.events.exists():
+        progress = Progress()
+        for event in read_events(run.folder.events):
+            progress.update(event)
+        print("\n".join(status_lines(progress, datetime.now(UTC))))
+    print_findings(run.folder)
+    errors = Counter(r.error for r in run.records.values() if r.status == "failed")
+    for error, count in errors.most_common(10):
+        print(printable(f"failed: {counted(count, 'cell')}: {error}"))

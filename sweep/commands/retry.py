@@ -1,0 +1,52 @@
+"""``sweep retry``."""
+
+from sweep import open_run
+from sweep.commands.drive import drive
+from sweep.commands.options import (
+    Address,
+    Cache,
+    FailFast,
+    Inline,
+    Local,
+    RunPath,
+    ShowAs,
+    Unlock,
+    cache_of,
+    exit_codes,
+    place_of,
+    typed_arguments,
+    where_of,
+)
+
+
+def retry(
+    run: RunPath,
+    local: Local = False,
+    address: Address = None,
+    inline: Inline = False,
+    display: ShowAs = None,
+    fail_fast: FailFast = False,
+    cache: Cache = None,
+    unlock: Unlock = False,
+) -> None:
+    """Run the failed cells of a run again, and nothing else."""
+    from sweep.running.options import RunOptions
+    from sweep.state.control import count_failed
+
+    with exit_codes():
+        opened = open_run(run)
+        if not count_failed(opened):
+            print(f"{run}: no cell failed; go on with what is left with `sweep run`")
+            return
+        used = opened.provenance["cache"]
+    options = RunOptions(
+        where=where_of(local, address, inline),
+        address=address,
+        out=place_of(run),
+        cache=cache_of(cache or used),
+        fail_fast=fail_fast,
+        only_failed=True,
+        unlock=unlock,
+        arguments=typed_arguments(),
+    )
+    drive(opened.folder.spec, options, display)

@@ -1,0 +1,189 @@
+"""``sweep watch``: the live view of a run that was started elsewhere, drawn from its events."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+from jobs.storage.location import RemotePath
+from jobs.storage.object_store import read_now, stat
+from sweep.state.control import DriverLease, Say, resume_command
+from sweep.state.events import Event, Listener, parse_event
+from sweep.state.run_folder import RunFolder
+
+POLL_SECONDS, REMOTE_POLL_SECONDS = 0.3, 5.0
+HEAD_BYTES = 200
+"""By which a file of events is known again: its first event has a time."""
+GRACE_SECONDS = 5.0
+"""How long a driver's last lines may take to arrive after it let go of the run."""
+SUBMIT_SECONDS = 120.0
+"""How long one that was submitted may take to begin, where a run has ended before."""
+
+Ending = Literal["done", "failed", "interrupted", "died"]
+
+
+def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
+    """Show a run's events, those of the past first, until nobody drives it; wait for it to begin.
+
+    A run on an object store is shown from there, as far as its driver has brought it, unless it is
+    driven from this machine.
+
+    Args:
+        folder: of the run; it need not exist yet.
+        show: given every event.
+        say: told what is no event.
+
+    Raises:
+        ValueError: a line is not an event.
+        StorageError: the store cannot be read.
+    """
+    reins = DriverLease(folder)
+    place = folder.for_jobs(folder.events) if reins.are_remote else folder.events
+    tail = EventTail(place) if isinstance(place, Path) else RemoteTail(place)
+    last: Event | None = None
+    alone_since: float | None = None
+    told_waiting = seen_driven = False
+    began = time.monotonic()
+    while True:
+        # Looked at before the events: what a driver wrote before it ended is read after.
+        driven = reins.holder() is not None
+        for event in tail.read():
+            show(event)
+            last, alone_since = event, None
+        if driven:
+            alone_since, seen_driven = None, True
+        elif last is None:
+            if not told_waiting:
+                say(f"waiting for {folder.for_jobs(folder.root)} to begin")
+                told_waiting = True
+        elif last["kind"] == "run_finished":
+            submitted = None if seen_driven else _submitted(folder, tail)
+            if submitted is None or time.monotonic() - began > SUBMIT_SECONDS:
+                return _ended(last, folder, say, before=not seen_driven)
+            if not told_waiting:
+                say(f"this is the run that ended at {last['time']}; waiting for {submitted}")
+                told_waiting = True
+        else:
+            alone_since = alone_since or time.monotonic()
+            if time.monotonic() - alone_since > GRACE_SECONDS:
+                return _died(folder, reins, say)
+        time.sleep(REMOTE_POLL_SECONDS if reins.are_remote else POLL_SECONDS)
+
+
+def _submitted(folder: RunFolder, tail: "EventTail | RemoteTail") -> str | None:
+    """A job that was submitted since the events were written; None if there is none."""
+    place = folder.for_jobs(folder.submission)
+    try:
+        note = json.loads(place.read_bytes() if isinstance(place, Path) else read_now(place))
+        return None if tail.position > note["told"] else f"{note['id']}, submitted {note['since']}"
+    except FileNotFoundError:
+        return None
+
+
+class EventTail:
+    """New events of a file that another process appends to, and may replace."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._lines = 0
+        self._file_number: int | None = None
+
+    @property
+    def position(self) -> int:
+        """Bytes that were read."""
+        return self._offset
+
+    def read(self) -> list[Event]:
+        """The whole lines since the last call; none while there is no file.
+
+        The file is opened each time: NFS then asks its server for what is new.
+
+        Raises:
+            ValueError: a whole line is not an event.
+        """
+        try:
+            with self._path.open("rb") as file:
+                self._find_place(file.fileno())
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        events = _events_of(data, str(self._path), self._lines)
+        self._offset += data.rfind(b"\n") + 1
+        self._lines += len(events)
+        return events
+
+    def _find_place(self, descriptor: int) -> None:
+        """Begin anew in another file, or in one that was cut."""
+        status = os.fstat(descriptor)
+        if status.st_ino != self._file_number or status.st_size < self._offset:
+            self._offset = self._lines = 0
+            self._file_number = status.st_ino
+
+
+class RemoteTail:
+    """New events of an object that a driver uploads now and then, whole and longer each time."""
+
+    def __init__(self, place: RemotePath) -> None:
+        self._place = place
+        self._version = ""
+        self._head = b""
+        self._offset = 0
+        self._lines = 0
+
+    @property
+    def position(self) -> int:
+        """Bytes that were read."""
+        return self._offset
+
+    def read(self) -> list[Event]:
+        """The whole lines since the last call; none while there is no object.
+
+        Raises:
+            ValueError: a whole line is not an event.
+            StorageError: the store cannot be read.
+        """
+        try:
+            state = stat(self._place)
+            if state.version == self._version:
+                return []
+            head = (
+                read_now(self._place, 0, min(HEAD_BYTES, state.n_bytes)) if state.n_bytes else b""
+            )
+            if not head.startswith(self._head):  # another file: --fresh
+                self._offset = self._lines = 0
+            data = b""
+            if state.n_bytes > self._offset:
+                data = read_now(self._place, self._offset, state.n_bytes)
+        except FileNotFoundError:
+            return []
+        events = _events_of(data, str(self._place), self._lines)
+        self._version, self._head = state.version, head
+        self._offset += data.rfind(b"\n") + 1
+        self._lines += len(events)
+        return events
+
+
+def _events_of(data: bytes, name: str, before: int) -> list[Event]:
+    """The events of the whole lines of ``data``, which follow ``before`` others of the file."""
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    return [parse_event(line, f"{name}:{n}") for n, line in enumerate(lines, start=before + 1)]
+
+
+def _ended(event: Event, folder: RunFolder, say: Say, *, before: bool) -> Ending:
+    """Args: before: it had ended before it was watched."""
+    status: Ending = event["status"]
+    if before:
+        say(f"this is the run that ended at {event['time']}; nobody drives it now")
+    if status == "interrupted":
+        say(resume_command(folder))
+    return status
+
+
+def _died(folder: RunFolder, reins: DriverLease, say: Say) -> Ending:
+    holder = reins.last_holder()
+    who = f"its driver, {holder}, died" if holder else "its driver ended"
+    say(f"{folder.for_jobs(folder.root)} is not finished, and {who}; {resume_command(folder)}")
+    return "died"
