@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def error_line(error: BaseException) -> str:
-    """Type, message and place of ``error`` in one line."""
+    """Format the type, message and place of ``error`` as one line."""
     message = " ".join(traceback.format_exception_only(error)[-1].split())
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{message} ({Path(frame.filename).name}:{frame.lineno}, in {frame.name})"

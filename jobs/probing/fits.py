@@ -1,6 +1,6 @@
-"""Cells of one layer, fitted and scored.
+"""Fit and score the cells of one layer.
 
-U rows of the utterance table, D width of the layer, K cells that one fit serves.
+Legend: U rows of the utterance table, D width of the layer, K cells that one fit serves.
 """
 
 import time
@@ -34,7 +34,7 @@ class _Fit:
     """(U,) the target."""
     result: ProbeResult
     column: int
-    """Of ``result``."""
+    """The cell's column of ``result``."""
     seconds: float
     """The cell's share of the duration of the fit."""
 
@@ -45,13 +45,13 @@ class LayerFits:
 
     Args:
         data: the layer.
-        alone: whether running out of memory fails the cells, rather than to be raised.
+        alone: fail the cells when memory runs out, instead of raising.
     """
 
     data: LayerData
     alone: bool = False
 
-    def by_fit(self, cells: Sequence[Cell]) -> list[list[Cell]]:
+    def group_by_fit(self, cells: Sequence[Cell]) -> list[list[Cell]]:
         """Group cells that one call of a probe serves: same probe, fold, kind and set of rows."""
         fits: dict[tuple[str, int, str, bytes], list[Cell]] = {}
         for cell in cells:
@@ -61,7 +61,7 @@ class LayerFits:
         return list(fits.values())
 
     def fit(self, settings: ProbeSettings, cells: Sequence[Cell]) -> Iterator[FittedCell]:
-        """Serve all ``cells``, which are of one group of ``by_fit``, by one call of the probe."""
+        """Fit all ``cells``, one group of ``group_by_fit``, in one call of the probe."""
         start = time.perf_counter()
         rows = self.data.usable(cells[0].target, cells[0].fold)
         columns: dict[Cell, FloatArray] = {}
@@ -76,7 +76,7 @@ class LayerFits:
             result = self._call_probe(settings, columns, rows)
         except Exception as error:
             if ran_out_of_memory(error) and not self.alone:
-                raise  # it may succeed with the machine to itself
+                raise  # it may succeed on an exclusive node
             seconds = (time.perf_counter() - start) / len(columns)
             for cell in columns:
                 failed = self.failed(cell, error_line(error), seconds)
@@ -87,7 +87,7 @@ class LayerFits:
             yield self._scored(_Fit(cell, settings, rows, y, result, k, seconds))
 
     def failed(self, cell: Cell, error: str, seconds: float = 0.0) -> CellResult:
-        """The result of a cell that could not be computed."""
+        """Make the result of a cell that could not be computed."""
         rows = self.data.usable(cell.target, cell.fold)
         n_train, n_test = len(rows.train), len(rows.test)
         return CellResult(cell.cell_id, "failed", error, n_train, n_test, {}, {}, seconds)
@@ -101,8 +101,8 @@ class LayerFits:
                 f"utterances with activations and a value of {cell.target}: expected at least 2 "
                 "and 1"
             )
-        # Utterances without activations take part in the permutation: it is the same for all models
-        # and layers.
+        # Utterances without activations are permuted too, so that the permutation is the same
+        # for all models and layers.
         fold = only(self.data.has_value(cell.target), self.data.folds[cell.fold])
         values = self.data.table[cell.target].to_numpy(dtype=np.float64)
         return control_target(values, fold, cell, self.data.speakers)
@@ -152,7 +152,7 @@ class LayerFits:
         return self._done(fit, scores, predictions)
 
     def _scored_by_sums(self, fit: _Fit) -> FittedCell:
-        """Score a test split that was summed up: there are no predictions."""
+        """Score a test split that was summed up, for which there are no predictions."""
         moments, cell = self.data.moments, fit.cell
         tested = moments.tested(cell.target, cell.fold) if moments else None
         assert moments is not None and tested is not None

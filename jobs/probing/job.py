@@ -18,13 +18,13 @@ from jobs.storage.location import Location
 
 
 def probe_key(model: str, layer: str) -> str:
-    """Key of the job that probes a layer."""
+    """Make the key of the job that probes a layer."""
     return f"{model} / {layer}"
 
 
 @dataclass(frozen=True)
 class ProbeJob:
-    """Everything that is probed of one layer."""
+    """All probing of one layer."""
 
     model: str
     layer: str
@@ -38,26 +38,26 @@ class ProbeJob:
     predictions: Location
     """The ``.npz`` that the cells' predictions are written to."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Target → names of its classes, sorted; targets that are numbers are not in it."""
+    """Target → names of its classes, sorted; numeric targets are left out."""
     sums: GramSets | None = None
-    """Statistics that stand for the training and validation splits, with `kfold` for the test
-    splits as well; None: ``activations`` has them."""
+    """Statistics in place of the activations of the training and validation splits, with `kfold` of
+    the test splits too; None if ``activations`` has all splits."""
     parts: tuple[JobPart, ...] = ()
     """Further work on the layer, such as saving fitted probes."""
     alone: bool = False
-    """Whether the job has its machine to itself, because it ran out of memory before."""
+    """True if the job has an exclusive node, because it ran out of memory before."""
 
     resources: ClassVar[Resources] = "probe"
     affinity: ClassVar[None] = None
 
     @property
     def key(self) -> str:
-        """Model and layer: a run has one probe job a layer."""
+        """Model and layer: a run has one probe job per layer."""
         return probe_key(self.model, self.layer)
 
     @property
     def kind(self) -> str:
-        """Layers of one model have equally many utterances and cells."""
+        """The model: its layers all have the same numbers of utterances and cells."""
         return f"layers of {self.model}"
 
     @property
@@ -66,17 +66,17 @@ class ProbeJob:
         return self.key
 
     def run(self, worker: Worker) -> list[CellResult]:
-        """See ``probe_layer``."""
+        """Run ``probe_layer``."""
         return probe_layer(self)
 
 
 def probe_layer(job: ProbeJob) -> list[CellResult]:
     """Fit and score every cell of ``job``, write the predictions, and return results in cell order.
 
-    A probe that raises fails the cells it served, with the reason; the others continue.
-    Activations, predictions or scores that are not finite fail their cells: no number is made of
-    them. An utterance that has no value of a target is left out of that target's cells. Probes are
-    given a class as its position in ``job.classes``.
+    If a probe raises, the cells of that fit fail with the reason and the others continue. Cells
+    with activations, predictions or scores that are not finite fail. An utterance without a value
+    of a target is left out of that target's cells. Probes receive a class as its position in
+    ``job.classes``.
 
     Raises:
         MemoryError, RuntimeError: out of memory (``ran_out_of_memory``), unless ``job.alone``.
@@ -95,12 +95,12 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
 
 
 def _run(job: ProbeJob, fits: LayerFits, data: LayerData) -> dict[str, CellResult]:
-    """Results by cell id; predictions and the files of all parts are written."""
+    """Fit all cells, write predictions and the files of all parts; return results by cell id."""
     layer = ProbedLayer(job.model, job.layer, job.cells, job.probes, data, not job.alone)
     parts = [part.start(layer) for part in job.parts]
     results: dict[str, CellResult] = {}
     predictions: dict[str, CellPredictions] = {}
-    for cells in fits.by_fit(job.cells):
+    for cells in fits.group_by_fit(job.cells):
         for fitted in fits.fit(job.probes[cells[0].probe], cells):
             results[fitted.cell.cell_id] = fitted.result
             if fitted.predictions is not None:

@@ -5,7 +5,7 @@ position p and fold f, the names of the arrays ``utterance_id`` (n_test,), ``act
 ``targets`` (n_test, k) float32, ``in_sample`` (k,), ``n_train`` and ``saturated`` begin with
 ``p/f/``.
 
-n_test test utterances of a fold, k components.
+Legend: n_test test utterances of a fold, k components.
 """
 
 import io
@@ -38,9 +38,9 @@ class JointCca:
     """The part of a probe job that fits CCA probes to several targets jointly."""
 
     probes: Mapping[str, CcaSettings]
-    """By name."""
+    """Name → settings of each CCA probe."""
     targets: tuple[str, ...]
-    """Columns of the utterance table, numbers."""
+    """Numeric columns of the utterance table."""
     file: Location
 
     def start(self, layer: ProbedLayer) -> "JointFit":
@@ -55,15 +55,15 @@ class JointFit:
         self._joint, self._layer = joint, layer
 
     def after_fit(self, fitted: FittedCell) -> None:
-        """Nothing: components are fitted to the layer, not to cells."""
+        """Do nothing: components are fitted to the layer, not to cells."""
 
     def finish(self) -> Mapping[str, str]:
-        """Write the components; if that fails, so do the real cells of these probes."""
+        """Write the components; an error fails all cells of these probes except controls."""
         try:
             found = fit_targets_jointly(self._joint, self._layer.data)
         except Exception as error:
             if ran_out_of_memory(error) and self._layer.raises_out_of_memory:
-                raise  # it may succeed with the machine to itself
+                raise  # it may succeed on an exclusive node
             reason = f"several targets together: {error_line(error)}"
             return {
                 cell.cell_id: reason
@@ -79,7 +79,7 @@ class FoldComponents:
     """The components of one probe in one fold."""
 
     n_train: int
-    """Utterances that have activations and a value of every target."""
+    """Training utterances that have activations and a value of every target."""
     utterance_id: StrArray
     """(n_test,)"""
     found: Components
@@ -89,7 +89,7 @@ def fit_targets_jointly(joint: JointCca, data: LayerData) -> dict[str, list[Fold
     """Fit every probe in every fold, on the utterances that have a value of every target.
 
     Raises:
-        ValueError: a fold has too few of them.
+        ValueError: a fold has too few such utterances.
     """
     names = data.table["utterance_id"].to_numpy(dtype=np.str_)
     Y = data.table[list(joint.targets)].to_numpy(dtype=np.float64)
@@ -128,7 +128,7 @@ def write_components(path: Location, found: Mapping[str, Sequence[FoldComponents
 
 
 def read_components(path: Path) -> dict[str, list[FoldComponents]]:
-    """Read what ``write_components`` wrote, by probe.
+    """Read the file of ``write_components``, by probe.
 
     Raises:
         FileNotFoundError: there is no such file.

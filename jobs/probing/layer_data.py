@@ -1,6 +1,6 @@
-"""What the probes of one layer need: its activations beside the utterance table, and the folds.
+"""Data for the probes of one layer: its activations, the utterance table and the folds.
 
-U rows of the utterance table, D width of the layer.
+Legend: U rows of the utterance table, R of them with stored activations, D width of the layer.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,36 +24,36 @@ from jobs.storage.location import Location
 
 @dataclass(frozen=True)
 class LayerData:
-    """One layer's activations beside the table, with the folds of the whole table."""
+    """One layer's activations with the utterance table and its folds."""
 
     table: pd.DataFrame
-    """With codes in the place of classes, NaN where an utterance has none."""
+    """The utterance table, with codes in place of classes; NaN where an utterance has no class."""
     classes: Mapping[str, tuple[str, ...]]
     X: npt.NDArray[np.float32]
     """(R, D), NaN where extraction skipped the utterance."""
     present: npt.NDArray[np.bool_]
-    """(U,) whether there are activations."""
+    """(U,) mask of the utterances that have activations."""
     groups: StrArray
-    """(U,) what the protocol keeps together."""
+    """(U,) group labels; the protocol never splits a group."""
     folds: list[Fold]
     rows: IntArray
-    """(R,) rows of the table that ``X`` has, ascending: all of them; with ``moments`` those that
-    are tested, or none where these were summed up as well."""
+    """(R,) rows of the table that ``X`` has, ascending: all; with ``moments`` only test rows,
+    or none if these were summed up too."""
     moments: LayerMoments | None = None
-    """Of the rows that ``X`` does not have; None where it has all."""
+    """Statistics of the rows that are not in ``X``; None if it has all rows."""
 
     @cached_property
     def utterance_ids(self) -> StrArray:
-        """(U,)"""
+        """(U,) ids of the utterances."""
         return self.table["utterance_id"].to_numpy(dtype=np.str_)
 
     @cached_property
     def speakers(self) -> StrArray:
-        """(U,)"""
+        """(U,) speaker of each utterance."""
         return self.table["speaker_id"].to_numpy(dtype=np.str_)
 
     def non_finite(self, name: str) -> str | None:
-        """Which activations are not finite, for a human; None if all are."""
+        """Describe the activations that are not finite, for an error message; None if all are."""
         present = self.present[self.rows]
         wrong = ~np.isfinite(self.X) & present[:, None]
         utterances = self.rows[np.flatnonzero(wrong.any(axis=1))]
@@ -72,15 +72,15 @@ class LayerData:
         )
 
     def usable(self, target: str, fold: int) -> Fold:
-        """A fold without the utterances that lack activations or a value of ``target``."""
+        """Drop the utterances of a fold that lack activations or a value of ``target``."""
         return only(self.present & self.has_value(target), self.folds[fold])
 
     def kind(self, target: str) -> TargetKind:
-        """Whether ``target`` is a number or a class."""
+        """Kind of ``target``: number or class."""
         return "classification" if target in self.classes else "regression"
 
     def has_value(self, target: str) -> npt.NDArray[np.bool_]:
-        """(U,) whether there is a finite number or a class; all False for an absent target."""
+        """(U,) mask of utterances with a finite number or a class; all False without the target."""
         if target not in self.table.columns:
             return np.zeros(len(self.table), dtype=bool)
         values: FloatArray = self.table[target].to_numpy(dtype=np.float64)
@@ -99,17 +99,18 @@ def read_layer_data(
     classes: Mapping[str, tuple[str, ...]],
     sums: GramSets | None = None,
 ) -> LayerData:
-    """The layer's activations in the order of the table.
+    """Read the layer's activations in the order of the table.
 
-    Folds are made of the whole table, so that they do not depend on what a model could not read.
+    Folds are made from the whole table, so that they do not depend on utterances that a model
+    skipped.
 
     Args:
-        path: of the utterance table.
+        path: the utterance table.
         activations: (folder, number of shards) of every activation set.
-        layer: its name.
-        protocol: what the folds are made by.
+        layer: name of the layer.
+        protocol: settings of the folds.
         classes: target → names of its classes.
-        sums: statistics of the parts that are not tested; None if these have activations, too.
+        sums: statistics of the splits that have no activations; None if all have.
 
     Raises:
         jobs.activations.manifest.CorruptShard: an activation shard is damaged and has to be
@@ -155,7 +156,7 @@ def read_layer_data(
 
 
 def _stored(protocol: ProtocolSettings, table: pd.DataFrame, units: Units) -> IntArray:
-    """The rows that are tested and not summed up."""
+    """Select the test rows that are not summed up."""
     tested = np.concatenate([fold.test for fold in make_folds(protocol, table)])
     return np.sort(tested[units.of_row[tested] == NOT_SUMMED])
 
@@ -163,11 +164,11 @@ def _stored(protocol: ProtocolSettings, table: pd.DataFrame, units: Units) -> In
 def _with_codes(
     path: Location, table: pd.DataFrame, classes: Mapping[str, tuple[str, ...]]
 ) -> pd.DataFrame:
-    """``table`` with codes, which are positions in ``classes``, in the place of names."""
+    """Replace names of classes by codes, their positions in ``classes``."""
     codes = {}
     for target, names in classes.items():
         if target not in table.columns:
-            continue  # its cells say so
+            continue  # its cells fail with that reason
         position: dict[str, float] = {name: code for code, name in enumerate(names)}
         unknown = set(table[target]) - position.keys() - {""}
         if unknown:

@@ -1,4 +1,4 @@
-"""The result of a cell: what a probe job returns of it, and what stays in the job."""
+"""Results of cells: returned by a probe job, or used only inside it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,28 +11,27 @@ from jobs.protocol.predictions import CellPredictions
 
 @dataclass(frozen=True)
 class CellResult:
-    """The scores of a cell, or why it has none."""
+    """The scores of a cell, or the reason for its failure."""
 
     cell_id: str
     status: Literal["done", "failed"]
     error: str | None
-    """One human-readable line where the cell failed."""
+    """One human-readable line if the cell failed."""
     n_train: int
     n_test: int
-    """Utterances, without those that extraction skipped or that have no value of the target."""
+    """Number of utterances, without those that extraction skipped or that lack the target."""
     scores: dict[str, float | None]
-    """``jobs.statistics.scoring.score_numbers``, of classes
-    ``jobs.statistics.scoring.score_classes``; None where a score
-    is not defined. Empty where the cell failed."""
+    """Scores by `jobs.statistics.scoring.score_numbers`, or by `score_classes` for classes; None
+    where a score is undefined. Empty if the cell failed."""
     details: dict[str, float]
     """Values that the probe chose: alpha, epochs, …"""
     seconds: float
-    """Its share of the duration of the fit that served it."""
+    """The cell's share of the duration of its fit."""
 
 
 @dataclass(frozen=True)
 class FittedCell:
-    """A cell after its fit: its result, and what the parts of a job may use."""
+    """A cell after its fit: its result, and the values that parts of the job use."""
 
     cell: Cell
     settings: ProbeSettings
@@ -40,8 +39,8 @@ class FittedCell:
     """Usable rows of the utterance table."""
     result: CellResult
     train_mean: float | None = None
-    """Mean of the target over the training split; None where the cell failed."""
+    """Mean of the target over the training split; None if the cell failed."""
     predictions: CellPredictions | None = None
-    """None where the cell failed, or its test split has no activations."""
+    """None if the cell failed or its test split has no activations."""
     weights: Weights | None = None
-    """None where the cell failed, or its probe does not export weights."""
+    """None if the cell failed or its probe does not export weights."""

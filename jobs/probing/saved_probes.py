@@ -1,7 +1,7 @@
 """Probes on disk: weights as safetensors, and a card in JSON that describes them.
 
-``0123abcd….safetensors`` and ``0123abcd….json``, named by the cell, the card written last: a probe
-without a card was never finished. The card names the model, the layer and the features as well, so
+``0123abcd….safetensors`` and ``0123abcd….json``, named after the cell. The card is written last: a
+probe without a card was not finished. The card also names the model, the layer and the features, so
 that a probe can be used on new audio long after its run.
 
 Legend: U utterances, D width of the layer.
@@ -29,11 +29,11 @@ from jobs.storage.location import Location
 from jobs.storage.object_store import write_text, written
 
 FORMAT = 1
-"""Raised when older cards can no longer be read."""
+"""Version of the card; to be raised when older cards can no longer be read."""
 
 
 class SavedProbeError(ValueError):
-    """A saved probe that cannot be read, or does not fit what it is given."""
+    """A saved probe cannot be read, or does not fit the activations."""
 
 
 class ProbeCard(Settings):
@@ -42,26 +42,26 @@ class ProbeCard(Settings):
     format: int = FORMAT
     cell_id: str
     model: str
-    """Its name in the run."""
+    """Name of the model in the run."""
     extract: ExtractSettings
     """The model, the features and the pooling that made its activations."""
     model_digest: str
     """`jobs.models.describe.weights_digest` of that model."""
     layer: str
     width: int
-    """D."""
+    """Width of the layer, D."""
     target: str
     unit: str
-    """Of a prediction; empty where it has none."""
+    """Unit of a prediction; empty if it has none."""
     classes: tuple[str, ...] = ()
-    """Of a classification target, in the order of their codes; empty for numbers."""
+    """Classes in the order of their codes; empty for numeric targets."""
     probe_name: str
     probe: ProbeSettings
     seed: int
     fold: int
     n_train: int
     scores: dict[str, float | None]
-    """On the test split of its fold, as in ``metrics.csv``."""
+    """Scores on the test split of its fold, as in ``metrics.csv``."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class SavedProbe:
     weights: Weights
 
     def codes(self, X: npt.NDArray[np.float32]) -> FloatArray:
-        """(U, D) activations → (U,) values in the target's unit, or codes of ``card.classes``.
+        """Predict (U,) values in the target's unit, or codes of ``card.classes``, from (U, D).
 
         Raises:
-            SavedProbeError: the activations have another width than the probe was fitted on.
+            SavedProbeError: the activations have another width than those it was fitted on.
         """
         if X.ndim != 2 or X.shape[1] != self.card.width:
             raise SavedProbeError(
@@ -88,10 +88,10 @@ class SavedProbe:
         return np.asarray(apply(self.card.probe, self.weights, X))
 
     def predict(self, X: npt.NDArray[np.float32]) -> FloatArray | npt.NDArray[np.str_]:
-        """(U, D) activations → (U,) values in the target's unit, or names of classes.
+        """Predict (U,) values in the target's unit, or names of classes, from (U, D) activations.
 
         Raises:
-            SavedProbeError: the activations have another width than the probe was fitted on.
+            SavedProbeError: the activations have another width than those it was fitted on.
         """
         codes = self.codes(X)
         if not self.card.classes:
@@ -126,7 +126,7 @@ class ProbeSaver:
             save_probe(self._saving.folder, self._card(fitted), fitted.weights)
 
     def finish(self) -> Mapping[str, str]:
-        """Everything is written already."""
+        """Do nothing: all files are already written."""
         return {}
 
     def _card(self, fitted: FittedCell) -> ProbeCard:
@@ -151,22 +151,22 @@ class ProbeSaver:
 
 
 def card_path(folder: Path, cell_id: str) -> Path:
-    """The path of the card of a cell's probe; its weights are beside it."""
+    """Return the path of the card of a cell's probe; its weights are in the same folder."""
     return folder / f"{cell_id}.json"
 
 
 def save_probe(folder: Location, card: ProbeCard, weights: Weights) -> None:
-    """Write a probe atomically: without its card it does not exist."""
+    """Write a probe atomically, its card last."""
     with written(folder / f"{card.cell_id}.safetensors") as temporary:
         save_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()}, temporary)
     write_text(folder / f"{card.cell_id}.json", json.dumps(card.model_dump(mode="json"), indent=1))
 
 
 def load_probe(path: str | Path) -> SavedProbe:
-    """Load the probe whose card, or weights, are at ``path``.
+    """Load the probe whose card or weights are at ``path``.
 
     Raises:
-        SavedProbeError: there is none, or it is damaged.
+        SavedProbeError: there is no probe, or it is damaged.
     """
     card = Path(path).with_suffix(".json")
     weights = card.with_suffix(".safetensors")

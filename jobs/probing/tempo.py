@@ -1,10 +1,9 @@
 """The tempo counterfactual of a probe job: predictions of fitted probes for stretched speech.
 
 Probes are fitted on speech as it was recorded; their predictions for time-stretched speech show
-whether they follow a rate that is known to have changed while nothing else did
-(`jobs.audio.stretch`).
+whether they follow the rate when nothing else changes (`jobs.audio.stretch`).
 
-U utterances, n stretched utterances of a set, D width of a layer.
+Legend: U utterances, n stretched utterances of a set, D width of a layer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,11 +33,11 @@ class StretchedSpeech:
     """(factor, folder, number of shards)."""
     targets: tuple[str, ...]
     predictions: Location
-    """The ``.npz`` of the predictions, in the format of `jobs.protocol.predictions`: a cell at
-    a factor has the key that `prediction_key` makes, and as ``y_true`` the known value there."""
+    """The ``.npz`` of the predictions, in the format of `jobs.protocol.predictions`; the key of
+    a cell at a factor is its `prediction_key`, and ``y_true`` is the known value at that factor."""
     recorded: tuple[Location, int] | None = None
-    """Folder, and number of shards, of the same utterances as they were recorded, where their
-    activations are in no other set."""
+    """Folder and number of shards of the same utterances as recorded, if no other set has their
+    activations."""
 
     def start(self, layer: ProbedLayer) -> "Counterfactual":
         """Read the stretched activations of ``layer``."""
@@ -65,7 +64,7 @@ class Counterfactual:
     """
 
     def __init__(self, stretched: StretchedSpeech, layer: ProbedLayer) -> None:
-        self._part, self._data = stretched, layer.data
+        self._stretched, self._data = stretched, layer.data
         self._sets = tuple(
             _read(factor, (folder, n_shards), layer.name, layer.data)
             for factor, folder, n_shards in stretched.sets
@@ -82,14 +81,16 @@ class Counterfactual:
         left out.
         """
         cell = fitted.cell
-        asked = predicts_stretched(self._part.targets, cell.target, cell.control, fitted.settings)
-        if fitted.result.status == "done" and asked:
+        follows = predicts_stretched(
+            self._stretched.targets, cell.target, cell.control, fitted.settings
+        )
+        if fitted.result.status == "done" and follows:
             for factor, predictions in self._predict(fitted):
                 self._predictions[prediction_key(cell.cell_id, factor)] = predictions
 
     def finish(self) -> Mapping[str, str]:
         """Write the predictions."""
-        write_predictions(self._part.predictions, self._predictions)
+        write_predictions(self._stretched.predictions, self._predictions)
         return {}
 
     def _predict(self, fitted: FittedCell) -> Iterator[tuple[float | str, CellPredictions]]:
@@ -100,7 +101,7 @@ class Counterfactual:
     def _predictions_for_recordings(self, fitted: FittedCell) -> CellPredictions:
         """The cell's own predictions for the utterances that are stretched.
 
-        A cell whose test split was summed up has none: its probe is applied to the recordings.
+        A cell whose test split was summed up has none, so its probe is applied to the recordings.
         """
         if fitted.predictions is None:
             assert self._recorded is not None
@@ -108,7 +109,7 @@ class Counterfactual:
         else:
             predictions = fitted.predictions
         names = self._data.utterance_ids
-        chosen = {name for one in self._sets for name in names[one.rows].tolist()}
+        chosen = {name for stretched in self._sets for name in names[stretched.rows].tolist()}
         return _select(predictions, np.isin(predictions.utterance_id, list(chosen)))
 
     def _apply(self, stretched: _StretchedSet, fitted: FittedCell) -> CellPredictions:
@@ -125,7 +126,7 @@ class Counterfactual:
     def _known_and_predicted(
         self, stretched: _StretchedSet, fitted: FittedCell
     ) -> tuple[StrArray, FloatArray, FloatArray]:
-        """Names, known values and predictions of the fold's test utterances at one factor."""
+        """Return ids, known values and predictions of the fold's test utterances at one factor."""
         apply = PROBES[fitted.settings.kind].apply
         target = fitted.cell.target
         y = self._data.table[target].to_numpy(dtype=np.float64)
@@ -152,7 +153,7 @@ def _read(
 
 
 def _select(predictions: CellPredictions, chosen: npt.NDArray[np.bool_]) -> CellPredictions:
-    """The utterances for which ``chosen`` (n,) is true."""
+    """Select the utterances for which ``chosen`` (n,) is true."""
     return CellPredictions(
         fold=predictions.fold,
         train_mean=predictions.train_mean,

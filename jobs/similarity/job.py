@@ -1,7 +1,8 @@
-"""The comparison of layers as jobs: a sketch of each layer, then tiles of pairs of sketches.
+"""Jobs that compare layers: a sketch of each layer, then tiles of pairs of sketches.
 
-A sketch holds what a measure needs of a layer, made once: its Gram vector, and its leading
-subspace. Sketches are large and stay on the disk; a tile's values are small and come back.
+A sketch holds the values of a layer that the measures need, computed once: its Gram vector and its
+leading subspace. Sketches are large and stay on disk; the values of a tile are small and are
+returned.
 """
 
 import time
@@ -33,12 +34,12 @@ from jobs.storage.location import Location
 from jobs.storage.object_store import read_bytes, written
 
 SIMILARITY_VERSION = 2
-"""Part of the identity of a comparison: to be raised when its numbers change."""
+"""Version in the identity of a comparison; to be raised when its numbers change."""
 
 
 @dataclass(frozen=True)
 class SketchJob:
-    """One layer, to be made ready for comparison."""
+    """Sketch one layer."""
 
     model: str
     layer: str
@@ -47,11 +48,11 @@ class SketchJob:
     utterance_ids: tuple[str, ...]
     measures: tuple[Measure, ...]
     sketch: Location
-    """The file to be written."""
+    """File to write."""
 
     @property
     def place(self) -> str:
-        """What it works on, for people."""
+        """Human-readable name of the layer."""
         return f"{self.model} / {self.layer}"
 
     resources: ClassVar[Resources] = "probe"
@@ -59,12 +60,12 @@ class SketchJob:
 
     @property
     def key(self) -> str:
-        """Model and layer."""
+        """Model and layer of the sketch."""
         return f"comparison of {self.place}"
 
     @property
     def kind(self) -> str:
-        """Layers of one model have equally many utterances."""
+        """The model: its layers all have the same number of utterances."""
         return f"sketches of {self.model}"
 
     @property
@@ -73,24 +74,24 @@ class SketchJob:
         return f"comparison {self.place}"
 
     def run(self, worker: Worker) -> "ComparisonReport":
-        """See ``compare``."""
+        """Run ``compare``."""
         return compare(self)
 
 
 @dataclass(frozen=True)
 class TileJob:
-    """Some layers against some others, by their sketches."""
+    """Compare some layers of one model with some of another, by their sketches."""
 
     rows: tuple[Location, ...]
     columns: tuple[Location, ...]
     measures: tuple[Measure, ...]
     models: tuple[str, str]
     number: int = 0
-    """Among the tiles of this pair of models."""
+    """Position among the tiles of this pair of models."""
 
     @property
     def place(self) -> str:
-        """What it works on, for people."""
+        """Human-readable name of the pair of models."""
         return " × ".join(self.models)
 
     resources: ClassVar[Resources] = "probe"
@@ -98,12 +99,12 @@ class TileJob:
 
     @property
     def key(self) -> str:
-        """Two models, and which of their tiles."""
+        """Two models and the number of the tile."""
         return f"comparison of {self.place}, tile {self.number}"
 
     @property
     def kind(self) -> str:
-        """Tiles of all pairs of models have about equally many layers."""
+        """One kind for all: tiles of all pairs have about the same number of layers."""
         return "comparisons"
 
     @property
@@ -112,7 +113,7 @@ class TileJob:
         return f"comparison {self.place}"
 
     def run(self, worker: Worker) -> "ComparisonReport":
-        """See ``compare``."""
+        """Run ``compare``."""
         return compare(self)
 
 
@@ -121,25 +122,25 @@ ComparisonJob = SketchJob | TileJob
 
 @dataclass(frozen=True)
 class Values:
-    """One measure of R layers against C others."""
+    """One measure between R layers and C others."""
 
     forward: FloatArray
-    """(R, C) with the row's layer first: PWCCA's weights are those of the first."""
+    """(R, C) with the row's layer first: PWCCA takes its weights from the first layer."""
     backward: FloatArray
     """(R, C) with the column's layer first."""
     chance: FloatArray
-    """(R, C) what independent layers of these ranks have."""
+    """(R, C) expected value for independent layers of the same ranks."""
     flagged: npt.NDArray[np.bool_]
-    """(R, C) part of the value is 1 whatever the data (``jobs.similarity.measures.is_forced``)."""
+    """(R, C) mask: some correlations are 1 whatever the data, see `is_forced`."""
 
-    def turned(self) -> "Values":
-        """The same with rows and columns exchanged, (C, R)."""
+    def transposed(self) -> "Values":
+        """Exchange rows and columns: (C, R)."""
         return Values(self.backward.T, self.forward.T, self.chance.T, self.flagged.T)
 
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """What a job gave back."""
+    """The result of a comparison job."""
 
     seconds: float
     values: dict[Measure, Values]
@@ -177,7 +178,7 @@ def _sketch(job: SketchJob) -> dict[Measure, Values]:
 
 
 def _read(job: SketchJob) -> Float32Array:
-    """(N, D) the layer's activations, rows in the order of the job's utterances."""
+    """Read the layer's activations (N, D), rows in the order of the job's utterances."""
     sets = [read_layer(folder, n_shards, job.layer) for folder, n_shards in job.activations]
     sets = [(names, values) for names, values in sets if names]
     names = [name for names, _ in sets for name in names]
@@ -201,7 +202,7 @@ def _compare_tile(job: TileJob) -> dict[Measure, Values]:
 
 
 def _compare_cka(rows: Sequence[Location], columns: Sequence[Location]) -> Values:
-    """Products of unit vectors; rows are held, columns are read one at a time."""
+    """Multiply unit vectors; rows are kept in memory, columns are read one at a time."""
     held = np.stack([_tensor(path, "gram") for path in rows])
     cka = np.empty((len(rows), len(columns)))
     for j, path in enumerate(columns):

@@ -1,10 +1,10 @@
-"""How alike two layers are on the same utterances: linear CKA and PWCCA.
+"""Similarity of two layers on the same utterances: linear CKA and PWCCA.
 
 N utterances (rows of both layers, in the same order), D width of a layer, r its kept directions.
 
-On independent noise, plain CKA is not 0: at N = 500 and D = 5120 it is 0.911 (0.562 at D = 640),
-the unbiased one -0.002 with an SD of 0.002 (5 draws). So the measure ``cka`` is the unbiased one.
-PWCCA has no such remedy: its value stands beside what chance alone gives (``chance_pwcca``).
+On independent noise, plain CKA is not 0: at N = 500 and D = 5120 it is 0.911 (0.562 at D = 640);
+unbiased CKA is -0.002 with an SD of 0.002 (5 draws). The measure ``cka`` is therefore unbiased CKA.
+PWCCA has no unbiased form: its value is reported with its chance level (``chance_pwcca``).
 """
 
 from dataclasses import dataclass
@@ -23,28 +23,28 @@ VARIANCE = 0.99
 """Share of a layer's variance that PWCCA keeps, as SVCCA does (Raghu et al. 2017, arXiv
 1706.05806)."""
 CONSTANT = 1e-7
-"""A feature whose SD is below this share of its values is constant: float32 rounding."""
+"""A feature that varies by less than this share of its values is constant: float32 rounding."""
 TIED = 1e-5
-"""Canonical correlations that differ by no more are equal. Sketches are in float32, which moved
-those that are 1 by up to 4e-7 (1000 rows, ranks of 600 and 800)."""
+"""Canonical correlations that differ by at most this much are equal. Sketches are in float32, which
+changed correlations of 1 by up to 4e-7 (1000 rows, ranks of 600 and 800)."""
 _NODES = 128
-"""Of the Gauss-Legendre quadrature in ``chance_pwcca``."""
+"""Nodes of the Gauss-Legendre quadrature in ``chance_pwcca``."""
 
 
 def gram_vector(X: npt.ArrayLike) -> Float32Array:
-    """(N(N−1)/2,) the layer ``X`` (N, D) as a unit vector: unbiased CKA of two is their product.
+    """Map a layer ``X`` (N, D) to a unit vector (N(N−1)/2,); unbiased CKA is the product of two.
 
     Linear CKA is ⟨K, L⟩ / (‖K‖_F ‖L‖_F) of centred Gram matrices K = XXᵀ, L = YYᵀ (Kornblith et
     al. 2019, arXiv 1905.00414, eq. 3). Unbiased: each inner product becomes the unbiased estimator
     of HSIC (Song et al. 2012, JMLR 13, 1393-1434, eq. 5; in CKA: Nguyen, Raghu & Kornblith 2021,
     arXiv 2010.15327), which leaves the diagonals out.
 
-    The strict upper triangle of the U-centred Gram matrix (Székely & Rizzo 2014, arXiv 1310.2926,
-    def. 2), K with its diagonal taken out, for i ≠ j::
+    The vector is the strict upper triangle of the U-centred Gram matrix (Székely & Rizzo 2014,
+    arXiv 1310.2926, def. 2), K with its diagonal taken out, for i ≠ j::
 
         Ũ_ij = K_ij − Σ_j K_ij / (N−2) − Σ_i K_ij / (N−2) + Σ_ij K_ij / ((N−1)(N−2))
 
-    ⟨Ũ(K), Ũ(L)⟩ / (N(N−3)) is the unbiased HSIC. All 0 where the layer is constant.
+    ⟨Ũ(K), Ũ(L)⟩ / (N(N−3)) is the unbiased HSIC. All 0 if the layer is constant.
     """
     X = _centred(X)
     n = len(X)
@@ -68,13 +68,15 @@ class Subspace:
 
     @property
     def rank(self) -> int:
-        """Directions kept; 0 where the layer is constant."""
+        """Number of directions kept; 0 if the layer is constant."""
         return int(self.basis.shape[1])
 
 
 def leading_subspace(X: npt.ArrayLike, variance: float = VARIANCE) -> Subspace:
-    """The fewest directions of the centred ``X`` (N, D) that carry ``variance`` of its variance,
-    and those that carry as much as the last of them (``jobs.ties.count_leading``)."""
+    """Find the fewest directions of the centred ``X`` (N, D) with ``variance`` of its variance.
+
+    Directions that carry as much as the last of them are kept too (`jobs.ties.count_leading`).
+    """
     X = _centred(X)
     primal = X.shape[1] <= len(X)
     eigenvalues, vectors = np.linalg.eigh(X.T @ X if primal else X @ X.T)
@@ -103,8 +105,8 @@ def pwcca(a: Subspace, b: Subspace) -> tuple[float, float]:
 
         Σ_i α_i = k E_K Σ_j ‖P x_j‖,     E_K = E|u_1| = Γ(K/2) / (√π Γ((K+1)/2))
 
-    E_1 = 1 gives the definition back. Where ρ_i = 0 and the layer has more than c directions, its
-    others would serve as well: P is onto all of them, K = k + r − c.
+    With E_1 = 1 this is the definition. Where ρ_i = 0 and the layer has more than c directions, its
+    others are equally valid: P projects onto all of them, K = k + r − c.
 
     Returns:
         Weighted by ``a``, and weighted by ``b``; NaN where a layer is constant.
@@ -122,11 +124,11 @@ def pwcca(a: Subspace, b: Subspace) -> tuple[float, float]:
 def _projection_weights(
     projected: Float32Array, rho: Float32Array, loadings: Float32Array
 ) -> Float32Array:
-    """(c,) the α_i of ``pwcca``, of equal ``rho`` (c,) the mean over all bases.
+    """Return the α_i (c,) of ``pwcca``; for equal ``rho`` (c,) the mean over all bases.
 
     Args:
         projected: (c, D) ⟨h_i, x_j⟩.
-        rho: descending.
+        rho: canonical correlations, descending.
         loadings: (r, D) of the layer, whose columns are as long as the x_j.
     """
     weights: Float32Array = np.abs(projected).sum(axis=1)
@@ -149,7 +151,7 @@ def _mean_coordinate(dimension: int) -> float:
 
 
 def is_forced(rank_a: int, rank_b: int, n: int) -> bool:
-    """Whether some canonical correlations of ``n`` centred rows are 1 whatever the data.
+    """Return True if some canonical correlations of ``n`` centred rows are 1 whatever the data.
 
     Two subspaces of N − 1 dimensions with r_a + r_b > N − 1 intersect. At r ≥ N − 1 all
     correlations are 1 (Kornblith et al. 2019, arXiv 1905.00414, section 2).
@@ -159,16 +161,16 @@ def is_forced(rank_a: int, rank_b: int, n: int) -> bool:
 
 @lru_cache(maxsize=100_000)
 def chance_pwcca(rank_a: int, rank_b: int, n: int) -> float:
-    """About what PWCCA of two independent layers is: the mean canonical correlation by chance.
+    """Approximate PWCCA of two independent layers: the mean canonical correlation by chance.
 
-    Of two random subspaces of dimensions q ≤ p within m = N − 1, squared canonical correlations λ
-    have for large m the density of Wachter (1980, Ann. Statist. 8, 937-957)::
+    For two random subspaces of dimensions q ≤ p within m = N − 1, squared canonical correlations λ
+    have, for large m, the density of Wachter (1980, Ann. Statist. 8, 937-957)::
 
         f(λ) = √((λ₊ − λ)(λ − λ₋)) / (2π (q/m) λ (1 − λ)),
         λ± = (√(q/m (1 − p/m)) ± √(p/m (1 − q/m)))²
 
     With p + q > m, p + q − m of the q correlations are 1 and the others are those of the orthogonal
-    complements. Rows that are alike, such as utterances of one speaker, give more than this.
+    complements. Similar rows, such as utterances of one speaker, give a higher value.
     """
     m, q, p = n - 1, min(rank_a, rank_b), max(rank_a, rank_b)
     if q == 0:
@@ -193,7 +195,7 @@ def _wachter_mean(c: float, d: float) -> float:
 
 
 def _centred(X: npt.ArrayLike) -> FloatArray:
-    """(N, D) in float64, columns with mean 0, and 0 where they are constant but for rounding."""
+    """Centre the columns of ``X`` (N, D) in float64; columns constant up to rounding become 0."""
     exact = np.asarray(X, dtype=np.float64)
     centred: FloatArray = exact - exact.mean(axis=0)
     constant = np.abs(centred).max(axis=0) <= CONSTANT * np.abs(exact).max(axis=0)

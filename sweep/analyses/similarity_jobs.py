@@ -151,7 +151,7 @@ class Comparison:
                 whole = self._values[pair_id].by_measure[measure]
                 _fill(whole, part, np.ix_(rows, columns))
                 if self._left[pair_id].a == self._left[pair_id].b:
-                    _fill(whole, part.turned(), np.ix_(columns, rows))
+                    _fill(whole, part.transposed(), np.ix_(columns, rows))
             self._count_tile(pair_id)
 
     def fail(self, job: ComparisonJob, error: BaseException | None) -> None:

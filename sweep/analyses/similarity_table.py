@@ -43,7 +43,7 @@ def _frames(pair: ModelPair, values: PairValues) -> Iterator[pd.DataFrame]:
     for measure, found in values.by_measure.items():
         yield _frame(measure, pair.a, pair.b, found, values.n_utterances)
         if pair.a != pair.b:
-            yield _frame(measure, pair.b, pair.a, found.turned(), values.n_utterances)
+            yield _frame(measure, pair.b, pair.a, found.transposed(), values.n_utterances)
 
 
 def _frame(

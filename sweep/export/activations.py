@@ -37,7 +37,7 @@ def check_room(folder: Path, run: Run) -> None:
 
 
 def study_models(run: Run) -> list[PlannedModel]:
-    """The models of a run without the baselines, which the study did not have."""
+    """List the models of a run without baselines, which the study did not have."""
     return [model for model in run.plan.models if not is_baseline(model.extract.model)]
 
 

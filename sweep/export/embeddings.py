@@ -15,7 +15,7 @@ from jobs.storage.atomic import atomic_path
 from sweep.results.run import Run
 
 LAYER = "embedding"
-"""The layer that is a model's embedding."""
+"""Name of the layer that is a model's embedding."""
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,20 @@ class Embeddings:
     """The embeddings of one model on all splits of the corpus."""
 
     ids: StrArray
-    """(U,)"""
+    """(U,) ids of the utterances."""
     splits: StrArray
     """(U,) the split of each utterance."""
     paths: StrArray
     """(U,) paths of the audio."""
     embeddings: npt.NDArray[np.float32]
-    """(U, D)"""
+    """(U, D), one row per utterance."""
     labels: dict[str, npt.NDArray[np.float64] | StrArray]
     """``labels`` → (U,) values of the run's first target, ``labels_<target>`` → those of another;
     for classes, their names."""
 
 
 def read_embeddings(run: Run, model: str) -> Embeddings:
-    """The embeddings of a model of the run, probed or not.
+    """Read the embeddings of a model of the run, probed or not.
 
     Raises:
         KeyError: the model has no layer of that name.
@@ -74,7 +74,7 @@ def write_npz(path: Path, found: Embeddings) -> None:
 
 
 def write_parquet(path: Path, found: Embeddings) -> None:
-    """Write columns ``id, part, path, label…, embedding`` (D float32), a row per utterance."""
+    """Write columns ``id, part, path, label…, embedding`` (D float32), one row per utterance."""
     pyarrow, parquet = PYARROW.load(), PYARROW.load("parquet")
     flat = pyarrow.array(found.embeddings.reshape(-1))
     columns = {

@@ -1,4 +1,4 @@
-"""Names of files as the study wrote them."""
+"""File names of the study."""
 
 from collections.abc import Iterable
 from operator import itemgetter
@@ -9,7 +9,7 @@ from sweep.plan.make_plan import used_splits
 from sweep.results.run import Run
 
 STUDY_SPLITS = {"validation": "dev"}
-"""Splits that the study called something else."""
+"""Split → the study's name for it, where they differ."""
 
 
 def split_names(splits: Iterable[str]) -> dict[str, str]:
@@ -25,7 +25,7 @@ def split_names(splits: Iterable[str]) -> dict[str, str]:
 
 
 def tested_splits(run: Run) -> list[str]:
-    """The splits that probes are tested on."""
+    """List the splits that probes are tested on."""
     protocol = run.plan.protocol
     if isinstance(protocol, KFoldProtocol):
         return used_splits(run.spec, run.utterances)
@@ -33,6 +33,6 @@ def tested_splits(run: Run) -> list[str]:
 
 
 def tested_name(run: Run) -> str:
-    """The tested splits in one word, as in ``cca_dev_cps``."""
+    """Join the tested splits into one word, as in ``cca_dev_cps``."""
     names = split_names(used_splits(run.spec, run.utterances))
     return "-".join(names[split] for split in tested_splits(run))

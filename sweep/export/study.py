@@ -58,8 +58,8 @@ def export_run(
         activations: also write the activations of every layer, by far the most data.
 
     Raises:
-        RunError: no cell of the run is done, its activations are missing, the disk has no room,
-            or ChromaDB is asked for and not installed.
+        RunError: no cell of the run is done, its activations are missing, the disk has too little
+            space, or ChromaDB is requested and not installed.
     """
     if run.metrics.empty:
         raise RunError(f"{run.folder.root} has no finished cell to export: run its spec first")
@@ -132,7 +132,7 @@ def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
             if target in run.plan.classes:
                 continue
             rows = curves[(curves["probe"] == probe) & (curves["target"] == target)]
-            # The study had one CCA; files of a second have its name.
+            # The study had one CCA; the files of any further CCA probe carry its name.
             name = f"cca_{tested_name(run)}_{stems[target]}"
             name += f"_{file_names(cca_probes)[probe]}" if number else ""
             write_cca(folder / "cca" / f"{name}.csv", rows, study_names)
@@ -167,7 +167,7 @@ def _export_embeddings(
 
 
 def _curves(run: Run, model: PlannedModel) -> pd.DataFrame:
-    """The rows of ``layers.csv`` of one model."""
+    """Select the rows of ``layers.csv`` of one model."""
     return run.layers[run.layers["model"] == model.name]
 
 
@@ -177,6 +177,6 @@ def _embedding_curves(run: Run, model: PlannedModel) -> pd.DataFrame:
 
 
 def _target_stems(run: Run) -> dict[str, str]:
-    """Target → suffix of its files; empty if it is the only target."""
+    """Map each target to the suffix of its files, empty if it is the only target."""
     names = file_names(run.plan.targets)
     return {target: f"_{name}" if len(names) > 1 else "" for target, name in names.items()}

@@ -1,8 +1,8 @@
 """Read the study's own embeddings: a list of dicts, pickled into an ``.npy`` file.
 
-Loading a pickle can run arbitrary code. The unpickler here knows only the names for an array, its
-dtype and a number, and replaces them by stand-ins of its own, so that not even numpy's code runs
-before the values are checked.
+Loading a pickle can run arbitrary code. The unpickler here accepts only the names of an array, its
+dtype and a number, and replaces them by stand-ins, so that not even numpy code runs before the
+values are checked.
 
 Legend: U utterances, D width of the embedding.
 """
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 KEYS = ("path", "embedding", "label")
 DEEPEST = 6
-"""An array of dicts of arrays of numbers, each array with the list that it is pickled as."""
+"""Deepest nesting: an array of dicts of arrays of numbers; a pickled array counts twice."""
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _UNREADABLE = (
     pickle.UnpicklingError, ValueError, TypeError, AttributeError, EOFError, IndexError, KeyError,
@@ -28,7 +28,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class StudyEmbeddings:
-    """The embeddings and labels that the study kept of its task 2."""
+    """The embeddings and labels of the study's task 2."""
 
     paths: tuple[str, ...]
     """U paths of the audio."""
@@ -86,12 +86,12 @@ class _Dtype:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, order, *structure = state
-        if order not in ("<", ">", "|", "=") or any(part is not None for part in structure[:3]):
+        if order not in ("<", ">", "|", "=") or any(field is not None for field in structure[:3]):
             raise pickle.UnpicklingError("a structured dtype")
         self.order = str(order)
 
     def numbers(self, data: object) -> npt.NDArray[Any]:
-        """(n,) from raw bytes."""
+        """Decode (n,) values from raw bytes."""
         if not isinstance(data, bytes):
             raise pickle.UnpicklingError("an array without bytes")
         return np.frombuffer(data, dtype=np.dtype(f"{self.order}{self.code}"))
@@ -133,7 +133,7 @@ class _Scalar:
 
 
 _NDARRAY = "numpy.ndarray"
-"""Stands for the class in a pickle; text cannot be called."""
+"""Stands for the class in a pickle; a string cannot be called."""
 _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _Dtype,
@@ -146,7 +146,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Refuses every name but the four that number arrays are pickled with."""
+    """Refuses every name except those that arrays of numbers are pickled with."""
 
     def find_class(self, module: str, name: str, /) -> Any:
         if (module, name) not in _KNOWN:
@@ -155,7 +155,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """``value`` with numpy values in place of their stand-ins."""
+    """Replace stand-ins in ``value`` by numpy values."""
     if depth > DEEPEST:
         raise ValueError("values nested deeper than a list of dicts of arrays")
     if isinstance(value, _Array):
@@ -189,7 +189,7 @@ def _joined(entries: Any) -> StudyEmbeddings:
 
 
 def _stacked(vectors: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Vectors of one width as rows; (1, D) counts as a vector, as a batch of one gives it."""
+    """Stack vectors of one width as rows; (1, D), a batch of one, counts as a vector."""
     rows = [vector.reshape(-1) if vector.ndim == 2 and len(vector) == 1 else vector
             for vector in vectors]  # fmt: skip
     shapes = sorted({row.shape for row in rows})

@@ -17,10 +17,10 @@ STUDY_COLUMNS = {
     "utterance_id": "audio_id",
     "seconds": "duration",
 }
-"""Columns of the utterance table and what the study called them."""
+"""Column of the utterance table → the study's name for it."""
 _SCORES = ["mse", "mae", "r2", "pearson", "mean_mse", "mean_mae"]
 _CLASS_SCORES = ["accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy"]
-"""Added where a target is classes."""
+"""Columns added if a target is categorical."""
 
 
 def write_split_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str]) -> list[Path]:
@@ -32,8 +32,8 @@ def write_split_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str]
         targets: the columns that are targets.
 
     Returns:
-        The files, with a row per utterance and columns ``audio_path, text, <target>, speaker_id,
-        chapter_id, audio_id, duration`` (seconds; the corpus' own, where it has one).
+        The files, with one row per utterance and columns ``audio_path, text, <target>, speaker_id,
+        chapter_id, audio_id, duration`` (seconds; the corpus' own column if it has one).
     """
     paths = []
     targets = file_names(targets)
@@ -50,7 +50,7 @@ def write_split_tables(folder: Path, table: pd.DataFrame, targets: Iterable[str]
 
 
 def write_layer_table(path: Path, curves: pd.DataFrame, study_names: Mapping[str, str]) -> None:
-    """Write ``layer_metrics.txt``: tab-separated, a row per layer × target × probe.
+    """Write ``layer_metrics.txt``: tab-separated, one row per layer × target × probe.
 
     Args:
         path: the file.
@@ -63,7 +63,7 @@ def write_layer_table(path: Path, curves: pd.DataFrame, study_names: Mapping[str
 
 
 def write_embedding_table(path: Path, curves: pd.DataFrame) -> None:
-    """Write ``metrics.txt``: tab-separated, a row per target × probe on the embedding."""
+    """Write ``metrics.txt``: tab-separated, one row per target × probe on the embedding."""
     write_csv(path, curves[["target", "probe", "n_test", *_scores(curves)]], separator="\t")
 
 
@@ -79,7 +79,7 @@ def write_cca(path: Path, curves: pd.DataFrame, study_names: Mapping[str, str]) 
 
 
 def write_predictions(path: Path, predictions: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Write ``predictions.csv``: a row per test utterance × target × probe × seed.
+    """Write ``predictions.csv``: one row per test utterance × target × probe × seed.
 
     Args:
         path: the file.

@@ -1,6 +1,6 @@
-"""The activation sets of a plan: what is extracted, under which id, in which shards.
+"""The activation sets of a plan: their ids and shards.
 
-An *activation id* stands for the pooled activations of one model on one part of the corpus, or for
+An *activation id* identifies the pooled activations of one model on one split of the corpus, or
 statistics of them. Only what changes the numbers is hashed.
 """
 
@@ -30,12 +30,12 @@ from sweep.plan.plan import PlannedLayer, PlannedModel, PlannedSet
 from sweep.spec.schema import Spec
 
 SHARD_UTTERANCES = 64
-"""Utterances of a shard at most: what a crash can cost."""
+"""Most utterances in a shard: the most work that a crash can lose."""
 SHARD_BYTES = 256 * 2**20
-"""Activation bytes of a shard at most: what an extractor holds in memory."""
+"""Most activation bytes in a shard, all of which an extractor holds in memory."""
 GRAM_SAVING = 10
-"""How many times more than a shard of statistics its utterances' activations would take. More
-would store less, and lose more to a crash."""
+"""Ratio of the bytes of a shard's activations to those of its statistics. A higher ratio stores
+less, and loses more to a crash."""
 
 
 def plan_model(
@@ -45,14 +45,14 @@ def plan_model(
     audio: Mapping[str, str],
     counts: Mapping[str, int],
 ) -> PlannedModel:
-    """A model with all of its activations, and the layers that are probed.
+    """Plan a model with all of its activations and the layers to probe.
 
     Args:
-        extract: how it is read.
-        info: what is known of it.
-        layers: which of its layers are probed.
-        audio: part of the corpus → digest of its audio.
-        counts: part of the corpus → its utterances.
+        extract: settings of the extraction.
+        info: description of the model.
+        layers: the layers to probe.
+        audio: split of the corpus → digest of its audio.
+        counts: split of the corpus → number of utterances.
     """
     chosen = _chosen_layers(extract, info, layers)
     row_bytes = sum(tap.width for tap in info.taps) * (4 if extract.dtype == "float32" else 2)
@@ -65,13 +65,13 @@ def plan_model(
         row_bytes=row_bytes,
         sets=tuple(
             PlannedSet(
-                split=part,
+                split=split,
                 activation_id=_activation_id(extract, info.digest, digest),
                 model_digest=info.digest,
-                n_utterances=counts[part],
+                n_utterances=counts[split],
                 shard_size=max(1, min(SHARD_UTTERANCES, SHARD_BYTES // row_bytes)),
             )
-            for part, digest in audio.items()
+            for split, digest in audio.items()
         ),
         layers=tuple(
             PlannedLayer(index=t.index, name=t.name, study_name=t.study_name, width=t.width)
@@ -84,13 +84,13 @@ def plan_model(
 def with_gram(
     spec: Spec, table: pd.DataFrame, labels: Mapping[str, str], model: PlannedModel
 ) -> PlannedModel:
-    """``model`` with statistics in the place of activations, but for a part that is only tested.
+    """Replace the activations of ``model`` by statistics, except those of a test-only split.
 
     Args:
-        spec: what is to be summed up.
+        spec: the spec, with `store: gram`.
         table: the utterance table, with the spec's targets as columns.
         labels: target → digest of its labels.
-        model: planned with all of its activations.
+        model: the model, planned with all of its activations.
     """
     protocol = spec.protocol
     gram = GramSettings(
@@ -115,7 +115,7 @@ def with_gram(
 
 
 def needs_inner_folds(spec: Spec) -> bool:
-    """Whether a probe of the spec chooses alpha on inner folds of training parts."""
+    """Return True if a probe of the spec chooses alpha on inner folds of the training split."""
     protocol = spec.protocol
     has_validation = (
         protocol.validation is not None
@@ -130,12 +130,12 @@ def needs_inner_folds(spec: Spec) -> bool:
 
 
 def plan_set(model: PlannedModel, split: str, rows: pd.DataFrame) -> PlannedSet:
-    """A further set of activations of ``model``, of utterances that are not in the corpus' own.
+    """Plan a further set of activations of ``model``, for utterances that an analysis adds.
 
     Args:
-        model: it is added to.
+        model: the model to run on them.
         split: a name that no split of the corpus has, see ``corpus_rows``.
-        rows: of the utterance table.
+        rows: their rows of the utterance table.
     """
     return PlannedSet(
         split=split,
@@ -147,14 +147,14 @@ def plan_set(model: PlannedModel, split: str, rows: pd.DataFrame) -> PlannedSet:
 
 
 def corpus_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """``table`` without the rows that analyses add, whose splits are named ``#analysis=value``."""
+    """Drop the rows that analyses add, whose splits are named ``#analysis=value``."""
     return table[~table["split"].str.match(r"#\w+=")]
 
 
 def shards(planned: PlannedSet, table: pd.DataFrame, cache: Location) -> list[Shard]:
-    """The work units of an activation set: ranges of utterances in table order × all taps.
+    """List the work units of an activation set: ranges of utterances in table order × all taps.
 
-    ``table`` has the rows of the set's split, those that analyses add included.
+    ``table`` has the rows of the set's split, including those that analyses add.
     """
     rows = table[table["split"] == planned.split]
     labels = None
@@ -167,22 +167,22 @@ def shards(planned: PlannedSet, table: pd.DataFrame, cache: Location) -> list[Sh
     size, folder = planned.shard_size, planned.folder(cache)
     found = []
     for index in range(planned.n_shards):
-        part = slice(index * size, (index + 1) * size)
+        chunk = slice(index * size, (index + 1) * size)
         found.append(
             Shard(
                 folder=folder,
                 index=index,
-                utterance_ids=tuple(ids[part]),
-                audio_paths=tuple(paths[part]),
+                utterance_ids=tuple(ids[chunk]),
+                audio_paths=tuple(paths[chunk]),
                 model_digest=planned.model_digest,
-                labels=labels[part] if labels else None,
+                labels=labels[chunk] if labels else None,
             )
         )
     return found
 
 
 def groups_digest(protocol: ProtocolSettings, table: pd.DataFrame) -> str | None:
-    """Digest of what the protocol keeps together, where that is not the speakers."""
+    """Digest of the groups that the protocol keeps together; None where these are the speakers."""
     if not isinstance(protocol, KFoldProtocol) or protocol.group == "speaker_id":
         return None
     rows = zip(table["utterance_id"], group_labels(protocol, table), strict=True)
@@ -196,9 +196,9 @@ def _summed(
     labels: Mapping[str, str],
     saving: float,
 ) -> list[PlannedSet]:
-    """The units of ``table`` as statistics, in ``saving`` shards an utterance, or one for all.
+    """Plan the statistics of each unit of ``table``, in ``saving`` shards per utterance or one.
 
-    Shards of statistics are all of one size on disk, whatever they cover.
+    Shards of statistics all have the same size on disk, however many utterances they cover.
     """
     units = make_units(gram, table)
     groups = groups_digest(gram.protocol, table)
@@ -211,7 +211,7 @@ def _summed(
             "of": _activation_id(model.extract, model.digest, audio_digest_of_table(rows)),
             "gram": gram.identity(),
             "labels": [labels[target] for target in gram.targets],
-            # Shards of two sizes, mixed, would be sums of other utterances.
+            # A shard of another size would hold sums over other utterances.
             "shard_size": size,
             "version": GRAM_VERSION,
             **({"groups": groups} if groups else {}),
@@ -231,16 +231,16 @@ def _summed(
 
 
 def _name_of_unit(gram: GramSettings, rows: pd.DataFrame, unit: int) -> str:
-    """A part that is summed up whole is called by its name."""
-    parts = rows["split"].unique()
-    whole = isinstance(gram.protocol, SplitsProtocol) and not gram.inner and len(parts) == 1
-    return str(parts[0]) if whole else f"unit {unit}"
+    """Name a unit: the split that it covers completely, or else its number."""
+    splits = rows["split"].unique()
+    whole = isinstance(gram.protocol, SplitsProtocol) and not gram.inner and len(splits) == 1
+    return str(splits[0]) if whole else f"unit {unit}"
 
 
 def _chosen_layers(
     extract: ExtractSettings, info: ModelInfo, layers: Literal["all"] | tuple[int | str, ...]
 ) -> set[str]:
-    """A pattern that matches nothing in this model may well match in another of the sweep."""
+    """Select the taps to probe; a pattern may match nothing here and match in another model."""
     if layers == "all" or is_baseline(extract.model):
         return {tap.name for tap in info.taps}
     chosen: set[str] = set()
@@ -254,7 +254,7 @@ def _activation_id(extract: ExtractSettings, model_digest: str, audio_digest: st
     precision = precision_of(extract.model)
     return content_id(
         {
-            # The full precision is no part of ids from before there was a choice.
+            # Full precision is left out, which keeps ids from before it was a setting.
             **({} if precision == "fp32" else {"precision": precision}),
             "model": model_digest,
             "audio": audio_digest,

@@ -1,4 +1,4 @@
-"""Where the statistics of ``store: gram`` lie."""
+"""Locations of the statistics of ``store: gram``."""
 
 from jobs.gram.fit import GramSets
 from jobs.storage.location import Location
@@ -6,7 +6,7 @@ from sweep.plan.plan import PlannedModel
 
 
 def gram_sets(model: PlannedModel, cache: Location) -> GramSets | None:
-    """Return where the statistics of a model lie, None if it has none."""
+    """Return the locations of a model's statistics, or None if it has none."""
     sets = [planned for planned in model.sets if planned.gram is not None]
     if not sets or sets[0].gram is None:
         return None

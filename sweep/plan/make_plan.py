@@ -1,4 +1,4 @@
-"""From a spec, an utterance table and what is known of the models to the plan."""
+"""Make a plan from a spec, an utterance table and descriptions of the models."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
     Args:
         spec: the spec.
         table: the utterance table, with the spec's targets as columns.
-        models: what is known of each model, baselines included, by name, in table order.
+        models: name → description of each model, baselines included, in table order.
     """
     protocol = spec.protocol
-    parts = used_splits(spec, table)
-    audio = {part: audio_digest_of_table(table[table["split"] == part]) for part in parts}
+    splits = used_splits(spec, table)
+    audio = {split: audio_digest_of_table(table[table["split"] == split]) for split in splits}
     counts = Counter(table["split"])
     settings = {model.name: model for model in all_models(spec)}
     labels = {target: label_digest(table, target) for target in spec.targets}
@@ -55,7 +55,7 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
 
 
 def all_models(spec: Spec) -> list[ModelSettings]:
-    """The spec's models, then the baselines that are models of one layer."""
+    """List the spec's models, then the baselines that are models of one layer."""
     return [
         *spec.models,
         *(
@@ -67,7 +67,7 @@ def all_models(spec: Spec) -> list[ModelSettings]:
 
 
 def used_splits(spec: Spec, table: pd.DataFrame) -> list[str]:
-    """The parts of the corpus that the protocol reads."""
+    """List the splits of the corpus that the protocol uses."""
     if isinstance(spec.protocol, KFoldProtocol):
         return sorted(table["split"].unique())
-    return [part for _, part in spec.protocol.splits()]
+    return [split for _, split in spec.protocol.splits()]

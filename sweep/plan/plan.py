@@ -1,11 +1,11 @@
-"""The plan: which activations, which layers, and the grid of cells over them; values alone.
+"""The plan as plain values: activations, layers, and the grid of cells over them.
 
-``sweep.plan.make_plan`` makes one of a spec; ``sweep.plan.activation_sets`` knows what is
-extracted for it.
+``sweep.plan.make_plan`` makes a plan from a spec; ``sweep.plan.activation_sets`` plans its
+activations.
 
-Identity has two levels. An *activation id* stands for the pooled activations of one model on one
-part of the corpus; a *cell id* for one score: activations, layer, target, probe, protocol, seed,
-fold, control. Only what changes the numbers is hashed.
+Identity has two levels. An *activation id* identifies the pooled activations of one model on one
+split of the corpus; a *cell id* identifies one score: activations, layer, target, probe, protocol,
+seed, fold, control. Only what changes the numbers is hashed.
 """
 
 import math
@@ -28,26 +28,26 @@ from jobs.storage.location import Location
 
 
 class PlannedSet(Settings):
-    """The activations of one model on one part of the corpus."""
+    """The activations of one model on one split of the corpus."""
 
     split: str
     activation_id: str
     model_digest: str
     n_utterances: int
     shard_size: int
-    """Utterances a shard; the last has the rest."""
+    """Utterances per shard; the last shard has the rest."""
     gram: GramSettings | None = None
-    """What is stored of it in the place of activations; None: they are."""
+    """Statistics that are stored in place of activations; None if activations are stored."""
     unit: int | None = None
-    """With ``gram``: which of the units of utterances that are summed up, see `jobs.gram.units`."""
+    """With ``gram``: number of the unit of utterances that is summed up, see `jobs.gram.units`."""
 
     @property
     def n_shards(self) -> int:
-        """Shards of the set."""
+        """Number of shards in the set."""
         return math.ceil(self.n_utterances / self.shard_size)
 
     def folder(self, cache: Location) -> Location:
-        """Where its shards lie."""
+        """Folder of its shards."""
         return cache / "activations" / self.activation_id
 
 
@@ -55,14 +55,14 @@ class PlannedLayer(Settings):
     """A layer that is probed."""
 
     index: int
-    """Among all taps of the model, in depth order."""
+    """Position among all taps of the model, in depth order."""
     name: str
     study_name: str
     width: int
 
 
 class PlannedModel(Settings):
-    """A model, the activations it needs, the layers that are probed."""
+    """A model with its activations and the layers that are probed."""
 
     name: str
     extract: ExtractSettings
@@ -70,21 +70,21 @@ class PlannedModel(Settings):
     digest: str
     n_parameters: int
     row_bytes: int
-    """Stored activation bytes of one utterance, all taps."""
+    """Stored activation bytes per utterance, over all taps."""
     gram_bytes: int = 0
-    """Stored bytes of a shard of statistics; 0 where there is none."""
+    """Stored bytes per shard of statistics; 0 if there are none."""
     gram_memory: int = 0
-    """Memory that an extractor needs for them."""
+    """Bytes of memory that an extractor needs for them."""
     sets: tuple[PlannedSet, ...]
     stretched: tuple[PlannedSet, ...] = ()
-    """Tested utterances at other rates, a set each; no cell's id knows of them."""
+    """Test utterances at other rates, one set per rate; cell ids do not depend on them."""
     recorded: PlannedSet | None = None
-    """The same utterances as they were recorded, where no other set has their activations."""
+    """The same utterances as recorded, if no other set has their activations."""
     layers: tuple[PlannedLayer, ...]
 
     @property
     def all_sets(self) -> tuple[PlannedSet, ...]:
-        """Everything that is extracted."""
+        """All sets that are extracted."""
         return (*self.sets, *self.stretched, *([self.recorded] if self.recorded else []))
 
     @property
@@ -93,7 +93,7 @@ class PlannedModel(Settings):
         return tuple(planned for planned in self.sets if planned.gram is None)
 
     def shard_bytes(self, shard: Shard) -> int:
-        """What a shard will take on disk."""
+        """Size of a shard on disk."""
         if shard.labels is not None:
             return self.gram_bytes
         return self.row_bytes * len(shard.utterance_ids)
@@ -108,19 +108,18 @@ class PlannedTempo(Settings):
 
 
 class Plan(Settings):
-    """Everything that a run consists of; ``layer_tasks`` spells the cells out."""
+    """Everything that a run consists of; ``layer_tasks`` lists the cells."""
 
     name: str
     models: tuple[PlannedModel, ...]
     targets: dict[str, str]
     """Target name → digest of its labels."""
     classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Target name → its classes, sorted; targets that are numbers are not in it."""
+    """Target name → its classes, sorted; numeric targets are left out."""
     probes: dict[str, ProbeSettings]
     protocol: ProtocolSettings
     groups: str | None = None
-    """Digest of what the protocol keeps together, where it is not the speakers, whom the labels
-    know."""
+    """Digest of the groups that the protocol keeps together; None where these are the speakers."""
     n_folds: int
     controls: tuple[str, ...]
     """``none`` first."""
@@ -128,24 +127,26 @@ class Plan(Settings):
 
     @property
     def n_cells(self) -> int:
-        """Cells of the whole plan."""
+        """Number of cells in the whole plan."""
         seeds = sum(seed_count(self.probes[probe]) for _, probe in self.pairs())
         layers = sum(len(model.layers) for model in self.models)
         return layers * seeds * self.n_folds * len(self.controls)
 
     def kind(self, target: str) -> TargetKind:
-        """Whether ``target`` is a number or a class."""
+        """Kind of ``target``: number or class."""
         return "classification" if target in self.classes else "regression"
 
     @property
     def scored_by_sums(self) -> bool:
-        """Whether tested utterances were summed up as well, so that no prediction is known, and no
-        score but what `jobs.gram.scores` tells of a fold."""
+        """True if test utterances are summed up too.
+
+        There are then no predictions, and only the scores that `jobs.gram.scores` gives per fold.
+        """
         summed = any(planned.gram for model in self.models for planned in model.sets)
         return summed and isinstance(self.protocol, KFoldProtocol)
 
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """(target, probe) that go together: no probe is asked for what it cannot predict."""
+        """Iterate over all (target, probe) in which the probe can predict the target."""
         for target in self.targets:
             for name, probe in self.probes.items():
                 if predicts(probe, self.kind(target)):
@@ -162,7 +163,7 @@ class LayerTask:
 
 
 def layer_tasks(plan: Plan) -> Iterator[LayerTask]:
-    """Every (model, layer) with all its cells, model by model, in depth order."""
+    """Iterate over every (model, layer) with all its cells, model by model, in depth order."""
     pairs = tuple(plan.pairs())
     for model in plan.models:
         ingredients = {pair: _ingredients(plan, model, *pair) for pair in pairs}
@@ -171,7 +172,7 @@ def layer_tasks(plan: Plan) -> Iterator[LayerTask]:
 
 
 def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
-    """The ingredients of a cell that can change under it, as ids."""
+    """Return ids of the ingredients of a cell whose change makes the cell stale."""
     return {
         "activations": content_id([[s.split, s.activation_id] for s in model.sets]),
         "labels": plan.targets[target],
@@ -184,7 +185,7 @@ def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[
 
 
 class CellRecord(Protocol):
-    """The record of a finished cell, as far as `why_stale` reads it."""
+    """The fields of a finished cell's record that `why_stale` reads."""
 
     @property
     def cell_id(self) -> str:
@@ -200,7 +201,7 @@ class CellRecord(Protocol):
 
 
 def why_stale(plan: Plan, records: Iterable[CellRecord]) -> Counter[str]:
-    """Count the reasons why records of planned cells have other ids than planned."""
+    """Count the reasons for which records of planned cells have other ids than planned."""
     planned = {cell.cell_id for task in layer_tasks(plan) for cell in task.cells}
     others: dict[str, CellRecord] = {
         record.cell_id: record for record in records if record.cell_id not in planned
@@ -222,8 +223,10 @@ def why_stale(plan: Plan, records: Iterable[CellRecord]) -> Counter[str]:
 
 
 def _ingredients(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
-    """What the ids of cells are made of, as canonical JSON, its keys in order; empty where cells
-    differ."""
+    """Return the values that cell ids hash, as canonical JSON with sorted keys.
+
+    Values that differ between the cells of a layer are left empty.
+    """
     common = {
         key: canonical_json(value)
         for key, value in {**made_from(plan, model, target, probe), "target": target}.items()
@@ -235,10 +238,10 @@ def _ingredients(plan: Plan, model: PlannedModel, target: str, probe: str) -> di
 def _cells(
     plan: Plan, layer: PlannedLayer, ingredients: Mapping[tuple[str, str], dict[str, str]]
 ) -> Iterator[Cell]:
-    """The cells of a layer.
+    """Iterate over the cells of a layer.
 
-    ``ingredients`` are, by target and probe, what ids are made of, as `content_id_of` takes it;
-    what differs from cell to cell is written into them.
+    ``ingredients`` maps (target, probe) to the values that ids hash, as `content_id_of` takes them;
+    the values that differ between cells are filled in here.
     """
     layer_name = canonical_json(layer.name)
     for (target, name), canonical in ingredients.items():
@@ -260,5 +263,5 @@ def _place(task: LayerTask, cell: Cell) -> tuple[str, ...]:
 
 
 def predicts(probe: ProbeSettings, kind: TargetKind) -> bool:
-    """Whether ``probe`` is for targets of ``kind``."""
+    """Return True if ``probe`` can predict targets of ``kind``."""
     return kind in PROBES[probe.kind].predicts

@@ -78,7 +78,7 @@ def _shipped_revision() -> object:
 
 def hardware() -> dict[str, object]:
     """Describe this machine, as JSON values."""
-    import torch  # here: to describe the code and the packages needs no torch
+    import torch  # imported here: describing code and packages needs no torch
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

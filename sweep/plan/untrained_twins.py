@@ -1,12 +1,14 @@
-"""Models of a plan that are alike but for their weights: a trained one and an untrained one."""
+"""Untrained twins: models of a plan that differ from a trained model in their weights alone."""
 
 from jobs.models import is_untrained
 from sweep.plan.plan import Plan, PlannedModel
 
 
 def twins(plan: Plan) -> set[tuple[str, str]]:
-    """(trained, untrained) names of all models with the same architecture, of the same size, read
-    at the same layers."""
+    """Find the pairs (trained, untrained) of models, by name.
+
+    The two have the same architecture, number of parameters and probed layers.
+    """
     return {
         (model.name, other.name)
         for model in plan.models

@@ -1,4 +1,4 @@
-"""What computing in less than float32 did to a run's activations, for provenance and report."""
+"""Errors of a run's activations from computing in less than float32."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,17 +11,17 @@ from sweep.plan.plan import Plan, PlannedModel
 
 
 def precision_errors(plan: Plan, cache: Location) -> dict[str, dict[str, object]]:
-    """Of every model that was not computed in float32, as its shards recorded it.
+    """Summarise the errors that the shards of every reduced-precision model recorded.
 
     Returns:
-        Model → ``precision``, and the relative errors against float32: ``median`` and ``largest``
-        over the layers of what each layer's values have, and the ``layer`` of the largest.
+        Model → ``precision``; the relative errors against float32: ``median`` over the layers of
+        the layers' medians, ``largest`` over all values, and the ``layer`` of the largest.
     """
     found: dict[str, dict[str, object]] = {}
     for model in plan.models:
         precision = precision_of(model.extract.model)
         if precision == "fp32":
-            continue  # nothing was recorded, in however many shards
+            continue  # its shards record no errors
         errors = recorded_errors(list(_infos(model, cache)))
         if not errors:
             continue
@@ -43,13 +43,13 @@ def _infos(model: PlannedModel, cache: Location) -> Iterator[Mapping[str, Any]]:
             try:
                 manifest = read_manifest(folder, index)
             except CorruptShard:
-                continue  # a run that needs it extracts it again
+                continue  # a run that needs the shard extracts it again
             if manifest is not None:
                 yield manifest.info
 
 
 def precision_notes(errors: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence a model, from what ``precision_errors`` found."""
+    """Write one sentence per model from the result of ``precision_errors``."""
     for model, error in errors.items():
         yield (
             f"{model} was computed in {error['precision']}: against float32 its activations are "

@@ -35,8 +35,10 @@ Parsed = TypeVar("Parsed")
 
 
 def metric_columns() -> list[str]:
-    """Columns of ``metrics.csv`` that are always there, empty where a score is not for the target
-    or not defined; the details that a probe reports follow them."""
+    """List the columns that ``metrics.csv`` always has; details of probes follow them.
+
+    A score is empty if it is undefined or does not apply to the target.
+    """
     return [
         *("model", "layer", "layer_index", "target", "probe", "seed", "fold", "control"),
         *("n_train", "n_test", *score_columns(), "seconds", "cell_id"),
@@ -44,17 +46,17 @@ def metric_columns() -> list[str]:
 
 
 class Run:
-    """A run's spec, plan, tables, predictions and activations, read when first asked for."""
+    """A run's spec, plan, tables, predictions and activations, each read on first use."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The run in the folder ``path``, or behind a URL: of that a copy is brought up to date.
+        """Open the run in the folder or at the URL ``path``; of a URL a local copy is updated.
 
         Raises:
-            RunError: there is no run.
+            RunError: there is no run at ``path``.
         """
         try:
             place = as_place(path)
@@ -70,7 +72,7 @@ class Run:
 
     @cached_property
     def spec(self) -> Spec:
-        """The spec as it was resolved."""
+        """The resolved spec."""
         return self._parse(self.folder.spec, lambda text: Spec.model_validate(yaml.safe_load(text)))
 
     @cached_property
@@ -80,7 +82,7 @@ class Run:
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """Where the numbers come from."""
+        """Provenance of the results: code, packages, hardware and digests."""
         values: dict[str, Any] = json.loads(self.folder.provenance.read_text())
         return values
 
@@ -93,7 +95,7 @@ class Run:
     def records(self) -> dict[str, Record]:
         """The planned cells that are finished, done or failed, by cell id, in plan order.
 
-        Names are for people and no part of an id: a record is called what its cell is called now.
+        Names are not part of an id: a record gets the present names of its model and probe.
         """
         found, _ = read_records(self.folder.ledger)
         return {
@@ -105,12 +107,12 @@ class Run:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """A row a done cell: its place, its scores, what its probe chose, its seconds and id."""
+        """One row per done cell: its place, scores, values that its probe chose, seconds and id."""
         return metrics_table(self.records.values())
 
     @cached_property
     def curves(self) -> Curves:
-        """The rows of ``layers`` and of the points whose cells all failed, which have no scores."""
+        """The rows of ``layers``, and those of points whose cells all failed, without scores."""
         orders = {  # the spec's own order, for rows and legends
             "model": [model.name for model in self.plan.models],
             "target": list(self.plan.targets),
@@ -132,25 +134,27 @@ class Run:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """A row per model × layer × target × probe that has a done cell, with intervals."""
+        """One row per model × layer × target × probe that has a done cell, with intervals."""
         layers = self.curves.layers
         return layers[layers["cells"] > 0].reset_index(drop=True)
 
     @cached_property
     def models(self) -> pd.DataFrame:
-        """The comparison table: a row per model × target × probe, baselines among them."""
+        """The comparison table: one row per model × target × probe, including baselines."""
         return model_table(self.curves)
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """A row per comparison of two layers or two models; see `jobs.statistics.differences`."""
+        """One row per comparison of two layers or two models; see `jobs.statistics.differences`."""
         return difference_table(self.curves, twins(self.plan), self._bootstrap())
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table of an optional analysis, such as ``similarity``, ``tempo`` or ``canonical``.
+        """Return a table of an optional analysis: ``similarity``, ``tempo``, ``canonical``, ….
+
+        The table has no rows if the run has no such results.
 
         Args:
-            name: of its file, without ``.csv``; it has no rows where the run has no such results.
+            name: name of its file, without ``.csv``.
 
         Raises:
             RunError: no analysis has such a table.
@@ -170,7 +174,7 @@ class Run:
 
     @cached_property
     def skipped(self) -> list[Skipped]:
-        """Utterances that were left out, and why."""
+        """Utterances that were left out, with reasons."""
         if not self.folder.skipped.exists():
             return []
         with self.folder.skipped.open(newline="", encoding="utf-8") as file:
@@ -185,7 +189,7 @@ class Run:
         target: str | None = None,
         control: str = "none",
     ) -> pd.DataFrame:
-        """Test predictions of a layer, a row per utterance × probe × target × seed.
+        """Read the test predictions of a layer, one row per utterance × probe × target × seed.
 
         Returns:
             Columns ``utterance_id, speaker_id, probe, target, control, seed, fold, y_true,
@@ -234,7 +238,7 @@ class Run:
         return pd.concat(frames, ignore_index=True)
 
     def activations(self, model: str, layer: str) -> tuple[list[str], npt.NDArray[np.float32]]:
-        """Utterance ids and pooled activations (utterances, width) of a layer, probed or not.
+        """Read utterance ids and pooled activations (utterances, width) of a layer, probed or not.
 
         Raises:
             RunError: the run has no such model, or keeps no activations.
@@ -247,7 +251,7 @@ class Run:
         if not sets:
             raise RunError(
                 "store: gram with kfold keeps no activations: use protocol: {kind: splits}, which "
-                "keeps those of the test part, or store: activations"
+                "keeps those of the test split, or store: activations"
             )
         for planned in sets:
             names, array = read_layer(planned.folder(cache), planned.n_shards, layer)
@@ -261,7 +265,7 @@ class Run:
     def _named(
         self, target: str, values: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32] | npt.NDArray[np.object_]:
-        """``values`` (n,) as they are, or the names of classes that they are codes of."""
+        """Map codes (n,) to names of classes; values of numeric targets are unchanged."""
         if target not in self.plan.classes:
             return values
         names = np.array(self.plan.classes[target], dtype=np.object_)
@@ -269,7 +273,7 @@ class Run:
         return named
 
     def _points(self) -> pd.DataFrame:
-        """Points of curves that have a finished cell, and how many cells are planned of each."""
+        """List the points of curves that have a finished cell, with their numbers of cells."""
         rows = {}
         for record in self.records.values():
             key = (record.model, record.layer, record.layer_index, record.target, record.probe)
@@ -298,7 +302,7 @@ class Run:
         raise RunError(f"the run has no model {name!r}: expected one of {names}")
 
     def _cell_predictions(self, cell_id: str) -> CellPredictions:
-        """Predictions of a done cell; the last file read is kept, for its cells stand together."""
+        """Read the predictions of a done cell; keep the last file, since its cells are adjacent."""
         path = self.folder.predictions / self.records[cell_id].predictions
         if self._last_file[0] != path:
             self._last_file = (path, read_predictions(path))
@@ -308,7 +312,7 @@ class Run:
 
 
 def metrics_table(records: Iterable[Record]) -> pd.DataFrame:
-    """``metrics.csv``: the done cells of ``records``, a row each."""
+    """Make the table ``metrics.csv``: one row per done cell of ``records``."""
     rows = list(_metric_rows(records))
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=metric_columns())
 

@@ -1,7 +1,7 @@
 """A synthetic corpus in LibriSpeech's layout, spoken by the espeak-ng library.
 
-It is for demonstrations and tests, where no real corpus is at hand, and it says so in its own
-README. A voice is an English accent × a voice variant × a pitch × a mean speaking rate of its own;
+It is meant for demonstrations and tests without a real corpus; its README says that the speech is
+synthetic. A voice combines an English accent, a voice variant, a pitch and a mean speaking rate;
 the rates of its utterances scatter around that mean.
 """
 
@@ -29,16 +29,16 @@ from jobs.progress import ProgressCallback, ignore_progress
 from jobs.storage.atomic import atomic_path, write_text
 
 ESPEAK_VERSION = 2
-"""Raise it when the same settings give another tree: the corpus is then made anew."""
+"""To be raised when the same settings give other files: the corpus is then made again."""
 
 ACCENTS = (
     "en-us", "en-us-nyc", "en", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd",
     "en-029",
 )  # fmt: skip
 
-# Of the library's variants those that sound like a person: no whisper, echo chamber, robot or
-# chipmunk. Variants of one family (iven, iven2, …) lie in the same half, which makes the halves
-# disjoint to the ear too.
+# Only variants of the library that sound like a person: no whisper, echo chamber, robot or
+# chipmunk. Variants of one family (iven, iven2, …) are in the same half, so that no voice of one
+# half resembles a voice of the other.
 VARIANTS = {
     "probe": (
         "Alex", "Andrea", "Andy", "anika", "Denis", "aunty", "Gene", "belinda", "Gene2", "f1",
@@ -58,15 +58,15 @@ FEMALE = {
     "grandma", "linda", "shelby", "steph", "steph2", "steph3",
 }  # fmt: skip
 """Variants with ``gender female`` in the library's own files, and shelby, which has no gender there
-and the pitch of a woman; the others are male there, or have men's names and men's pitch."""
+but a female pitch; the others are male there, or have male names and a male pitch."""
 
 _FIRST_SPEAKER = {"probe": 1001, "pretrain": 5001}
 _MEAN_RATE = 130.0  # words per minute
 _SLOWEST = 90.0
 _RATE_SD_BETWEEN, _RATE_SD_WITHIN = 0.13, 0.14  # of the logarithm of the rate
-_LETTERS_PER_SECOND = 0.098  # of one word per minute; a first guess, then measured
+_LETTERS_PER_SECOND = 0.098  # per word per minute; a first guess, then measured
 _SECONDS, _SECONDS_OFF = (2.3, 4.7), 0.3
-_ATTEMPTS = 12  # then the nearest is taken; one or two are the rule
+_ATTEMPTS = 12  # then the nearest is taken; usually one or two are enough
 _PEAK = 0.5 * 32_767
 
 
@@ -75,43 +75,43 @@ class Voice:
     """One synthetic speaker."""
 
     speaker_id: str
-    part: str
+    split: str
     accent: str
     variant: str
     pitch: int
-    """0 to 99, 50 is the variant's own."""
+    """0 to 99; 50 is the variant's default."""
     words_per_minute: float
     """Mean over the voice's utterances."""
 
     @property
     def name(self) -> str:
-        """What the library calls it."""
+        """Name of the voice in the library."""
         return f"{self.accent}+{self.variant}"
 
     @property
     def sex(self) -> str:
-        """``F`` or ``M``: whose voice it imitates."""
+        """``F`` or ``M``: sex of the speaker that it imitates."""
         return "F" if self.variant in FEMALE else "M"
 
 
 def make_voices(settings: EspeakSettings) -> list[Voice]:
-    """The voices of every part, each pair of accent and variant at most once.
+    """Draw the voices of every split, each pair of accent and variant at most once.
 
     Raises:
-        ValueError: more voices than there are pairs.
+        ValueError: more voices are requested than there are pairs.
     """
     variants = VARIANTS[settings.voices]
     wanted = sum(settings.speakers.values())
     if wanted > len(variants) * len(ACCENTS):
         raise ValueError(
-            f"expected at most {len(variants) * len(ACCENTS)} voices in all parts together, "
-            f"found {wanted}; ask for fewer in speakers"
+            f"expected at most {len(variants) * len(ACCENTS)} voices in all splits together, "
+            f"found {wanted}; lower the numbers in speakers"
         )
     rng = np.random.default_rng([settings.seed, _FIRST_SPEAKER[settings.voices]])
-    # Every variant once before any comes again, and then with another accent.
+    # Use every variant once before any is reused, and then with another accent.
     order, accents = rng.permutation(len(variants)), rng.permutation(len(ACCENTS))
     voices: list[Voice] = []
-    for part, count in sorted(settings.speakers.items()):
+    for split, count in sorted(settings.speakers.items()):
         rates = _MEAN_RATE * np.exp(_RATE_SD_BETWEEN * _spread(rng, count))
         pitches = np.clip(np.rint(50 + 15 * _spread(rng, count)), 10, 90)
         for rate, pitch in zip(rates, pitches, strict=True):
@@ -119,7 +119,7 @@ def make_voices(settings: EspeakSettings) -> list[Voice]:
             voices.append(
                 Voice(
                     speaker_id=str(_FIRST_SPEAKER[settings.voices] + len(voices)),
-                    part=part,
+                    split=split,
                     accent=ACCENTS[accents[(turn + position) % len(ACCENTS)]],
                     variant=variants[order[position]],
                     pitch=int(pitch),
@@ -130,10 +130,10 @@ def make_voices(settings: EspeakSettings) -> list[Voice]:
 
 
 def outline(settings: EspeakSettings) -> pd.DataFrame:
-    """The parts and speakers of the corpus before a word is spoken: a row a voice, no audio.
+    """Make a table of the splits and speakers before any audio: one row per voice.
 
     Raises:
-        ValueError: more voices than there are.
+        ValueError: more voices are requested than there are.
         CorpusError: espeakng-loader is not installed.
     """
     _require_library()
@@ -145,7 +145,7 @@ def outline(settings: EspeakSettings) -> pd.DataFrame:
             text="A",
             speaker_id=voice.speaker_id,
             chapter_id="",
-            split=voice.part,
+            split=voice.split,
             seconds=1.0,
             n_samples=SAMPLE_RATE,
             audio_digest="",
@@ -164,13 +164,13 @@ def _require_library() -> None:
 def make_espeak_corpus(
     settings: EspeakSettings, cache: Path, tell: ProgressCallback = ignore_progress
 ) -> LibriSpeechSettings:
-    """Write the corpus under ``cache/corpora``, unless it is there, and say how to read it.
+    """Write the corpus under ``cache/corpora``, unless it exists, and return its settings.
 
-    Every file is whole or absent and always the same, so that an interrupted run, or two at once,
-    end with the same tree; the marker ``COMPLETE`` comes last.
+    Every file is written atomically and always has the same content, so that interrupted or
+    concurrent runs end with the same files; the marker ``COMPLETE`` is written last.
 
     Raises:
-        ValueError: more voices than there are.
+        ValueError: more voices are requested than there are.
         CorpusError: espeakng-loader is not installed.
         RuntimeError: the library cannot speak.
     """
@@ -187,13 +187,17 @@ def make_espeak_corpus(
         write_text(root / SPEAKERS, _speakers_text(voices, minutes))
         write_text(root / "README.txt", _README)
         write_text(marker, f"{len(voices) * settings.utterances_per_speaker} utterances\n")
-    return LibriSpeechSettings(root=root, splits={part: part for part in settings.speakers})
+    return LibriSpeechSettings(root=root, splits={split: split for split in settings.speakers})
 
 
 def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSettings) -> float:
-    """All utterances of a voice, in one chapter: FLAC files and their transcripts; the minutes."""
+    """Write all utterances of a voice as one chapter of FLAC files and transcripts.
+
+    Returns:
+        The duration of the chapter in minutes.
+    """
     chapter = str(100_000 + int(voice.speaker_id))
-    folder = root / voice.part / voice.speaker_id / chapter
+    folder = root / voice.split / voice.speaker_id / chapter
     rng = np.random.default_rng([settings.seed, int(voice.speaker_id)])
     spread = _spread(rng, settings.utterances_per_speaker)
     lines = []
@@ -202,7 +206,7 @@ def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSet
         name = f"{voice.speaker_id}-{chapter}-{number:04d}"
         rate = max(_SLOWEST, voice.words_per_minute * float(np.exp(_RATE_SD_WITHIN * z)))
         text, wave = _utterance(rng, espeak, voice, rate)
-        # To a path: an interrupt while libsndfile writes to a buffer of Python's would be lost.
+        # Write to a path: an interrupt while libsndfile writes to a Python buffer would be lost.
         with atomic_path(folder / f"{name}.flac") as path:
             soundfile.write(path, wave, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
         lines.append(f"{name} {text}\n")
@@ -214,10 +218,10 @@ def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSet
 def _utterance(
     rng: np.random.Generator, espeak: Espeak, voice: Voice, words_per_minute: float
 ) -> tuple[str, npt.NDArray[np.int16]]:
-    """A sentence and its (N,) samples at 16 kHz, 2 to 5 seconds long.
+    """Make a sentence and its (N,) samples at 16 kHz, 2 to 5 seconds long.
 
-    The length in seconds is drawn without regard to the rate, and the sentence is chosen to fit:
-    otherwise the duration of an utterance would tell how fast it is spoken.
+    The duration is drawn independently of the rate, and the sentence is chosen to fit: otherwise
+    the duration of an utterance would reveal its rate.
     """
     wanted = rng.uniform(*_SECONDS)
     letters_per_second = _LETTERS_PER_SECOND * words_per_minute
@@ -237,16 +241,16 @@ def _utterance(
 
 
 def _to_16_khz(spoken: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.int16]:
-    """Resample, and bring the peak of every utterance to the same level: no voice is louder."""
+    """Resample, and normalise the peak of the utterance, so that no voice is louder."""
     wave = resample_poly(spoken.astype(np.float64), SAMPLE_RATE, sample_rate)
     scaled: npt.NDArray[np.int16] = np.rint(wave * (_PEAK / np.abs(wave).max())).astype(np.int16)
     return scaled
 
 
 def _spread(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
-    """``count`` values spread as a standard normal distribution, at its quantiles, shuffled.
+    """Return ``count`` quantiles of the standard normal distribution, shuffled.
 
-    Few random draws might miss the spread that is wanted; quantiles cannot.
+    A few random draws might not have the intended spread; quantiles always do.
     """
     normal = NormalDist()
     quantiles = np.array([normal.inv_cdf((rank + 0.5) / count) for rank in range(count)])
@@ -254,11 +258,11 @@ def _spread(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
 
 
 def _speakers_text(voices: list[Voice], minutes: list[float]) -> str:
-    """In LibriSpeech's format."""
+    """Describe the speakers in LibriSpeech's format."""
     head = "; Synthetic speakers\n; ID | SEX | SUBSET | MINUTES | NAME\n"
     return head + "".join(
-        f"{v.speaker_id} | {v.sex} | {v.part} | {spoken:.2f} | espeak-ng {v.name}, pitch {v.pitch},"
-        f" {v.words_per_minute:.1f} words a minute\n"
+        f"{v.speaker_id} | {v.sex} | {v.split} | {spoken:.2f} | espeak-ng {v.name}, pitch "
+        f"{v.pitch}, {v.words_per_minute:.1f} words a minute\n"
         for v, spoken in zip(voices, minutes, strict=True)
     )
 

@@ -1,4 +1,4 @@
-"""The espeak-ng library through ctypes: text and a voice's name to samples, reproducibly.
+"""Reproducible speech synthesis by the espeak-ng library, through ctypes.
 
 Functions and constants are those of espeak-ng's ``speak_lib.h``.
 """
@@ -27,11 +27,11 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 
 class Espeak:
-    """The library, ready to speak; ``open_espeak`` makes one. One thread at a time."""
+    """The initialised library; made by ``open_espeak``, for one thread at a time."""
 
     def __init__(self, library: ctypes.CDLL, sample_rate: int, thread: Executor) -> None:
         self.sample_rate = sample_rate
-        """Hz, of what it speaks."""
+        """Sample rate of the speech, in Hz."""
         self._library = library
         self._thread = thread
         self._chunks: list[bytes] = []
@@ -43,23 +43,24 @@ class Espeak:
     def say(
         self, text: str, voice: str, pitch: int, words_per_minute: float
     ) -> npt.NDArray[np.int16]:
-        """Speak a sentence; all of it, or an exception.
+        """Synthesise a whole sentence.
 
         Args:
             text: words; a full stop is added, which gives the sentence its melody.
             voice: ``ACCENT+VARIANT``; the library quietly ignores a variant that it does not know.
-            pitch: 0 to 99, 50 is the variant's own.
+            pitch: 0 to 99; 50 is the variant's default.
             words_per_minute: 80 to 450.
 
         Returns:
             (N,) samples at ``sample_rate``.
 
         Raises:
-            RuntimeError: the library refuses the voice or the text.
-            BaseException: whatever a signal handler raises meanwhile; the library then stops soon.
+            RuntimeError: the library rejects the voice or the text.
+            BaseException: an exception that a signal handler raised meanwhile; the library then
+                stops soon.
         """
-        # In a thread of its own: signal handlers run in the main thread, between any two steps, and
-        # ctypes drops what they raise inside a callback, together with a chunk of the audio.
+        # Run in a separate thread: signal handlers run in the main thread, and ctypes drops an
+        # exception that they raise inside a callback, together with a chunk of the audio.
         try:
             return self._thread.submit(self._speak, text, voice, pitch, words_per_minute).result()
         except BaseException as error:
@@ -84,7 +85,7 @@ class Espeak:
     def _collect(
         self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int | None
     ) -> int:
-        """Keep a chunk; 1 stops the library."""
+        """Keep a chunk of samples; return 1 to stop the library, 0 to continue."""
         try:
             if samples and count > 0:
                 self._chunks.append(ctypes.string_at(samples, 2 * count))
@@ -102,23 +103,23 @@ class Espeak:
 
 @contextmanager
 def open_espeak(seed: int) -> Iterator[Espeak]:
-    """The library with a state of its own, as if the process had just begun.
+    """Load the library with a state of its own, as in a new process.
 
-    It keeps global state (the phase of the pitch's flutter, random numbers) that nothing resets, so
-    that what it says depends on all that it said before. A fresh copy of the library file is
-    therefore loaded each time, which the loader takes for another library: the same calls in the
-    same order give the same samples, in any process, whoever else uses espeak-ng there. The copy
-    (under 1 MB) stays loaded.
+    The library has global state (the phase of the pitch flutter, random numbers) that cannot be
+    reset, so that its output depends on all earlier calls. A fresh copy of the library file is
+    therefore loaded each time, which the loader treats as another library: the same calls in the
+    same order give the same samples in any process, even if other code uses espeak-ng there. The
+    copy (under 1 MB) stays loaded.
 
     Raises:
         MissingPackageError: espeakng-loader is not installed.
-        RuntimeError: the library finds no data.
+        RuntimeError: the library does not find its data.
     """
     espeakng_loader = ESPEAK.load()
     with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
         library = ctypes.CDLL(shutil.copy(espeakng_loader.get_library_path(), folder))
-        # The library cannot hold a data path of more than about 155 characters, and a virtual
-        # environment may well lie deeper.
+        # The library truncates data paths of more than about 155 characters, and that of a virtual
+        # environment may be longer.
         data = Path(folder) / "espeak-ng-data"
         data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
         sample_rate = library.espeak_Initialize(
@@ -132,8 +133,8 @@ def open_espeak(seed: int) -> Iterator[Espeak]:
             )
         library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         with ThreadPoolExecutor(1, "espeak") as thread:
-            # The one thread is started here: a signal while a sentence starts it would make the
-            # next one start another, and the library cannot bear two.
+            # Start the only thread now: a signal while the first sentence starts it would make the
+            # next sentence start a second thread, which the library does not support.
             thread.submit(int).result()
             yield Espeak(library, sample_rate, thread)
         library.espeak_Terminate()

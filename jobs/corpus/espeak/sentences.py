@@ -1,4 +1,4 @@
-"""A small grammar of everyday English, so that the synthetic corpus owns its every word."""
+"""A small grammar of everyday English, which makes the sentences of the synthetic corpus."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ _CANDIDATES = 12
 
 
 def sentence(rng: np.random.Generator, letters: int) -> str:
-    """A sentence of about ``letters`` letters: of a few random ones, the nearest in length.
+    """Make a sentence of about ``letters`` letters: the nearest in length of a few random ones.
 
     Returns:
         Upper-case words separated by one space, without punctuation, as LibriSpeech writes them.
@@ -46,12 +46,12 @@ def sentence(rng: np.random.Generator, letters: int) -> str:
 
 
 def count_letters(text: str) -> int:
-    """Characters of ``text`` that are not spaces."""
+    """Count the characters of ``text`` that are not spaces."""
     return len(text.replace(" ", ""))
 
 
 def _sentence(rng: np.random.Generator, letters: int) -> str:
-    """Clauses with a place and a time now and then, joined until the next would be too long."""
+    """Join clauses, some with a place or a time, until the next would make it too long."""
     text = _clause(rng)
     while True:
         more = [_pick(rng, PLACES)] * int(rng.integers(2)) + [_pick(rng, TIMES)] * int(

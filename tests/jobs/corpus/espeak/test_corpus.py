@@ -147,7 +147,7 @@ def test_the_sex_of_every_voice_is_told_as_librispeech_tells_it(tmp_path):
     lines = [line for line in (root / "SPEAKERS.TXT").read_text().splitlines() if line[0] != ";"]
     for line, voice in zip(lines, voices, strict=True):
         speaker, sex, part, minutes, name = (field.strip() for field in line.split("|"))
-        assert (speaker, sex, part) == (voice.speaker_id, voice.sex, voice.part)
+        assert (speaker, sex, part) == (voice.speaker_id, voice.sex, voice.split)
         spoken = table.loc[table["speaker_id"] == speaker, "seconds"].sum() / 60
         assert float(minutes) == pytest.approx(spoken, abs=0.005)
         assert voice.name in name
