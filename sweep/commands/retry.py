@@ -31,12 +31,11 @@ def retry(
 ) -> None:
     """Run the failed cells of a run again, and nothing else."""
     from sweep.running.options import RunOptions
-    from sweep.state.control import count_failed
 
     with exit_codes():
         opened = open_run(run)
-        if not count_failed(opened):
-            print(f"{run}: no cell failed; go on with what is left with `sweep run`")
+        if not any(record.status == "failed" for record in opened.records.values()):
+            print(f"{run}: no cell failed; do what is left with `sweep run`")
             return
         used = opened.provenance["cache"]
     options = RunOptions(

@@ -4,7 +4,6 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from jobs.storage.object_store import exists, read_bytes
 from sweep.state.lease import Holder, LeaseWatch
@@ -77,11 +76,6 @@ def stop_run(folder: RunFolder, say: Say) -> bool:
         return True
     say(f"{holder} has not stopped within {patience:g} s: end it there, nothing is lost by it")
     return False
-
-
-def count_failed(run: Any) -> int:
-    """Planned cells of a run that failed."""
-    return sum(record.status == "failed" for record in run.records.values())
 
 
 def resume_command(folder: RunFolder) -> str:
