@@ -1,4 +1,4 @@
-"""Types of the arrays that pass between modules."""
+"""Types of arrays shared by modules."""
 
 import numpy as np
 import numpy.typing as npt

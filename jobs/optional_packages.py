@@ -1,8 +1,8 @@
 """Packages that only some models, corpora, targets and outputs need, and how to install each.
 
-A package goes into this table, and, unless it is installed without its dependencies, into an extra
-of ``pyproject.toml``. Everything that needs one asks here, so that whatever is missing is reported
-in the same words, with the command that installs it.
+To add a package, add it to this table and, unless it is installed without its dependencies, to an
+extra in ``pyproject.toml``. All code that needs one loads it here, so that every missing package is
+reported in the same words, with the command that installs it.
 """
 
 import importlib
@@ -22,35 +22,35 @@ class OptionalPackage:
     """A package that is installed on request."""
 
     name: str
-    """What pip calls it."""
+    """Name for pip."""
     module: str
-    """What Python calls it."""
+    """Name of the module to import."""
     with_dependencies: bool = True
-    """False: pip is told ``--no-deps``, for what is used of it needs none of what it asks for."""
+    """False: install with ``--no-deps``, as the modules used need none of its dependencies."""
 
     @property
     def command(self) -> str:
-        """Installs it."""
+        """Command that installs the package."""
         return f"pip install {'' if self.with_dependencies else '--no-deps '}{self.name}"
 
     @property
     def version(self) -> str:
-        """The installed version.
+        """Version that is installed.
 
         Raises:
-            MissingPackageError: there is none.
+            MissingPackageError: the package is not installed.
         """
         self.require()
         return version(self.name)
 
     def missing(self) -> str | None:
-        """A sentence with what to install; None if the package is there."""
+        """Return a sentence that says what to install; None if the package is installed."""
         if sys.modules.get(self.module) is not None or find_spec(self.module) is not None:
             return None
         return f"the package {self.name} is not installed: {self.command}"
 
     def require(self) -> None:
-        """Do nothing if the package is installed.
+        """Check that the package is installed.
 
         Raises:
             MissingPackageError: it is not.
@@ -67,14 +67,14 @@ class OptionalPackage:
 
         Raises:
             MissingPackageError: the package is not installed.
-            ImportError: it is, and cannot be imported.
+            ImportError: it is installed but cannot be imported.
         """
         self.require()
         return importlib.import_module(f"{self.module}.{submodule}" if submodule else self.module)
 
 
 CHROMADB = OptionalPackage("chromadb", "chromadb")
-# GPL-3.0-or-later: espeak-ng and Praat.
+# espeak-ng and Praat are licensed under GPL-3.0-or-later.
 ESPEAK = OptionalPackage("espeakng-loader", "espeakng_loader")
 GCSFS = OptionalPackage("gcsfs", "gcsfs")
 LHOTSE = OptionalPackage("lhotse", "lhotse")
@@ -83,7 +83,7 @@ PYARROW = OptionalPackage("pyarrow", "pyarrow")
 PYTHON_STRETCH = OptionalPackage("python-stretch", "python_stretch")
 S3FS = OptionalPackage("s3fs", "s3fs")
 SILERO_VAD = OptionalPackage("silero-vad", "silero_vad")
-# It asks for torchaudio, whisper, s3prl, umap and more; its networks need torch alone.
+# It depends on torchaudio, whisper, s3prl, umap and more; its networks need only torch.
 WESPEAKER = OptionalPackage("wespeaker-unofficial", "wespeaker", with_dependencies=False)
 
 OPTIONAL_PACKAGES = (

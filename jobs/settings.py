@@ -1,4 +1,4 @@
-"""The bases of everything a user may set: unknown keys are refused, values are immutable."""
+"""Base classes of all settings: unknown keys are refused, values are immutable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""Choices that rounding must not make.
+"""Choices among numbers that treat rounding differences as ties.
 
-A sum is rounded in the order in which a CPU's kernels add it up, so that of two equal numbers
-either may come out the lower. Here numbers within rounding of each other are equal, and a choice
-among equal ones is made by their position.
+Rounding in a sum depends on the order in which a CPU's kernels add its terms, so either of two
+equal numbers may come out lower. Here, numbers within rounding of each other are equal, and ties
+are broken by position.
 """
 
 from itertools import pairwise
@@ -15,17 +15,18 @@ from jobs.arrays import FloatArray
 IntArray = npt.NDArray[np.intp]
 
 TIED = 1e-9
-"""Numbers that differ by no more than this share of themselves are equal."""
+"""Relative difference up to which numbers are equal."""
 _ROUNDING = 1e-13
-"""What sums may be off by, as a share of the numbers that they are made of."""
+"""Rounding error of a sum, relative to the size of its terms."""
 
 
 def first_lowest(values: npt.ArrayLike, scale: npt.ArrayLike = 0.0) -> IntArray:
-    """(…,) the position of the lowest of ``values`` (…, n), the first of equal ones; NaN is none.
+    """Return (…,) positions of the lowest of ``values`` (…, n), the first of equals, ignoring NaN.
 
     Args:
-        values: to choose from, along the last axis.
-        scale: size of what a value is the difference of: 0 may come out as rounding of it.
+        values: numbers to choose from, along the last axis.
+        scale: magnitude of the terms of a value that is a difference: its rounding error follows
+            from it.
     """
     values = np.asarray(values, dtype=np.float64)
     lowest = np.fmin.reduce(values, axis=-1, keepdims=True)
@@ -34,9 +35,10 @@ def first_lowest(values: npt.ArrayLike, scale: npt.ArrayLike = 0.0) -> IntArray:
 
 
 def tied_runs(values: npt.NDArray[np.floating], tolerance: float) -> list[slice]:
-    """Positions of ``values`` (n,), sorted either way, as runs of neighbours that are equal.
+    """Split the positions of sorted ``values`` (n,) into runs of equal neighbours.
 
-    Neighbours are if they differ by no more than ``tolerance``; a value alone is a run.
+    Neighbours are equal if they differ by no more than ``tolerance``; a run may be a single value.
+    The order may be ascending or descending.
     """
     starts = np.flatnonzero(np.abs(np.diff(values)) > tolerance) + 1
     ends = [0, *starts.tolist(), len(values)]
@@ -44,15 +46,15 @@ def tied_runs(values: npt.NDArray[np.floating], tolerance: float) -> list[slice]
 
 
 def count_leading(eigenvalues: FloatArray, variance: float, size: int) -> int:
-    """How many of the largest ``eigenvalues`` (m,) carry a share of their sum; none is rounding.
+    """Count the largest ``eigenvalues`` (m,) that carry a share of their sum; skip zeros.
 
-    They are the fewest that do, and those that are equal to the last of them: eigenvectors of equal
-    eigenvalues are any basis of one subspace, of which a part would be an arbitrary one.
+    The result is the smallest such number, plus any eigenvalues equal to the last one counted:
+    equal eigenvalues share a subspace, and a part of it would be an arbitrary choice.
 
     Args:
-        eigenvalues: of a matrix of products, ascending.
-        variance: the share.
-        size: the larger side of the matrix whose products these are; rounding grows with it.
+        eigenvalues: ascending eigenvalues of X'X or XX'.
+        variance: share of the sum, 0 to 1.
+        size: the larger dimension of X; rounding errors grow with it.
     """
     total = eigenvalues.sum()
     rounding = eigenvalues[-1] * size * np.finfo(np.float64).eps

@@ -1,7 +1,7 @@
-"""Unpacking of archives from elsewhere: nothing leaves the folder, whatever an archive says.
+"""Safe unpacking of untrusted archives: nothing is written outside the target folder.
 
-Only plain files and folders are written. Links are refused altogether: no archive that is fetched
-here has any, and the link checks of ``tarfile``'s own filter have been got round more than once
+Only regular files and folders are written. Links are refused altogether: no archive that is fetched
+here has any, and the link checks of ``tarfile``'s own filter have been bypassed more than once
 (CVE-2025-4138, CVE-2025-4517).
 """
 
@@ -17,11 +17,11 @@ from typing import IO
 
 _BLOCK = 1 << 20
 _MAX_RATIO = 20
-"""Speech and weights hardly shrink: an archive that grows by more is a bomb."""
+"""Speech and weights hardly compress: a higher ratio indicates a decompression bomb."""
 _MIN_LIMIT = 100_000_000
 _MAX_MEMBERS = 2_000_000
 _MAX_PADDING = 64 * _BLOCK
-"""Bytes after the end of a tar that are read through."""
+"""Bytes that are read after the end of a tar."""
 _DAMAGED = (
     tarfile.TarError,
     gzip.BadGzipFile,
@@ -33,7 +33,7 @@ _DAMAGED = (
 
 
 class ArchiveError(ValueError):
-    """An archive that is damaged, or that was not unpacked because of what it holds."""
+    """An archive that is damaged or has unsafe content, and was not unpacked."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Member:
     is_folder: bool
     is_file: bool
     size: int
-    """As the archive says: what is written is counted as well."""
+    """Size declared by the archive; it is checked against the bytes written."""
     open: Callable[[], IO[bytes] | None]
 
 
@@ -56,18 +56,21 @@ def unpack(
     """Unpack a ``.tar.gz``, ``.tar`` or ``.zip`` into ``folder``, which must be empty or absent.
 
     Args:
-        archive: its kind is told by its content.
-        folder: what was written there stays when unpacking fails: throw it away as a whole.
-        max_bytes: of all files together; by default 20 times the archive, at least 100 MB.
-        progress: told the bytes written.
+        archive: file whose type is detected from its content.
+        folder: target folder; if unpacking fails, it is incomplete and should be deleted.
+        max_bytes: limit of all files together; by default 20 times the archive, but at least
+            100 MB.
+        progress: called with the number of bytes written so far.
 
     Raises:
-        ArchiveError: damaged, neither tar nor zip, or it holds a path that leads out of the
-            folder, a link, a device, a name twice, or more than ``max_bytes``.
+        ArchiveError: the archive is damaged, neither tar nor zip, or contains a path outside the
+            folder, a link, a device, a duplicate name, or more than ``max_bytes``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise ArchiveError(f"{folder} is not empty: {archive.name} is unpacked into a new folder")
+        raise ArchiveError(
+            f"{folder} is not empty: {archive.name} must be unpacked into a new folder"
+        )
     limit = max(_MIN_LIMIT, _MAX_RATIO * archive.stat().st_size) if max_bytes is None else max_bytes
     try:
         _unpack(archive, folder, limit, progress)
@@ -85,7 +88,7 @@ def _unpack(archive: Path, folder: Path, limit: int, progress: Callable[[int], N
         if number >= _MAX_MEMBERS or written + member.size > limit:
             raise ArchiveError(
                 f"{archive.name} unpacks to more than {limit} bytes or {_MAX_MEMBERS} files, and "
-                "was not unpacked: expected speech or weights, which hardly shrink"
+                "was not unpacked: expected speech or weights, which hardly compress"
             )
         target = folder.joinpath(*parts)
         try:
@@ -96,13 +99,13 @@ def _unpack(archive: Path, folder: Path, limit: int, progress: Callable[[int], N
             written += _write(archive, member, target)
         except (FileExistsError, NotADirectoryError) as error:
             raise ArchiveError(
-                f"{archive.name} holds {member.name!r} twice: do not use it"
+                f"{archive.name} contains {member.name!r} twice: do not use it"
             ) from error
         progress(written)
 
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
-    """In the order of the archive, which is read once: each before the next."""
+    """Yield the members in archive order; each must be read before the next."""
     with archive.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -116,7 +119,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
                     size=info.size,
                     open=lambda info=info: tar.extractfile(info),  # type: ignore[misc]
                 )
-            # tarfile stops before the checksum, which alone tells a flipped bit.
+            # tarfile stops before gzip's checksum, the only check that detects a flipped bit.
             for _ in range(_MAX_PADDING // _BLOCK):
                 if not stream.read(_BLOCK):
                     break
@@ -137,26 +140,34 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
 
 
 def _safe_parts(archive: Path, member: _Member) -> tuple[str, ...]:
-    """The parts of a member's path, none of which leads out of the folder."""
+    """Return the parts of a member's path after checking that it stays inside the folder.
+
+    Raises:
+        ArchiveError: it does not, or the member is not a regular file or folder.
+    """
     path = PurePosixPath(member.name)
     unsafe = path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name
     if unsafe or not path.parts:
         if member.is_folder and not unsafe:
             return ()
         raise ArchiveError(
-            f"{archive.name} holds the path {member.name!r}, which leads out of its folder, and "
-            "was not unpacked: do not use it"
+            f"{archive.name} contains the path {member.name!r}, which leads out of its folder, "
+            "and was not unpacked: do not use it"
         )
     if not member.is_folder and not member.is_file:
         raise ArchiveError(
-            f"{archive.name} holds {member.name!r}, which is no plain file (a link, a device, or "
-            "encrypted), and was not unpacked: expected files and folders"
+            f"{archive.name} contains {member.name!r}, which is not a plain file (a link, device, "
+            "or encrypted), and was not unpacked: expected files and folders"
         )
     return path.parts
 
 
 def _write(archive: Path, member: _Member, target: Path) -> int:
-    """Write one file, and return its bytes: as many as it says, or it is refused."""
+    """Write one file and return its size.
+
+    Raises:
+        ArchiveError: the size differs from the declared one.
+    """
     size = 0
     source = member.open()
     assert source is not None
@@ -168,7 +179,7 @@ def _write(archive: Path, member: _Member, target: Path) -> int:
             file.write(block)
     if size != member.size:
         raise ArchiveError(
-            f"{archive} is damaged: {member.name!r} has not the {member.size} bytes that it says; "
+            f"{archive} is damaged: {member.name!r} is not {member.size} bytes long, as declared; "
             "fetch it again"
         )
     return size

@@ -1,4 +1,4 @@
-"""What can be fetched by name, from where, and what it must be: the one table."""
+"""Catalogue of the corpora and checkpoints that can be fetched by name, with their checksums."""
 
 import difflib
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CORPORA_FOLDER = Path("data/raw/LibriSpeech")
-"""Where the subsets of a corpus arrive, unless another folder is given."""
+"""Default folder of the subsets of a corpus."""
 MODELS_FOLDER = Path("data/models")
-"""Where the folders of checkpoints arrive; a spec's ``checkpoint: NAME`` is looked for there."""
+"""Folder of the checkpoints; a spec's ``checkpoint: NAME`` is looked up there."""
 
 
 @dataclass(frozen=True)
@@ -16,18 +16,18 @@ class Archive:
     """One archive on a server."""
 
     name: str
-    """What the user calls it."""
+    """Name for the user."""
     file: str
-    """Its file name, on its own server and on every mirror."""
+    """File name on its own server and on every mirror."""
     base: str | None = None
-    """Address of the folder that it lies in."""
+    """URL of the folder that contains it."""
     listing: str | None = None
-    """Where there is no lasting address: a JSON list that gives the current one, see
+    """URL of a JSON list with the current address, if there is no permanent one; see
     ``sweep.commands.fetch_named``."""
     size: int | None = None
     """Bytes."""
     md5: str | None = None
-    """Hex digest; None where the publisher gives none."""
+    """Hex digest; None if the publisher gives none."""
 
 
 _OPENSLR = "https://www.openslr.org/resources/12"
@@ -52,8 +52,8 @@ CORPORA: Mapping[str, Archive] = {
 """LibriSpeech, by subset."""
 
 _WESPEAKER_HUB = "https://modelscope.cn/api/v1/datasets/wenet/wespeaker_pretrained_models/oss/tree"
-"""The list that WeSpeaker's own ``wespeaker/cli/hub.py`` reads: file names and signed addresses,
-which expire."""
+"""List that WeSpeaker's ``wespeaker/cli/hub.py`` reads: file names and signed addresses, which
+expire."""
 
 MODELS: Mapping[str, Archive] = {
     file.partition(".")[0]: Archive(file.partition(".")[0], file, listing=_WESPEAKER_HUB)
@@ -69,12 +69,12 @@ MODELS: Mapping[str, Archive] = {
 """WeSpeaker's checkpoints of the study (its ``docs/pretrained.md`` names all four; the hub's short
 names only the first two), and the two ResNets that ``wespeaker/cli/hub.py`` has for English and
 Chinese. Its CAM++ and ERes2Net are left out: they take features with another window, which their
-``config.yaml`` does not say (``wespeaker/cli/speaker.py`` does). No checksum is published: what
-arrives first is recorded, and later arrivals are held against it."""
+``config.yaml`` does not say (``wespeaker/cli/speaker.py`` does). No checksums are published:
+that of the first download is recorded, and later downloads are compared with it."""
 
 
 def find_archive(catalogue: Mapping[str, Archive], name: str) -> Archive:
-    """The entry called ``name``.
+    """Return the entry called ``name``.
 
     Raises:
         ValueError: there is none; the message gives the nearest name.

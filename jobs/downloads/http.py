@@ -1,7 +1,7 @@
-"""Downloads that arrive whole and verified, or not at all.
+"""Atomic, verified and resumable downloads.
 
-What has come lies in ``NAME.part``; a later call goes on there (HTTP Range, RFC 9110, section 14).
-The name itself appears last, when size and checksum are right.
+Received bytes are kept in ``NAME.part``, from which a later call resumes (HTTP Range, RFC 9110,
+section 14). ``NAME`` itself appears only after size and checksum have been verified.
 """
 
 import base64
@@ -22,7 +22,7 @@ from jobs.secrets import without_secrets
 from jobs.storage.atomic import write_text
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes that are there, and the bytes of the whole where that is known."""
+"""Called with the bytes received so far, and the total bytes if known."""
 
 _BLOCK = 1 << 20
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -30,14 +30,14 @@ _LONGEST_WAIT = 30.0
 
 
 class FetchError(RuntimeError):
-    """Something could not be fetched; the message says why and what to do."""
+    """A download failed; the message says why and what to do."""
 
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
 
 
-class _Interrupted(Exception):  # noqa: N818 - a state of the line, tried again
-    """The transfer broke off; another attempt may go on."""
+class _Interrupted(Exception):  # noqa: N818 - a state of the connection, retried
+    """The transfer was interrupted; another attempt may resume it."""
 
 
 def download(
@@ -51,24 +51,24 @@ def download(
     timeout: float = 30.0,
     wait: float = 1.0,
 ) -> None:
-    """Bring ``url`` to ``path``, going on where an earlier call stopped.
+    """Download ``url`` to ``path``, resuming an earlier call that was interrupted.
 
     Args:
-        url: http or https.
-        path: where it arrives; its folder is made. What is there already is verified alone.
-        size: bytes that it must have, if known.
-        md5: hex digest that it must have, if known.
+        url: http or https address.
+        path: target file, whose folder is created. An existing file is only verified.
+        size: expected size in bytes, if known.
+        md5: expected hex digest, if known.
         progress: called after every block.
-        attempts: how many in a row may bring nothing new.
+        attempts: maximum number of consecutive attempts without new bytes.
         timeout: seconds without a byte after which an attempt is given up.
-        wait: seconds before the second attempt; doubled before every further one, 30 at most.
+        wait: seconds before the second attempt; doubled before each further one, at most 30.
 
     Raises:
-        FetchError: not there, not reachable, or not what it should be. Wrong bytes are deleted,
-            those of an unfinished download are kept.
+        FetchError: the file is missing, not reachable, or fails verification. Wrong bytes are
+            deleted, those of an unfinished download are kept.
     """
     if path.exists():
-        # Stopped between its arrival and what was to be done with it.
+        # An earlier run was interrupted after the download, before the file was used.
         _verify(path, size, md5, url)
         return
     if not url.startswith(("http://", "https://")):
@@ -81,7 +81,7 @@ def download(
 
 
 class _Part:
-    """What has come so far of ``path``."""
+    """The received part of ``path``, with the server's metadata."""
 
     def __init__(self, path: Path, expected: int | None) -> None:
         self._final, self._expected = path, expected
@@ -94,20 +94,24 @@ class _Part:
 
     @property
     def whole(self) -> bool:
-        """As long as the server said."""
+        """Check that all bytes announced by the server have been received."""
         return self.size > 0 and self.size == self.total
 
     def begin(self, total: int | None, validator: str | None) -> None:
-        """Forget what has come; note what the server says of the whole."""
+        """Start from zero, recording the total size and validator that the server announces."""
         self.path.write_bytes(b"")
         self.size, self.total, self.validator = 0, total, validator
         write_text(self._notes, json.dumps({"total": total, "validator": validator}))
 
     def check(self, url: str, total: int | None) -> None:
-        """Refuse, before it is loaded, what has the wrong size or has no room."""
+        """Check size and disk space before the transfer.
+
+        Raises:
+            FetchError: the size is wrong, or the disk has too little space.
+        """
         if total is not None and self._expected not in (None, total):
             raise FetchError(
-                f"{url} is not what it should be: expected {self._expected} bytes, the server "
+                f"{url} is not the expected file: expected {self._expected} bytes, the server "
                 f"offers {total}; try another mirror"
             )
         free = shutil.disk_usage(self.path.parent).free
@@ -118,14 +122,14 @@ class _Part:
             )
 
     def arrive(self) -> None:
-        """Move the whole file to its name."""
+        """Move the complete file to its final name."""
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
         self.path.replace(self._final)
         self._notes.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Delete what has come."""
+        """Delete the received part."""
         self.path.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
         self.size, self.total, self.validator = 0, None, None
@@ -140,9 +144,13 @@ def _receive_all(
     timeout: float,
     wait: float,
 ) -> None:
-    """Attempt after attempt, until the part is whole."""
+    """Retry until the part is complete.
+
+    Raises:
+        FetchError: ``attempts`` consecutive attempts received nothing new.
+    """
     if part.size and part.validator is None and not has_checksum:
-        part.discard()  # nothing could tell a file that has changed in between
+        part.discard()  # nothing would reveal that the file has changed meanwhile
     furthest, failures = part.size, 0
     while not part.whole:
         try:
@@ -152,26 +160,27 @@ def _receive_all(
             failures = 1 if part.size > furthest else failures + 1
             furthest = max(furthest, part.size)
             if failures >= attempts:
-                kept = f"; {part.size} bytes are kept in {part.path}, the same command goes on"
+                kept = f"; {part.size} bytes are kept in {part.path}, the same command resumes"
                 raise FetchError(
-                    f"gave up on {url} after {attempts} attempts that brought nothing new: "
+                    f"gave up on {url} after {attempts} attempts without new data: "
                     f"{error}{kept if part.size else ''}"
                 ) from error
         time.sleep(min(wait * 2 ** (failures - 1), _LONGEST_WAIT))
 
 
 def _receive(url: str, part: _Part, progress: Progress, timeout: float) -> None:
-    """One attempt.
+    """Make one attempt to receive the rest of the file.
 
     Raises:
-        _Interrupted: it broke off before the end.
+        _Interrupted: the transfer ended early.
+        FetchError: retrying would not help.
     """
     with _open(url, part, timeout) as response:
         if response.status == 206:
             start, total = _content_range(response.headers.get("Content-Range"))
             if start != part.size or part.total not in (None, total):
                 part.discard()
-                raise _Interrupted("the server sent another range than was asked for")
+                raise _Interrupted("the server sent a range other than the one requested")
         else:
             length = response.headers.get("Content-Length")
             total = int(length) if length is not None and length.isdigit() else None
@@ -188,7 +197,7 @@ def _receive(url: str, part: _Part, progress: Progress, timeout: float) -> None:
 
 
 def _open(url: str, part: _Part, timeout: float) -> Any:
-    """The server's answer, from where the part ends."""
+    """Request the file from the end of the part; return the response."""
     headers = {"User-Agent": "probing-sweep", "Accept-Encoding": "identity"}
     if part.size:
         headers["Range"] = f"bytes={part.size}-"
@@ -201,7 +210,7 @@ def _open(url: str, part: _Part, timeout: float) -> Any:
         error.close()
         if error.code == 416:
             part.discard()
-            raise _Interrupted("the server has less than was loaded before") from error
+            raise _Interrupted("the server's file is shorter than the received part") from error
         if error.code in _TRY_AGAIN:
             raise _Interrupted(f"HTTP {error.code} {error.reason}") from error
         raise FetchError(
@@ -213,8 +222,10 @@ def _open(url: str, part: _Part, timeout: float) -> Any:
 
 
 def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
-    """User and password of the address as a header, which urllib does not make of them; it is not
-    passed on to where a server redirects to (RFC 7617)."""
+    """Make a request with user and password of the URL as a header, which urllib does not do.
+
+    The header (RFC 7617) is not sent to the target of a redirect.
+    """
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
@@ -225,7 +236,7 @@ def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
 
 
 def _read(response: Any) -> bytes:
-    """What has come, as soon as it has come; nothing at the end."""
+    """Read the bytes available, without waiting for a full block; empty at the end."""
     try:
         block: bytes = response.read1(_BLOCK)
     except (OSError, http.client.HTTPException) as error:
@@ -234,7 +245,7 @@ def _read(response: Any) -> bytes:
 
 
 def _content_range(header: str | None) -> tuple[int, int | None]:
-    """First byte and length of the whole, of ``bytes 5-9/10`` or ``bytes 5-9/*``."""
+    """Parse ``bytes 5-9/10`` or ``bytes 5-9/*`` to first byte and total, None if unknown."""
     try:
         span, _, total = (header or "").removeprefix("bytes ").partition("/")
         return int(span.partition("-")[0]), None if total == "*" else int(total)
@@ -243,14 +254,18 @@ def _content_range(header: str | None) -> tuple[int, int | None]:
 
 
 def _validator(headers: Any) -> str | None:
-    """What tells a changed file, for If-Range: a strong ETag, else the date."""
+    """Return the validator for If-Range: a strong ETag, else the modification date."""
     etag: str | None = headers.get("ETag")
     date: str | None = headers.get("Last-Modified")
     return etag if etag and not etag.startswith("W/") else date
 
 
 def _verify(path: Path, size: int | None, md5: str | None, url: str) -> None:
-    """Delete ``path`` and say so unless it is what it should be."""
+    """Check size and MD5 of ``path``, and delete it if they are wrong.
+
+    Raises:
+        FetchError: they are wrong.
+    """
     found_size = path.stat().st_size
     problem = None
     if size not in (None, found_size):
@@ -264,6 +279,6 @@ def _verify(path: Path, size: int | None, md5: str | None, url: str) -> None:
         path.unlink()
         path.with_name(f"{path.name}.json").unlink(missing_ok=True)
         raise FetchError(
-            f"what came from {url} is not what it should be: {problem}; it was deleted: "
+            f"the file from {url} is not the expected one: {problem}; it was deleted: "
             "fetch it again, or from another mirror"
         )

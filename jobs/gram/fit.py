@@ -1,8 +1,8 @@
-"""Ridge and CCA of one layer, from the statistics of what they are fitted on and choose on.
+"""Ridge and CCA of one layer, fitted to the sums of its training and validation splits.
 
-With ``splits`` the test part has activations: its predictions, and with them every score and
-interval, are made as they are for a layer that was stored whole. With ``kfold`` every utterance is
-summed up, and tested parts are scored by their sums (`jobs.gram.scores`).
+With ``splits`` the test split has stored activations: its predictions, scores and intervals are
+computed as for a layer that is stored in full. With ``kfold`` every utterance is summed, and test
+splits are scored from their sums (`jobs.gram.scores`).
 
 Legend: U rows of the utterance table, D width of the layer, K problems, A alphas.
 """
@@ -29,19 +29,19 @@ from jobs.settings import Settings
 from jobs.storage.location import Location
 
 GRAM_PROBES = ("ridge", "cca")
-"""Kinds of probes that statistics suffice for."""
+"""Kinds of probes that can be fitted to the statistics."""
 
 
 @dataclass(frozen=True)
 class GramSets:
-    """Where the statistics of one model lie."""
+    """Location of the statistics of one model."""
 
     settings: GramSettings
     units: tuple[tuple[Location, int], ...]
-    """Folder, and number of shards, of every unit."""
+    """(folder, number of shards) of every unit."""
 
     def read_names(self) -> set[str]:
-        """The utterances that were summed up."""
+        """Read the ids of the utterances that were summed."""
         return {name for place in self.units for name in read_names(*place)}
 
 
@@ -52,25 +52,25 @@ class LayerMoments:
     settings: GramSettings
     units: Units
     moments: list[list[Moments | None]]
-    """Of each set of rows and each unit; None where it has none."""
+    """Indexed by set of rows, then by unit; None if the unit has no rows of the set."""
 
     @property
     def finite(self) -> bool:
-        """Whether all activations were that were summed up."""
+        """True if all activations that were summed are finite."""
         return all(one is None or one.finite for found in self.moments for one in found)
 
     @cached_property
     def width(self) -> int:
-        """D; 0 if nothing was summed up."""
+        """D; 0 if nothing was summed."""
         return next((len(m.mean) for found in self.moments for m in found if m), 0)
 
     def of(self, target: str, units: Iterable[int]) -> Moments | None:
-        """The rows of ``units`` that have a value of ``target``."""
+        """Return the moments of the rows of ``units`` with a value of ``target``; None if none."""
         found = self.moments[self.settings.row_set(target)]
         return together(found[unit] for unit in units)
 
     def tested(self, target: str, fold: int) -> Moments | None:
-        """The test part of ``fold``, where it was summed up."""
+        """Return the moments of the test split of ``fold``; None if it was not summed."""
         return self.of(target, self.units.folds[fold].test)
 
     def fit_predict(
@@ -81,17 +81,17 @@ class LayerMoments:
         Y: FloatArray,
         X: npt.NDArray[np.float32],
     ) -> ProbeResult:
-        """What a probe of ``GRAM_PROBES`` says of test rows.
+        """Fit a probe of ``GRAM_PROBES`` and predict the test rows.
 
         Args:
-            settings: of the probe.
-            fold: whose training part it is fitted to.
-            columns: (target, control) of K problems, whose targets have values of the same rows.
-            Y: (N, K) their labels in the training part.
-            X: (n_test, D) activations, none where tested rows are summed up.
+            settings: settings of the probe.
+            fold: fold whose training split is used.
+            columns: (target, control) of K problems whose targets have values for the same rows.
+            Y: (N, K) labels of the training split.
+            X: (n_test, D) activations; no rows if the test split is summed.
 
         Raises:
-            ValueError: ridge has no utterances to choose alpha on.
+            ValueError: there are no utterances on which to choose ridge's alpha.
         """
         target, units = columns[0][0], self.units.folds[fold]
         chosen = np.array([self.settings.column(*column, fold) for column in columns])
@@ -117,8 +117,14 @@ class LayerMoments:
     def _inner_errors(
         self, target: str, fold: int, columns: IntArray, scale: FloatArray, alphas: FloatArray
     ) -> FloatArray:
-        """(K, A) as ``jobs.probes.ridge.fit_by_inner_folds`` has them: every inner fold is fitted
-        about its own mean, in the ``scale`` of the whole training part."""
+        """Return (K, A) squared errors on inner folds, as `jobs.probes.ridge.fit_by_inner_folds`.
+
+        Every inner fold is centred on its own mean and scaled by the ``scale`` of the whole
+        training split.
+
+        Raises:
+            ValueError: there are fewer than two training speakers.
+        """
         units = self.units.folds[fold]
         errors = np.zeros((len(columns), len(alphas)))
         of_target = units.inner[self.settings.row_set(target)]
@@ -131,7 +137,7 @@ class LayerMoments:
             rows = self.of(target, held_out)
             rest = self.of(target, (unit for unit in units.train if unit not in held_out))
             if rows is None or rest is None:
-                continue  # none of them could be read
+                continue  # none of its utterances could be read
             standardise = Standardiser(rest.mean, scale)
             equations = _equations(rest, columns, scale)
             solutions = ridge.solutions_of(equations, alphas)
@@ -140,20 +146,20 @@ class LayerMoments:
 
 
 def chooses_on_inner_folds(settings: RidgeSettings, *, has_validation: bool) -> bool:
-    """Whether alpha is chosen on inner folds of the training part."""
+    """Return True if alpha is chosen on inner folds of the training split."""
     return settings.choose == "inner" or (settings.choose == "auto" and not has_validation)
 
 
 def read_moments(sets: GramSets, units: Units, layer: str) -> LayerMoments:
-    """The statistics of ``layer``.
+    """Read the statistics of ``layer``.
 
     Raises:
-        jobs.activations.manifest.CorruptShard: statistics are damaged, and must be extracted again.
+        jobs.activations.manifest.CorruptShard: statistics are damaged and must be extracted again.
     """
     n_columns = sets.settings.n_columns
 
     def read(place: tuple[Location, int], row_set: int) -> Moments | None:
-        # A set of rows at a time: one has D² numbers, and there is hardly ever a second.
+        # Read one set of rows at a time: each has D² numbers, and there is rarely a second.
         return total((shard[row_set] for shard in read_sums(*place, layer)), n_columns)
 
     moments = [
@@ -164,10 +170,10 @@ def read_moments(sets: GramSets, units: Units, layer: str) -> LayerMoments:
 
 
 def normal_equations(train: Moments, columns: IntArray) -> tuple[Standardiser, NormalEquations]:
-    """Of ``columns`` (K,), on features standardised on the rows of ``train``.
+    """Return the normal equations of ``columns`` (K,) for features standardised on ``train``.
 
-    Always the primal form. As in ``fit_standardiser``, a feature is constant if its SD is within
-    float32's rounding of its size; that is the mean's, where the SD is so small.
+    They are always in primal form. As in ``fit_standardiser``, a feature is constant if its SD is
+    within float32 rounding of its magnitude, which for so small an SD is that of its mean.
     """
     sd = np.sqrt(np.maximum(np.diag(train.xx), 0) / train.n)
     constant = sd <= 1e-7 * np.abs(train.mean)
@@ -176,7 +182,7 @@ def normal_equations(train: Moments, columns: IntArray) -> tuple[Standardiser, N
 
 
 def _equations(rows: Moments, columns: IntArray, scale: FloatArray) -> NormalEquations:
-    """Of features about the mean of ``rows``, divided by ``scale`` (D,)."""
+    """Return the equations for features centred on the mean of ``rows``, divided by ``scale``."""
     return NormalEquations(
         matrix=rows.xx / scale / scale[:, None],
         sides=rows.xy[columns] / scale,
@@ -194,7 +200,7 @@ def _errors(
     standardise: Standardiser,
     solutions: Sequence[FloatArray],
 ) -> FloatArray:
-    """(K, A) squared errors on rows that were held out, of ``solutions`` about their own mean."""
+    """Return (K, A) squared errors of ``solutions`` on held-out rows."""
     errors = np.empty((len(columns), solutions[0].shape[1]))
     for k, (solution, mean, column) in enumerate(
         zip(solutions, equations.means, columns, strict=True)

@@ -1,4 +1,4 @@
-"""The labels that are summed up with the activations: every target, and its controls."""
+"""Labels that are summed with the activations: every target and its controls."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from jobs.protocol.folds import make_folds, only
 
 
 def row_sets(table: pd.DataFrame, targets: tuple[str, ...]) -> tuple[int, ...]:
-    """Of each target, a number for the set of utterances of ``table`` that have a value of it."""
+    """Number the sets of utterances with a value, one number per target; equal sets share one."""
     numbers: dict[bytes, int] = {}
     return tuple(
         numbers.setdefault(has_value(table[name]).tobytes(), len(numbers)) for name in targets
@@ -19,7 +19,7 @@ def row_sets(table: pd.DataFrame, targets: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def label_values(settings: GramSettings, table: pd.DataFrame) -> FloatArray:
-    """(U, K) the columns of ``settings`` for all of ``table``; NaN where there is no value."""
+    """Return (U, K) labels, the columns of ``settings`` for all of ``table``; NaN for no value."""
     folds = make_folds(settings.protocol, table)
     values = np.empty((len(table), settings.n_columns))
     speakers = table["speaker_id"].to_numpy(dtype=np.str_)

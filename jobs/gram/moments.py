@@ -1,4 +1,4 @@
-"""What least squares needs to know of a set of rows, out of sums that ``jobs.gram.sums`` made.
+"""Moments of a set of rows, sufficient for least squares, from the sums of ``jobs.gram.sums``.
 
 Legend: N rows, D width of a layer, K columns of labels, P = 1 + K + D.
 """
@@ -15,13 +15,13 @@ from jobs.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Moments:
-    """What least squares needs to know of N rows."""
+    """Count, means and centred second moments of N rows, sufficient for least squares."""
 
     n: int
     mean: FloatArray
-    """(D,) of the activations."""
+    """(D,) mean x̄ of the activations."""
     label_mean: FloatArray
-    """(K,)"""
+    """(K,) mean ȳ of the labels."""
     xx: FloatArray
     """(D, D) Σ(x − x̄)(x − x̄)ᵀ."""
     xy: FloatArray
@@ -31,15 +31,16 @@ class Moments:
 
     @property
     def finite(self) -> bool:
-        """Whether all activations were; one that was not is in every sum of its feature."""
+        """True if all activations are finite; one that is not makes its feature's sums NaN."""
         return bool(np.isfinite(self.mean).all() and np.isfinite(np.diag(self.xx)).all())
 
     def squared_errors(self, column: int, weights: FloatArray, bias: FloatArray) -> FloatArray:
-        """(A,) Σ(y − w·x − b)² over the rows, of A linear functions for labels ``column``.
+        """Return (A,) Σ(y − w·x − b)² over the rows, of A linear functions for labels ``column``.
 
         It is Σ(y − ȳ)² − 2 w·Σ(y − ȳ)(x − x̄) + wᵀΣ(x − x̄)(x − x̄)ᵀw + N (ȳ − w·x̄ − b)².
 
         Args:
+            column: index of the labels.
             weights: (D, A) w.
             bias: (A,) b.
         """
@@ -48,10 +49,10 @@ class Moments:
         return np.asarray(self.yy[column] - 2 * shared + spread + self.n * offset**2)
 
     def products(self, column: int, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(A,) Σ(ŷ − mean)² of ŷ = w·x, and (A,) its Σ(ŷ − mean)(y − ȳ) with labels ``column``.
+        """Return (A,) Σ(ŷ − m)² and (A,) Σ(ŷ − m)(y − ȳ), where ŷ = w·x with mean m.
 
         Args:
-            column: of the labels.
+            column: index of the labels.
             weights: (D, A) w of A linear functions.
         """
         spread = np.einsum("da,da->a", weights, self.xx @ weights)
@@ -59,7 +60,7 @@ class Moments:
 
 
 def width_of(length: int, n_columns: int) -> int:
-    """D of packed sums of ``length`` D + P(P + 1)/2 with P = 1 + K + D."""
+    """Return D of packed sums with ``length`` = D + P(P + 1)/2, where P = 1 + K + D."""
     # D² + (2K + 5) D + (K + 1)(K + 2) − 2 length = 0
     linear = 2 * n_columns + 5
     root = math.isqrt(linear**2 - 4 * ((n_columns + 1) * (n_columns + 2) - 2 * length))
@@ -70,16 +71,16 @@ def width_of(length: int, n_columns: int) -> int:
 
 
 def total(parts: Iterable[FloatArray], n_columns: int) -> Moments | None:
-    """All ``parts``, packed sums of one layer, together; None if they have no rows.
+    """Combine ``parts``, packed sums of one layer; None if they have no rows.
 
-    About each part's own mean, and then added as Chan, Golub & LeVeque 1983 (The American
-    Statistician 37:242–247) say, so that no part's mean is squared.
+    Each part is centred on its own mean before the parts are added by the method of Chan, Golub &
+    LeVeque 1983 (The American Statistician 37:242–247), which avoids cancellation.
     """
     return together(_unpack(packed, n_columns) for packed in parts)
 
 
 def together(parts: Iterable[Moments | None]) -> Moments | None:
-    """All ``parts``, of which some may have no rows (None); None if none has."""
+    """Combine the moments of ``parts``, where None has no rows; None if no part has any."""
     whole: Moments | None = None
     for part in parts:
         if part is not None:
@@ -96,7 +97,7 @@ def _unpack(packed: FloatArray, n_columns: int) -> Moments | None:
         return None
     sums = matrix[1:, 0] / n
     matrix = matrix[1:, 1:]
-    with np.errstate(invalid="ignore"):  # of activations that are not finite
+    with np.errstate(invalid="ignore"):  # activations may be infinite
         matrix -= n * np.outer(sums, sums)
     labels, features = slice(n_columns), slice(n_columns, None)
     xx = matrix[features, features]

@@ -1,10 +1,10 @@
-"""Scores of a tested part of which nothing but sums is known: no prediction of an utterance.
+"""Scores of a test split from its sums alone, without predictions of single utterances.
 
-With ``protocol: kfold`` every utterance is trained on in some fold, and so none has activations
-under ``store: gram``. The sums of a part tell how many rows it has, and the sums of squares and of
-products of predictions and labels: mse, rmse, R² and Pearson's correlation, as exactly as the
-predictions would. What needs the predictions one by one is None: mae, spearman, within_speaker.
-What needs the labels alone, which are known, is made of them.
+With ``protocol: kfold`` every utterance is in some fold's training split, so under ``store: gram``
+none has stored activations. The sums give the number of rows and the sums of squares and products
+of predictions and labels, from which mse, rmse, R² and Pearson's correlation follow exactly. Scores
+that need single predictions are None: mae, spearman, within_speaker. Scores that depend only on the
+labels are computed from them.
 
 Legend: n tested rows, D width of the layer.
 """
@@ -23,14 +23,14 @@ from jobs.statistics.speaker_mean import N_SPEAKERS, SPEAKER_MEAN_SCORES, speake
 def score_by_sums(
     tested: Moments, column: int, weights: Weights, y: FloatArray, train_mean: float
 ) -> dict[str, float | None]:
-    """``jobs.statistics.scoring.score_numbers`` of a linear probe, as far as sums can tell.
+    """Compute the scores of `jobs.statistics.scoring.score_numbers` that sums determine.
 
     Args:
-        tested: sums of the part, of n rows.
-        column: of its labels, those that the probe is scored on.
-        weights: of the probe: ``weight`` (D,) and ``bias`` (1,), in the activations' own units.
-        y: (n,) the labels themselves.
-        train_mean: mean of the labels over the training part.
+        tested: moments of the test split, n rows.
+        column: index of the labels that the linear probe is scored on.
+        weights: ``weight`` (D,) and ``bias`` (1,) of the probe, for unstandardised activations.
+        y: (n,) labels.
+        train_mean: mean of the labels over the training split.
     """
     weight, bias = weights["weight"][:, None], weights["bias"]
     (sse,) = tested.squared_errors(column, weight, bias)
@@ -50,14 +50,13 @@ def score_by_sums(
 def speaker_scores(
     y: FloatArray, speakers: StrArray, train_mean: float, n_speakers: int
 ) -> dict[str, float | None]:
-    """``SPEAKER_MEAN_SCORES`` and ``N_SPEAKERS``, for the tables: they have no predictions to make
-    them of.
+    """Compute ``SPEAKER_MEAN_SCORES`` and ``N_SPEAKERS``, which otherwise come from predictions.
 
     Args:
-        y: (n,) labels of the tested part.
-        speakers: (n,) of every row.
-        train_mean: mean of the labels over the training part.
-        n_speakers: that all folds test.
+        y: (n,) labels of the test split.
+        speakers: (n,) speaker of every row.
+        train_mean: mean of the labels over the training split.
+        n_speakers: number of speakers in the test splits of all folds.
     """
     predicted = speaker_mean(y, speakers, train_mean)
     values = (
@@ -71,10 +70,10 @@ def speaker_scores(
 def _pearson(
     tested: Moments, column: int, weight: FloatArray, bias: float, y: FloatArray
 ) -> float | None:
-    """None where labels or predictions are constant, as in ``jobs.statistics.regression``.
+    """Compute Pearson's correlation; None if labels or predictions are constant.
 
-    The size that the spread of predictions is compared with is their root mean square, since the
-    largest of them is not known.
+    Constancy is defined as in `jobs.statistics.regression`, except that the SD of the predictions
+    is compared with their root mean square, since their maximum is not known.
     """
     spread, shared = (float(value[0]) for value in tested.products(column, weight))
     deviation = (max(spread, 0.0) / tested.n) ** 0.5

@@ -1,22 +1,22 @@
-"""Sufficient statistics of least squares: activations and labels summed up, and not one row kept.
+"""Sufficient statistics for least squares: sums of activations and labels, keeping no rows.
 
-A row of what is summed is [1, y₁ … y_K, x₁ − s₁ … x_D − s_D], P = 1 + K + D long: the sum M of its
+The rows summed are [1, y₁ … y_K, x₁ − s₁ … x_D − s_D], of length P = 1 + K + D: the sum M of their
 outer products holds the count, the sums, X'X, X'Y and Y'Y of a set of rows at once. The shift s is
-the mean of the first block, so that little is lost to cancellation when the mean is taken out.
+the mean of the first block, so that little precision is lost when the mean is subtracted.
 
-All is float64, in memory and on disk: X'X of a layer is nearly singular, and its rounding reaches
-the smaller penalties of a ridge regression. Measured, as the largest difference of a prediction
-from that of the activations in SDs of the predictions, at α = 1e-4, 1e-2 and 1 (6000 rows of 1280
-features in five main directions)::
+Everything is float64, in memory and on disk: X'X of a layer is nearly singular, and rounding errors
+in it matter at the smaller penalties of ridge regression. The largest difference between
+predictions from sums and from activations, in SDs of the predictions, was at α = 1e-4, 1e-2 and 1
+(6000 rows of 1280 features with five dominant directions)::
 
     sums in float64                    1e-11   1e-13   5e-15
     summed in float64, kept in float32  5e-4    9e-6    4e-7
     summed in float32                   5e-3    8e-5    1e-6
 
-It costs P² operations a row and layer in float64, which run at half the speed of a network's
-float32: of the 51 layers of SimAM-ResNet34 at 64 channels 1.4 GFLOP, beside 72 in float32 for a
-forward pass of 400 frames. So 3.4 % of it is the least (54 and 95 GFLOP/s on a Zen 4 core); blocks
-of ``BLOCK_ROWS`` reach 3.5 %, for M is read and written once a block, 0.2 GB of it a layer.
+The cost is P² operations per row and layer in float64, at about half the speed of float32. The 51
+layers of SimAM-ResNet34 with 64 channels take 1.4 GFLOP per row, against 72 in float32 for a
+forward pass of 400 frames. At 54 and 95 GFLOP/s (a Zen 4 core) this is at least 3.4 % of the pass;
+blocks of ``BLOCK_ROWS`` reach 3.5 %, as M (0.2 GB per layer) is read and written once per block.
 
 Legend: n rows of a block, D width of a layer, K columns of labels.
 """
@@ -38,48 +38,48 @@ from jobs.settings import Settings
 log = logging.getLogger(__name__)
 
 FREE_SHARE = 0.75
-"""Of a GPU's free memory, for statistics: the rest is for the network's batches."""
+"""Share of a GPU's free memory for the statistics; the rest is for the network's batches."""
 BLOCK_ROWS = 256
-"""Rows that wait for each other: with 64 at a time, a CPU spends a tenth more on reading M."""
+"""Rows that are added together: with blocks of 64, reading M costs a CPU 10 % more time."""
 GRAM_VERSION = 1
-"""Raised when the same settings give other statistics than before: part of their ids."""
+"""Part of the ids of statistics; increment it when the same settings give other values."""
 
 
 class GramSettings(Settings):
-    """What is summed up beside the activations: it has to be known before they are computed."""
+    """Settings of the sums; they must be known before the activations are computed."""
 
     targets: tuple[str, ...]
     row_sets: tuple[int, ...]
-    """Of each target: which set of utterances has values of it. Targets that all utterances have,
-    or that the same ones lack, share one; every set is summed by itself."""
+    """Number, for each target, of the set of utterances that have a value of it. Targets with
+    values for the same utterances share a set; every set is summed separately."""
     controls: tuple[str, ...]
     """``none`` first."""
     layers: tuple[str, ...]
     protocol: ProtocolSettings
-    """Labels are shuffled within its parts."""
+    """Labels are shuffled within its splits."""
     inner: bool = False
-    """Inner folds of training parts are to be put together as well."""
+    """Inner folds of the training splits can be assembled as well."""
 
     def identity(self) -> dict[str, object]:
-        """What changes the sums; without inner folds it is what it was before there were any."""
+        """Return the settings that change the sums; without inner folds, ``inner`` is left out."""
         own: dict[str, object] = self.model_dump(mode="json", exclude={"protocol", "inner"})
         inner = {"inner": True} if self.inner else {}
         return {**own, "protocol": self.protocol.identity(), **inner}
 
     @property
     def n_columns(self) -> int:
-        """K."""
+        """K, the number of columns of labels."""
         return len(self.columns())
 
     @property
     def n_row_sets(self) -> int:
-        """Sets of utterances that are summed by themselves."""
+        """Number of sets of utterances that are summed separately."""
         return max(self.row_sets) + 1
 
     def columns(self) -> list[tuple[str, str, int]]:
-        """(target, control, fold) of every column of labels.
+        """Return (target, control, fold) of every column of labels.
 
-        Shuffled labels are others in every fold; what is the same in all of them is fold 0's.
+        Shuffled labels differ between folds; all other columns are listed with fold 0.
         """
         n_folds = self.protocol.folds if isinstance(self.protocol, KFoldProtocol) else 1
         return [
@@ -90,23 +90,23 @@ class GramSettings(Settings):
         ]
 
     def column(self, target: str, control: str, fold: int) -> int:
-        """Which column a cell of ``fold`` is fitted to."""
+        """Return the index of the column for a cell of ``fold``."""
         return self.columns().index((target, control, fold if control == "shuffled" else 0))
 
     def row_set(self, target: str) -> int:
-        """The set of utterances that have values of ``target``."""
+        """Return the number of the set of utterances that have values of ``target``."""
         return self.row_sets[self.targets.index(target)]
 
     def matrix_bytes(self, width: int) -> int:
-        """Memory that the sums of a layer of ``width`` take while they grow."""
+        """Return the bytes of memory for the sums of a layer of ``width``."""
         return 8 * self.n_row_sets * (1 + self.n_columns + width) ** 2
 
     def working_bytes(self, width: int) -> int:
-        """The same with the rows that wait for the next block."""
+        """Return the bytes of memory for the sums and the rows of the next block."""
         return self.matrix_bytes(width) + 4 * BLOCK_ROWS * width
 
     def stored_bytes(self, width: int) -> int:
-        """What they take on disk: a triangle."""
+        """Return the bytes of the sums on disk, where only a triangle of M is stored."""
         size = 1 + self.n_columns + width
         return 8 * self.n_row_sets * (width + size * (size + 1) // 2)
 
@@ -117,30 +117,30 @@ Rows = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of some utterances."""
+    """Labels of some utterances."""
 
     settings: GramSettings
     values: FloatArray
-    """(U, K); NaN where there is none."""
+    """(U, K); NaN if there is no value."""
 
     def __getitem__(self, rows: slice) -> "Labels":
-        """Those of some utterances."""
+        """Return the labels of a slice of the utterances."""
         return Labels(self.settings, self.values[rows])
 
     def usable(self, row_set: int) -> npt.NDArray[np.bool_]:
-        """(U,) which utterances are in a set of rows."""
+        """Return a (U,) mask of the utterances in a set of rows."""
         target = self.settings.targets[self.settings.row_sets.index(row_set)]
         return np.isfinite(self.values[:, self.settings.column(target, "none", 0)])
 
 
 class Sums:
-    """M of one layer and one set of rows, on a device.
+    """Sum M of one layer and one set of rows, on a device.
 
     Args:
         width: D.
         n_columns: K.
-        device: where M lies, P² float64 of it. On a CPU BLAS' ``syrk`` adds one triangle in place;
-            torch has no such product, and adds both.
+        device: device of M, which has P² float64 values. On a CPU, BLAS' ``syrk`` updates one
+            triangle in place; torch has no such function and updates both.
     """
 
     def __init__(self, width: int, n_columns: int, device: torch.device) -> None:
@@ -154,13 +154,13 @@ class Sums:
         )
 
     def add(self, X: Rows, Y: FloatArray) -> None:
-        """Add a block: activations ``X`` (n, D) and labels ``Y`` (n, K), 0 where there is none.
+        """Add a block: activations ``X`` (n, D) and labels ``Y`` (n, K), 0 if missing.
 
-        Activations that are not finite make the sums so.
+        Activations that are not finite make the sums not finite.
         """
         if not len(X):
             return
-        # Infinite values: inf − inf is NaN, and stays in the sums for whoever reads them.
+        # inf − inf is NaN, which stays in the sums and is reported when they are read.
         with np.errstate(invalid="ignore"):
             if self._shift is None:
                 self._shift = X.mean(axis=0, dtype=np.float64)
@@ -172,11 +172,11 @@ class Sums:
             rows = torch.from_numpy(block).to(self._device)
             self._matrix.addmm_(rows.T, rows)
             return
-        # The block's transpose has LAPACK's order, so that nothing is copied.
+        # The transpose is in column-major order, as BLAS needs it, so nothing is copied.
         blas.dsyrk(1.0, block.T, beta=1.0, c=self._matrix, lower=1, overwrite_c=1)
 
     def packed(self) -> FloatArray:
-        """(D + P(P + 1)/2,): the shift, and the lower triangle of M, column by column."""
+        """Return (D + P(P + 1)/2,): the shift and the lower triangle of M, column by column."""
         shift = np.zeros(self._width) if self._shift is None else self._shift
         matrix = self._matrix
         if isinstance(matrix, torch.Tensor):
@@ -187,12 +187,12 @@ class Sums:
 
 
 class LayerSums:
-    """The sums of every layer and every set of rows.
+    """Sums of every layer and every set of rows.
 
     Args:
-        settings: what is summed.
-        device: where the activations come from: a GPU is faster than the CPU beside it by more
-            than an order, if its memory has room.
+        settings: settings of the sums.
+        device: device of the activations. A GPU with enough free memory is more than ten times
+            as fast as its CPU.
     """
 
     def __init__(self, settings: GramSettings, device: torch.device) -> None:
@@ -201,11 +201,11 @@ class LayerSums:
         self._waiting: list[tuple[Mapping[str, Rows], FloatArray]] = []
 
     def add(self, layers: Mapping[str, Rows], labels: FloatArray) -> None:
-        """Add utterances, which wait until there are ``BLOCK_ROWS``.
+        """Add utterances; they are summed in blocks of ``BLOCK_ROWS``.
 
         Args:
-            layers: (n, D) activations of each layer, those that are not asked for among them.
-            labels: (n, K) of the utterances; NaN where there is none.
+            layers: (n, D) activations of each layer; layers not in the settings are ignored.
+            labels: (n, K) labels; NaN if there is no value.
         """
         if not layers:
             return
@@ -217,7 +217,7 @@ class LayerSums:
         self._waiting.append((chosen, labels))
 
     def packed(self) -> dict[str, FloatArray]:
-        """(sets of rows, D + P(P + 1)/2) of each layer, which is let go; {} if nothing came."""
+        """Return (sets of rows, D + P(P + 1)/2) per layer, freeing the sums; {} without rows."""
         self._add_waiting()
         return {
             name: np.stack([one.packed() for one in self._sums.pop(name)])
@@ -251,15 +251,15 @@ class LayerSums:
 
 
 def _with_room(device: torch.device, needed: int) -> torch.device:
-    """``device``, or the CPU if it is a GPU without so many bytes to spare."""
+    """Return ``device``, or the CPU if it is a GPU without ``needed`` bytes to spare."""
     if device.type == "cpu":
         return device
     free, _ = torch.cuda.mem_get_info(device)
     if needed < FREE_SHARE * free:
         return device
     log.warning(
-        "statistics are summed on the CPU, which is slower: they take %.1f GiB, and %s has %.1f "
-        "GiB to spare (layers: fewer, or pooling: channels)",
+        "statistics are summed on the CPU, which is slower: they need %.1f GiB, and %s has %.1f "
+        "GiB to spare (use fewer layers, or pooling: channels)",
         needed / 2**30, device, FREE_SHARE * free / 2**30,
     )  # fmt: skip
     return torch.device("cpu")

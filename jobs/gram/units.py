@@ -1,9 +1,9 @@
-"""Which utterances are summed up together: the least sets that all parts of all folds consist of.
+"""Partition of utterances into the smallest groups that form every split of every fold.
 
-A sum of many rows cannot be taken apart, but sums of few can be added. So every unit of rows is
-summed by itself: with ``splits`` the training and the validation part; with ``kfold`` each part
-that is tested once, of which a fold's training and validation parts consist; and where alpha is
-chosen on inner folds, these parts divided by the inner folds that they are in.
+Sums of small groups can be added, but the sum of a large one cannot be taken apart. So every group
+(unit) is summed separately: with ``splits``, the training and the validation split; with ``kfold``,
+each test split, as the other folds' training and validation splits consist of them; and if alpha is
+chosen on inner folds, the intersections of these with the inner folds.
 
 Legend: U rows of the utterance table.
 """
@@ -21,44 +21,44 @@ from jobs.protocol.folds import Fold, IntArray, StrArray, group_labels, make_fol
 from jobs.protocol.settings import KFoldProtocol
 
 NOT_SUMMED = -1
-"""In the place of a unit: rows whose activations are stored, or that no fold has."""
+"""Unit number of rows whose activations are stored, or that belong to no fold."""
 
 Parts = tuple[int, ...]
-"""Numbers of units, which together are some part of a fold."""
+"""Numbers of the units that together form a split of a fold."""
 
 
 @dataclass(frozen=True)
 class FoldUnits:
-    """Of what units the parts of one fold consist."""
+    """Units that form the splits of one fold."""
 
     train: Parts
     validation: Parts
     test: Parts
-    """Empty where the tested rows have activations."""
+    """Empty if the test rows have stored activations."""
     inner: tuple[tuple[Parts, ...], ...]
-    """Of each set of rows, what each inner fold holds out; none where no inner folds are asked
-    for, or where a part has fewer than two speakers."""
+    """Indexed by set of rows, then by inner fold: the units held out. Empty if there are no inner
+    folds, or fewer than two speakers."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """The rows of a table, in units."""
+    """Assignment of the rows of a table to units."""
 
     of_row: IntArray
-    """(U,) the unit of every row, or ``NOT_SUMMED``."""
+    """(U,) unit of every row, or ``NOT_SUMMED``."""
     folds: tuple[FoldUnits, ...]
 
     @property
     def n_units(self) -> int:
-        """Units that are summed."""
+        """Number of units."""
         return int(self.of_row.max(initial=NOT_SUMMED)) + 1
 
 
 def make_units(settings: GramSettings, table: pd.DataFrame) -> Units:
-    """The units of ``table``, whose folds and inner folds are those of probes on activations.
+    """Partition ``table`` into units, with the same folds and inner folds as probes on activations.
 
-    An utterance that extraction cannot read is in its unit all the same, and missing from its sums:
-    inner folds do not depend on what a model could not read.
+    An utterance that extraction cannot read still belongs to a unit, but is missing from its sums,
+    so that inner folds do not depend on what a model could read.
     """
     folds = make_folds(settings.protocol, table)
     groups = group_labels(settings.protocol, table)
@@ -86,7 +86,7 @@ _ROLES = ("train", "validation", "test")
 
 
 def _role(fold: Fold, n_rows: int) -> IntArray:
-    """(U,) position in ``_ROLES`` of every row, or ``NOT_SUMMED``."""
+    """Return (U,) the position in ``_ROLES`` of every row, or ``NOT_SUMMED``."""
     role = np.full(n_rows, NOT_SUMMED)
     for number, name in enumerate(_ROLES):
         role[getattr(fold, name)] = number
@@ -94,7 +94,7 @@ def _role(fold: Fold, n_rows: int) -> IntArray:
 
 
 def _inner(train: IntArray, groups: StrArray) -> IntArray:
-    """(U,) the inner fold that holds out a row of ``train``, or ``NOT_SUMMED``."""
+    """Return (U,) the inner fold that holds out each row of ``train``, or ``NOT_SUMMED``."""
     numbers = np.full(len(groups), NOT_SUMMED)
     if len(np.unique(groups[train])) >= 2:
         for number, (_, held_out) in enumerate(inner_folds(train, groups)):

@@ -1,7 +1,7 @@
-"""What this machine keeps of an object store: bounded, the least recently used goes first.
+"""Bounded least-recently-used cache of an object store's files on this machine.
 
-Entries are named by what they are a version of, so that none is ever out of date; several processes
-share the folder. Nothing here is needed: what cannot be kept is fetched again.
+The key of an entry contains the version of its object, so no entry is ever out of date. Several
+processes share the folder. Nothing depends on the cache: whatever it lacks is fetched again.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 FOLDER_VARIABLE = "SWEEP_NODE_CACHE"
 GIB_VARIABLE = "SWEEP_NODE_CACHE_GIB"
 DEFAULT_GIB = 20.0
-"""Where a quarter of what is free on the disk is not less."""
+"""Default limit, or a quarter of the free disk space if that is less."""
 
 
 @dataclass(frozen=True)
 class NearCache:
-    """A folder on this machine.
+    """A cache folder on this machine.
 
     Attributes:
-        folder: of this user alone: what lies in it is believed.
-        limit: bytes of all entries; processes that add at one moment may exceed it for that moment.
+        folder: owned by this user, since its content is trusted.
+        limit: total bytes of all entries; concurrent processes may briefly exceed it.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class NearCache:
 
     @classmethod
     def of_this_machine(cls) -> "NearCache":
-        """The one that ``$SWEEP_NODE_CACHE`` and ``$SWEEP_NODE_CACHE_GIB`` name, or the default.
+        """Open the cache that ``$SWEEP_NODE_CACHE`` and ``$SWEEP_NODE_CACHE_GIB`` configure.
 
         Raises:
             PermissionError: the folder belongs to another user.
@@ -46,17 +46,17 @@ class NearCache:
         return _open(Path(folder), os.environ.get(GIB_VARIABLE, ""))
 
     def read(self, *key: str) -> bytes | None:
-        """The entry, or None where there is none."""
+        """Return an entry, None if there is none, and mark it as just used."""
         path = self._path(key)
         try:
             data = path.read_bytes()
             os.utime(path)
-        except FileNotFoundError:  # never kept, or just thrown out
+        except FileNotFoundError:  # never stored, or just evicted
             return None
         return data
 
     def keep(self, data: bytes, *key: str) -> None:
-        """Add an entry, when it can be; others go for it."""
+        """Store an entry; log a warning if the disk refuses it."""
         path = self._path(key)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
@@ -68,11 +68,11 @@ class NearCache:
             temporary.unlink(missing_ok=True)
 
     def forget(self, *key: str) -> None:
-        """Drop an entry that turned out to be damaged."""
+        """Remove an entry that turned out to be damaged."""
         self._path(key).unlink(missing_ok=True)
 
     def make_room(self, n_bytes: int) -> bool:
-        """Throw entries out until ``n_bytes`` fit; whether they do."""
+        """Evict entries until ``n_bytes`` fit; return False if they exceed the limit."""
         if n_bytes > self.limit:
             return False
         entries = sorted(_entries(self.folder))
@@ -104,7 +104,7 @@ def _open(folder: Path, gib: str) -> NearCache:
 
 
 def _entries(folder: Path) -> list[tuple[int, int, Path]]:
-    """(time of the last use, bytes, path); temporary files, of killed processes too, among them."""
+    """Return (time of last use in ns, bytes, path) of all files, temporary ones included."""
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:

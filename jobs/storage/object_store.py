@@ -1,13 +1,12 @@
-"""Files of a run that may lie on an object store: ``s3://``, ``gs://``.
+"""File operations on a disk or an object store (``s3://``, ``gs://``).
 
-With a plain path every function here is what ``jobs.storage.atomic`` and ``pathlib`` do. An
-upload appears
-whole or not at all, and once it returned every machine sees it (so S3 and Google Cloud Storage
-promise): a manifest that is written last means the same as on a disk. What is read is kept by this
-machine's `NearCache`, under the version that the store told of it.
+With a plain path every function does what ``jobs.storage.atomic`` and ``pathlib`` do. On a store,
+an upload is atomic and visible to every machine once it returns (guaranteed by S3 and Google Cloud
+Storage), so a manifest that is written last means the same as on a disk. Objects that are read are
+kept in this machine's `NearCache`, keyed by the version that the store reports.
 
-Credentials, region and endpoint are those of the environment (``AWS_…``, an instance's role): no
-URL, job or file of a run has any.
+Credentials, region and endpoint come from the environment (``AWS_…``, an instance's role); URLs,
+jobs and files of a run contain none.
 """
 
 import errno
@@ -28,31 +27,31 @@ from jobs.storage.location import Location, RemotePath, Stat
 from jobs.storage.node_cache import NearCache
 
 _DIGESTS = ("ETag", "etag", "md5Hash")
-"""What S3 and Google Cloud Storage call the digest of an object."""
+"""Names of an object's digest in the metadata of S3 and Google Cloud Storage."""
 
 
 class StorageError(OSError):
-    """An object store did not do what it was asked for; later, it may."""
+    """A request to an object store failed; it may succeed later."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some bytes of an object, as it was."""
+    """A byte range of an object in one of its versions."""
 
     place: RemotePath
     state: Stat
     start: int
     stop: int
-    """After the last."""
+    """Offset after the last byte."""
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Names it in the near cache."""
+        """Key of the part in the near cache."""
         return self.place.url, self.state.version, str(self.start), str(self.stop)
 
 
 def stat(place: RemotePath) -> Stat:
-    """What the store says of an object; of a file of a ``listed`` folder, what it said then.
+    """Return size and version of an object, from the listing if its folder is ``listed``.
 
     Raises:
         FileNotFoundError: there is none.
@@ -66,7 +65,7 @@ def stat(place: RemotePath) -> Stat:
 
 
 def exists(place: Location) -> bool:
-    """Whether there is a file."""
+    """Check that a file exists."""
     if isinstance(place, Path):
         return place.exists()
     try:
@@ -77,7 +76,7 @@ def exists(place: Location) -> bool:
 
 
 def size(place: Location) -> int:
-    """Bytes of a file.
+    """Return the size of a file in bytes.
 
     Raises:
         FileNotFoundError: there is none.
@@ -86,7 +85,7 @@ def size(place: Location) -> int:
 
 
 def list_files(folder: RemotePath) -> dict[str, Stat]:
-    """All files below ``folder``, at any depth, by their names relative to it."""
+    """Return all files below ``folder``, at any depth, keyed by their path relative to it."""
     filesystem = _filesystem(folder)
     root = filesystem._strip_protocol(folder.url).rstrip("/")
     with _translated(folder):
@@ -98,12 +97,12 @@ def list_files(folder: RemotePath) -> dict[str, Stat]:
 
 
 def listed(folder: RemotePath) -> RemotePath:
-    """``folder``, to be looked into many times: what is in it was asked for once."""
+    """List ``folder`` once and return it with the listing, for many look-ups."""
     return RemotePath(folder.url, list_files(folder))
 
 
 def read_bytes(place: Location) -> bytes:
-    """A file's content.
+    """Read the content of a file.
 
     Raises:
         FileNotFoundError: there is none.
@@ -114,9 +113,9 @@ def read_bytes(place: Location) -> bytes:
 
 
 def read_now(place: RemotePath, start: int | None = None, stop: int | None = None) -> bytes:
-    """An object's content, or some bytes of it, as it is now; this machine keeps nothing of it.
+    """Read an object, or some of its bytes, bypassing the near cache.
 
-    For what changes all the time, such as a lease.
+    It is for objects that change often, such as a lease.
 
     Raises:
         FileNotFoundError: there is none.
@@ -126,7 +125,7 @@ def read_now(place: RemotePath, start: int | None = None, stop: int | None = Non
 
 
 def whole(place: RemotePath) -> Part:
-    """All of an object, as it is.
+    """Return the current version of an object as one part.
 
     Raises:
         FileNotFoundError: there is none.
@@ -136,7 +135,7 @@ def whole(place: RemotePath) -> Part:
 
 
 def open_file(place: Location) -> BinaryIO:
-    """A file, to be read.
+    """Open a file for reading; an object is read into memory.
 
     Raises:
         FileNotFoundError: there is none.
@@ -146,7 +145,7 @@ def open_file(place: Location) -> BinaryIO:
 
 @contextmanager
 def written(place: Location) -> Iterator[Path]:
-    """A path to write to; what was written is at ``place``, whole, when the block succeeded."""
+    """Yield a temporary path whose file is moved or uploaded to ``place`` if the block succeeds."""
     if isinstance(place, Path):
         with atomic.atomic_path(place) as temporary:
             yield temporary
@@ -158,7 +157,7 @@ def written(place: Location) -> Iterator[Path]:
 
 
 def write_text(place: Location, text: str) -> None:
-    """Write ``text``, whole or not at all, as UTF-8."""
+    """Write ``text`` atomically, as UTF-8."""
     if isinstance(place, Path):
         atomic.write_text(place, text)
         return
@@ -167,29 +166,29 @@ def write_text(place: Location, text: str) -> None:
 
 
 def create(place: RemotePath, data: bytes) -> None:
-    """Write what must not be there yet.
+    """Create an object that must not exist yet.
 
     Raises:
-        FileExistsError: it is; of several that create it at one time one succeeds.
+        FileExistsError: it exists; of several concurrent calls exactly one succeeds.
     """
     with _translated(place):
         _filesystem(place).pipe_file(place.url, data, mode="create")
 
 
 def upload(path: Path, place: RemotePath) -> None:
-    """Copy a file of this machine to the store."""
+    """Copy a local file to the store."""
     with _translated(place):
         _filesystem(place).put_file(str(path), place.url)
 
 
 def download(place: RemotePath, path: Path) -> None:
-    """Copy an object to a file of this machine, atomically; nothing is kept of it elsewhere."""
+    """Copy an object to a local file, atomically, bypassing the near cache."""
     with atomic.atomic_path(path) as temporary, _translated(place):
         _filesystem(place).get_file(place.url, str(temporary))
 
 
 def remove(place: Location) -> None:
-    """Delete a file; it may be gone already."""
+    """Delete a file if it exists."""
     if isinstance(place, Path):
         place.unlink(missing_ok=True)
         return
@@ -201,7 +200,7 @@ def remove(place: Location) -> None:
 
 
 def rename(place: Location, name: str) -> Location:
-    """Give a file another name in its folder; its new place."""
+    """Rename a file within its folder; return its new location."""
     if isinstance(place, Path):
         return place.replace(place.with_name(name))
     new = place.parent / name
@@ -212,7 +211,7 @@ def rename(place: Location, name: str) -> Location:
 
 
 def remove_folder(folder: Location) -> None:
-    """Delete a folder with all in it; it may be gone already."""
+    """Delete a folder and its content if it exists."""
     if isinstance(folder, Path):
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -221,7 +220,7 @@ def remove_folder(folder: Location) -> None:
 
 
 def read_parts(parts: Sequence[Part]) -> list[bytes]:
-    """Parts of objects of one store, in their order; what this machine has not is fetched at once.
+    """Read parts of objects of one store, in order; all that are not cached are fetched together.
 
     Raises:
         FileNotFoundError: an object is gone.
@@ -246,19 +245,19 @@ def read_parts(parts: Sequence[Part]) -> list[bytes]:
 
 
 def forget_part(part: Part) -> None:
-    """Drop what this machine keeps of it: it is damaged, here or on the store."""
+    """Remove a part that turned out to be damaged from the near cache."""
     NearCache.of_this_machine().forget(*part.key)
 
 
 def _filesystem(place: RemotePath) -> Any:
     protocol = place.url.partition("://")[0]
     options = {"auto_mkdir": True} if protocol == "file" else {}
-    # Other machines write, too: what was listed a minute ago is not what is there.
+    # Other machines write as well, so a cached listing could be out of date.
     return fsspec.filesystem(protocol, use_listings_cache=False, **options)
 
 
 def _stat_of(info: dict[str, Any]) -> Stat:
-    """By content where the store tells a digest, as S3 and Google do; else by times."""
+    """Identify the version by the digest if the store reports one (S3, Google), else by times."""
     told = [info[key] for key in _DIGESTS if key in info][:1]
     told = told or [info.get(key) for key in ("ino", "mtime", "created")]
     version = repr([info["size"], *map(str, told)])
@@ -267,9 +266,9 @@ def _stat_of(info: dict[str, Any]) -> Stat:
 
 @contextmanager
 def _translated(place: RemotePath) -> Iterator[None]:
-    """What a store's client raises, as an ``OSError`` that every process can read.
+    """Convert errors of a store's client to ``OSError``.
 
-    Clients have errors of their own, of packages that may not be installed where they end up.
+    Clients raise types of their own, which a process without their package could not unpickle.
     """
     try:
         yield

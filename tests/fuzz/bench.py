@@ -1,4 +1,4 @@
-"""A place for damaged specs: everything that reads a spec is real, nothing is spoken or loaded."""
+"""Fast stand-ins for speech, networks and measurements; the code that reads a spec is real."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,12 +27,12 @@ from jobs.targets import registry
 from jobs.targets.measure import MEASUREMENTS
 
 FETCHED = Path("data/raw/LibriSpeech")
-"""Taken for there, and the study's checkpoints with it."""
+"""Treated as present, like the study's checkpoints."""
 LAYERS = ("stem", "layer1.0.relu1", "layer2.0.relu2", "layer3.0.relu2", "pooling", "embedding")
 
 
 def patches() -> Iterator[Any]:
-    """What stands in for speech, networks and measurements."""
+    """Yield the patches that replace speech, networks and measurements."""
     yield patch.object(sweep.prepare.prepare, "read_corpus", _corpus)
     yield patch.object(sweep.prepare.prepare, "describe_model", _describe)
     yield patch.object(sweep.plan.make_plan, "with_absolute_paths", lambda settings: settings)
@@ -62,7 +62,7 @@ def _speakers(parts: Iterable[str]) -> pd.DataFrame:
 
 
 def _repeated(table: pd.DataFrame, times: int) -> pd.DataFrame:
-    """Every row as so many utterances."""
+    """Repeat every row as ``times`` utterances."""
     copies = [table.assign(utterance_id=table["utterance_id"] + f"-{n}") for n in range(times)]
     return pd.concat(copies, ignore_index=True).assign(
         audio_digest=lambda whole: whole["utterance_id"]
@@ -70,7 +70,7 @@ def _repeated(table: pd.DataFrame, times: int) -> pd.DataFrame:
 
 
 def _describe(settings: ModelSettings, pooling: Pooling) -> ModelInfo:
-    """What would be loaded is described by its settings; what is refused is refused by the real."""
+    """Describe known networks by their settings; errors come from the real code."""
     if isinstance(settings, WespeakerSettings) and _is_known(settings):
         if settings.architecture is not None:
             network_args(settings.architecture, settings.model_args)

@@ -99,7 +99,7 @@ def test_a_server_without_ranges_is_read_from_the_start(server, get):
 
 def test_a_server_that_cuts_always_and_knows_no_ranges_is_given_up(server, get):
     server.behaviour = ["cut, no ranges"] * 20
-    with pytest.raises(FetchError, match="3 attempts that brought nothing new"):
+    with pytest.raises(FetchError, match="3 attempts without new data"):
         get(attempts=3)
     assert len(server.ranges) == 3
 
