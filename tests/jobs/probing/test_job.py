@@ -123,9 +123,7 @@ def by_id(results):
     return {result.cell_id: result for result in results}
 
 
-def test_a_layer_that_encodes_the_target_at_r2_09_is_found_so_and_its_control_near_zero(
-    tmp_path, corpus
-):
+def test_a_layer_that_encodes_the_target_scores_r2_09_and_its_control_near_zero(tmp_path, corpus):
     results = probe_layer(job(tmp_path, corpus, activations(corpus, 0.9)))
     assert [result.status for result in results] == ["done"] * 8
     for result in results:
@@ -146,7 +144,7 @@ def test_a_layer_of_noise_scores_no_better_than_the_mean(tmp_path, corpus):
         assert result.scores["mse"] >= 0.95 * result.scores["mean_mse"]
 
 
-def test_results_come_in_the_order_of_the_cells_with_the_details_of_their_probe(tmp_path, corpus):
+def test_results_are_in_cell_order_with_the_details_of_their_probe(tmp_path, corpus):
     cells = all_cells()[::-1]
     results = probe_layer(job(tmp_path, corpus, activations(corpus, 0.5), cells=cells))
     assert [result.cell_id for result in results] == [cell.cell_id for cell in cells]
@@ -179,7 +177,7 @@ def test_predictions_on_disk_give_the_scores(tmp_path, corpus):
             np.testing.assert_array_equal(np.sort(cell.y_true), np.sort(own.astype(np.float32)))
 
 
-def test_permuting_the_validation_part_does_not_raise_test_scores(tmp_path, corpus):
+def test_permuting_the_validation_split_does_not_raise_test_scores(tmp_path, corpus):
     """What the validation part says may only choose; it cannot leak into the test scores."""
     X = activations(corpus, 0.5)
     (fold,) = make_folds(SplitsProtocol(), corpus)
@@ -209,7 +207,7 @@ def test_kfold_tests_every_utterance_once_and_no_speaker_twice(tmp_path, corpus)
     assert sum(map(len, speakers)) == len(set.union(*speakers)) == SPEAKERS
 
 
-def test_utterances_that_extraction_skipped_are_left_out_and_move_no_other(tmp_path, corpus):
+def test_skipped_utterances_are_left_out_without_affecting_others(tmp_path, corpus):
     X = activations(corpus, 0.5)
     keep = np.arange(len(corpus)) % 10 != 0
     results = by_id(probe_layer(job(tmp_path, corpus, X, keep=keep)))
@@ -228,7 +226,7 @@ def speakers_of(corpus):
     return corpus["speaker_id"].to_numpy(dtype=np.str_)
 
 
-def test_the_speaker_control_is_one_drawn_value_a_speaker_by_seed_and_target(corpus):
+def test_the_speaker_control_draws_one_value_per_speaker_seed_and_target(corpus):
     values, speakers = corpus["cps"].to_numpy(copy=True), speakers_of(corpus)
     values[np.random.default_rng(0).random(len(values)) < 0.2] = np.nan
     (fold,) = make_folds(SplitsProtocol(), corpus)
@@ -247,7 +245,7 @@ def test_the_speaker_control_is_one_drawn_value_a_speaker_by_seed_and_target(cor
     np.testing.assert_array_equal(backwards[::-1], drawn)
 
 
-def test_the_shuffled_control_permutes_within_parts_and_by_seed_target_and_fold(corpus):
+def test_the_shuffled_control_permutes_within_splits_by_seed_target_and_fold(corpus):
     values, speakers = corpus["cps"].to_numpy(), speakers_of(corpus)
     (fold,) = make_folds(SplitsProtocol(), corpus)
     cell = Cell("id", "ridge", "cps", 0, 0, "shuffled")
@@ -266,9 +264,7 @@ def test_the_shuffled_control_permutes_within_parts_and_by_seed_target_and_fold(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_activation_that_is_not_finite_fails_every_cell_and_names_utterances(
-    tmp_path, corpus, value
-):
+def test_non_finite_activations_fail_every_cell_and_name_the_utterances(tmp_path, corpus, value):
     X = activations(corpus, 0.5)
     X[[3, 7], 5] = value
     X[7, 6] = value
@@ -295,7 +291,7 @@ def test_a_probe_that_raises_fails_its_own_cells_with_the_reason(tmp_path, corpu
     assert "cca-cps-none-0-0" not in read_predictions(tmp_path / "predictions.npz")
 
 
-def test_a_prediction_that_is_not_finite_fails_its_cell_alone(tmp_path, corpus, monkeypatch):
+def test_a_non_finite_prediction_fails_only_its_cell(tmp_path, corpus, monkeypatch):
     def half_broken(settings, X, Y, fold, groups, seeds):
         predictions = np.zeros((len(fold.test), Y.shape[1]))
         predictions[0, 0], predictions[0, 1] = np.nan, 1e39
@@ -309,7 +305,7 @@ def test_a_prediction_that_is_not_finite_fails_its_cell_alone(tmp_path, corpus, 
     assert results["mlp-cps-shuffled-0-0"].status == "done"
 
 
-def test_a_target_that_is_absent_fails_its_own_cells(tmp_path, corpus):
+def test_a_missing_target_fails_only_its_cells(tmp_path, corpus):
     cells = all_cells(targets=("cps", "loudness"))
     results = probe_layer(job(tmp_path, corpus, activations(corpus, 0.5), cells=cells))
     for cell, result in zip(cells, results, strict=True):
@@ -318,9 +314,7 @@ def test_a_target_that_is_absent_fails_its_own_cells(tmp_path, corpus):
             assert result.error == "the utterance table has no target 'loudness'"
 
 
-def test_a_target_with_gaps_is_scored_as_if_the_others_were_not_there_and_moves_no_other(
-    tmp_path, corpus
-):
+def test_missing_values_of_a_target_do_not_affect_other_targets(tmp_path, corpus):
     X = activations(corpus, 0.5)
     gaps = np.random.default_rng(2).random(len(corpus)) < 0.2
     corpus["jitter"] = corpus["cps"].where(~gaps)
@@ -342,7 +336,7 @@ def test_a_target_with_gaps_is_scored_as_if_the_others_were_not_there_and_moves_
     )
 
 
-def test_folds_of_a_target_with_gaps_are_those_of_the_whole_table(tmp_path, corpus):
+def test_folds_of_a_target_with_missing_values_are_those_of_the_whole_table(tmp_path, corpus):
     """Cut anew, they could put a speaker on two sides for two targets."""
     protocol = KFoldProtocol(folds=4)
     gaps = (corpus["speaker_id"] < "s09").to_numpy() & (np.arange(len(corpus)) % 4 != 0)
@@ -358,14 +352,14 @@ def test_folds_of_a_target_with_gaps_are_those_of_the_whole_table(tmp_path, corp
         assert stored[f"ridge-jitter-none-0-{number}"].utterance_id.tolist() == expected
 
 
-def test_a_fold_without_activations_in_its_test_part_fails_in_words(tmp_path, corpus):
+def test_a_fold_without_test_activations_fails_with_a_message(tmp_path, corpus):
     given = job(tmp_path, corpus, activations(corpus, 0.5), keep=corpus["split"] != "test")
     results = probe_layer(given)
     assert {result.status for result in results} == {"failed"}
     assert "fold 0 has 280 training and 0 test utterances" in results[0].error
 
 
-def test_a_corrupt_shard_is_the_callers_to_repair(tmp_path, corpus):
+def test_a_corrupt_shard_is_raised_to_the_caller(tmp_path, corpus):
     given = job(tmp_path, corpus, activations(corpus, 0.5))
     path = data_path(tmp_path / "a", 1)
     data = bytearray(path.read_bytes())
@@ -375,7 +369,7 @@ def test_a_corrupt_shard_is_the_callers_to_repair(tmp_path, corpus):
         probe_layer(given)
 
 
-def test_activations_that_do_not_fit_together_are_refused(tmp_path, corpus):
+def test_inconsistent_activations_are_rejected(tmp_path, corpus):
     given = job(tmp_path, corpus, activations(corpus, 0.5))
     twice = dataclasses.replace(given, activations=given.activations * 2)
     with pytest.raises(ValueError, match="a second time"):
@@ -390,7 +384,7 @@ def test_activations_that_do_not_fit_together_are_refused(tmp_path, corpus):
         probe_layer(dataclasses.replace(given, activations=()))
 
 
-def test_cells_computed_one_by_one_are_those_computed_together(tmp_path, corpus):
+def test_cells_computed_one_by_one_equal_cells_computed_together(tmp_path, corpus):
     X = activations(corpus, 0.5)
     cells = all_cells()
     together = probe_layer(job(tmp_path / "together", corpus, X))
@@ -405,7 +399,7 @@ KINDS = [(name, kind) for name, one in PROBES.items() for kind in sorted(one.pre
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS)
-def test_a_problem_ends_alike_to_the_last_bit_whoever_shares_its_batch(name, kind, corpus):
+def test_results_are_bit_identical_whatever_shares_the_batch(name, kind, corpus):
     settings = TypeAdapter(ProbeSettings).validate_python({"kind": name})
     X, rng = activations(corpus, 0.5), np.random.default_rng(0)
     (fold,) = make_folds(SplitsProtocol(), corpus)
@@ -443,7 +437,7 @@ def class_job(tmp_path, corpus, X, targets=("sex",), **changes):
     return job(tmp_path, corpus, X, **(given | changes))
 
 
-def test_classes_are_told_apart_and_shuffled_ones_are_not(tmp_path, corpus):
+def test_classes_are_predicted_and_shuffled_classes_are_not(tmp_path, corpus):
     corpus = with_classes(corpus)
     given = class_job(tmp_path, corpus, activations(corpus, 0.9))
     real, control = probe_layer(given)
@@ -477,7 +471,7 @@ def test_classes_that_look_like_numbers_are_classes(tmp_path, corpus):
     assert [names[int(code)] for code in cell.y_true] == list(truth)
 
 
-def test_numbers_and_classes_are_never_one_fit(tmp_path, corpus, monkeypatch):
+def test_numbers_and_classes_are_never_fitted_together(tmp_path, corpus, monkeypatch):
     corpus, calls = with_classes(corpus), []
     corpus["sex"] = corpus["sex"].replace("", "f")  # the same rows have values of both
 
@@ -497,14 +491,14 @@ def test_numbers_and_classes_are_never_one_fit(tmp_path, corpus, monkeypatch):
     assert results["logistic-cps-none"].scores["r2"] == pytest.approx(1)
 
 
-def test_a_class_that_was_not_planned_is_refused(tmp_path, corpus):
+def test_an_unplanned_class_is_rejected(tmp_path, corpus):
     corpus = with_classes(corpus)
     given = class_job(tmp_path, corpus, activations(corpus, 0.5), classes={"sex": ("f",)})
     with pytest.raises(ValueError, match="classes of sex that were not planned \\(first: 'm'\\)"):
         probe_layer(given)
 
 
-def test_a_probe_is_called_by_its_name_or_kind_and_repeats_by_its_seeds():
+def test_a_probe_is_named_by_name_or_kind_and_repeated_per_seed():
     assert probe_name(RidgeSettings()) == "ridge"
     assert probe_name(MlpSettings(name="study-mlp", preset="study")) == "study-mlp"
     assert [seed_count(s) for s in (RidgeSettings(), CcaSettings(), MlpSettings(seeds=4))] == [

@@ -1,4 +1,4 @@
-"""Tested utterances at other rates: which are drawn, what they are called, what is predicted."""
+"""Test utterances at other rates: their selection, names and predictions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -140,7 +140,7 @@ def slope(found: dict[str, CellPredictions], table: pd.DataFrame) -> float:
     ],
     ids=lambda settings: settings.kind,
 )
-def test_of_a_layer_that_encodes_the_rate_exactly_the_slope_is_1(
+def test_the_slope_is_1_for_a_layer_that_encodes_the_rate_exactly(
     probe: Callable[..., Any], table: pd.DataFrame, settings: Any
 ) -> None:
     approximate = settings.kind in ("mlp", "linear")
@@ -149,13 +149,13 @@ def test_of_a_layer_that_encodes_the_rate_exactly_the_slope_is_1(
     )
 
 
-def test_of_a_layer_that_knows_only_the_speaker_it_is_0(
+def test_the_slope_is_0_for_a_layer_that_encodes_only_the_speaker(
     probe: Callable[..., Any], table: pd.DataFrame
 ) -> None:
     assert slope(probe(speaker_alone), table) == pytest.approx(0, abs=1e-4)
 
 
-def test_of_a_layer_that_has_the_rate_beside_noise_it_is_the_share_that_the_probe_believes(
+def test_the_slope_is_the_shrinkage_of_the_probe_for_a_noisy_rate(
     probe: Callable[..., Any], table: pd.DataFrame
 ) -> None:
     """y + e, var e = var y: the regression of y on it has the coefficient 1/2, and so R²."""
@@ -174,7 +174,7 @@ def test_of_a_layer_that_has_the_rate_beside_noise_it_is_the_share_that_the_prob
     assert slope(probe(noisy), table) == pytest.approx(0.5, abs=0.1)
 
 
-def test_what_is_known_at_a_factor_is_the_rate_times_it_and_the_duration_divided_by_it(
+def test_known_values_scale_with_the_factor_for_rates_and_inversely_for_duration(
     probe: Callable[..., Any], table: pd.DataFrame
 ) -> None:
     cells = tuple(Cell(t, "probe", t, 0, 0, "none") for t in ("cps", "duration"))
@@ -187,7 +187,7 @@ def test_what_is_known_at_a_factor_is_the_rate_times_it_and_the_duration_divided
             np.testing.assert_allclose(one.y_true, expected, rtol=1e-6)
 
 
-def test_with_folds_every_utterance_is_predicted_by_the_probe_that_tests_it(
+def test_with_folds_every_utterance_is_predicted_by_the_probe_of_its_test_fold(
     probe: Callable[..., Any], table: pd.DataFrame
 ) -> None:
     protocol = KFoldProtocol(folds=4)
@@ -200,7 +200,7 @@ def test_with_folds_every_utterance_is_predicted_by_the_probe_that_tests_it(
             )
 
 
-def test_controls_other_targets_and_probes_that_cannot_be_applied_are_not_asked() -> None:
+def test_controls_other_targets_and_inapplicable_probes_predict_no_stretched_speech() -> None:
     ridge, knn = RidgeSettings(), KnnSettings()
     assert predicts_stretched(("cps",), "cps", "none", ridge)
     assert not predicts_stretched(("cps",), "cps", "shuffled", ridge)
@@ -208,7 +208,7 @@ def test_controls_other_targets_and_probes_that_cannot_be_applied_are_not_asked(
     assert not predicts_stretched(("cps",), "cps", "none", knn)
 
 
-def test_only_real_cells_of_the_asked_targets_predict(probe: Callable[..., Any]) -> None:
+def test_only_real_cells_of_the_chosen_targets_predict(probe: Callable[..., Any]) -> None:
     cells = (
         Cell("real", "probe", "cps", 0, 0, "none"),
         Cell("control", "probe", "cps", 0, 0, "shuffled"),
@@ -218,7 +218,7 @@ def test_only_real_cells_of_the_asked_targets_predict(probe: Callable[..., Any])
     assert set(found) == {prediction_key("real", rate) for rate in (RECORDED, *FACTORS)}
 
 
-def test_utterances_that_could_not_be_read_or_are_not_finite_are_left_out(
+def test_unreadable_or_non_finite_utterances_are_left_out(
     probe: Callable[..., Any], table: pd.DataFrame
 ) -> None:
     drawn = table[table["split"] == "test"].iloc[10:40]
@@ -236,7 +236,7 @@ def test_utterances_that_could_not_be_read_or_are_not_finite_are_left_out(
     assert set(found[prediction_key("c0", RECORDED)].utterance_id) == names
 
 
-def test_a_damaged_shard_of_stretched_speech_is_told(
+def test_a_damaged_shard_of_stretched_speech_raises(
     probe: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe(exactly)
@@ -249,7 +249,7 @@ def test_a_damaged_shard_of_stretched_speech_is_told(
         probe(exactly)
 
 
-def test_tested_utterances_of_all_speakers_are_drawn_alike_whatever_the_order(
+def test_test_utterances_are_drawn_equally_from_all_speakers_in_any_row_order(
     table: pd.DataFrame,
 ) -> None:
     settings = TempoSettings(utterances=12)
@@ -275,7 +275,7 @@ def test_utterances_without_a_value_are_not_drawn(table: pd.DataFrame) -> None:
     assert len(both) == 5 * EACH
 
 
-def test_stretched_rows_have_audio_of_their_own_and_their_labels(table: pd.DataFrame) -> None:
+def test_stretched_rows_have_their_own_audio_and_the_original_labels(table: pd.DataFrame) -> None:
     chosen = list(table["utterance_id"][3:6])
     rows = stretched_rows(chosen, FACTORS, table)
     assert len(rows) == 3 * len(FACTORS)
@@ -300,12 +300,12 @@ def test_stretched_rows_have_audio_of_their_own_and_their_labels(table: pd.DataF
         ({"factor": [0.8]}, "Extra inputs"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(values: Any, message: str) -> None:
+def test_invalid_settings_are_rejected(values: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TempoSettings.model_validate(values)
 
 
-def test_the_targets_are_those_that_are_probed_and_known() -> None:
+def test_followed_targets_are_those_that_are_probed_and_known() -> None:
     assert followed_targets(TempoSettings(), ["energy", "duration", "cps"]) == ("duration", "cps")
     assert followed_targets(TempoSettings(targets=("cps",)), ["duration", "cps"]) == ("cps",)
     assert set(EXPONENTS.values()) == {1, -1}

@@ -74,7 +74,7 @@ def test_the_utterances_are_those_of_the_job_in_its_order(folder, activations):
     assert set(values) == {"cka"}
 
 
-def test_a_constant_layer_has_no_similarity_to_any(folder, activations):
+def test_a_constant_layer_has_undefined_similarity(folder, activations):
     constant = {"stem": activations["stem"], "off": np.zeros((40, 5), np.float32)}
     write_shard(folder, 0, {k: v[:25] for k, v in constant.items()}, NAMES[:25], [], {})
     write_shard(folder, 1, {k: v[25:] for k, v in constant.items()}, NAMES[25:], [], {})
@@ -84,17 +84,17 @@ def test_a_constant_layer_has_no_similarity_to_any(folder, activations):
         np.testing.assert_array_equal(defined, [[True, False], [False, False]])
 
 
-def test_utterances_that_are_not_there_are_named(folder):
+def test_missing_utterances_are_named(folder):
     with pytest.raises(ValueError, match=r"no activations of 1 of 41 utterances.*u99"):
         compare(sketch_job(folder, "stem", (*NAMES, "u99")))
 
 
-def test_too_few_utterances_are_refused(folder):
+def test_too_few_utterances_are_rejected(folder):
     with pytest.raises(ValueError, match="9 utterances could be read: expected at least 10"):
         compare(sketch_job(folder, "stem", NAMES[:9]))
 
 
-def test_activations_that_are_not_finite_make_no_sketch(folder, activations):
+def test_non_finite_activations_are_rejected(folder, activations):
     broken = activations["stem"][:25].copy()
     broken[3, 1] = np.inf
     write_shard(folder, 0, {"stem": broken}, NAMES[:25], [], {})
@@ -104,7 +104,7 @@ def test_activations_that_are_not_finite_make_no_sketch(folder, activations):
     assert not job.sketch.exists()
 
 
-def test_a_damaged_shard_is_told_as_such(folder):
+def test_a_damaged_shard_is_reported_as_corrupt(folder):
     path = data_path(folder, 1)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1  # the last tensor's last byte

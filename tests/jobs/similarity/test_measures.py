@@ -43,7 +43,7 @@ def test_the_product_of_gram_vectors_is_the_unbiased_cka(rng, widths):
     assert found == pytest.approx(unbiased_cka(X, Y), abs=FLOAT32)
 
 
-def test_a_layer_of_large_means_loses_no_digits(rng):
+def test_large_means_cost_no_precision(rng):
     X, Y = layers(rng, 50, 20, 30)
     found = float(gram_vector((X + 1e3).astype(np.float32)) @ gram_vector(Y))
     assert found == pytest.approx(unbiased_cka(X, Y), abs=1e-3)  # 1e3 · 6e-8 of each value
@@ -64,13 +64,13 @@ def test_cka_is_invariant_to_rotation_scale_and_shift_but_not_to_other_maps(rng)
     assert abs(cka(X * np.geomspace(1, 100, 20), Y) - cka(X, Y)) > 0.05
 
 
-def test_on_wide_noise_plain_cka_is_high_and_the_unbiased_one_0(rng):
+def test_on_wide_noise_plain_cka_is_high_and_unbiased_cka_is_0(rng):
     X, Y = rng.standard_normal((2, 100, 1000))
     assert plain_cka(X, Y) > 0.88
     assert cka(X, Y) == pytest.approx(0, abs=0.04)  # 4 SD of 1 / N
 
 
-def test_a_constant_layer_is_like_nothing(rng):
+def test_a_constant_layer_has_undefined_similarity(rng):
     X = rng.standard_normal((20, 3))
     constant = np.full((20, 3), 0.1, dtype=np.float32)
     assert not gram_vector(constant).any()
@@ -79,7 +79,7 @@ def test_a_constant_layer_is_like_nothing(rng):
 
 
 def plain_pwcca(X, Y):
-    """By Morcos et al. 2018, with angles between subspaces by scipy."""
+    """PWCCA by Morcos et al. 2018, with angles between subspaces by scipy."""
     X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
     rho = np.cos(subspace_angles(X, Y))[::-1]
     Qx, Qy = np.linalg.qr(X)[0], np.linalg.qr(Y)[0]
@@ -97,7 +97,7 @@ def test_pwcca_is_its_definition_weighted_by_either_layer(rng, widths):
     assert abs(by_x - by_y) > 1e-3  # it is not symmetric
 
 
-def test_canonical_correlations_do_not_see_invertible_maps(rng):
+def test_canonical_correlations_are_invariant_to_invertible_maps(rng):
     X, Y = layers(rng, 80, 6, 9, shared=2)
     mapped = X @ rng.standard_normal((6, 6)) + 1
     other = leading_subspace(Y, 1)
@@ -112,7 +112,7 @@ def test_canonical_correlations_do_not_see_invertible_maps(rng):
     )
 
 
-def test_a_layer_is_1_to_itself(rng):
+def test_the_similarity_of_a_layer_with_itself_is_1(rng):
     for X in (rng.standard_normal((30, 7)), rng.standard_normal((30, 100))):
         whole = leading_subspace(X)
         assert pwcca(whole, whole) == pytest.approx((1, 1), abs=FLOAT32)
@@ -131,13 +131,13 @@ def test_the_fewest_directions_that_carry_the_variance_are_kept(rng, width):
     np.testing.assert_allclose(whole.loadings, whole.basis.T @ X, atol=FLOAT32)
 
 
-def test_rounding_is_no_direction(rng):
+def test_rounding_errors_add_no_direction(rng):
     X = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 80))
     assert leading_subspace(X, 1).rank == 3
 
 
 @pytest.mark.parametrize(("a", "b"), [(10, 40), (50, 50), (1, 100), (120, 120), (150, 30)])
-def test_chance_is_what_independent_layers_have(rng, a, b):
+def test_chance_level_matches_independent_layers(rng, a, b):
     found = [
         pwcca(*(leading_subspace(rng.standard_normal((200, width)), 1) for width in (a, b)))
         for _ in range(10)
@@ -147,7 +147,7 @@ def test_chance_is_what_independent_layers_have(rng, a, b):
     assert chance_pwcca(b, a, 200) == chance_pwcca(a, b, 200)
 
 
-def test_as_many_directions_as_utterances_leave_nothing_to_compare(rng):
+def test_full_rank_layers_have_correlations_of_1(rng):
     X, Y = rng.standard_normal((2, 30, 200))
     a, b = leading_subspace(X, 1), leading_subspace(Y, 1)
     assert a.rank == b.rank == 29
@@ -157,7 +157,7 @@ def test_as_many_directions_as_utterances_leave_nothing_to_compare(rng):
     assert not is_forced(15, 14, 30)
 
 
-def test_too_many_directions_together_force_some_correlations_to_1(rng):
+def test_ranks_that_sum_above_the_dimension_force_correlations_to_1(rng):
     a, b = (leading_subspace(rng.standard_normal((30, width)), 1) for width in (20, 15))
     rho = np.linalg.svd(a.basis.T @ b.basis, compute_uv=False)
     assert (rho > 1 - FLOAT32).sum() == 20 + 15 - 29
@@ -176,7 +176,7 @@ def forced(rng, n=12):
     return leading_subspace(X * np.geomspace(1, 9, 6), 1), leading_subspace(Y, 1)
 
 
-def test_no_basis_of_a_tied_subspace_changes_pwcca(rng):
+def test_pwcca_does_not_depend_on_the_basis_of_a_tied_subspace(rng):
     a, b = forced(rng)
     found = [pwcca(turned(rng, a), turned(rng, b)) for _ in range(50)]
     np.testing.assert_allclose(found, [pwcca(a, b)] * 50, atol=FLOAT32)
@@ -203,7 +203,7 @@ def with_correlations(rng, rho, loadings):
     return Subspace(layer[0], loadings), Subspace(layer[1], loadings[:c])
 
 
-def test_pwcca_of_ties_is_the_mean_of_what_almost_tied_layers_have(rng):
+def test_pwcca_of_ties_is_the_mean_over_almost_tied_layers(rng):
     loadings = rng.standard_normal((3, 40)) * [[1], [5], [2]]
     tied = pwcca(*with_correlations(rng, np.array([0.9, 0.9, 0.3]), loadings))[0]
     almost = []
@@ -215,7 +215,7 @@ def test_pwcca_of_ties_is_the_mean_of_what_almost_tied_layers_have(rng):
     assert tied == pytest.approx(np.mean(almost), abs=4 * np.std(almost) / 2000**0.5 + 1e-3)
 
 
-def test_directions_that_go_with_nothing_are_weighed_alike_whichever_are_counted(rng):
+def test_uncorrelated_directions_are_weighted_alike_in_any_basis(rng):
     loadings = rng.standard_normal((5, 40)) * [[1], [5], [2], [9], [0.1]]
     a, b = with_correlations(rng, np.array([0.8, 0.0, 0.0]), loadings)
     found = [pwcca(turned(rng, a), turned(rng, b)) for _ in range(50)]

@@ -85,7 +85,7 @@ def model(exported):
     return exported.folder / "a-b"
 
 
-def test_part_tables_have_the_studys_names_and_columns(run, exported):
+def test_split_tables_have_the_names_and_columns_of_the_study(run, exported):
     names = {path.name for path in exported.folder.glob("*.csv")} - {"comparison.csv"}
     parts = {"train": "train", "dev": "validation", "test": "test"}
     assert names == {f"{part}_{target}.csv" for part in parts for target in ("cps", "duration")}
@@ -102,7 +102,7 @@ def test_part_tables_have_the_studys_names_and_columns(run, exported):
     assert duration.columns.tolist().count("duration") == 1
 
 
-def test_activations_are_those_of_the_run_row_by_row(run, model):
+def test_activations_equal_those_of_the_run_row_by_row(run, model):
     index = pd.read_csv(model / "activations" / "layers.csv")
     assert index["layer"].tolist() == LAYERS
     assert index["tap"].tolist() == [
@@ -119,7 +119,7 @@ def test_activations_are_those_of_the_run_row_by_row(run, model):
     np.testing.assert_allclose(rows["cps"], cps[rows["audio_id"]], rtol=1e-15)
 
 
-def test_layer_metrics_say_what_the_layers_table_says(run, model):
+def test_layer_metrics_agree_with_the_layers_table(run, model):
     metrics = pd.read_csv(model / "layer_metrics.txt", sep="\t")
     expected = run.layers[run.layers["model"] == "a b"]
     assert len(metrics) == len(LAYERS) * 2 * 3
@@ -167,7 +167,7 @@ def test_embeddings_are_loaded_without_pickles(run, model):
         assert arrays["paths"].tolist() == rows["audio_path"].tolist()
 
 
-def test_parquet_has_the_same_or_its_absence_is_said(run, exported, model):
+def test_parquet_has_the_same_embeddings_or_its_absence_is_reported(run, exported, model):
     if importlib.util.find_spec("pyarrow") is None:
         assert not (model / "embeddings.parquet").exists()
         assert any("pip install pyarrow" in note for note in exported.notes)
@@ -191,12 +191,12 @@ def test_every_figure_is_drawn_for_every_target(model):
     assert "R² " in (model / "true_vs_predicted_cps.svg").read_text()
 
 
-def test_models_of_like_names_have_folders_of_their_own(exported):
+def test_models_with_similar_names_have_separate_folders(exported):
     folders = {path.name for path in exported.folder.iterdir() if path.is_dir()}
     assert folders == {"a-b", "a-b-2"}
 
 
-def test_the_comparison_table_comes_along_with_its_baselines(exported):
+def test_the_comparison_table_is_exported_with_its_baselines(exported):
     models = set(pd.read_csv(exported.folder / "comparison.csv")["model"])
     assert models == {"a b", "a+b", "baseline:duration", "speaker mean", "mean predictor"}
     assert "mean predictor" in (exported.folder / "comparison.md").read_text()
@@ -213,7 +213,7 @@ def test_a_second_export_leaves_the_same_bytes(run, exported):
 # --- what cannot be exported
 
 
-def test_lost_activations_are_said_with_the_command_that_makes_them_again(
+def test_missing_activations_are_reported_with_the_command_to_restore_them(
     run_folder, tmp_path, monkeypatch
 ):
     run = open_run(run_folder)
@@ -222,7 +222,7 @@ def test_lost_activations_are_said_with_the_command_that_makes_them_again(
         export_run(run, tmp_path / "export", None)
 
 
-def test_a_full_disk_is_told_before_anything_is_written(run, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_anything_is_written(run, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(activations_module.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(RunError, match=r"no room in .*--no-activations"):
@@ -230,7 +230,7 @@ def test_a_full_disk_is_told_before_anything_is_written(run, tmp_path, monkeypat
     assert not (tmp_path / "export").exists()
 
 
-def test_the_verb_writes_below_the_run_and_leaves_activations_out(run_folder):
+def test_the_command_writes_into_the_run_folder_and_can_omit_activations(run_folder):
     result = CliRunner().invoke(app, ["export", str(run_folder), "--no-activations"])
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{run_folder / 'export'}\n"
@@ -239,7 +239,7 @@ def test_the_verb_writes_below_the_run_and_leaves_activations_out(run_folder):
     assert not list(run_folder.glob("export/**/*.npy"))
 
 
-def test_what_is_no_run_ends_with_2(tmp_path):
+def test_a_folder_that_is_not_a_run_exits_with_2(tmp_path):
     result = CliRunner().invoke(app, ["export", str(tmp_path)])
     assert result.exit_code == 2
     assert "is not a run" in result.stderr
@@ -248,7 +248,7 @@ def test_what_is_no_run_ends_with_2(tmp_path):
 # --- names
 
 
-def test_part_names_follow_the_study_unless_they_are_taken():
+def test_split_names_follow_the_study_unless_they_are_taken():
     assert split_names(["train", "validation", "test"]) == {
         "train": "train", "validation": "dev", "test": "test",
     }  # fmt: skip
@@ -256,11 +256,11 @@ def test_part_names_follow_the_study_unless_they_are_taken():
     assert split_names(["a/b", "a b"]) == {"a b": "a-b", "a/b": "a-b-2"}
 
 
-def test_file_names_differ_even_where_case_does_not_count():
+def test_file_names_differ_on_case_insensitive_file_systems():
     assert file_names(["x", "X", "x!"]) == {"x": "x", "X": "X-2", "x!": "x-3"}
 
 
-def test_part_tables_keep_text_of_any_script(run, tmp_path):
+def test_split_tables_keep_text_in_any_script(run, tmp_path):
     table = run.utterances.head(1).assign(text='он сказал, "да"\nи ушёл', split="train")
     [path] = write_split_tables(tmp_path, table, ["cps"])
     assert pd.read_csv(path)["text"].tolist() == ['он сказал, "да"\nи ушёл']
@@ -270,7 +270,7 @@ def test_part_tables_keep_text_of_any_script(run, tmp_path):
 
 
 @pytest.mark.skipif(not WITHOUT_CHROMA, reason="ChromaDB is installed")
-def test_without_chromadb_the_command_to_install_it_is_given(run_folder, tmp_path):
+def test_missing_chromadb_is_reported_with_the_command_to_install_it(run_folder, tmp_path):
     arguments = ["export", str(run_folder), "--to", str(tmp_path / "e"), "--chroma", str(tmp_path)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
@@ -279,7 +279,7 @@ def test_without_chromadb_the_command_to_install_it_is_given(run_folder, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_embeddings_are_found_again_in_chromadb(run, tmp_path):
+def test_embeddings_can_be_queried_in_chromadb(run, tmp_path):
     chromadb = pytest.importorskip("chromadb")
     for _ in range(2):  # the second replaces the first
         export_run(run, tmp_path / "export", tmp_path / "chroma", activations=False)
@@ -379,7 +379,7 @@ class Malicious:
     ],
     ids=lambda call: call[0].__name__,
 )
-def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, monkeypatch, call):
+def test_a_malicious_pickle_is_rejected_without_running_it(tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     entry = {"path": "a", "embedding": np.zeros(2, np.float32), "label": Malicious(*call)}
     path = saved(tmp_path / "e.npy", [entry])
@@ -389,7 +389,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, monkeypatch, call):
 
 
 @pytest.mark.parametrize("name", ["_reconstruct", "scalar"])
-def test_a_pickle_cannot_change_what_the_reader_does(tmp_path, name):
+def test_a_pickle_cannot_modify_the_reader(tmp_path, name):
     """BUILD with a state of slots sets attributes, on classes too, where it is let."""
     get = f"cnumpy._core.multiarray\n{name}\n".encode()
     with pytest.raises(ValueError, match="is not a file of the study's embeddings"):
@@ -397,7 +397,7 @@ def test_a_pickle_cannot_change_what_the_reader_does(tmp_path, name):
     assert read_study_embeddings(saved(tmp_path / "e.npy", ENTRIES)).labels[0] == 11.5
 
 
-def test_the_proof_that_such_a_pickle_would_have_run(tmp_path, monkeypatch):
+def test_an_ordinary_unpickler_would_run_such_a_pickle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = saved(tmp_path / "e.npy", [Malicious(os.system, "touch PROOF")])
     np.load(path, allow_pickle=True)
@@ -416,13 +416,13 @@ def test_the_proof_that_such_a_pickle_would_have_run(tmp_path, monkeypatch):
         (["a"], "not a list of dicts"),
     ],
 )
-def test_other_contents_are_said(tmp_path, entries, problem):
+def test_unexpected_contents_are_reported(tmp_path, entries, problem):
     with pytest.raises(ValueError, match=problem) as error:
         read_study_embeddings(saved(tmp_path / "e.npy", entries))
     assert "e.npy is not a file of the study's embeddings: expected" in str(error.value)
 
 
-def test_damaged_files_and_other_arrays_are_said(tmp_path):
+def test_damaged_files_and_other_arrays_are_reported(tmp_path):
     whole = saved(tmp_path / "e.npy", ENTRIES).read_bytes()
     for length in range(0, len(whole) - 1, 7):
         (tmp_path / "cut.npy").write_bytes(whole[:length])
@@ -435,7 +435,7 @@ def test_damaged_files_and_other_arrays_are_said(tmp_path):
         read_study_embeddings(tmp_path / "none.npy")
 
 
-def test_random_bytes_end_in_an_error_that_is_said(tmp_path):
+def test_random_bytes_raise_a_clear_error(tmp_path):
     rng = np.random.default_rng(0)
     good = pickle.dumps(np.array(ENTRIES, dtype=object), protocol=4)
     for _ in range(300):

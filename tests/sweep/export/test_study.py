@@ -1,4 +1,4 @@
-"""A stand-in of the whole study: its specs run, and export leaves every file that it left."""
+"""A miniature of the whole study: its specs run, and the export has all files of the study."""
 
 import csv
 from pathlib import Path
@@ -108,7 +108,7 @@ def no_report(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_report")
-def test_the_layers_of_the_study_leave_its_files(corpus, checkpoints, cache, tmp_path):
+def test_the_layers_spec_of_the_study_gives_its_files(corpus, checkpoints, cache, tmp_path):
     """All taps, all probes; fewer folds and epochs than the spec has, for speed alone."""
     overrides = path_overrides(LAYERS, corpus, checkpoints)
     fewer = ["protocol.folds=2", "bootstrap.resamples=100", "probes.0.seeds=1",

@@ -1,4 +1,4 @@
-"""Activation sets: which shards they have, and which are missing."""
+"""Activation sets: their shards, and the missing ones."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_shard_of_wide_layers_holds_fewer_utterances(make: MakePlan) -> None:
     assert planned.shard_size * 10_000 * 640 * 4 <= activation_sets.SHARD_BYTES
 
 
-def test_a_pattern_that_fits_one_model_only_is_fine(make: MakePlan) -> None:
+def test_a_layer_pattern_may_match_one_model_only(make: MakePlan) -> None:
     plan = make(
         models={**infos(), "b": info(names=("encoder.0", "stem"))}, layers=["encoder.*", "stem"]
     )
@@ -55,16 +55,14 @@ def test_a_pattern_that_fits_one_model_only_is_fine(make: MakePlan) -> None:
     ]
 
 
-def test_shards_carry_the_digest_of_the_weights_they_are_planned_for(
-    make: MakePlan, table: pd.DataFrame
-) -> None:
+def test_shards_carry_the_digest_of_their_weights(make: MakePlan, table: pd.DataFrame) -> None:
     for model in make().models:
         for planned in model.sets:
             for shard in shards(planned, table, Path("/cache")):
                 assert shard.model_digest == model.digest
 
 
-def test_a_shard_is_missing_again_when_a_file_that_it_left_out_was_repaired(
+def test_a_shard_is_extracted_again_after_a_skipped_file_is_repaired(
     make: MakePlan, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     audio = tmp_path / "1-1-0.flac"

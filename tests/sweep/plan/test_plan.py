@@ -1,4 +1,4 @@
-"""The grid of cells: what has which id, and what changes it."""
+"""The grid of cells: its ids, and the changes that affect them."""
 
 from typing import Any
 
@@ -30,14 +30,14 @@ def test_the_grid_is_the_product_of_its_axes(make: MakePlan) -> None:
     assert len(cell_ids(plan)) == plan.n_cells
 
 
-def test_a_plan_survives_being_written(make: MakePlan) -> None:
+def test_a_plan_survives_a_round_trip_through_json(make: MakePlan) -> None:
     plan = make(protocol={"kind": "kfold", "folds": 3})
     again = Plan.model_validate_json(plan.model_dump_json())
     assert again == plan
     assert cell_ids(again) == cell_ids(plan)
 
 
-def test_a_new_probe_model_or_target_leaves_every_old_cell_as_it_was(
+def test_a_new_probe_model_or_target_keeps_all_existing_cell_ids(
     make: MakePlan, spec_values: Values, table: pd.DataFrame
 ) -> None:
     old = make()
@@ -51,7 +51,7 @@ def test_a_new_probe_model_or_target_leaves_every_old_cell_as_it_was(
     assert activation_ids(old) == activation_ids(more)
 
 
-def test_more_seeds_keep_the_old_ones(make: MakePlan, spec_values: Values) -> None:
+def test_more_seeds_keep_the_cells_of_existing_seeds(make: MakePlan, spec_values: Values) -> None:
     more = make(
         probes=[{**p, "seeds": 5} if p["kind"] == "mlp" else p for p in spec_values["probes"]]
     )
@@ -66,7 +66,7 @@ def test_more_seeds_keep_the_old_ones(make: MakePlan, spec_values: Values) -> No
         {"bootstrap": {"resamples": 500}},
     ],
 )
-def test_how_it_is_run_changes_no_id(make: MakePlan, changes: Values) -> None:
+def test_settings_of_execution_change_no_id(make: MakePlan, changes: Values) -> None:
     assert cell_ids(make(**changes)) == cell_ids(make())
 
 
@@ -79,12 +79,12 @@ def test_moving_the_audio_changes_no_id(make: MakePlan, table: pd.DataFrame) -> 
     "changes",
     [{"features": {"max_frames": 400}}, {"pooling": "mean+std"}, {"dtype": "float16"}],
 )
-def test_what_changes_activations_changes_every_id(make: MakePlan, changes: Values) -> None:
+def test_settings_that_affect_activations_change_every_id(make: MakePlan, changes: Values) -> None:
     assert not set(activation_ids(make(**changes))) & set(activation_ids(make()))
     assert not cell_ids(make(**changes)) & cell_ids(make())
 
 
-def test_other_weights_change_the_ids_of_that_model_only(make: MakePlan) -> None:
+def test_different_weights_change_only_the_ids_of_that_model(make: MakePlan) -> None:
     old, new = make(), make(models=infos(a="retrained"))
     assert not set(activation_ids(old)) & set(activation_ids(new))
     assert activation_ids(old, "b") == activation_ids(new, "b")
@@ -95,14 +95,16 @@ def plan_cells_without(plan: Plan, model: str) -> int:
     return sum(len(task.cells) for task in layer_tasks(plan) if task.model.name != model)
 
 
-def test_another_recording_re_extracts_only_its_part(make: MakePlan, table: pd.DataFrame) -> None:
+def test_a_changed_recording_re_extracts_only_its_split(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
     changed = table.copy()
     changed.loc[changed["split"] == "test", "audio_digest"] += " again"
     old, new = activation_ids(make()), activation_ids(make(table=changed))
     assert [a == b for a, b in zip(old, new, strict=True)] == [True, True, False]
 
 
-def test_another_label_re_extracts_nothing_and_probes_again(
+def test_a_changed_label_changes_cells_but_no_activations(
     make: MakePlan, table: pd.DataFrame
 ) -> None:
     new = make(table=table.assign(cps=table["cps"] + 1e-12))
@@ -136,7 +138,7 @@ def test_a_stale_cell_is_found_with_the_reason(make: MakePlan, table: pd.DataFra
     }
 
 
-def test_another_grouping_of_the_folds_changes_every_cell_and_no_activation(
+def test_another_grouping_of_folds_changes_cells_but_no_activations(
     make: MakePlan, table: pd.DataFrame
 ) -> None:
     protocol = {"kind": "kfold", "folds": 2, "group": "chapter_id"}
@@ -150,7 +152,7 @@ def test_another_grouping_of_the_folds_changes_every_cell_and_no_activation(
     assert cell_ids(Plan.model_validate_json(old.model_dump_json())) == cell_ids(old)
 
 
-def test_the_ids_of_a_protocol_by_speaker_know_nothing_of_other_groups(
+def test_ids_of_a_protocol_by_speaker_do_not_depend_on_other_groups(
     make: MakePlan, table: pd.DataFrame
 ) -> None:
     for protocol in ({"kind": "splits"}, {"kind": "kfold", "folds": 3}):
@@ -161,7 +163,9 @@ def test_the_ids_of_a_protocol_by_speaker_know_nothing_of_other_groups(
         assert cell_ids(plan) == cell_ids(make(table.assign(chapter_id="9"), protocol=protocol))
 
 
-def test_a_target_with_gaps_moves_no_other_cell(make: MakePlan, table: pd.DataFrame) -> None:
+def test_a_target_with_missing_values_changes_no_other_cell(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
     gaps = table.assign(jitter=table["cps"].where(table.index % 3 != 0))
     more = make(table=gaps, targets=["cps", "jitter"])
     assert cell_ids(make()) < cell_ids(more)
@@ -171,7 +175,7 @@ def test_a_target_with_gaps_moves_no_other_cell(make: MakePlan, table: pd.DataFr
 
 
 def with_sex(table: pd.DataFrame) -> pd.DataFrame:
-    """Two classes, one of them to be read as a number, and an utterance without."""
+    """Two classes, one of which looks like a number, and an utterance without a class."""
     sex = table["speaker_id"].map(lambda name: "f" if int(name) % 2 else "0084")
     return table.assign(sex=sex.where(table.index != 3, ""))
 
@@ -181,7 +185,9 @@ def mixed(table: pd.DataFrame, **changes: Any) -> dict[str, Any]:
     return {"table": with_sex(table), "targets": ["cps", "sex"], "probes": probes, **changes}
 
 
-def test_pairs_that_do_not_fit_are_not_planned(make: MakePlan, table: pd.DataFrame) -> None:
+def test_probes_are_planned_only_for_targets_they_can_predict(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
     plan = make(**mixed(table))
     assert plan.classes == {"sex": ("0084", "f")}
     pairs = {(cell.target, cell.probe) for task in layer_tasks(plan) for cell in task.cells}
@@ -190,7 +196,7 @@ def test_pairs_that_do_not_fit_are_not_planned(make: MakePlan, table: pd.DataFra
     assert plan.n_cells == len(cell_ids(plan)) == layers * seeds * controls
 
 
-def test_a_class_beside_them_leaves_the_cells_of_numbers_as_they_were(
+def test_adding_a_class_target_keeps_the_cells_of_numeric_targets(
     make: MakePlan, table: pd.DataFrame
 ) -> None:
     both = mixed(table)
@@ -199,7 +205,7 @@ def test_a_class_beside_them_leaves_the_cells_of_numbers_as_they_were(
     assert cell_ids(alone) < cell_ids(make(**both))
 
 
-def test_a_plan_with_classes_survives_being_written_and_one_of_before_is_read(
+def test_a_plan_with_classes_survives_a_round_trip_and_an_older_plan_is_read(
     make: MakePlan, table: pd.DataFrame
 ) -> None:
     plan = make(**mixed(table))
@@ -209,13 +215,13 @@ def test_a_plan_with_classes_survives_being_written_and_one_of_before_is_read(
     assert cell_ids(Plan.model_validate(old)) == cell_ids(make())
 
 
-def test_another_class_of_an_utterance_is_another_cell(make: MakePlan, table: pd.DataFrame) -> None:
+def test_a_changed_class_changes_cells(make: MakePlan, table: pd.DataFrame) -> None:
     one = mixed(table, targets=["sex"], probes=[{"kind": "logistic"}])
     other = {**one, "table": one["table"].assign(sex=one["table"]["sex"].replace("f", "m"))}
     assert not cell_ids(make(**one)) & cell_ids(make(**other))
 
 
-def test_leave_for_a_speaker_in_two_folds_changes_no_cell(
+def test_allowing_a_speaker_in_two_folds_changes_no_cell(
     make: MakePlan, table: pd.DataFrame
 ) -> None:
     protocol = {"kind": "kfold", "folds": 2}

@@ -1,4 +1,4 @@
-"""Which models are told to be the same network, trained and not."""
+"""Pairs of trained and untrained models of the same network."""
 
 import pytest
 
@@ -39,12 +39,12 @@ def test_a_checkpoint_has_the_untrained_networks_of_its_architecture_as_twins(sp
 @pytest.mark.parametrize(
     "other", [{"architecture": "ResNet34"}, {"n_parameters": 11}, {"layers": 3}]
 )
-def test_another_architecture_size_or_depth_is_no_twin(spec_values, other):
+def test_models_of_another_architecture_size_or_depth_are_not_twins(spec_values, other):
     plan = plan_of(spec_values, [TRAINED, NAMED], [info(), info(**other)])
     assert twins(plan) == set()
 
 
-def test_two_trained_ones_are_no_twins_and_baselines_have_none(spec_values):
+def test_two_trained_models_are_not_twins_and_baselines_have_none(spec_values):
     models = [TRAINED, {**TRAINED, "name": "again"}]
     plan = plan_of(spec_values, models, [info(), info()])
     assert twins(plan) == set()

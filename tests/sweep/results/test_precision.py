@@ -1,4 +1,4 @@
-"""What a run tells of computing in less than float32."""
+"""Reported errors of computing in less than float32."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from sweep.state.events import EventLog
 from tests.conftest import Values
 
 
-def test_the_report_tells_how_far_bf16_is_from_float32(
+def test_the_report_states_the_error_of_bf16_against_float32(
     spec_values: Values,
     write_spec: Callable[[Values], Path],
     cache: Path,

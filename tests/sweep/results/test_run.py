@@ -1,4 +1,4 @@
-"""A run as Python values: what it says, what of it is damaged, and what was never one."""
+"""A run as Python values, including damaged runs and folders that are not runs."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ Change = Callable[[Path], object]
 
 @pytest.fixture(scope="module")
 def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, to be looked at and not to be changed."""
+    """A finished run that tests only read."""
     home = tmp_path_factory.mktemp("results")
     (home / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch, EventLog() as events:
@@ -53,7 +53,7 @@ def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path) -> Path:
-    """A copy, to be damaged."""
+    """A copy of the run that a test may damage."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
@@ -70,7 +70,7 @@ def as_written(name: str, folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "tables" / f"{name}.csv")
 
 
-def test_its_tables_are_those_on_disk(finished: Path) -> None:
+def test_tables_equal_those_on_disk(finished: Path) -> None:
     run = open_run(finished)
     for name in ("metrics", "layers", "models", "differences"):
         found = getattr(run, name).map(lambda cell: np.nan if cell in (None, "") else cell)
@@ -94,7 +94,7 @@ def test_metrics_are_the_done_cells_of_the_ledger_in_the_order_of_the_plan(finis
             assert row[name] == score or (score is None and pd.isna(row[name])), name
 
 
-def test_the_spec_has_the_defaults_that_it_ran_with(finished: Path) -> None:
+def test_the_spec_includes_the_defaults_of_the_run(finished: Path) -> None:
     spec = open_run(finished).spec
     written = yaml.safe_load((finished / "spec.yaml").read_text())
     assert spec.model_dump(mode="json") == written
@@ -102,7 +102,7 @@ def test_the_spec_has_the_defaults_that_it_ran_with(finished: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "a file", "somebody else's"])
-def test_what_is_not_a_run_is_refused_with_what_was_expected(what: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_rejected(what: str, tmp_path: Path) -> None:
     folder = tmp_path / "thing"
     if what == "a file":
         folder.write_text("text")
@@ -116,7 +116,7 @@ def test_what_is_not_a_run_is_refused_with_what_was_expected(what: str, tmp_path
 
 
 @pytest.mark.parametrize("url", ["ftp://host/run", "s3://user:word@bucket/run", "s3://bucket"])
-def test_a_url_that_no_run_can_be_behind_is_refused(url: str) -> None:
+def test_an_unsupported_url_is_rejected(url: str) -> None:
     with pytest.raises(RunError, match=r"expected (a path, s3|BUCKET/FOLDER|s3://BUCKET)"):
         open_run(url)
 
@@ -143,7 +143,7 @@ def add_key(path: Path) -> None:
         ("spec.yaml", Path.unlink),
     ],
 )
-def test_a_plan_or_spec_that_cannot_be_read_says_how_to_bring_it_up_to_date(
+def test_an_unreadable_plan_or_spec_is_reported_with_its_remedy(
     file: str, change: Change, folder: Path
 ) -> None:
     change(folder / file)
@@ -153,7 +153,7 @@ def test_a_plan_or_spec_that_cannot_be_read_says_how_to_bring_it_up_to_date(
     assert "\n" not in str(raised.value)
 
 
-def test_a_damaged_spec_hides_neither_scores_nor_predictions(folder: Path) -> None:
+def test_scores_and_predictions_are_readable_despite_a_damaged_spec(folder: Path) -> None:
     spoil(folder / "spec.yaml", b"{")
     run = open_run(folder)
     assert len(run.metrics) == run.plan.n_cells
@@ -161,9 +161,7 @@ def test_a_damaged_spec_hides_neither_scores_nor_predictions(folder: Path) -> No
 
 
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: spoil(path, b"")])
-def test_a_run_that_scored_nothing_yet_has_tables_without_rows(
-    change: Change, folder: Path
-) -> None:
+def test_a_run_without_scores_has_tables_without_rows(change: Change, folder: Path) -> None:
     change(folder / "ledger.jsonl")
     run = open_run(folder)
     assert run.records == {}
@@ -173,7 +171,7 @@ def test_a_run_that_scored_nothing_yet_has_tables_without_rows(
         run.predictions("a", "stem")
 
 
-def test_a_failed_cell_and_one_of_another_plan_are_in_no_table(folder: Path) -> None:
+def test_failed_cells_and_cells_of_another_plan_are_in_no_table(folder: Path) -> None:
     failed, *others, foreign = ledger(folder)
     failed |= {"status": "failed", "error": "it went wrong", "scores": {}}
     foreign["cell_id"] = "0" * 16
@@ -188,7 +186,7 @@ def test_a_failed_cell_and_one_of_another_plan_are_in_no_table(folder: Path) -> 
     assert point["missing"].tolist() == [1]
 
 
-def test_of_several_records_of_a_cell_the_last_counts(folder: Path) -> None:
+def test_the_last_of_several_records_of_a_cell_counts(folder: Path) -> None:
     records = ledger(folder)
     again = {**records[0], "seconds": 1234.5}
     write_ledger(folder, [*records, again])
@@ -197,7 +195,7 @@ def test_of_several_records_of_a_cell_the_last_counts(folder: Path) -> None:
     assert len(metrics) == len(records)
 
 
-def test_a_run_that_goes_on_is_seen_by_who_opens_it_again(folder: Path) -> None:
+def test_reopening_a_running_sweep_shows_its_new_cells(folder: Path) -> None:
     records = ledger(folder)
     write_ledger(folder, records[:1])
     before = open_run(folder)
@@ -207,7 +205,7 @@ def test_a_run_that_goes_on_is_seen_by_who_opens_it_again(folder: Path) -> None:
     assert len(open_run(folder).metrics) == len(records)
 
 
-def test_predictions_are_chosen_by_target_probe_and_control(finished: Path) -> None:
+def test_predictions_are_selected_by_target_probe_and_control(finished: Path) -> None:
     run = open_run(finished)
     found = run.predictions("a", "embedding", target="cps", probe="linear")
     assert {tuple(row) for row in found[["target", "probe", "control", "seed"]].to_numpy()} == {
@@ -229,16 +227,14 @@ def test_predictions_are_chosen_by_target_probe_and_control(finished: Path) -> N
         {"control": "speaker"}, {"probe": "ridge", "target": "sex"},
     ],
 )  # fmt: skip
-def test_predictions_that_there_are_none_of_are_asked_for_in_vain(
-    question: dict[str, str], finished: Path
-) -> None:
+def test_requesting_absent_predictions_raises(question: dict[str, str], finished: Path) -> None:
     asked = {"model": "a", "layer": "stem", **question}
     with pytest.raises(RunError, match="no finished cell") as raised:
         open_run(finished).predictions(**asked)
     assert all(repr(value) in str(raised.value) for value in question.values())
 
 
-def test_predictions_that_are_damaged_or_gone_cost_no_score(folder: Path) -> None:
+def test_damaged_or_missing_predictions_do_not_affect_scores(folder: Path) -> None:
     run = open_run(folder)
     stem, embedding = (
         next((folder / "predictions").glob(f"a--{layer}--*.npz")) for layer in ("stem", "embedding")
@@ -252,7 +248,7 @@ def test_predictions_that_are_damaged_or_gone_cost_no_score(folder: Path) -> Non
     assert len(open_run(folder).metrics) == run.plan.n_cells
 
 
-def test_activations_are_those_of_all_parts_probed_or_not(finished: Path) -> None:
+def test_activations_cover_all_splits_of_any_layer(finished: Path) -> None:
     run = open_run(finished)
     ids, values = run.activations("a", "embedding")
     assert values.shape == (9 * 5, 4) and values.dtype == np.float32
@@ -265,7 +261,7 @@ def test_activations_are_those_of_all_parts_probed_or_not(finished: Path) -> Non
     np.testing.assert_allclose(seconds[1][:, 0], expected, rtol=1e-6)
 
 
-def test_activations_that_there_are_none_of_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_requesting_absent_activations_raises(folder: Path, tmp_path: Path) -> None:
     run = open_run(folder)
     with pytest.raises(RunError, match="no model 'z': expected one of a, baseline:duration"):
         run.activations("z", "stem")
@@ -278,7 +274,7 @@ def test_activations_that_there_are_none_of_are_refused(folder: Path, tmp_path: 
         open_run(folder).activations("a", "stem")
 
 
-def test_what_was_skipped_is_listed_with_its_reason(folder: Path) -> None:
+def test_skipped_utterances_are_listed_with_reasons(folder: Path) -> None:
     assert open_run(folder).skipped == []
     (folder / "skipped.csv").write_text("utterance_id,path,reason\nu,/a.flac,empty file\n")
     [skipped] = open_run(folder).skipped
@@ -293,7 +289,7 @@ def test_a_foreign_utterance_table_names_its_missing_columns(folder: Path) -> No
         _ = open_run(folder).utterances
 
 
-def test_what_was_not_asked_for_is_empty_and_no_error(finished: Path) -> None:
+def test_tables_of_analyses_that_were_not_run_are_empty(finished: Path) -> None:
     run = Run.open(finished)
     assert run.table("similarity").empty and run.table("canonical").empty
     assert run.table("tempo").empty

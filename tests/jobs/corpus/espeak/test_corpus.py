@@ -50,7 +50,7 @@ def demo(tmp_path_factory):
     return prepare(settings, tmp_path_factory.mktemp("cache"))
 
 
-def test_every_utterance_is_there_and_lasts_two_to_five_seconds(demo):
+def test_every_utterance_exists_and_lasts_two_to_five_seconds(demo):
     assert demo.skipped == ()
     assert len(demo.utterances) == 24 * 17
     assert demo.utterances["seconds"].between(2.0, 5.0).all()
@@ -73,12 +73,12 @@ def test_rates_spread_as_they_do_in_librispeech(demo):
     assert 0.25 < (between - within) / (between + 16 * within) < 0.65
 
 
-def test_duration_does_not_tell_the_rate(demo):
+def test_duration_does_not_reveal_the_rate(demo):
     table = add_targets(demo.utterances, ["cps"])
     assert abs(table["cps"].corr(table["seconds"])) < 0.15
 
 
-def test_no_speaker_is_in_two_parts(demo):
+def test_no_speaker_is_in_two_splits(demo):
     assert (demo.utterances.groupby("speaker_id")["split"].nunique() == 1).all()
     speakers = demo.utterances.groupby("split")["speaker_id"].nunique()
     assert dict(speakers) == {"train": 14, "validation": 5, "test": 5}
@@ -130,13 +130,13 @@ def test_a_complete_corpus_is_not_made_again(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == times
 
 
-def test_the_tree_says_that_it_is_synthetic(tmp_path):
+def test_the_readme_says_that_the_corpus_is_synthetic(tmp_path):
     root = make_espeak_corpus(EspeakSettings(**SMALL), tmp_path).root
     assert "Synthetic speech. Nobody spoke" in (root / "README.txt").read_text()
     assert (root / "SPEAKERS.TXT").read_text().startswith("; Synthetic speakers")
 
 
-def test_the_sex_of_every_voice_is_told_as_librispeech_tells_it(tmp_path):
+def test_the_sex_of_every_voice_is_listed_in_the_format_of_librispeech(tmp_path):
     settings = EspeakSettings(**SMALL)
     table = prepare(settings, tmp_path).utterances
     voices = make_voices(settings)
@@ -153,7 +153,7 @@ def test_the_sex_of_every_voice_is_told_as_librispeech_tells_it(tmp_path):
         assert voice.name in name
 
 
-def test_who_is_a_woman_is_what_the_library_says_where_it_says_something():
+def test_female_variants_agree_with_the_genders_in_the_library():
     folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
     for variant in (*VARIANTS["probe"], *VARIANTS["pretrain"]):
         found = re.search(r"^gender\s+(\w+)", (folder / variant).read_text(), re.MULTILINE)
@@ -162,7 +162,7 @@ def test_who_is_a_woman_is_what_the_library_says_where_it_says_something():
     assert len(FEMALE & {*VARIANTS["probe"]}) > 5 < len(FEMALE & {*VARIANTS["pretrain"]})
 
 
-def test_the_outline_knows_speakers_parts_and_sex_before_a_word_is_spoken(tmp_path):
+def test_the_outline_has_speakers_splits_and_sex_before_any_audio(tmp_path):
     settings = EspeakSettings(**SMALL)
     columns = ["speaker_id", "split", "sex"]
     spoken = prepare(settings, tmp_path).utterances[columns].drop_duplicates()
@@ -182,7 +182,7 @@ def test_the_halves_share_no_variant_and_no_speaker_id():
 
 
 @pytest.mark.parametrize("half", ["probe", "pretrain"])
-def test_every_variant_speaks_before_any_comes_again_and_no_pair_comes_twice(half):
+def test_every_variant_is_used_before_any_is_reused_and_no_pair_repeats(half):
     most = len(VARIANTS[half]) * len(ACCENTS)
     settings = EspeakSettings(
         speakers={"train": most - 9, "test": 9}, utterances_per_speaker=1, voices=half
@@ -192,7 +192,7 @@ def test_every_variant_speaks_before_any_comes_again_and_no_pair_comes_twice(hal
     assert len({v.name for v in voices}) == len(voices) == most
 
 
-def test_more_voices_than_there_are_is_refused():
+def test_more_voices_than_available_are_rejected():
     settings = EspeakSettings(speakers={"train": 1000}, utterances_per_speaker=1)
     with pytest.raises(ValueError, match=r"at most 248 voices.*found 1000"):
         make_voices(settings)
@@ -212,7 +212,7 @@ def test_the_library_knows_every_accent_and_variant():
     assert all(np.abs(wave.astype(int)).max() < 32_767 for wave in spoken + variants)
 
 
-def test_an_unknown_voice_is_refused():
+def test_an_unknown_voice_is_rejected():
     with (
         open_espeak(0) as espeak,
         pytest.raises(RuntimeError, match="espeak_SetVoiceByName"),
@@ -220,7 +220,7 @@ def test_an_unknown_voice_is_refused():
         espeak.say("a short test", "no-such-language", 50, 150)
 
 
-def test_a_deep_installation_is_no_obstacle(tmp_path, monkeypatch):
+def test_the_library_starts_from_a_long_installation_path(tmp_path, monkeypatch):
     deep = tmp_path / ("deep" * 50) / "espeak-ng-data"
     deep.parent.mkdir()
     deep.symlink_to(espeakng_loader.get_data_path())
@@ -247,12 +247,12 @@ def test_missing_data_says_what_to_do(tmp_path, monkeypatch):
         {"pitch": 50},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(change):
+def test_invalid_settings_are_rejected(change):
     with pytest.raises(pydantic.ValidationError):
         EspeakSettings(**{**SMALL, **change})
 
 
-def test_kind_tells_the_corpus():
+def test_kind_selects_the_corpus():
     adapter = pydantic.TypeAdapter(AnyCorpusSettings)
     assert isinstance(adapter.validate_python({"kind": "espeak", **SMALL}), EspeakSettings)
     with pytest.raises(pydantic.ValidationError, match="kind"):
@@ -282,7 +282,7 @@ def test_a_signal_while_the_library_speaks_stops_it_and_reaches_the_caller(delay
         signal.signal(signal.SIGALRM, before)
 
 
-def test_an_interrupted_corpus_is_not_called_complete(tmp_path):
+def test_an_interrupted_corpus_is_not_marked_complete(tmp_path):
     large = {**SMALL, "utterances_per_speaker": 50}  # it takes far longer than until the signal
     script = (
         "import sys, signal; from pathlib import Path; from jobs.corpus.espeak.corpus import *; "
@@ -299,7 +299,7 @@ def test_an_interrupted_corpus_is_not_called_complete(tmp_path):
     assert not list(tmp_path.rglob("COMPLETE"))
 
 
-def test_what_goes_wrong_while_samples_are_taken_reaches_the_caller(monkeypatch):
+def test_errors_in_the_sample_callback_reach_the_caller(monkeypatch):
     def fail(*_):
         raise MemoryError("no room")
 
