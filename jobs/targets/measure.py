@@ -101,7 +101,10 @@ MEASUREMENTS: dict[str, Measurement] = {
 
 
 def measure(
-    table: pd.DataFrame, names: Iterable[str], cache: Path, tell: ProgressCallback = ignore_progress
+    table: pd.DataFrame,
+    names: Iterable[str],
+    cache: Path,
+    progress: ProgressCallback = ignore_progress,
 ) -> pd.DataFrame:
     """Measure the audio of every utterance whose values are not known yet.
 
@@ -109,7 +112,7 @@ def measure(
         table: utterances, of which ``audio_path``, ``audio_digest`` and ``seconds`` are read.
         names: names of measurements.
         cache: folder of measured values; an interrupted call resumes where it stopped.
-        tell: called after every block of utterances.
+        progress: called after every block of utterances.
 
     Returns:
         (U, columns of the measurements), with the index of ``table``; NaN where undefined, and for
@@ -122,12 +125,12 @@ def measure(
     tasks = _tasks(table, kept)
     what, done = f"measuring {', '.join(kept)}", 0
     if tasks:
-        tell(what, done, len(tasks))
+        progress(what, done, len(tasks))
     for results in _measure_blocks(_blocks(tasks)):
         for name, one in kept.items():
             one.add({found.digest: found.values[name] for found in results if name in found.values})
         done += len(results)
-        tell(what, done, len(tasks))
+        progress(what, done, len(tasks))
     columns = {}
     for name, one in kept.items():
         undefined = (math.nan,) * len(MEASUREMENTS[name].columns)

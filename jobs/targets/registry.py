@@ -173,7 +173,7 @@ def add_targets(
     table: pd.DataFrame,
     names: Iterable[str],
     cache: Path | None = None,
-    tell: ProgressCallback = ignore_progress,
+    progress: ProgressCallback = ignore_progress,
 ) -> pd.DataFrame:
     """Return a new table with a column for each of ``names``; ``table`` is unchanged.
 
@@ -183,7 +183,7 @@ def add_targets(
         table: the utterance table.
         names: names of targets.
         cache: folder of measured values; required for targets that are measured in the audio.
-        tell: called with the progress of measuring.
+        progress: called with the progress of measuring.
 
     Raises:
         ValueError: a name is not a target, and the message gives the nearest; or the target cannot
@@ -198,7 +198,7 @@ def add_targets(
             raise ValueError(
                 f"to measure {', '.join(wanted)}, expected a cache folder for the values"
             )
-        source = table.assign(**measure(table, wanted, cache, tell))
+        source = table.assign(**measure(table, wanted, cache, progress))
     return table.assign(**{target.name: target.values(source) for target in targets})
 
 

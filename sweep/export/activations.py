@@ -44,7 +44,7 @@ def study_models(run: Run) -> list[PlannedModel]:
 def write_activations(folder: Path, run: Run, model: PlannedModel) -> None:
     """Write ``<index>-<layer>.npy``, (U, D) float32, for every layer that was probed.
 
-    ``utterances.csv`` beside them lists the utterance of each row, with its targets, and
+    ``utterances.csv`` in the same folder lists the utterance of each row, with its targets, and
     ``layers.csv`` the layer of each file.
 
     Raises:

@@ -16,7 +16,7 @@ from sweep.report.figures.value_axis import limits
 from sweep.report.tables.markup import one_line
 
 _LEFT, _PANEL, _HEIGHT, _LEGEND_ROW = 0.6, 4.2, 1.7, 0.17
-"""Inches: left margin, width and height of a panel, height of a row of the legend beside it."""
+"""Inches: left margin, width and height of a panel, height of a row of its legend."""
 
 
 def write_layer_metrics(

@@ -39,11 +39,11 @@ from sweep.results.run import Run
 
 @dataclass
 class Exported:
-    """The folder that was written, and what is missing from it."""
+    """The folder that was written, and notes on missing files."""
 
     folder: Path
     notes: list[str] = field(default_factory=list)
-    """Messages for the user: what is missing, and why."""
+    """Messages for the user about missing files, with the reasons."""
 
 
 def export_run(

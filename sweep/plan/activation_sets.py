@@ -1,7 +1,7 @@
 """The activation sets of a plan: their ids and shards.
 
 An *activation id* identifies the pooled activations of one model on one split of the corpus, or
-statistics of them. Only what changes the numbers is hashed.
+statistics of them. Only values that change the results are hashed.
 """
 
 import math

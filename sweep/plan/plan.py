@@ -5,7 +5,7 @@ activations.
 
 Identity has two levels. An *activation id* identifies the pooled activations of one model on one
 split of the corpus; a *cell id* identifies one score: activations, layer, target, probe, protocol,
-seed, fold, control. Only what changes the numbers is hashed.
+seed, fold, control. Only values that change the results are hashed.
 """
 
 import math

@@ -53,7 +53,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Open the run in the folder or at the URL ``path``; of a URL a local copy is updated.
+        """Open the run at ``path``, a folder or a URL; the local copy of a URL is updated.
 
         Raises:
             RunError: there is no run at ``path``.
@@ -214,7 +214,7 @@ class Run:
         if not chosen:
             raise RunError(
                 f"no finished cell for model {model!r}, layer {layer!r}, probe {probe!r}, target "
-                f"{target!r}, control {control!r}; `.metrics` lists what there is"
+                f"{target!r}, control {control!r}; `.metrics` lists the finished cells"
             )
         speaker = self.utterances.set_index("utterance_id")["speaker_id"]
         frames = []

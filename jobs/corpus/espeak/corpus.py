@@ -162,7 +162,7 @@ def _require_library() -> None:
 
 
 def make_espeak_corpus(
-    settings: EspeakSettings, cache: Path, tell: ProgressCallback = ignore_progress
+    settings: EspeakSettings, cache: Path, progress: ProgressCallback = ignore_progress
 ) -> LibriSpeechSettings:
     """Write the corpus under ``cache/corpora``, unless it exists, and return its settings.
 
@@ -182,7 +182,7 @@ def make_espeak_corpus(
     if not marker.exists():
         minutes = []
         with open_espeak(settings.seed) as espeak:
-            for voice in with_progress(voices, "speaking for voices", len(voices), tell):
+            for voice in with_progress(voices, "speaking for voices", len(voices), progress):
                 minutes.append(_write_chapter(root, espeak, voice, settings))
         write_text(root / SPEAKERS, _speakers_text(voices, minutes))
         write_text(root / "README.txt", _README)
