@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,29 +20,18 @@ from jobs.protocol.predictions import CellPredictions, read_predictions
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
-from jobs.statistics.scores import score_columns
 from jobs.storage.location import PlaceError, as_place
 from sweep.analyses import ANALYSES
 from sweep.errors import RunError
 from sweep.plan.plan import Plan, PlannedModel, layer_tasks
 from sweep.plan.untrained_twins import twins
+from sweep.results.metrics import metrics_table
 from sweep.spec.schema import Spec
 from sweep.state.ledger import Record, read_records
 from sweep.state.mirror import fetch
 from sweep.state.run_folder import RunFolder, run_folder
 
 Parsed = TypeVar("Parsed")
-
-
-def metric_columns() -> list[str]:
-    """List the columns that ``metrics.csv`` always has; details of probes follow them.
-
-    A score is empty if it is undefined or does not apply to the target.
-    """
-    return [
-        *("model", "layer", "layer_index", "target", "probe", "seed", "fold", "control"),
-        *("n_train", "n_test", *score_columns(), "seconds", "cell_id"),
-    ]
 
 
 class Run:
@@ -309,31 +298,3 @@ class Run:
         return self._last_file[1][cell_id]
 
     _last_file: tuple[Path | None, dict[str, CellPredictions]] = (None, {})
-
-
-def metrics_table(records: Iterable[Record]) -> pd.DataFrame:
-    """Make the table ``metrics.csv``: one row per done cell of ``records``."""
-    rows = list(_metric_rows(records))
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=metric_columns())
-
-
-def _metric_rows(records: Iterable[Record]) -> Iterator[dict[str, object]]:
-    for record in records:
-        if record.status == "done":
-            yield {
-                "model": record.model,
-                "layer": record.layer,
-                "layer_index": record.layer_index,
-                "target": record.target,
-                "probe": record.probe,
-                "seed": record.seed,
-                "fold": record.fold,
-                "control": record.control,
-                "n_train": record.n_train,
-                "n_test": record.n_test,
-                **dict.fromkeys(score_columns()),
-                **record.scores,
-                **record.details,
-                "seconds": record.seconds,
-                "cell_id": record.cell_id,
-            }

@@ -17,7 +17,8 @@ from jobs.protocol.predictions import PredictionsError
 from sweep import open_run
 from sweep.errors import RunError
 from sweep.plan.plan import layer_tasks
-from sweep.results.run import Run, metric_columns
+from sweep.results.metrics import metric_columns
+from sweep.results.run import Run
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
