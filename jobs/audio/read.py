@@ -18,12 +18,12 @@ from jobs.audio.stretch import stretch
 INT16_SCALE = 32_768.0
 """Value of a full-scale sample: features are computed in the range of 16-bit integers."""
 
-_CUT_WAV = re.compile(r"^data : (?!4294967295)(\d+) \(should be (\d+)\)$", re.MULTILINE)
+_TRUNCATED_WAV = re.compile(r"^data : (?!4294967295)(\d+) \(should be (\d+)\)$", re.MULTILINE)
 """Entry in libsndfile's log for a truncated WAV, whose frame count it lowers without an error (it
 raises for a FLAC). 2³² − 1 is excluded: programs that write to a pipe use it for "unknown"."""
 _UNKNOWN_LENGTH = 2**63 - 1
 """libsndfile's frame count where the header has none."""
-_LOUDEST = 1e6
+_MAX_MAGNITUDE = 1e6
 """Largest magnitude of a sample in a float file, where 1 is full scale; the power of far larger
 ones overflows float32, and the features would not be finite."""
 _BLOCK = 1 << 20
@@ -83,10 +83,10 @@ def load_audio(path: Path | str) -> FloatArray:
     _, factor = split_tempo(path)
     path, span = split_span(path)
     wave = _load(path, span)
-    return wave if factor is None else _at_tempo(wave, factor)
+    return wave if factor is None else _stretch_checked(wave, factor)
 
 
-def _at_tempo(wave: FloatArray, factor: float) -> FloatArray:
+def _stretch_checked(wave: FloatArray, factor: float) -> FloatArray:
     changed = stretch(wave, factor)
     if len(changed) < FRAME_LENGTH:
         raise AudioError(
@@ -132,7 +132,7 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
         raise AudioError("empty file")
     try:
         with soundfile.SoundFile(path) as file:
-            _check_whole(file)
+            _check_header(file)
             sample_rate = file.samplerate
             first, expected = piece_of(span, sample_rate, file.frames)
             file.seek(first)
@@ -144,7 +144,7 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
     if not np.isfinite(wave).all():
         raise AudioError("not finite: the samples hold NaN or infinity")
     peak = float(np.abs(wave).max())
-    if peak > _LOUDEST:
+    if peak > _MAX_MAGNITUDE:
         raise AudioError(
             f"damaged: expected samples of about ±1, or ±32768, found one of {peak:.3g}"
         )
@@ -155,13 +155,13 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
     return wave if sample_rate == SAMPLE_RATE else _resample(wave, sample_rate)
 
 
-def _check_whole(file: soundfile.SoundFile) -> None:
+def _check_header(file: soundfile.SoundFile) -> None:
     """Refuse a file whose header shows that it is unusable.
 
     Raises:
         AudioError: a truncated WAV, an unknown length, an implausible rate, or too short.
     """
-    cut = _CUT_WAV.search(file.extra_info)
+    cut = _TRUNCATED_WAV.search(file.extra_info)
     if cut:
         raise AudioError(f"truncated: the header says {cut[1]} bytes, found {cut[2]}")
     n_samples = 0 if file.frames == _UNKNOWN_LENGTH else file.frames

@@ -25,8 +25,8 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes received so far, and the total bytes if known."""
 
 _BLOCK = 1 << 20
-_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
-_LONGEST_WAIT = 30.0
+_RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
+_MAX_WAIT = 30.0
 
 
 class FetchError(RuntimeError):
@@ -77,7 +77,7 @@ def download(
     part = _Part(path, size)
     _receive_all(url, part, md5 is not None, progress, attempts, timeout, wait)
     _verify(part.path, size, md5, url)
-    part.arrive()
+    part.finish()
 
 
 class _Part:
@@ -93,7 +93,7 @@ class _Part:
         self.validator: str | None = notes.get("validator")
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Check that all bytes announced by the server have been received."""
         return self.size > 0 and self.size == self.total
 
@@ -121,7 +121,7 @@ class _Part:
                 f"{free} are free"
             )
 
-    def arrive(self) -> None:
+    def finish(self) -> None:
         """Move the complete file to its final name."""
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
@@ -152,7 +152,7 @@ def _receive_all(
     if part.size and part.validator is None and not has_checksum:
         part.discard()  # nothing would reveal that the file has changed meanwhile
     furthest, failures = part.size, 0
-    while not part.whole:
+    while not part.complete:
         try:
             _receive(url, part, progress, timeout)
             break
@@ -165,7 +165,7 @@ def _receive_all(
                     f"gave up on {url} after {attempts} attempts without new data: "
                     f"{error}{kept if part.size else ''}"
                 ) from error
-        time.sleep(min(wait * 2 ** (failures - 1), _LONGEST_WAIT))
+        time.sleep(min(wait * 2 ** (failures - 1), _MAX_WAIT))
 
 
 def _receive(url: str, part: _Part, progress: Progress, timeout: float) -> None:
@@ -211,7 +211,7 @@ def _open(url: str, part: _Part, timeout: float) -> Any:
         if error.code == 416:
             part.discard()
             raise _Interrupted("the server's file is shorter than the received part") from error
-        if error.code in _TRY_AGAIN:
+        if error.code in _RETRYABLE:
             raise _Interrupted(f"HTTP {error.code} {error.reason}") from error
         raise FetchError(
             f"{url}: HTTP {error.code} {error.reason}; it may have moved: give its new folder "

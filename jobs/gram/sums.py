@@ -242,7 +242,7 @@ class LayerSums:
 
     def _begin(self, widths: Mapping[str, int]) -> None:
         needed = sum(map(self._settings.matrix_bytes, widths.values()))
-        device = _with_room(self._device, needed)
+        device = _device_with_room(self._device, needed)
         for name, width in widths.items():
             self._sums[name] = [
                 Sums(width, self._settings.n_columns, device)
@@ -250,7 +250,7 @@ class LayerSums:
             ]
 
 
-def _with_room(device: torch.device, needed: int) -> torch.device:
+def _device_with_room(device: torch.device, needed: int) -> torch.device:
     """Return ``device``, or the CPU if it is a GPU without ``needed`` bytes to spare."""
     if device.type == "cpu":
         return device

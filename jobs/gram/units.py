@@ -78,7 +78,7 @@ def make_units(settings: GramSettings, table: pd.DataFrame) -> Units:
     if summed.any():
         _, number = np.unique(signs[summed], axis=0, return_inverse=True)
         of_row[summed] = number.reshape(-1)
-    found = (_of_fold(of_row, *pair) for pair in zip(folds, inner, strict=True))
+    found = (_fold_units(of_row, *pair) for pair in zip(folds, inner, strict=True))
     return Units(of_row, tuple(found))
 
 
@@ -102,7 +102,7 @@ def _inner(train: IntArray, groups: StrArray) -> IntArray:
     return numbers
 
 
-def _of_fold(of_row: IntArray, fold: Fold, inner: list[IntArray]) -> FoldUnits:
+def _fold_units(of_row: IntArray, fold: Fold, inner: list[IntArray]) -> FoldUnits:
     def units(rows: IntArray | npt.NDArray[np.bool_]) -> Parts:
         return tuple(unit for unit in np.unique(of_row[rows]).tolist() if unit != NOT_SUMMED)
 

@@ -60,7 +60,7 @@ def stat(place: RemotePath) -> Stat:
         if "" not in place.listing:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place.url)
         return place.listing[""]
-    with _translated(place):
+    with _os_errors(place):
         return _stat_of(_filesystem(place).info(place.url))
 
 
@@ -88,7 +88,7 @@ def list_files(folder: RemotePath) -> dict[str, Stat]:
     """Return all files below ``folder``, at any depth, keyed by their path relative to it."""
     filesystem = _filesystem(folder)
     root = filesystem._strip_protocol(folder.url).rstrip("/")
-    with _translated(folder):
+    with _os_errors(folder):
         try:
             found = filesystem.find(folder.url, detail=True)
         except FileNotFoundError:
@@ -120,7 +120,7 @@ def read_now(place: RemotePath, start: int | None = None, stop: int | None = Non
     Raises:
         FileNotFoundError: there is none.
     """
-    with _translated(place):
+    with _os_errors(place):
         return bytes(_filesystem(place).cat_file(place.url, start=start, end=stop))
 
 
@@ -161,7 +161,7 @@ def write_text(place: Location, text: str) -> None:
     if isinstance(place, Path):
         atomic.write_text(place, text)
         return
-    with _translated(place):
+    with _os_errors(place):
         _filesystem(place).pipe_file(place.url, text.encode())
 
 
@@ -171,19 +171,19 @@ def create(place: RemotePath, data: bytes) -> None:
     Raises:
         FileExistsError: it exists; of several concurrent calls exactly one succeeds.
     """
-    with _translated(place):
+    with _os_errors(place):
         _filesystem(place).pipe_file(place.url, data, mode="create")
 
 
 def upload(path: Path, place: RemotePath) -> None:
     """Copy a local file to the store."""
-    with _translated(place):
+    with _os_errors(place):
         _filesystem(place).put_file(str(path), place.url)
 
 
 def download(place: RemotePath, path: Path) -> None:
     """Copy an object to a local file, atomically, bypassing the near cache."""
-    with atomic.atomic_path(path) as temporary, _translated(place):
+    with atomic.atomic_path(path) as temporary, _os_errors(place):
         _filesystem(place).get_file(place.url, str(temporary))
 
 
@@ -192,7 +192,7 @@ def remove(place: Location) -> None:
     if isinstance(place, Path):
         place.unlink(missing_ok=True)
         return
-    with _translated(place):
+    with _os_errors(place):
         try:
             _filesystem(place).rm_file(place.url)
         except FileNotFoundError:
@@ -204,7 +204,7 @@ def rename(place: Location, name: str) -> Location:
     if isinstance(place, Path):
         return place.replace(place.with_name(name))
     new = place.parent / name
-    with _translated(place):
+    with _os_errors(place):
         _filesystem(place).cp_file(place.url, new.url)
     remove(place)
     return new
@@ -229,7 +229,7 @@ def read_parts(parts: Sequence[Part]) -> list[bytes]:
     found = {part: near.read(*part.key) if part.stop > part.start else b"" for part in parts}
     missing = [part for part, data in found.items() if data is None]
     if missing:
-        with _translated(missing[0].place.parent):
+        with _os_errors(missing[0].place.parent):
             fetched = _filesystem(missing[0].place).cat_ranges(
                 [part.place.url for part in missing],
                 [part.start for part in missing],
@@ -258,14 +258,14 @@ def _filesystem(place: RemotePath) -> Any:
 
 def _stat_of(info: dict[str, Any]) -> Stat:
     """Identify the version by the digest if the store reports one (S3, Google), else by times."""
-    told = [info[key] for key in _DIGESTS if key in info][:1]
-    told = told or [info.get(key) for key in ("ino", "mtime", "created")]
-    version = repr([info["size"], *map(str, told)])
+    digests = [info[key] for key in _DIGESTS if key in info][:1]
+    digests = digests or [info.get(key) for key in ("ino", "mtime", "created")]
+    version = repr([info["size"], *map(str, digests)])
     return Stat(int(info["size"]), version)
 
 
 @contextmanager
-def _translated(place: RemotePath) -> Iterator[None]:
+def _os_errors(place: RemotePath) -> Iterator[None]:
     """Convert errors of a store's client to ``OSError``.
 
     Clients raise types of their own, which a process without their package could not unpickle.

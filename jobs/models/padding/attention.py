@@ -9,10 +9,10 @@ from jobs.models.padding.frames import fill_invalid, frames_of, mark, zero_inval
 from jobs.models.padding.lengths import CannotMask, own_frames
 from jobs.models.padding.statistics import reduced_axes
 
-Torch = Callable[..., Any]
+TorchFunction = Callable[..., Any]
 
 
-def softmax(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def softmax(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Softmax over each utterance's own frames; padding frames get weight 0."""
     # torch.softmax and torch.nn.functional.softmax agree on dtype only as a keyword.
     dtype = kwargs.get("dtype")
@@ -29,7 +29,7 @@ def softmax(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return result
 
 
-def matmul(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def matmul(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Matrix product; padding frames contribute zeros to a sum over time."""
     # bmm calls its second argument mat2, matmul calls it other.
     left, right = bind(
@@ -40,17 +40,17 @@ def matmul(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     frames = [frames_of(left), frames_of(right)]
     if left.ndim != right.ndim and frames[left.ndim > right.ndim]:
         raise CannotMask("it broadcasts frames along a new first axis")
-    own, its = (one.axes if one else {} for one in frames)
-    if own.get(-1) != its.get(-2):
+    left_axes, right_axes = (one.axes if one else {} for one in frames)
+    if left_axes.get(-1) != right_axes.get(-2):
         raise CannotMask("a product over frames with a tensor that has none, or others")
-    if -1 in own:
+    if -1 in left_axes:
         left, right = zero_invalid(left, -1), zero_invalid(right, -2)
-    batch = {axis: lengths for axis, lengths in (own | its).items() if axis < -2}
-    matrix = {-2: own.get(-2), -1: its.get(-1)}
+    batch = {axis: lengths for axis, lengths in (left_axes | right_axes).items() if axis < -2}
+    matrix = {-2: left_axes.get(-2), -1: right_axes.get(-1)}
     return mark(func(left, right), batch | {a: one for a, one in matrix.items() if one})
 
 
-def scaled_dot_product(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def scaled_dot_product(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``scaled_dot_product_attention`` of (B, ..., T, D), called without a mask."""
     names = "query key value attn_mask dropout_p is_causal scale enable_gqa"
     query, key, value, mask, *options = bind(

@@ -18,11 +18,11 @@ from jobs.models.padding.frames import Frames, fill_invalid, frames_of, mark, ze
 from jobs.models.padding.lengths import CannotMask, Lengths
 from jobs.models.padding.statistics import mean_or_sum
 
-Torch = Callable[..., Any]
+TorchFunction = Callable[..., Any]
 Sizes = int | tuple[int, ...]
 
 
-def convolution(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def convolution(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``conv1d`` and ``conv2d`` with any kernel, stride, padding, dilation and groups."""
     names = "input weight bias stride padding dilation groups"
     value, weight, bias, stride, padding, dilation, groups = bind(
@@ -85,7 +85,7 @@ class _Window:
         return end - start if count_pad else min(end, n) - max(start, 0)
 
 
-def average_pool(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def average_pool(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``avg_pool1d`` and ``avg_pool2d``, with the divisors that each utterance alone would have."""
     names = "input kernel_size stride padding ceil_mode count_include_pad divisor_override"
     value, kernel, stride, padding, ceil_mode, count_pad, divisor = bind(
@@ -106,7 +106,7 @@ def average_pool(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return mark(result, {axis: lengths.map(window.count)})
 
 
-def max_pool(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def max_pool(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``max_pool1d`` and ``max_pool2d``."""
     names = "input kernel_size stride padding dilation ceil_mode return_indices"
     value, kernel, stride, padding, dilation, ceil_mode, indices = bind(
@@ -124,9 +124,14 @@ def max_pool(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def _pooled(
-    func: Torch, value: Any, kernel: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes,
+    func: TorchFunction,
+    value: Any,
+    kernel: Sizes,
+    stride: Sizes | None,
+    padding: Sizes,
+    dilation: Sizes,
     ceil_mode: bool,
-) -> tuple[Tensor, int, _Window]:  # fmt: skip
+) -> tuple[Tensor, int, _Window]:
     """Return the input, its time axis and the window along it."""
     value, frames = masked_input(value, func.__name__)
     n_spatial = 2 if "2d" in func.__name__ else 1
@@ -161,7 +166,7 @@ def _corrections(
     return torch.tensor(rows, dtype=torch.float64).to(device)
 
 
-def adaptive_average_pool(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def adaptive_average_pool(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``adaptive_avg_pool1d`` and ``adaptive_avg_pool2d`` with output size 1: the mean."""
     value, output_size = bind("input output_size", args, kwargs)
     n_spatial = int(func.__name__[-2])

@@ -10,10 +10,10 @@ from jobs.models.padding.arguments import Arguments, Keywords, bind, leaves, mas
 from jobs.models.padding.frames import frames_of, mark, written
 from jobs.models.padding.lengths import CannotMask, FrameCount, Lengths, per_row, same_lengths
 
-Torch = Callable[..., Any]
+TorchFunction = Callable[..., Any]
 
 
-def elementwise(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def elementwise(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Any elementwise function of broadcast tensors; also in place."""
     if kwargs.get("out") is not None or kwargs.get("training"):
         raise CannotMask(f"{func.__name__} with out= or in training")
@@ -74,7 +74,7 @@ def _broadcast_axes(result: Tensor, tensors: list[Tensor]) -> dict[int, Lengths]
     return {axis: lengths for axis, lengths in axes.items() if lengths is not None}
 
 
-def channelwise(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def channelwise(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Batch normalisation in evaluation mode, and PReLU: one parameter per channel, axis 1."""
     value, frames = masked_input(args[0], func.__name__)
     # batch_norm(input, running_mean, running_var, weight, bias, training, …)
@@ -84,7 +84,7 @@ def channelwise(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return mark(func(*args, **kwargs), frames.axes)
 
 
-def layer_norm(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def layer_norm(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Layer normalisation over the last axes, which must not include time."""
     value, shape, *rest = bind("input normalized_shape weight bias eps", args, kwargs, eps=1e-5)
     value, frames = masked_input(value, "layer_norm")
@@ -93,13 +93,13 @@ def layer_norm(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return mark(func(value, shape, *rest), frames.axes)
 
 
-def cumulative(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def cumulative(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Cumulative sums, in which a frame does not depend on later ones."""
     _, frames = masked_input(args[0], func.__name__)
     return mark(func(*args, **kwargs), frames.axes)
 
 
-def linear(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def linear(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Linear map of the last axis, which must not be time."""
     value, weight, bias = bind("input weight bias", args, kwargs)
     value, frames = masked_input(value, "linear")

@@ -75,7 +75,7 @@ def same_lengths(given: Iterable[Lengths]) -> Lengths | None:
     return distinct.pop() if distinct else None
 
 
-def _calculates(operation: Callable[[int, int], int]) -> Callable[..., Any]:
+def _arithmetic(operation: Callable[[int, int], int]) -> Callable[..., Any]:
     def method(self: "FrameCount", other: object) -> Any:
         if not isinstance(other, int):
             return NotImplemented
@@ -86,25 +86,25 @@ def _calculates(operation: Callable[[int, int], int]) -> Callable[..., Any]:
 
 
 def _reflected(operation: Callable[[int, int], int]) -> Callable[..., Any]:
-    return _calculates(lambda mine, its: operation(its, mine))
+    return _arithmetic(lambda mine, its: operation(its, mine))
 
 
-def _compares(operation: Callable[[int, int], bool]) -> Callable[..., Any]:
+def _comparison(operation: Callable[[int, int], bool]) -> Callable[..., Any]:
     def method(self: "FrameCount", other: object) -> Any:
         if not isinstance(other, int):
             return NotImplemented
         _, *pairs = self.beside(other)
-        answers = {operation(mine, its) for mine, its in pairs}
-        if len(answers) != 1:
+        outcomes = {operation(mine, its) for mine, its in pairs}
+        if len(outcomes) != 1:
             raise CannotMask(
                 "it branches on the number of frames, which differs between utterances"
             )
-        return answers.pop()
+        return outcomes.pop()
 
     return method
 
 
-def _refuses(what: str) -> Callable[..., Never]:
+def _refusal(what: str) -> Callable[..., Never]:
     def method(self: "FrameCount", *_: object) -> NoReturn:
         raise CannotMask(f"it takes {what} of a number of frames")
 
@@ -140,23 +140,23 @@ class FrameCount(int):
             raise CannotMask("it calculates with sizes of batches of different size")
         return zip((mine.padded, *mine.valid), (its.padded, *its.valid), strict=True)
 
-    __add__ = __radd__ = _calculates(operator.add)
-    __mul__ = __rmul__ = _calculates(operator.mul)
-    __sub__, __rsub__ = _calculates(operator.sub), _reflected(operator.sub)
-    __floordiv__, __rfloordiv__ = _calculates(operator.floordiv), _reflected(operator.floordiv)
-    __mod__, __rmod__ = _calculates(operator.mod), _reflected(operator.mod)
-    __eq__, __ne__ = _compares(operator.eq), _compares(operator.ne)
-    __lt__, __le__ = _compares(operator.lt), _compares(operator.le)
-    __gt__, __ge__ = _compares(operator.gt), _compares(operator.ge)
+    __add__ = __radd__ = _arithmetic(operator.add)
+    __mul__ = __rmul__ = _arithmetic(operator.mul)
+    __sub__, __rsub__ = _arithmetic(operator.sub), _reflected(operator.sub)
+    __floordiv__, __rfloordiv__ = _arithmetic(operator.floordiv), _reflected(operator.floordiv)
+    __mod__, __rmod__ = _arithmetic(operator.mod), _reflected(operator.mod)
+    __eq__, __ne__ = _comparison(operator.eq), _comparison(operator.ne)
+    __lt__, __le__ = _comparison(operator.lt), _comparison(operator.le)
+    __gt__, __ge__ = _comparison(operator.gt), _comparison(operator.ge)
     __hash__ = int.__hash__
-    __truediv__ = __rtruediv__ = _refuses("a quotient that is not an integer")
-    __pow__ = __rpow__ = _refuses("a power")
-    __divmod__ = __rdivmod__ = _refuses("the quotient and remainder")
-    __neg__ = __abs__ = __invert__ = _refuses("the negative")
-    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _refuses("a shift")
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refuses("bits")
-    __int__ = __float__ = _refuses("the value")
-    __round__ = __trunc__ = __floor__ = __ceil__ = _refuses("the value")
+    __truediv__ = __rtruediv__ = _refusal("a quotient that is not an integer")
+    __pow__ = __rpow__ = _refusal("a power")
+    __divmod__ = __rdivmod__ = _refusal("the quotient and remainder")
+    __neg__ = __abs__ = __invert__ = _refusal("the negative")
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _refusal("a shift")
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refusal("bits")
+    __int__ = __float__ = _refusal("the value")
+    __round__ = __trunc__ = __floor__ = __ceil__ = _refusal("the value")
 
     def __bool__(self) -> bool:
         """Return whether the number is not 0, if all utterances agree.

@@ -10,10 +10,10 @@ from jobs.models.padding.arguments import Arguments, Keywords, bind, from_end, l
 from jobs.models.padding.frames import Frames, frames_of, mark, mark_view, zero_invalid
 from jobs.models.padding.lengths import CannotMask, FrameCount, Lengths, same_lengths
 
-Torch = Callable[..., Any]
+TorchFunction = Callable[..., Any]
 
 
-def indexed(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def indexed(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``value[...]`` with slices, integers, None and an ellipsis."""
     value, frames = masked_input(args[0], "[...]")
     index = args[1]
@@ -80,7 +80,7 @@ def _after_entry(entry: Any, lengths: Lengths) -> Lengths | None:
     return Lengths(valid, max(min(lengths.padded, stop.lengths.padded) - start, 0))
 
 
-def split(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def split(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``split``, ``chunk``, ``unbind``, ``narrow`` and ``select`` of axes other than time."""
     names = {
         "split": "input size dim", "chunk": "input chunks dim", "unbind": "input dim",
@@ -101,7 +101,7 @@ def split(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return result
 
 
-def joined(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def joined(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``cat`` and ``stack``; along time, frames are appended to each utterance's own end."""
     values, dim = bind("tensors dim", args, kwargs, dim=0)
     stacked = func.__name__ == "stack"
@@ -110,7 +110,7 @@ def joined(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
         raise CannotMask(f"{func.__name__} along the batch")
     known = [frames.axes if (frames := frames_of(value)) else {} for value in values]
     if not stacked and any(axis in axes for axes in known):
-        return _one_after_another(values, axis)
+        return _concatenate(values, axis)
     result = func(values, dim)
     joint: dict[int, list[Lengths]] = {}
     for axes in known:
@@ -119,7 +119,7 @@ def joined(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return mark(result, {new: one for new, given in joint.items() if (one := same_lengths(given))})
 
 
-def _one_after_another(values: list[Tensor], axis: int) -> Tensor:
+def _concatenate(values: list[Tensor], axis: int) -> Tensor:
     """Concatenate along time: each tensor starts at every utterance's own end of the last."""
     if any(set(frames.axes) - {axis} for value in values if (frames := frames_of(value))):
         raise CannotMask("cat of tensors with two time axes")
@@ -131,7 +131,9 @@ def _one_after_another(values: list[Tensor], axis: int) -> Tensor:
         parts.append(frames.axes[axis] if frames else Lengths((size,) * n_rows, size))
     padded = sum(part.padded for part in parts)
     valid = tuple(map(sum, zip(*(part.valid for part in parts), strict=True)))
-    order = [_order([part.valid[row] for part in parts], parts, padded) for row in range(n_rows)]
+    order = [
+        _gather_order([part.valid[row] for part in parts], parts, padded) for row in range(n_rows)
+    ]
     end_to_end = torch.cat(values, dim=axis)
     shape = [1] * end_to_end.ndim
     shape[0], shape[axis] = n_rows, padded
@@ -139,7 +141,7 @@ def _one_after_another(values: list[Tensor], axis: int) -> Tensor:
     return mark(end_to_end.gather(axis, index), {axis: Lengths(valid, padded)})
 
 
-def _order(valid: list[int], parts: list[Lengths], padded: int) -> list[int]:
+def _gather_order(valid: list[int], parts: list[Lengths], padded: int) -> list[int]:
     """Return the indices of one utterance's frames in the concatenated tensors, then the rest."""
     own: list[int] = []
     start = 0
@@ -150,7 +152,7 @@ def _order(valid: list[int], parts: list[Lengths], padded: int) -> list[int]:
     return own + [frame for frame in range(padded) if frame not in taken]
 
 
-def padded(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def padded(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``pad``: with zeros after each utterance's own end along time, in any mode elsewhere."""
     value, pad, mode, fill = bind("input pad mode value", args, kwargs, mode="constant")
     value, frames = masked_input(value, "pad")

@@ -10,35 +10,35 @@ from jobs.models.padding.arguments import Arguments, Keywords, masked_input, siz
 from jobs.models.padding.frames import Frames, frames_of, mark, mark_view, shape_of
 from jobs.models.padding.lengths import CannotMask, FrameCount, Lengths
 
-Torch = Callable[..., Any]
+TorchFunction = Callable[..., Any]
 
 
-def read(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def read(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Properties that padding does not affect: dtype, device, number of axes."""
     return func(*args, **kwargs)
 
 
-def shape(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def shape(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``shape`` and ``size()``, with a `FrameCount` for every time axis."""
     found = shape_of(args[0])
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     return found[dim] if isinstance(dim, int) else found
 
 
-def same_axes(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def same_axes(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """A copy or a view with the same axes: ``contiguous``, ``clone``, ``to``, ``detach``."""
     value, frames = masked_input(args[0], func.__name__)
     result = func(*args, **kwargs)
     return result if result is value else mark_view(result, frames.axes, frames)
 
 
-def like(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def like(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """A new tensor of the same shape, such as ``zeros_like``."""
     _, frames = masked_input(args[0], func.__name__)
     return mark(func(*args, **kwargs), frames.axes)
 
 
-def moved_axes(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def moved_axes(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``permute``, ``transpose``, ``unsqueeze`` and the like; also in place.
 
     The new position of each axis is read off a meta tensor whose axes all differ in size.
@@ -54,7 +54,7 @@ def moved_axes(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return mark_view(result, axes, frames, moved)
 
 
-def reshaped(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def reshaped(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``view``, ``reshape``, ``flatten``, ``unflatten`` and ``squeeze``."""
     value, frames = masked_input(args[0], func.__name__)
     if any(isinstance(one, torch.dtype) for one in args):
@@ -66,13 +66,13 @@ def reshaped(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     after = tuple(result.shape)
     axes, moved = {}, {}
     for old, lengths in frames.axes.items():
-        new, times = _place(before, after, old)
+        new, times = _axis_after(before, after, old)
         moved[new] = old
-        axes[new] = _rows(lengths.map(lambda n: n * times), before[0], after[0])  # noqa: B023
+        axes[new] = _lengths_after(lengths.map(lambda n: n * times), before[0], after[0])  # noqa: B023
     return mark_view(result, axes, frames, moved)
 
 
-def _place(before: tuple[int, ...], after: tuple[int, ...], old: int) -> tuple[int, int]:
+def _axis_after(before: tuple[int, ...], after: tuple[int, ...], old: int) -> tuple[int, int]:
     """Find the axis of shape ``after`` that axis ``old`` of shape ``before`` has become.
 
     Returns:
@@ -90,7 +90,7 @@ def _place(before: tuple[int, ...], after: tuple[int, ...], old: int) -> tuple[i
     raise CannotMask(f"it merges or splits frames: {before} becomes {after}")
 
 
-def _rows(lengths: Lengths, before: int, after: int) -> Lengths:
+def _lengths_after(lengths: Lengths, before: int, after: int) -> Lengths:
     """Return the lengths after merging the batch axis with the next one, or splitting it."""
     if after % before == 0:
         times = after // before
@@ -103,7 +103,7 @@ def _rows(lengths: Lengths, before: int, after: int) -> Lengths:
     return Lengths(lengths.valid[::times], lengths.padded)
 
 
-def expanded(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def expanded(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``expand``, ``expand_as`` and ``repeat`` of axes other than time and batch."""
     value, *given = args
     result = func(*args, **kwargs)

@@ -18,7 +18,7 @@ from jobs.models.padding.frames import (
 )
 from jobs.models.padding.lengths import CannotMask, Lengths, per_row
 
-Torch = Callable[..., Any]
+TorchFunction = Callable[..., Any]
 
 
 def reduced_axes(dim: Any, value: Tensor, what: str) -> list[int]:
@@ -35,7 +35,7 @@ def reduced_axes(dim: Any, value: Tensor, what: str) -> list[int]:
     return dims
 
 
-def _left(frames: Frames, dims: list[int], *, keepdim: bool) -> dict[int, Lengths]:
+def _remaining_axes(frames: Frames, dims: list[int], *, keepdim: bool) -> dict[int, Lengths]:
     """Return the time axes that remain after reducing ``dims``."""
     return {
         axis if keepdim else axis + sum(dim > axis for dim in dims): lengths
@@ -69,12 +69,12 @@ def _divided(total: Tensor, counts: Tensor, dims: list[int], *, keepdim: bool) -
     return result if keepdim else result.squeeze(dims)
 
 
-def mean_or_sum(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def mean_or_sum(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Mean and sum over each utterance's own frames."""
     value, dim, keepdim, dtype = bind("input dim keepdim dtype", args, kwargs, keepdim=False)
     value, frames = masked_input(value, func.__name__)
     dims = reduced_axes(dim, value, func.__name__)
-    left = _left(frames, dims, keepdim=keepdim)
+    left = _remaining_axes(frames, dims, keepdim=keepdim)
     if not any(axis in frames.axes for axis in dims):
         return mark(func(value, dims, keepdim, dtype=dtype), left)
     value = _zeroed(value, dims)
@@ -84,7 +84,7 @@ def mean_or_sum(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return mark(_divided(total, _counts(value, frames, dims), dims, keepdim=keepdim), left)
 
 
-def variance(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def variance(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Variance and standard deviation over each utterance's own frames."""
     value, dim, unbiased, keepdim, correction = bind(
         "input dim unbiased keepdim correction", args, kwargs, unbiased=True, keepdim=False
@@ -92,7 +92,7 @@ def variance(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     value, frames = masked_input(value, func.__name__)
     dims = reduced_axes(dim, value, func.__name__)
     less = int(unbiased) if correction is None else correction
-    left = _left(frames, dims, keepdim=keepdim)
+    left = _remaining_axes(frames, dims, keepdim=keepdim)
     if not any(axis in frames.axes for axis in dims):
         return mark(func(value, dims, correction=less, keepdim=keepdim), left)
     mean = _zeroed(value, dims).sum(dims, True).div(_counts(value, frames, dims))
@@ -103,7 +103,7 @@ def variance(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
     return mark(result.sqrt() if func.__name__ == "std" else result, left)
 
 
-def extreme(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def extreme(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``amax`` and ``amin`` over each utterance's own frames."""
     value, dim, keepdim = bind("input dim keepdim", args, kwargs, keepdim=False)
     value, frames = masked_input(value, func.__name__)
@@ -112,10 +112,10 @@ def extreme(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
         if axis in frames.axes:
             least = -math.inf if func.__name__ == "amax" else math.inf
             value = fill_invalid(value, axis, least)
-    return mark(func(value, dims, keepdim), _left(frames, dims, keepdim=keepdim))
+    return mark(func(value, dims, keepdim), _remaining_axes(frames, dims, keepdim=keepdim))
 
 
-def group_norm(func: Torch, args: Arguments, kwargs: Keywords) -> Any:
+def group_norm(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """Normalisation of groups of channels over time and all other axes but the batch."""
     names = "input num_groups weight bias eps"
     value, n_groups, weight, bias, eps = bind(names, args, kwargs, eps=1e-5)

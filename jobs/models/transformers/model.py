@@ -60,13 +60,13 @@ def load_transformers(settings: TransformersSettings) -> ProbedModel:
             # Seed the CPU's generator only: torch.manual_seed would reseed every GPU as well.
             torch.default_generator.manual_seed(settings.seed or 0)
             if settings.untrained:
-                network = _drawn(network_class, config, folder)
+                network = _build_untrained(network_class, config, folder)
             else:
                 network = read_network(network_class, config, folder)
         return model_type.load(network, config, folder)
 
 
-def _drawn(network_class: Any, config: Any, folder: Path) -> nn.Module:
+def _build_untrained(network_class: Any, config: Any, folder: Path) -> nn.Module:
     """Build a network with randomly initialised weights."""
     try:
         network: nn.Module = network_class(config)
@@ -77,13 +77,13 @@ def _drawn(network_class: Any, config: Any, folder: Path) -> nn.Module:
     return network
 
 
-_OTHER_THAN_NUMBERS = {"transformers_version", "_name_or_path", "architectures", "dtype"}
+_IGNORED_KEYS = {"transformers_version", "_name_or_path", "architectures", "dtype"}
 """Configuration keys that do not affect the computed values: names, and the file's precision."""
 
 
 def _args(config: Any, front_end: dict[str, object]) -> dict[str, object]:
     values = json.loads(config.to_json_string(use_diff=False))
-    values = {key: value for key, value in values.items() if key not in _OTHER_THAN_NUMBERS}
+    values = {key: value for key, value in values.items() if key not in _IGNORED_KEYS}
     return {"config": values, "front_end": front_end}
 
 

@@ -141,7 +141,7 @@ def _look_up(value: object, keys: tuple[str, ...]) -> object:
     return value
 
 
-def _check_sums(path: Path) -> None:
+def _check_crcs(path: Path) -> None:
     """Check the CRC-32 of every member of a torch.save file, which is a ZIP archive.
 
     torch.load does not, so a flipped bit would change a weight unnoticed. Files from PyTorch before
@@ -166,7 +166,7 @@ def _check_sums(path: Path) -> None:
         )
 
 
-def _forbidden(error: pickle.UnpicklingError) -> str:
+def _name_forbidden(error: pickle.UnpicklingError) -> str:
     """Name the forbidden global in ``error``, leaving out torch's advice to allow it."""
     asked = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f" (it references {asked[1]})" if asked else ""
@@ -178,13 +178,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is damaged, or holds objects other than tensors.
     """
-    _check_sums(path)
+    _check_crcs(path)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} holds objects other than tensors, or is damaged, and was not loaded: "
-            f"unpickling it could execute code{_forbidden(error)}; "
+            f"unpickling it could execute code{_name_forbidden(error)}; "
             "expected a plain state dict, as torch.save(model.state_dict()) writes it"
         ) from error
     except Exception as error:  # torch raises many types for files that it did not write
