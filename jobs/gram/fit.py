@@ -19,10 +19,9 @@ from jobs.arrays import FloatArray
 from jobs.gram.moments import Moments, together, total
 from jobs.gram.sums import GramSettings
 from jobs.gram.units import Units
-from jobs.probes import ProbeResult, cca, ridge
-from jobs.probes.cca import CcaSettings
+from jobs.probes import CcaSettings, RidgeSettings, cca, ridge
 from jobs.probes.normal_equations import NormalEquations
-from jobs.probes.ridge import RidgeSettings
+from jobs.probes.result import ProbeResult
 from jobs.probes.standardiser import Standardiser, apply_each
 from jobs.protocol.folds import IntArray
 from jobs.settings import Settings

@@ -2,47 +2,56 @@
 
 ``PROBES[settings.kind].fit_predict`` fits and predicts. All K columns of ``Y`` are problems on the
 same activations and fold (target × control × seed), so one factorisation or one batched network
-serves them all.
+serves them all. To add a probe, write a file with its settings, derived from
+``BaseProbeSettings``, and ``fit_predict``, and add a row to ``PROBES``. Only settings are imported
+with this package: what fits is imported when it is first called.
 """
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from functools import reduce
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from jobs.arrays import FloatArray
-from jobs.probes import cca, knn, linear, logistic, mdl, mlp, ridge
-from jobs.probes.cca import CcaSettings
-from jobs.probes.knn import KnnSettings
-from jobs.probes.linear import LinearSettings
-from jobs.probes.logistic import LogisticSettings
-from jobs.probes.mdl import MdlSettings
-from jobs.probes.mlp import MlpSettings
-from jobs.probes.result import ProbeResult, Weights
-from jobs.probes.ridge import RidgeSettings
-from jobs.protocol.folds import Fold, StrArray
+from jobs.probes.cca_settings import CcaSettings
+from jobs.probes.knn_settings import KnnSettings
+from jobs.probes.linear_settings import LinearSettings
+from jobs.probes.logistic_settings import LogisticSettings
+from jobs.probes.mdl_settings import MdlSettings
+from jobs.probes.mlp_settings import MlpSettings
+from jobs.probes.ridge_settings import RidgeSettings
+from jobs.probes.settings import BaseProbeSettings
 
-__all__ = ["PROBES", "PROBE_VERSION", "Probe", "ProbeResult", "ProbeSettings", "Weights"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from jobs.arrays import FloatArray
+    from jobs.probes.result import ProbeResult, Weights
+    from jobs.protocol.folds import Fold, StrArray
+
+__all__ = [
+    "PROBES",
+    "PROBE_VERSION",
+    "CcaSettings",
+    "KnnSettings",
+    "LinearSettings",
+    "LogisticSettings",
+    "MdlSettings",
+    "MlpSettings",
+    "Probe",
+    "ProbeSettings",
+    "RidgeSettings",
+]
 
 TargetKind = Literal["regression", "classification"]
 """A number that is measured, or one of several classes."""
 
 PROBE_VERSION = 3
 """Part of every cell's id: raised when a probe or a score changes its numbers."""
-
-ProbeSettings = Annotated[
-    RidgeSettings
-    | LinearSettings
-    | MlpSettings
-    | CcaSettings
-    | LogisticSettings
-    | KnnSettings
-    | MdlSettings,
-    Field(discriminator="kind"),
-]
 
 
 class FitPredict(Protocol):
@@ -51,12 +60,12 @@ class FitPredict(Protocol):
     def __call__(
         self,
         settings: Any,
-        X: npt.NDArray[np.float32],
-        Y: FloatArray,
-        fold: Fold,
-        groups: StrArray,
+        X: "npt.NDArray[np.float32]",
+        Y: "FloatArray",
+        fold: "Fold",
+        groups: "StrArray",
         seeds: Sequence[int],
-    ) -> ProbeResult:
+    ) -> "ProbeResult":
         """Fit on ``fold.train``, choose on ``fold.validation``, predict ``fold.test``.
 
         Args:
@@ -73,14 +82,18 @@ class FitPredict(Protocol):
 class Apply(Protocol):
     """``apply`` of a probe: what ``fit_predict`` would predict, from its weights alone."""
 
-    def __call__(self, settings: Any, weights: Weights, X: npt.NDArray[np.float32]) -> FloatArray:
+    def __call__(
+        self, settings: Any, weights: "Weights", X: "npt.NDArray[np.float32]"
+    ) -> "FloatArray":
         """Predictions (n,) for activations ``X`` (n, D); of a classification probe, codes."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a kind of probe can do."""
+    """A kind of probe."""
 
+    settings: type[BaseProbeSettings]
+    """Its settings class, with the field ``kind``."""
     fit_predict: FitPredict
     predicts: frozenset[TargetKind]
     """Kinds of targets that it is for."""
@@ -97,15 +110,54 @@ class Probe:
 REGRESSION: frozenset[TargetKind] = frozenset({"regression"})
 CLASSIFICATION: frozenset[TargetKind] = frozenset({"classification"})
 
+
+@dataclass(frozen=True)
+class Deferred:
+    """A function of a module that is imported when the function is first called."""
+
+    module: str
+    name: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        return getattr(import_module(self.module), self.name)(*args, **kwargs)
+
+
+def _built_in(
+    settings: type[BaseProbeSettings],
+    module: str,
+    predicts: frozenset[TargetKind],
+    *,
+    saved: bool = False,
+    classify: bool = False,
+) -> Probe:
+    return Probe(
+        settings,
+        Deferred(module, "fit_predict"),
+        predicts,
+        Deferred(module, "apply") if saved else None,
+        Deferred(module, "classify") if classify else None,
+    )
+
+
+BOTH = REGRESSION | CLASSIFICATION
+
 PROBES: dict[str, Probe] = {
-    "ridge": Probe(ridge.fit_predict, REGRESSION, ridge.apply),
-    "linear": Probe(linear.fit_predict, REGRESSION, linear.apply),
-    "mlp": Probe(mlp.fit_predict, REGRESSION, mlp.apply),
-    "cca": Probe(cca.fit_predict, REGRESSION, cca.apply),
-    "knn": Probe(knn.fit_predict, REGRESSION | CLASSIFICATION, classify=knn.classify),
-    "mdl": Probe(mdl.fit_predict, REGRESSION | CLASSIFICATION, classify=mdl.classify),
-    "logistic": Probe(logistic.fit_predict, predicts=CLASSIFICATION, apply=logistic.apply),
+    "ridge": _built_in(RidgeSettings, "jobs.probes.ridge", REGRESSION, saved=True),
+    "linear": _built_in(LinearSettings, "jobs.probes.linear", REGRESSION, saved=True),
+    "mlp": _built_in(MlpSettings, "jobs.probes.mlp", REGRESSION, saved=True),
+    "cca": _built_in(CcaSettings, "jobs.probes.cca", REGRESSION, saved=True),
+    "knn": _built_in(KnnSettings, "jobs.probes.knn", BOTH, classify=True),
+    "mdl": _built_in(MdlSettings, "jobs.probes.mdl", BOTH, classify=True),
+    "logistic": _built_in(LogisticSettings, "jobs.probes.logistic", CLASSIFICATION, saved=True),
 }
+"""Kind → probe."""
+
+if TYPE_CHECKING:
+    ProbeSettings = BaseProbeSettings
+else:
+    _ANY = reduce(operator.or_, (probe.settings for probe in PROBES.values()))
+    ProbeSettings = Annotated[_ANY, Field(discriminator="kind")]
 
 
 def probe_name(settings: ProbeSettings) -> str:

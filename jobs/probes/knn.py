@@ -4,16 +4,14 @@ N training rows, n rows asked about, D features, C classes, k neighbours.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
 
 from jobs.arrays import FloatArray
+from jobs.probes.knn_settings import KnnSettings
 from jobs.probes.result import ProbeResult
 from jobs.probes.ridge import inner_folds
-from jobs.probes.settings import BaseProbeSettings, chosen_on
 from jobs.probes.standardiser import fit_standardiser
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.ties import first_lowest
@@ -26,35 +24,6 @@ ROWS = 256
 
 Read = Callable[[FloatArray, Sequence[int]], FloatArray]
 """(n, k_max) values of neighbours, nearest first, and every k → (n, number of k) predictions."""
-
-
-class KnnSettings(BaseProbeSettings):
-    """Settings of the nearest-neighbour probe."""
-
-    EXAMPLES = ("{kind: knn, name: neighbours, k: [1, 5, 20], metric: euclidean}",)
-
-    kind: Literal["knn"] = "knn"
-    """k nearest neighbours."""
-    name: str | None = None
-    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
-    k: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
-        default=(1, 3, 5, 10, 20, 50), min_length=1
-    )
-    """Numbers of neighbours to choose from."""
-    metric: Literal["euclidean", "cosine"] = "euclidean"
-    """Distance between standardised activations."""
-
-    @field_validator("k")
-    @classmethod
-    def _ascending(cls, k: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sorted(set(k)))
-
-    def describe(self, validation: str | None) -> str:
-        """Name the distance and the number of neighbours."""
-        k = ", ".join(map(str, self.k))
-        if len(self.k) > 1:
-            k = f"one of {k}, chosen {chosen_on(validation)}"
-        return f"k nearest neighbours by {self.metric} distance, k = {k}."
 
 
 def fit_predict(

@@ -5,38 +5,19 @@ here to be compared with such studies.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from jobs.arrays import FloatArray
+from jobs.probes.linear_settings import LinearSettings
 from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
-from jobs.probes.training import Network, TrainingSettings, fit_networks
+from jobs.probes.training import Network, fit_networks
 from jobs.protocol.folds import Fold, StrArray
 
 apply = apply_linear
-
-
-class LinearSettings(TrainingSettings):
-    """Settings of the linear probe."""
-
-    EXAMPLES = (
-        "{kind: linear, name: sgd, learning_rate: 0.001, batch_size: 32, epochs: 50, patience: 5}",
-        "{kind: linear, weight_decay: 0.01}",
-        "{kind: linear, preset: study, standardise: true, early_stopping: true, seeds: 3}",
-    )
-
-    kind: Literal["linear"] = "linear"
-    """A linear layer, trained like the MLP."""
-    name: str | None = None
-    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
-
-    def describe(self, validation: str | None) -> str:
-        """Name the layer and the training."""
-        return f"A linear layer, {self.describe_training()}."
 
 
 def fit_predict(

@@ -5,7 +5,6 @@ N training rows, D features, r = min(N, D) coordinates, C classes, A alphas, K t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +13,12 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from jobs.arrays import FloatArray
+from jobs.probes.logistic_settings import LogisticSettings
 from jobs.probes.result import ProbeResult, Weights
-from jobs.probes.ridge import Alphas, inner_folds
-from jobs.probes.settings import BaseProbeSettings, chosen_on, describe_penalty
+from jobs.probes.ridge import inner_folds
 from jobs.probes.standardiser import Standardiser, fit_standardiser
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.ties import TIED
-
-ALPHAS = tuple(10.0 ** (half / 2) for half in range(-10, 5))
-"""1e-5 … 1e2 in half decades."""
 
 PATIENCE = 2
 """So many smaller alphas in a row that do no better end the search: they are the costly ones."""
@@ -42,24 +38,6 @@ _NOTHING_TO_CHOOSE_BY = (
     "validation part utterances of the training part's classes, or group the folds by another "
     "column than that of the classes"
 )
-
-
-class LogisticSettings(BaseProbeSettings):
-    """Settings of the logistic probe."""
-
-    EXAMPLES = ("{kind: logistic, name: classes, alphas: [0.001, 0.1, 10]}",)
-
-    kind: Literal["logistic"] = "logistic"
-    """Multinomial logistic regression, for targets that are classes."""
-    name: str | None = None
-    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
-    alphas: Alphas = ALPHAS
-    """Penalties to choose from, relative to the *mean* log-loss on standardised features."""
-
-    def describe(self, validation: str | None) -> str:
-        """Name the method and the penalty."""
-        penalty = describe_penalty(self.alphas, chosen_on(validation))
-        return f"Multinomial logistic regression, {penalty}."
 
 
 def fit_predict(

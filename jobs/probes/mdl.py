@@ -5,21 +5,19 @@ N training rows, D features, K targets, C classes, A alphas.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from scipy.special import log_ndtr, softmax
 
 from jobs.arrays import FloatArray
 from jobs.probes import logistic
 from jobs.probes.factorisations import Tridiagonal
-from jobs.probes.logistic import LogisticSettings
+from jobs.probes.logistic_settings import LogisticSettings
+from jobs.probes.mdl_settings import MdlSettings
 from jobs.probes.normal_equations import TrainingPart
 from jobs.probes.result import ProbeResult, Weights
-from jobs.probes.ridge import ALPHAS
-from jobs.probes.settings import BaseProbeSettings
+from jobs.probes.ridge_settings import ALPHAS
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.statistics.regression import CONSTANT
 from jobs.ties import first_lowest
@@ -29,34 +27,6 @@ PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 
 
 CLASS_ALPHAS = (1e-3, 1e-2, 1e-1, 1.0)
 """Penalties of the logistic model to choose from: fewer than ridge's, as each is another fit."""
-
-
-class MdlSettings(BaseProbeSettings):
-    """Settings of the MDL probe."""
-
-    EXAMPLES = ("{kind: mdl, name: code length, precision: 0.01, seeds: 1}",)
-
-    kind: Literal["mdl"] = "mdl"
-    """Minimum description length of the targets, given the activations (online code)."""
-    name: str | None = None
-    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
-    precision: float = Field(default=0.01, gt=0, le=1)
-    """Precision to which numbers are encoded, as a share of their standard deviation. Halving it
-    adds one bit per utterance to every code."""
-    seeds: int = Field(default=1, ge=1, le=1_000)
-    """Number of repetitions, each with another order of speakers."""
-
-    def identity(self) -> dict[str, object]:
-        """What changes one seed's numbers: more seeds change none."""
-        return self.model_dump(mode="json", exclude={"name", "seeds"})
-
-    def describe(self, validation: str | None) -> str:
-        """Name the code, its precision and its repetitions."""
-        repeated = f", repeated with {self.seeds} orders of speakers" if self.seeds > 1 else ""
-        return (
-            "Minimum description length by the online code (Voita & Titov 2020), numbers sent "
-            f"to {100 * self.precision:g} % of their SD{repeated}."
-        )
 
 
 def fit_predict(

@@ -5,67 +5,24 @@ N training rows, D features, K targets, A alphas.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field
 from sklearn.model_selection import GroupKFold
 
 from jobs.arrays import FloatArray
 from jobs.probes.factorisations import Spectrum, Tridiagonal
 from jobs.probes.normal_equations import NormalEquations, TrainingPart
 from jobs.probes.result import ProbeResult, Weights
-from jobs.probes.settings import BaseProbeSettings, chosen_on, describe_penalty
+from jobs.probes.ridge_settings import RidgeSettings
 from jobs.probes.standardiser import Standardiser, apply_each, apply_linear
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.ties import first_lowest
-
-ALPHAS = tuple(10.0 ** (half / 2) for half in range(-8, 11))
-"""1e-4 … 1e5 in half decades."""
 
 INNER_FOLDS = 5
 """Inner folds, at most, where the protocol has no validation part."""
 
 apply = apply_linear
-
-
-def _positive_and_ascending(alphas: tuple[float, ...]) -> tuple[float, ...]:
-    if any(not 0 < alpha < float("inf") for alpha in alphas):
-        raise ValueError(f"every alpha must be finite and above 0, found {list(alphas)}")
-    return tuple(sorted(set(alphas)))
-
-
-Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_positive_and_ascending)]
-"""Penalties to choose from, ascending."""
-
-
-class RidgeSettings(BaseProbeSettings):
-    """Settings of the ridge probe."""
-
-    EXAMPLES = ("{kind: ridge, name: linear, alphas: [0.01, 1, 100], choose: auto}",)
-
-    kind: Literal["ridge"] = "ridge"
-    """Linear regression with an L2 penalty."""
-    name: str | None = None
-    """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
-    alphas: Alphas = ALPHAS
-    """Penalties to choose from, relative to the *mean* squared error on standardised features, so
-    that a value means the same at any number of utterances; scikit-learn's is N times this.
-    """
-    choose: Literal["auto", "validation", "inner", "loo"] = "auto"
-    """What alpha is chosen on: the ``validation`` part; ``inner`` folds of the training speakers;
-    ``loo``, every training utterance left out once, which ignores speakers. ``auto``: validation
-    where there is such a part, else inner.
-    """
-
-    def describe(self, validation: str | None) -> str:
-        """Name the method and the penalty."""
-        if self.choose == "loo":
-            chosen = "by leaving out single training utterances"
-        else:
-            chosen = chosen_on(None if self.choose == "inner" else validation)
-        return f"Ridge regression (Hoerl & Kennard 1970), {describe_penalty(self.alphas, chosen)}."
 
 
 def fit_predict(

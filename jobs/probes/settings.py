@@ -1,10 +1,18 @@
 """The base of every probe's settings, and the phrases that their descriptions share."""
 
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field
+
 from jobs.settings import Settings
 
 
 class BaseProbeSettings(Settings):
     """Settings of a probe, able to describe it in the methods text."""
+
+    if TYPE_CHECKING:
+        kind: str
+        name: str | None
 
     def describe(self, validation: str | None) -> str:
         """Describe the probe in one sentence, with the settings that matter to a reader.
@@ -19,6 +27,16 @@ class BaseProbeSettings(Settings):
         kind = values.pop("kind", type(self).__name__)
         shown = ", ".join(f"{name} {value}" for name, value in values.items())
         return f"A {kind} probe ({shown})." if shown else f"A {kind} probe."
+
+
+def _positive_and_ascending(alphas: tuple[float, ...]) -> tuple[float, ...]:
+    if any(not 0 < alpha < float("inf") for alpha in alphas):
+        raise ValueError(f"every alpha must be finite and above 0, found {list(alphas)}")
+    return tuple(sorted(set(alphas)))
+
+
+Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_positive_and_ascending)]
+"""Penalties to choose from, ascending."""
 
 
 def chosen_on(validation: str | None) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 
 from jobs.arrays import FloatArray
 from jobs.gram.scores import score_by_sums, speaker_scores
-from jobs.probes import PROBES, ProbeResult, ProbeSettings
+from jobs.probes import PROBES, ProbeSettings
+from jobs.probes.result import ProbeResult
 from jobs.probing.errors import error_line
 from jobs.probing.layer_data import LayerData
 from jobs.probing.results import CellResult, FittedCell

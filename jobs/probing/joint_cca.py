@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jobs.probes.cca import CcaSettings, Components, fit_jointly
+from jobs.probes import CcaSettings
+from jobs.probes.cca import Components, fit_jointly
 from jobs.probing.errors import error_line
 from jobs.probing.layer_data import LayerData
 from jobs.probing.parts import ProbedLayer

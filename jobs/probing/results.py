@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.probes import ProbeSettings, Weights
+from jobs.probes import ProbeSettings
+from jobs.probes.result import Weights
 from jobs.protocol.cells import Cell
 from jobs.protocol.folds import Fold
 from jobs.protocol.predictions import CellPredictions

@@ -21,7 +21,8 @@ from safetensors.numpy import load_file
 from jobs.activations.store import save_tensors
 from jobs.arrays import FloatArray
 from jobs.extraction.settings import ExtractSettings
-from jobs.probes import PROBES, ProbeSettings, Weights
+from jobs.probes import PROBES, ProbeSettings
+from jobs.probes.result import Weights
 from jobs.probing.parts import ProbedLayer
 from jobs.probing.results import FittedCell
 from jobs.settings import Settings

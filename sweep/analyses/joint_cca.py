@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import pandas as pd
 
-from jobs.probes import probe_name
-from jobs.probes.cca import CcaSettings
+from jobs.probes import CcaSettings, probe_name
 from jobs.probing.joint_cca import JointCca
 from jobs.probing.parts import JobPart
 from jobs.storage.location import Location

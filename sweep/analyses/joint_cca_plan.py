@@ -1,7 +1,7 @@
 """Joint CCA in a plan: its probes, targets and files."""
 
 from jobs.identity import content_id
-from jobs.probes.cca import CcaSettings
+from jobs.probes import CcaSettings
 from jobs.storage.atomic import slug
 from sweep.plan.plan import LayerTask, Plan, made_from
 

@@ -22,7 +22,7 @@ from jobs.identity import canonical_json, content_id, lines_digest
 from jobs.models import ModelInfo, is_baseline
 from jobs.models.precision import precision_of
 from jobs.models.taps import select_taps
-from jobs.probes.ridge import RidgeSettings
+from jobs.probes import RidgeSettings
 from jobs.protocol.folds import group_labels
 from jobs.protocol.settings import KFoldProtocol, ProtocolSettings, SplitsProtocol
 from jobs.storage.location import Location

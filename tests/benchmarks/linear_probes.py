@@ -10,9 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from jobs.arrays import FloatArray
-from jobs.probes import cca, ridge
-from jobs.probes.cca import CcaSettings
-from jobs.probes.ridge import ALPHAS, RidgeSettings
+from jobs.probes import CcaSettings, RidgeSettings, cca, ridge
+from jobs.probes.ridge_settings import ALPHAS
 from jobs.protocol.folds import Fold, IntArray, StrArray
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target

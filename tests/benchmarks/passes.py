@@ -16,10 +16,7 @@ from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard, ShardReport
 from jobs.models import load_model
 from jobs.models.describe import weights_digest
-from jobs.probes import ProbeSettings
-from jobs.probes.cca import CcaSettings
-from jobs.probes.mlp import MlpSettings
-from jobs.probes.ridge import RidgeSettings
+from jobs.probes import CcaSettings, MlpSettings, ProbeSettings, RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
 from jobs.protocol.settings import SplitsProtocol

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from jobs.arrays import FloatArray
-from jobs.probes import mlp
-from jobs.probes.mlp import MlpSettings
+from jobs.probes import MlpSettings, mlp
 from jobs.protocol.folds import Fold
 from tests.benchmarks.measure import interleaved, ratios
 from tests.benchmarks.result import Result, Target

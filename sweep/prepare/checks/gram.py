@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from jobs.gram.fit import GRAM_PROBES
-from jobs.probes import probe_name
-from jobs.probes.ridge import RidgeSettings
+from jobs.probes import RidgeSettings, probe_name
 from jobs.protocol.settings import KFoldProtocol, ProtocolSettings
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec

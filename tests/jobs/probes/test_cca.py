@@ -5,8 +5,7 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.cross_decomposition import CCA
 
-from jobs.probes import cca
-from jobs.probes.cca import CcaSettings
+from jobs.probes import CcaSettings, cca
 from jobs.protocol.folds import Fold
 from jobs.statistics.scoring import score_numbers
 

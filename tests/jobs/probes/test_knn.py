@@ -6,8 +6,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, PredefinedSplit
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
-from jobs.probes import knn
-from jobs.probes.knn import KnnSettings
+from jobs.probes import KnnSettings, knn
 from jobs.protocol.folds import Fold
 
 

@@ -5,9 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from jobs.probes import linear, ridge
-from jobs.probes.linear import LinearSettings
-from jobs.probes.ridge import RidgeSettings
+from jobs.probes import LinearSettings, RidgeSettings, linear, ridge
 from jobs.protocol.folds import Fold
 
 

@@ -9,8 +9,9 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
-from jobs.probes import logistic
-from jobs.probes.logistic import ALPHAS, PATIENCE, LogisticSettings, apply, fit_predict
+from jobs.probes import LogisticSettings, logistic
+from jobs.probes.logistic import PATIENCE, apply, fit_predict
+from jobs.probes.logistic_settings import ALPHAS
 from jobs.protocol.folds import Fold
 
 WEIGHTS = 1e-3

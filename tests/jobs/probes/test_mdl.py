@@ -6,9 +6,9 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from jobs.probes import mdl
-from jobs.probes.mdl import CLASS_ALPHAS, PORTIONS, MdlSettings, online_portions
-from jobs.probes.ridge import ALPHAS
+from jobs.probes import MdlSettings, mdl
+from jobs.probes.mdl import CLASS_ALPHAS, PORTIONS, online_portions
+from jobs.probes.ridge_settings import ALPHAS
 from jobs.protocol.folds import Fold
 
 

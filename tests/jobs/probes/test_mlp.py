@@ -7,8 +7,7 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from jobs.probes import mlp, training
-from jobs.probes.mlp import MlpSettings
+from jobs.probes import MlpSettings, mlp, training
 from jobs.probes.ridge import inner_folds
 from jobs.protocol.folds import Fold
 

@@ -14,10 +14,9 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jobs.probes import ridge
+from jobs.probes import RidgeSettings, ridge
 from jobs.probes.factorisations import Spectrum
 from jobs.probes.normal_equations import TrainingPart
-from jobs.probes.ridge import RidgeSettings
 from jobs.protocol.folds import Fold
 
 TOLERANCE = 1e-8

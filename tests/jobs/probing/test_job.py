@@ -18,12 +18,12 @@ from jobs.probes import (
     LogisticSettings,
     MlpSettings,
     Probe,
-    ProbeResult,
     ProbeSettings,
     RidgeSettings,
     probe_name,
     seed_count,
 )
+from jobs.probes.result import ProbeResult
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell, control_target
 from jobs.protocol.folds import make_folds

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from jobs.probes.ridge import RidgeSettings, fit_predict
+from jobs.probes import RidgeSettings
+from jobs.probes.ridge import fit_predict
 from jobs.protocol.cells import Cell, control_target
 from jobs.protocol.folds import Fold, make_folds
 from jobs.protocol.settings import KFoldProtocol

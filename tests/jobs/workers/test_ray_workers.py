@@ -23,7 +23,7 @@ from jobs.models.baselines.settings import BaselineSettings
 from jobs.models.describe import weights_digest
 from jobs.models.errors import ModelError
 from jobs.models.python.settings import PythonSettings
-from jobs.probes.ridge import RidgeSettings
+from jobs.probes import RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import read_predictions

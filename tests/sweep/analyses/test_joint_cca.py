@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.probes.cca import CcaSettings, fit_jointly
+from jobs.probes import CcaSettings
+from jobs.probes.cca import fit_jointly
 from jobs.probing.joint_cca import (
     CanonicalError,
     FoldComponents,

@@ -5,13 +5,15 @@ import re
 import pandas as pd
 import pytest
 
-from jobs.probes.cca import CcaSettings
-from jobs.probes.knn import KnnSettings
-from jobs.probes.linear import LinearSettings
-from jobs.probes.logistic import LogisticSettings
-from jobs.probes.mdl import MdlSettings
-from jobs.probes.mlp import MlpSettings
-from jobs.probes.ridge import RidgeSettings
+from jobs.probes import (
+    CcaSettings,
+    KnnSettings,
+    LinearSettings,
+    LogisticSettings,
+    MdlSettings,
+    MlpSettings,
+    RidgeSettings,
+)
 from jobs.probes.settings import BaseProbeSettings
 from jobs.protocol.folds import make_folds
 from jobs.protocol.settings import KFoldProtocol

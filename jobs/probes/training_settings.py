@@ -1,0 +1,69 @@
+"""Settings of probes that learn by gradient descent: shared by ``mlp`` and ``linear``."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from jobs.probes.settings import BaseProbeSettings
+
+STUDY: dict[str, object] = {
+    "learning_rate": 3e-4,
+    "batch_size": 32,
+    "epochs": 3,
+    "weight_decay": 0.0,
+    "standardise": False,
+    "early_stopping": False,
+}
+"""What ``preset: study`` stands for: the speech-rate study's probe, under-trained as it was."""
+
+
+class TrainingSettings(BaseProbeSettings):
+    """Adam, early stopping, seeds."""
+
+    preset: Literal["study"] | None = None
+    """Values for all keys that are not given: ``study`` trains as the study did (Adam at 3e-4, 3
+    epochs, nothing standardised, no early stopping)."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Step size of Adam."""
+    batch_size: int = Field(default=32, ge=1)
+    """Number of utterances per step."""
+    epochs: int = Field(default=100, ge=1)
+    """Largest number of passes over the training split."""
+    patience: int = Field(default=10, ge=1)
+    """Number of epochs without a lower validation loss after which training stops."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """L2 penalty, added to the gradient."""
+    standardise: bool = True
+    """Whether activations and targets are standardised, with the mean and standard deviation of the
+    training split."""
+    early_stopping: bool = True
+    """Whether training stops by the validation loss and keeps the best weights. false: all epochs
+    run, and the last weights are kept."""
+    seeds: int = Field(default=3, ge=1, le=1_000)
+    """Number of repetitions, each with its own initial weights and order of utterances."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("preset") == "study":
+            return {**STUDY, **given}
+        return given
+
+    def identity(self) -> dict[str, object]:
+        """What changes one seed's numbers: a preset is its values, more seeds change none."""
+        return self.model_dump(mode="json", exclude={"name", "preset", "seeds"})
+
+    def describe_training(self) -> str:
+        """Describe optimiser, step size, stopping and seeds in a phrase."""
+        decay = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        stop = (
+            f"at most {self.epochs} epochs, stopped after {self.patience} without a lower "
+            "validation loss, the best weights kept"
+            if self.early_stopping
+            else f"{self.epochs} epochs"
+        )
+        return (
+            f"trained with Adam (Kingma & Ba 2015), learning rate {self.learning_rate:g}{decay}, "
+            f"batches of {self.batch_size} utterances, {stop}, averaged over "
+            f"{f'{self.seeds} seeds' if self.seeds > 1 else 'one seed'}"
+        )
