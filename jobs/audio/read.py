@@ -142,7 +142,7 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
     if len(wave) < expected:
         raise AudioError(f"truncated: the header says {expected} samples, found {len(wave)}")
     if not np.isfinite(wave).all():
-        raise AudioError("not finite: the samples hold NaN or infinity")
+        raise AudioError("not finite: the samples contain NaN or infinity")
     peak = float(np.abs(wave).max())
     if peak > _MAX_MAGNITUDE:
         raise AudioError(

@@ -94,7 +94,7 @@ class _Part:
 
     @property
     def complete(self) -> bool:
-        """Check that all bytes announced by the server have been received."""
+        """Return whether all bytes announced by the server have been received."""
         return self.size > 0 and self.size == self.total
 
     def begin(self, total: int | None, validator: str | None) -> None:

@@ -108,7 +108,7 @@ class LayerMoments:
         else:
             validation = self.of(target, units.validation)
             if validation is None:
-                raise ValueError("alpha is to be chosen on validation, which has no utterances")
+                raise ValueError("alpha must be chosen on the validation split, which is empty")
             errors = _errors(validation, chosen, equations, standardise, solutions)
         fitted = ridge.best(standardise, equations, alphas, solutions, errors)
         return ridge.predicted(fitted, alphas, X)
@@ -129,8 +129,8 @@ class LayerMoments:
         of_target = units.inner[self.settings.row_set(target)]
         if not of_target:
             raise ValueError(
-                "choosing settings without a validation part needs at least 2 training speakers: "
-                "add a validation part or speakers"
+                "choosing settings without a validation split needs at least 2 training speakers: "
+                "add a validation split or speakers"
             )
         for held_out in of_target:
             rows = self.of(target, held_out)

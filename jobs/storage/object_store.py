@@ -65,7 +65,7 @@ def stat(place: RemotePath) -> Stat:
 
 
 def exists(place: Location) -> bool:
-    """Check that a file exists."""
+    """Return whether a file exists."""
     if isinstance(place, Path):
         return place.exists()
     try:
@@ -276,7 +276,7 @@ def _os_errors(place: RemotePath) -> Iterator[None]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place.url) from error
     except FileExistsError as error:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), place.url) from error
-    except Exception as error:  # of botocore, aiohttp, gcsfs, …
+    except Exception as error:  # botocore, aiohttp, gcsfs, … share no base class
         if isinstance(error, OSError) and error.errno in atomic.DISK_FULL:
-            raise  # this machine's disk
+            raise  # this machine's disk is full
         raise StorageError(f"{place.url}: {type(error).__name__}: {error}") from error

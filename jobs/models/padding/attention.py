@@ -42,7 +42,7 @@ def matmul(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
         raise CannotMask("it broadcasts frames along a new first axis")
     left_axes, right_axes = (one.axes if one else {} for one in frames)
     if left_axes.get(-1) != right_axes.get(-2):
-        raise CannotMask("a product over frames with a tensor that has none, or others")
+        raise CannotMask("a product over frames with a tensor of no or other frames")
     if -1 in left_axes:
         left, right = zero_invalid(left, -1), zero_invalid(right, -2)
     batch = {axis: lengths for axis, lengths in (left_axes | right_axes).items() if axis < -2}

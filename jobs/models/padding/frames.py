@@ -34,7 +34,7 @@ class Frames:
     """Axis → ``writes.count`` when its invalid frames were last known to be zero."""
 
     def is_zeroed(self, axis: int) -> bool:
-        """Check that the invalid frames along ``axis`` are still known to be zero."""
+        """Return whether the invalid frames along ``axis`` are still known to be zero."""
         return self.zeroed_at.get(axis) == self.writes.count
 
 
@@ -52,11 +52,11 @@ def mark(value: Tensor, axes: Mapping[int, Lengths]) -> Tensor:
     """
     for axis, lengths in axes.items():
         if value.shape[axis] != lengths.padded or value.shape[0] != len(lengths.valid):
-            raise CannotMask(f"it makes a tensor of shape {tuple(value.shape)} out of its frames")
+            raise CannotMask(f"it turns frames into a tensor of shape {tuple(value.shape)}")
         if lengths.shortest < 1:
             raise RuntimeError(
                 f"the utterance of row {lengths.valid.index(lengths.shortest)} is too short for "
-                "the network: no frame is left of it; leave it out of the corpus"
+                "the network, which leaves no frame of it; remove it from the corpus"
             )
     if axes:
         setattr(value, _ATTRIBUTE, Frames(dict(axes)))

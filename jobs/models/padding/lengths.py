@@ -137,7 +137,7 @@ class FrameCount(int):
         if its is None:
             its = Lengths((other,) * len(mine.valid), other)
         if len(its.valid) != len(mine.valid):
-            raise CannotMask("it calculates with sizes of batches of different size")
+            raise CannotMask("it combines sizes from batches of different size")
         return zip((mine.padded, *mine.valid), (its.padded, *its.valid), strict=True)
 
     __add__ = __radd__ = _arithmetic(operator.add)

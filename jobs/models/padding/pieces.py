@@ -19,7 +19,7 @@ def indexed(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     index = args[1]
     entries = list(index) if isinstance(index, tuple) else [index]
     if not all(entry is None or isinstance(entry, int | slice | type(...)) for entry in entries):
-        raise CannotMask("it picks frames by a tensor or a list")
+        raise CannotMask("it indexes frames with a tensor or a list")
     used = sum(entry is not None and entry is not ... for entry in entries)
     if ... not in entries:
         entries.append(...)
@@ -48,7 +48,7 @@ def _after_index(
             new += 1
             continue
         if old == -ndim and (new != -ndim_after or entry != slice(None)):
-            raise CannotMask("it picks utterances of the batch")
+            raise CannotMask("it indexes the batch axis")
         if old in frames.axes:
             lengths = _after_entry(entry, frames.axes[old])
             if lengths is not None:
@@ -64,9 +64,7 @@ def _after_entry(entry: Any, lengths: Lengths) -> Lengths | None:
     """Return the lengths of a time axis after indexing it; None if an integer picks one frame."""
     if isinstance(entry, int):
         if isinstance(entry, FrameCount) or not 0 <= entry < lengths.shortest:
-            raise CannotMask(
-                "it picks a frame that not every utterance has, or counts from the end"
-            )
+            raise CannotMask("it picks a frame that some utterances lack, or counts from the end")
         return None
     start, stop, step = entry.start or 0, entry.stop, entry.step or 1
     if isinstance(start, FrameCount) or start < 0 or step != 1:

@@ -58,7 +58,7 @@ def reshaped(func: TorchFunction, args: Arguments, kwargs: Keywords) -> Any:
     """``view``, ``reshape``, ``flatten``, ``unflatten`` and ``squeeze``."""
     value, frames = masked_input(args[0], func.__name__)
     if any(isinstance(one, torch.dtype) for one in args):
-        raise CannotMask("it reads the memory of frames as another type")
+        raise CannotMask("it reinterprets the memory of frames as another dtype")
     if func.__name__ == "squeeze" and any(one.shortest == 1 for one in frames.axes.values()):
         raise CannotMask("squeeze, which may remove a time axis with a single frame")
     before = tuple(value.shape)

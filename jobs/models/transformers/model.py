@@ -53,7 +53,7 @@ def load_transformers(settings: TransformersSettings) -> ProbedModel:
         if model_type is None:
             raise ModelError(
                 f"{folder / CONFIG}: expected a model_type of {', '.join(MODEL_TYPES)}, "
-                f"found {config.model_type}; kind: python reads any other network"
+                f"found {config.model_type}; use kind: python for other networks"
             )
         network_class = getattr(transformers, model_type.network)
         with torch.random.fork_rng(devices=[]):
@@ -139,7 +139,7 @@ def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
     for name, expected in given.items():
         if getattr(extractor, name) != expected:
             raise ModelError(
-                f"{folder / PREPROCESSOR} does not fit {CONFIG}: expected {name} "
+                f"{folder / PREPROCESSOR} does not match {CONFIG}: expected {name} "
                 f"{expected}, found {getattr(extractor, name)}"
             )
     encoder = LogMelEncoder(

@@ -129,7 +129,7 @@ def _check_front_end(dataset_args: object, path: Path) -> None:
             problems.append(f"{'.'.join(keys)}: expected {expected}, found {found}")
     if problems:
         raise ModelError(
-            f"{path}: dataset_args asks for features that are not available: "
+            f"{path}: dataset_args specifies features that are not supported: "
             f"{'; '.join(problems)}; only mean-normalised fbank at 16 kHz is supported"
         )
 
@@ -176,14 +176,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the state dict in ``avg_model.pt`` without the training classifier (``projection.*``).
 
     Raises:
-        ModelError: the file is damaged, or holds objects other than tensors.
+        ModelError: the file is damaged, or contains objects other than tensors.
     """
     _check_crcs(path)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path} holds objects other than tensors, or is damaged, and was not loaded: "
+            f"{path} contains objects other than tensors, or is damaged, and was not loaded: "
             f"unpickling it could execute code{_name_forbidden(error)}; "
             "expected a plain state dict, as torch.save(model.state_dict()) writes it"
         ) from error
