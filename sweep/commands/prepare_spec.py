@@ -3,23 +3,30 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sweep.prepare.prepare import Prepared, load_and_prepare
 from sweep.progress.bars import bars_on_stderr
+from sweep.spec.loading import read_spec
 from sweep.wording import counted
 
+if TYPE_CHECKING:
+    from sweep.prepare.prepare import Prepared
 
-def prepare_spec(path: Path, overrides: Sequence[str], cache: Path) -> Prepared:
+
+def prepare_spec(path: Path, overrides: Sequence[str], cache: Path) -> "Prepared":
     """Read and check a spec, with progress on standard error.
 
     Raises:
         SpecError: the spec is wrong; with all problems.
     """
+    loaded = read_spec(path, overrides)
+    from sweep.prepare.prepare import prepare  # not needed if nothing of the spec can be checked
+
     with bars_on_stderr() as progress:
-        return load_and_prepare(path, overrides, cache, progress)
+        return prepare(loaded, cache, progress)
 
 
-def corpus_line(prepared: Prepared) -> str:
+def corpus_line(prepared: "Prepared") -> str:
     """Return the size of the corpus: utterances of each split, speakers, duration."""
     table = prepared.table
     duration = timedelta(seconds=round(table["seconds"].sum()))

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,13 +28,28 @@ def test_the_verbs_are_those_of_the_readme_each_with_a_line_of_help() -> None:
     assert all(verb.get_short_help_str() for verb in group.commands.values())
 
 
-def test_help_loads_neither_torch_nor_ray() -> None:
+HEAVY = {"torch", "ray", "sklearn", "scipy", "pandas", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"], ["--version"], ["run", "--help"], ["list", "."], ["gc", "--cache", "nowhere"],
+        ["validate", "wrong.yaml"], ["fetch", "model", "--help"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_verb_loads_no_more_than_it_needs(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("name: x\ncorpus: {kind: espeak}\nmodels: []\n")
     code = (
-        "import sys, sweep.commands.app;"
-        "sys.exit(' '.join({'torch', 'ray', 'pandas'} & {*sys.modules}))"
+        "import sys\nfrom sweep.commands.app import app\n"
+        f"try: app({arguments!r}, prog_name='sweep')\nexcept SystemExit: pass\n"
+        f"sys.exit(' '.join({HEAVY!r} & {{*sys.modules}}) or 7)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == ""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 7, done.stderr
 
 
 @pytest.mark.parametrize(
