@@ -18,7 +18,7 @@ from typing import Any
 
 from jobs.activations.manifest import CorruptShard, FileState, data_name, manifest_name
 from jobs.activations.store import read_manifest
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location, RemotePath
 from jobs.storage.object_store import listed, read_bytes, read_parts, whole, write_text
 

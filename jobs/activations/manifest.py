@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.identity import canonical_json, canonical_text
 from jobs.storage.location import Location, RemotePath
 

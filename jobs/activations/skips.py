@@ -5,7 +5,7 @@ from typing import Protocol
 
 from jobs.activations.manifest import MISSING_FILE, FileState
 from jobs.audio.segments import split_span
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 
 
 class HasSkips(Protocol):

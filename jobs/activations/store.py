@@ -34,7 +34,7 @@ from jobs.activations.manifest import (
     to_json,
 )
 from jobs.activations.remote import read_ahead, read_remote_tensors
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location
 from jobs.storage.object_store import exists, read_bytes, remove, rename, size, write_text, written
 

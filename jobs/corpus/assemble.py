@@ -10,7 +10,8 @@ from jobs.audio.frames import SAMPLE_RATE
 from jobs.audio.read import AudioError
 from jobs.audio.segments import Span
 from jobs.corpus.audio_checks import AudioFile, describe_audio
-from jobs.corpus.table import Corpus, CorpusError, Skipped, Utterance, make_table
+from jobs.corpus.skipped import Skipped
+from jobs.corpus.table import Corpus, CorpusError, Utterance, make_table
 from jobs.progress import ProgressCallback, ignore_progress
 
 THREADS = 16

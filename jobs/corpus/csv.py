@@ -12,7 +12,8 @@ import pandas as pd
 
 from jobs.corpus.assemble import Line, absolute, assemble_lines
 from jobs.corpus.csv_settings import CsvColumns, CsvSettings
-from jobs.corpus.table import COLUMNS, Corpus, CorpusError, Skipped, as_numbers
+from jobs.corpus.skipped import Skipped
+from jobs.corpus.table import COLUMNS, Corpus, CorpusError, as_numbers
 from jobs.progress import ProgressCallback, ignore_progress
 
 _KEY = ["utterance_id", "audio_path"]

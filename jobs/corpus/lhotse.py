@@ -11,8 +11,9 @@ from typing import Any
 from jobs.audio.segments import Span
 from jobs.corpus.assemble import Line, absolute, assemble_lines
 from jobs.corpus.lhotse_settings import LhotseSettings
+from jobs.corpus.skipped import Skipped
 from jobs.corpus.speakers import with_labels
-from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.corpus.table import Corpus, CorpusError
 from jobs.optional_packages import LHOTSE, MissingPackageError
 from jobs.progress import ProgressCallback, ignore_progress
 

@@ -21,8 +21,9 @@ from jobs.corpus.assemble import (
     with_progress,
 )
 from jobs.corpus.librispeech_settings import LibriSpeechSettings
+from jobs.corpus.skipped import Skipped
 from jobs.corpus.speakers import read_sexes, with_labels
-from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.corpus.table import Corpus, CorpusError
 from jobs.progress import ProgressCallback, ignore_progress
 
 SPEAKERS = "SPEAKERS.TXT"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from jobs.corpus.skipped import Skipped
 from jobs.identity import canonical_json, lines_digest
 from jobs.storage.atomic import atomic_path
 from jobs.storage.location import Location
@@ -36,15 +37,6 @@ class Utterance:
     n_samples: int
     audio_digest: str
     """Equal if the decoded audio is equal, whatever the path."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An utterance that was left out, with a human-readable reason."""
-
-    utterance_id: str
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from jobs.activations.skips import file_state, has_stale_skips
 from jobs.activations.store import read_manifest, write_shard
 from jobs.audio.features import pieces
 from jobs.audio.read import AudioError, load_audio
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.extraction.forward import Batching, Forward, Reading
 from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard, ShardReport

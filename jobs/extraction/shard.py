@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location
 
 if TYPE_CHECKING:  # torch is not needed to plan a shard

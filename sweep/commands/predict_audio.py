@@ -18,7 +18,7 @@ from rich.text import Text
 
 from jobs.activations.store import read_layer
 from jobs.audio.read import AudioUnavailable
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.extraction.extractor import Extractor
 from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard

@@ -14,8 +14,9 @@ from jobs.corpus import corpus_subsets
 from jobs.corpus import prepare as read_corpus
 from jobs.corpus.librispeech_facts import LIBRISPEECH, Fact
 from jobs.corpus.settings import CorpusSettings
+from jobs.corpus.skipped import Skipped
 from jobs.corpus.summary import describe_split
-from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.corpus.table import Corpus, CorpusError
 from jobs.progress import ProgressCallback
 from jobs.protocol.folds import check_speakers
 from jobs.targets.registry import add_targets

@@ -14,7 +14,8 @@ import pandas as pd
 from jobs.audio.segments import split_span
 from jobs.corpus import outline_corpus
 from jobs.corpus import prepare as read_corpus
-from jobs.corpus.table import Corpus, CorpusError, Skipped
+from jobs.corpus.skipped import Skipped
+from jobs.corpus.table import Corpus, CorpusError
 from jobs.models import ModelInfo, describe_model
 from jobs.models.errors import ModelError
 from jobs.progress import ProgressCallback, ignore_progress

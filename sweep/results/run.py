@@ -14,7 +14,8 @@ import pandas as pd
 import yaml
 
 from jobs.activations.store import read_layer
-from jobs.corpus.table import Skipped, read_table
+from jobs.corpus.skipped import Skipped
+from jobs.corpus.table import read_table
 from jobs.probes import seed_count
 from jobs.protocol.predictions import CellPredictions, read_predictions
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs.activations.index import SeenShard, look_over
 from jobs.activations.manifest import CorruptShard
 from jobs.audio.segments import split_tempo
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.storage.atomic import atomic_path
 from jobs.storage.location import Location
 from sweep.analyses import extraction_table

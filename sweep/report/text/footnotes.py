@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from jobs.audio.segments import split_tempo
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from sweep.results.precision import precision_notes
 from sweep.results.run import Run
 from sweep.state.ledger import Record

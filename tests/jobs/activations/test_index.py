@@ -14,7 +14,7 @@ from jobs.activations import index as shard_index
 from jobs.activations.index import INDEX, SeenShard, look_over
 from jobs.activations.manifest import CorruptShard, FileState, data_path, manifest_path
 from jobs.activations.store import set_aside, write_shard
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location, RemotePath
 from jobs.storage.object_store import exists, list_files, read_bytes, remove, write_text
 

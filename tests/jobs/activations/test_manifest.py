@@ -22,7 +22,7 @@ from jobs.activations.manifest import (
     to_json,
 )
 from jobs.activations.store import read_manifest, write_shard
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.storage.location import RemotePath, Stat
 
 MANIFEST = ShardManifest(

@@ -13,7 +13,7 @@ from jobs.activations.store import (
     set_aside,
     write_shard,
 )
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.storage.location import as_place
 from tests.support.object_store import ObjectStore, s3
 

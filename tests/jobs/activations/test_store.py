@@ -13,7 +13,7 @@ from jobs.activations.dtype import as_dtype
 from jobs.activations.manifest import CorruptShard, FileState, data_path, manifest_path
 from jobs.activations.skips import file_state, has_stale_skips
 from jobs.activations.store import read_layer, read_manifest, set_aside, write_shard
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.identity import canonical_json
 
 LAYERS = {"stem": 5, "layer1.0.simam": 3, "embedding": 2}

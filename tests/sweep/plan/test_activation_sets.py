@@ -8,7 +8,7 @@ import pytest
 
 from jobs.activations.skips import file_state
 from jobs.activations.store import write_shard
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from sweep.plan import activation_sets
 from sweep.plan.activation_sets import shards
 from sweep.running.remaining import missing_shards

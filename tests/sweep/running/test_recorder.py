@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.corpus.table import Skipped
+from jobs.corpus.skipped import Skipped
 from jobs.extraction.shard import ShardReport
 from jobs.probing.results import CellResult
 from sweep.errors import REASON_LENGTH, reason
