@@ -20,6 +20,12 @@ def build_report(run: Run, sections: Sequence[Section] = SECTIONS) -> Path:
     """
     folder = run.folder
     write_csv(folder.tables / "metrics.csv", run.metrics)
+    for name, table in run.analysis_tables.items():
+        path = folder.tables / f"{name}.csv"
+        if table.empty:
+            path.unlink(missing_ok=True)
+        else:
+            write_csv(path, table)
     write_text(folder.methods, methods(run, sections))
     rendered = [(section, section.render(run)) for section in sections]
     shown = [(section, content) for section, content in rendered if content is not None]

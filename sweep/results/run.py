@@ -149,15 +149,16 @@ class Run:
         Raises:
             RunError: no analysis has such a table.
         """
-        if name not in self._analysis_tables:
+        if name not in self.analysis_tables:
             raise RunError(
                 f"no analysis has a table {name!r}: expected one of "
-                f"{', '.join(sorted(self._analysis_tables))}"
+                f"{', '.join(sorted(self.analysis_tables))}"
             )
-        return self._analysis_tables[name]
+        return self.analysis_tables[name]
 
     @cached_property
-    def _analysis_tables(self) -> dict[str, pd.DataFrame]:
+    def analysis_tables(self) -> dict[str, pd.DataFrame]:
+        """The tables of all optional analyses, by name."""
         return {
             name: table for analysis in ANALYSES for name, table in analysis.tables(self).items()
         }

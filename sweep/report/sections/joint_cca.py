@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.storage.atomic import file_names, write_text
+from jobs.storage.atomic import file_names
 from jobs.ties import first_lowest
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.legend import legend_entries
@@ -45,12 +45,11 @@ SCORE = Score(
 
 
 def write_canonical(
-    tables: Path, plots: Path, canonical: pd.DataFrame, layers: pd.DataFrame
+    plots: Path, canonical: pd.DataFrame, layers: pd.DataFrame
 ) -> tuple[list[Path], list[Table]]:
-    """Write ``canonical.csv``, and ``canonical_<probe>.png`` and ``.svg`` with a panel a component.
+    """Write ``canonical_<probe>.png`` and ``.svg`` with a panel a component.
 
     Args:
-        tables: folder of the tables; without components that of before is removed.
         plots: folder of the figures.
         canonical: ``canonical.csv``.
         layers: ``layers.csv``, with the order of models and probes.
@@ -58,11 +57,8 @@ def write_canonical(
     Returns:
         The PNG files, and the table of the report: every model's best layer, by component.
     """
-    path = tables / "canonical.csv"
     if canonical.empty:
-        path.unlink(missing_ok=True)
         return [], []
-    write_text(path, canonical.to_csv(index=False, lineterminator="\n"))
     names = {name: layers[name].dtype for name in ("model", "probe")}
     rows = canonical.astype(names).assign(cells=1, missing=0, target_kind="regression")
     shown = rows[rows["model"].isin(models_in(rows))]
@@ -119,9 +115,7 @@ def _best_table(rows: pd.DataFrame) -> Table:
 
 def _render(run: Run) -> Content | None:
     layers = run.curves.layers
-    figures, tables = write_canonical(
-        run.folder.tables, run.folder.plots, run.table("canonical"), layers
-    )
+    figures, tables = write_canonical(run.folder.plots, run.table("canonical"), layers)
     if not figures:
         return None
     return Content(introduction=READING, tables=tables, figures=as_svg(figures))

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from jobs.storage.atomic import write_text
 from sweep.report.figures.style import (
     SMALL,
     TEXT,
@@ -71,22 +70,18 @@ class _Block:
         return self.start + len(self.layers)
 
 
-def write_similarity(tables: Path, plots: Path, rows: pd.DataFrame) -> list[Path]:
-    """Write ``similarity.csv`` and ``similarity_<measure>.png`` and ``.svg``.
+def write_similarity(plots: Path, rows: pd.DataFrame) -> list[Path]:
+    """Write ``similarity_<measure>.png`` and ``.svg``.
 
     Args:
-        tables: folder of the table; without ``rows`` one of before is removed.
         plots: folder of the figures.
         rows: ``sweep.analyses.similarity_table.similarity_table``.
 
     Returns:
         The PNG files.
     """
-    path = tables / f"{NAME}.csv"
     if rows.empty:
-        path.unlink(missing_ok=True)
         return []
-    write_text(path, rows.to_csv(index=False, lineterminator="\n"))
     with figure_style():
         return [
             _write_heatmap(plots, str(measure), part)
@@ -234,7 +229,7 @@ def _off_diagonal(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 
 def _render(run: Run) -> Content | None:
-    figures = write_similarity(run.folder.tables, run.folder.plots, run.table("similarity"))
+    figures = write_similarity(run.folder.plots, run.table("similarity"))
     return Content(introduction=READING, figures=as_svg(figures)) if figures else None
 
 

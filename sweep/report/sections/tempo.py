@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-from jobs.storage.atomic import file_names, write_text
+from jobs.storage.atomic import file_names
 from sweep.analyses.tempo_tables import POINT, TempoTables
 from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
 from sweep.report.figures.legend import legend_columns, legend_entries, legend_height, write_below
@@ -71,12 +71,11 @@ def with_r2(scores: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_tempo(
-    tables: Path, plots: Path, tempo: TempoTables, layers: pd.DataFrame
+    plots: Path, tempo: TempoTables, layers: pd.DataFrame
 ) -> tuple[list[Path], list[Table]]:
-    """Write ``tempo.csv``, ``tempo_changes.csv`` and ``tempo_<target>.png`` and ``.svg``.
+    """Write ``tempo_<target>.png`` and ``.svg``.
 
     Args:
-        tables: folder of the tables; without predictions those of before are removed.
         plots: folder of the figures.
         tempo: of the run.
         layers: ``layers.csv``, with the order of models, targets and probes.
@@ -84,12 +83,6 @@ def write_tempo(
     Returns:
         The PNG files, and the table of the report: every model's layer with the best R².
     """
-    for name, frame in (("tempo", tempo.scores), ("tempo_changes", tempo.changes)):
-        path = tables / f"{name}.csv"
-        if frame.empty:
-            path.unlink(missing_ok=True)
-        else:
-            write_text(path, frame.to_csv(index=False, lineterminator="\n"))
     if tempo.scores.empty:
         return [], []
     scores = with_r2(tempo.scores, layers)
@@ -250,7 +243,7 @@ def _draw_changes(
 def _render(run: Run) -> Content | None:
     layers = run.curves.layers
     tempo = TempoTables(run.table("tempo"), run.table("tempo_changes"))
-    figures, tables = write_tempo(run.folder.tables, run.folder.plots, tempo, layers)
+    figures, tables = write_tempo(run.folder.plots, tempo, layers)
     if not figures:
         return None
     return Content(introduction=READING, tables=tables, figures=as_svg(figures))

@@ -221,5 +221,5 @@ def test_the_table_leaves_out_loadings_that_are_not_defined(tmp_path):
     rows = rows.assign(component=1, correlation=[0.1, 0.5, 0.2], in_sample=0.9, flagged=True)
     rows = rows.assign(correlation_low=0.0, correlation_high=0.6)
     rows["loadings"] = "cps 0.88, const nan, energy -0.10"
-    _, (table,) = write_canonical(tmp_path / "tables", tmp_path / "plots", rows, layers)
+    _, (table,) = write_canonical(tmp_path / "plots", rows, layers)
     assert table.rows[0][table.header.index("Loadings")].text == "cps 0.88, energy -0.10; flagged"

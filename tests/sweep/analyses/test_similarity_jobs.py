@@ -216,7 +216,7 @@ def test_a_layer_that_fails_is_missing_alone_and_tried_again(
     sweep: Sweep, values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("sweep.executors.inline.compare", fail_on("layer2.0.relu2"))
+        patch.setattr("jobs.similarity.job.compare", fail_on("layer2.0.relu2"))
         failed = sweep(values)
     assert (failed.status, failed.failed) == ("failed", 0)
     assert "a / layer2.0.relu2" in failed.folder.events.read_text()
@@ -238,7 +238,7 @@ def test_a_tile_that_fails_leaves_its_pair_empty(
             raise ValueError("broken")
         return compare(job)
 
-    monkeypatch.setattr("sweep.executors.inline.compare", run)
+    monkeypatch.setattr("jobs.similarity.job.compare", run)
     result = sweep(values)
     assert result.status == "failed"
     assert np.isnan(matrix(result, "cka", "a", "b")).all()
@@ -256,7 +256,7 @@ def test_a_model_that_is_given_up_while_its_tiles_are_out_costs_its_own_pairs(
     def give_up(comparison: Comparison, job: ComparisonJob) -> None:
         sent(comparison, job)
         if not isinstance(job, SketchJob) and job.models == ("a", "a"):
-            comparison.drop("a")
+            comparison.drop("a", "given up")
 
     def run(job: ComparisonJob) -> ComparisonReport:
         if error is not None and not isinstance(job, SketchJob) and job.models == ("a", "a"):
@@ -264,7 +264,7 @@ def test_a_model_that_is_given_up_while_its_tiles_are_out_costs_its_own_pairs(
         return compare(job)
 
     monkeypatch.setattr(Comparison, "sent", give_up)
-    monkeypatch.setattr("sweep.executors.inline.compare", run)
+    monkeypatch.setattr("jobs.similarity.job.compare", run)
     rows = similarity(sweep(values))
     assert set(rows["model_a"]) == set(rows["model_b"]) == {"b"}
     assert rows["value"].notna().all()

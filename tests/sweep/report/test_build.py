@@ -16,6 +16,7 @@ from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.statistics import scoring
 from jobs.targets.registry import add_targets
+from sweep.analyses.base import Analysis, StoredRun
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import LayerTask, layer_tasks
 from sweep.report.build import build_report
@@ -241,3 +242,28 @@ def test_the_page_holds_the_figures_as_svg_and_the_folder_both(
     n_figures = len(list(run.folder.plots.glob("*.png")))
     assert html.count("data:image/svg+xml;base64,") == n_figures
     assert "<img" in html and "data:image/png" not in html
+
+
+class Counting(Analysis):
+    """An analysis from outside with one table."""
+
+    name = "counting"
+
+    def __init__(self, rows: list[dict[str, object]]) -> None:
+        self.rows = rows
+
+    def tables(self, run: StoredRun) -> dict[str, pd.DataFrame]:
+        return {"counting": pd.DataFrame(self.rows, columns=["model", "layers"])}
+
+
+def test_the_tables_of_an_analysis_are_written_and_removed_once_they_are_empty(
+    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting([{"model": "a", "layers": 4}])
+    monkeypatch.setattr("sweep.results.run.ANALYSES", (counting,))
+    run = make_run(lambda task, cell: None, probes=[{"kind": "ridge"}])
+    build_report(run, sections=())
+    assert tables(run)["counting.csv"] == "model,layers\na,4\n"
+    counting.rows = []
+    build_report(Run(run.folder), sections=())
+    assert "counting.csv" not in tables(run)

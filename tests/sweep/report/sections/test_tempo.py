@@ -1,4 +1,4 @@
-"""The tables, figures and section of predictions at other rates."""
+"""The figures and the section of predictions at other rates."""
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ NOTHING = TempoTables(
 def write(tmp_path):
     def run(layers, tempo=None, folder="run"):
         tempo = make_tempo(layers) if tempo is None else tempo
-        return write_tempo(tmp_path / folder / "tables", tmp_path / folder / "plots", tempo, layers)
+        return write_tempo(tmp_path / folder / "plots", tempo, layers)
 
     return run
 
@@ -55,14 +55,11 @@ def svg(path):
     return path.with_suffix(".svg").read_text()
 
 
-def test_a_figure_a_target_and_tables_of_every_digit(write, tmp_path):
+def test_each_target_has_a_figure(write):
     layers = make_layers(targets=("cps", "duration"), probes=("ridge", "mlp"))
     tempo = make_tempo(layers)
     figures, _ = write(layers, tempo)
     assert [path.name for path in figures] == ["tempo_cps.png", "tempo_duration.png"]
-    for name, frame in (("tempo", tempo.scores), ("tempo_changes", tempo.changes)):
-        written = pd.read_csv(tmp_path / f"run/tables/{name}.csv")
-        pd.testing.assert_frame_equal(written, frame, rtol=0, atol=1e-15, check_dtype=False)
 
 
 def test_the_figure_names_what_its_lines_are(write):
@@ -127,11 +124,8 @@ def test_equal_numbers_give_equal_bytes(write):
     assert svg(one) == svg(two)
 
 
-def test_without_predictions_there_is_nothing_and_what_was_there_goes(write, tmp_path):
-    layers = make_layers(probes=("ridge",))
-    write(layers)
-    assert write(layers, NOTHING) == ([], [])
-    assert not list((tmp_path / "run/tables").glob("*"))
+def test_without_predictions_there_is_no_figure_and_no_table(write):
+    assert write(make_layers(probes=("ridge",)), NOTHING) == ([], [])
 
 
 def test_the_section_explains_slopes_and_names_the_layers(make_run, monkeypatch):  # noqa: F811
