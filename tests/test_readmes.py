@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import yaml
 
-from jobs.audio.read import SAMPLE_RATE
+from jobs.audio.frames import SAMPLE_RATE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -73,10 +73,8 @@ def write_recordings(folder: Path, columns: list[str]) -> None:
         writer.writerows(rows)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the README's own study has run, by the README's own commands."""
-    folder = tmp_path_factory.mktemp("study")
+def run_study(folder: Path) -> None:
+    """Run the README's own study by the README's own commands."""
     [table] = blocks(README, "csv")
     [spec] = blocks(README, "yaml")
     write_recordings(folder, table.splitlines()[0].split(","))
@@ -86,7 +84,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in typed:
         done = shell(command, folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return folder
 
 
 def test_the_readme_is_short_and_its_own_data_takes_twelve_lines() -> None:
@@ -95,13 +92,24 @@ def test_the_readme_is_short_and_its_own_data_takes_twelve_lines() -> None:
     assert len(spec.splitlines()) <= 12
 
 
-def test_the_readmes_study_runs_as_typed_and_has_every_cell(study: Path) -> None:
-    spec = yaml.safe_load((study / "my-study.yaml").read_text())
-    with (study / "results/my-study/tables/layers.csv").open() as file:
+def test_the_readmes_study_runs_as_typed_and_its_results_open_as_documented(tmp_path: Path) -> None:
+    run_study(tmp_path)
+    spec = yaml.safe_load((tmp_path / "my-study.yaml").read_text())
+    with (tmp_path / "results/my-study/tables/layers.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["target"] for row in rows} == set(spec["targets"])
     assert {model["name"] for model in spec["models"]} <= {row["model"] for row in rows}
-    assert (study / "results/my-study/report.html").stat().st_size > 100_000
+    assert (tmp_path / "results/my-study/report.html").stat().st_size > 100_000
+
+    results = ROOT / "results/README.md"
+    (tmp_path / "results/demo").symlink_to("my-study")
+    for command in [one for one in commands(results) if "results/demo" in one]:
+        done = shell(command, tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    [tables] = [block for block in blocks(results, "python") if "open_run" in block]
+    (tmp_path / "tables.py").write_text(tables + "\nprint(values.shape[0] == len(ids) > 0)\n")
+    shown = shell("python tables.py", tmp_path)
+    assert shown.stdout.strip() == "True", shown.stderr
 
 
 def test_every_verb_of_the_readme_is_a_command_and_every_command_is_in_the_readme() -> None:
@@ -153,8 +161,12 @@ def test_the_network_of_ones_own_of_the_jobs_readme_is_accepted(tmp_path: Path) 
         "        self.blocks = torch.nn.ModuleList([torch.nn.Linear(width, width)])\n\n"
         "    def forward(self, x):\n        return self.blocks[0](self.stem(x))\n"
     )
-    make = "import torch, my_package; torch.save(my_package.SpeakerNet(256).state_dict(), 'speakernet.pt')"
-    assert shell(f'python -c "{make}"', tmp_path).returncode == 0
+    make = (
+        "import torch, my_package\n"
+        "torch.save(my_package.SpeakerNet(256).state_dict(), 'speakernet.pt')\n"
+    )
+    (tmp_path / "make.py").write_text(make)
+    assert shell("python make.py", tmp_path).returncode == 0
     corpus = {"kind": "espeak", "speakers": {"train": 3, "validation": 3, "test": 3},
               "utterances_per_speaker": 2}  # fmt: skip
     values = {"name": "own", "corpus": corpus, "targets": ["cps"], "models": yaml.safe_load(model),
