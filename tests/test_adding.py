@@ -24,10 +24,10 @@ from typing import Literal
 import numpy as np
 
 from jobs.probes.result import ProbeResult
-from jobs.probes.settings import ProbeSettingsBase
+from jobs.probes.settings import BaseProbeSettings
 
 
-class MedianSettings(ProbeSettingsBase):
+class MedianSettings(BaseProbeSettings):
     """Predict the median, whatever the activations."""
 
     kind: Literal["median"] = "median"
@@ -249,7 +249,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "models": [{"name": "mine", "kind": "linear-network"}],
         "probes": [{"kind": "median"}, {"kind": "ridge"}],
         "protocol": {"kind": "kfold", "folds": 3},
-        "bootstrap": {"resamples": 50},
+        "bootstrap": {"resamples": 100},
     }
     (work / "spec.yaml").write_text(yaml.safe_dump(spec))
     done = subprocess.run(
@@ -269,8 +269,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def test_a_run_of_all_new_kinds_is_done(extended: Path) -> None:
     assert (extended / "stdout").read_text().splitlines()[-1] == "done"
-    statuses = [json.loads(line)["status"] for line in (extended / "out/ledger.jsonl").open()]
-    assert set(statuses) == {"done"}
+    lines = (extended / "out/ledger.jsonl").read_text().splitlines()
+    assert {json.loads(line)["status"] for line in lines} == {"done"}
 
 
 def test_the_new_executor_ran_every_job(extended: Path) -> None:
