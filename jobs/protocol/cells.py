@@ -1,4 +1,4 @@
-"""Cells: one probe of one target at one layer with one seed, and the targets of its controls."""
+"""Cells of the sweep, and the targets of controls."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from jobs.protocol.folds import Fold, StrArray
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the sweep: what is fitted to what, with which seed, tested on which fold."""
+    """One cell of the sweep: a probe, a target, a control, a seed and a fold."""
 
     cell_id: str
     probe: str
@@ -28,13 +28,13 @@ class Cell:
 
 
 def control_target(values: FloatArray, fold: Fold, cell: Cell, speakers: StrArray) -> FloatArray:
-    """(U,) the target that ``cell`` is fitted to and scored on, NaN where ``values`` (U,) are.
+    """(U,) target that ``cell`` is fitted to and scored on, NaN where ``values`` (U,) are.
 
     For the control ``shuffled``, ``values`` are permuted within each split of ``fold`` by a
     generator seeded from (seed, target, fold) alone, so that every layer and model, and every probe
-    with the same seed, meets the same permutation. For the control ``speaker``, all utterances of a
-    speaker have one value, that of an utterance of anybody's, drawn with (seed, target, speaker):
-    where no speaker is both trained and tested on, nobody can predict it.
+    with the same seed, gets the same permutation. For the control ``speaker``, all utterances of a
+    speaker have one value, that of a random utterance of any speaker, drawn with (seed, target,
+    speaker): where no speaker is both trained and tested on, it is unpredictable.
     """
     if cell.control == "none":
         return values

@@ -1,4 +1,4 @@
-"""Which utterances train, choose and test a probe: split by speaker if the spec says no other."""
+"""Folds: the utterances that train, validate and test a probe, by default split by speaker."""
 
 from dataclasses import dataclass
 
@@ -23,13 +23,13 @@ class Fold:
 
 
 def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
-    """The folds of ``table``: one for ``splits``, ``folds`` of them for ``kfold``.
+    """Make the folds of ``table``: one for ``splits``, ``folds`` of them for ``kfold``.
 
     Fold i of k tests group i, validates on group i + 1 (k ≥ 3) and trains on the rest, with
     scikit-learn's ``GroupKFold`` groups, which depend on the groups' names and sizes alone.
 
     Raises:
-        ValueError: ``check_speakers`` has something to say.
+        ValueError: ``check_speakers`` reports a problem.
     """
     problems = check_speakers(settings, table)
     if problems:
@@ -42,12 +42,12 @@ def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) ->
 def lacking_splits(
     settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame, usable: npt.NDArray[np.bool_]
 ) -> list[str]:
-    """What the folds lack when only some rows can be used, for a human; empty if nothing.
+    """Describe what the folds lack when only some rows can be used; empty if nothing.
 
     Args:
         settings: a protocol that fits ``table``.
         table: U rows; folds are made of all of them.
-        usable: (U,) which rows stay.
+        usable: (U,) mask of the rows that remain.
     """
     names = dict(settings.splits()) if isinstance(settings, SplitsProtocol) else {}
     problems = []
@@ -67,13 +67,13 @@ def lacking_splits(
 
 
 def group_labels(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> StrArray:
-    """(U,) the group of every row that the protocol keeps together: its speaker, normally."""
+    """(U,) group of every row, which the protocol keeps together: normally its speaker."""
     column = settings.group if isinstance(settings, KFoldProtocol) else "speaker_id"
     return np.asarray(table[column].astype(str).to_numpy(), dtype=np.str_)
 
 
 def check_speakers(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> list[str]:
-    """What makes the protocol impossible or misleading on ``table``, for a human; empty if fine."""
+    """Describe what makes the protocol impossible or misleading on ``table``; empty if nothing."""
     if isinstance(settings, SplitsProtocol):
         return _splits_problems(settings, table)
     return _kfold_problems(settings, table)
@@ -105,7 +105,7 @@ def _kfold_folds(settings: KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
 
 
 def _kfold_rows(settings: KFoldProtocol, table: pd.DataFrame) -> list[IntArray]:
-    """Row positions of the groups of folds, each of which is tested once."""
+    """Row positions of the k groups, each of which is the test split of one fold."""
     groups = group_labels(settings, table)
     splitter = GroupKFold(n_splits=settings.folds)
     return [np.asarray(test) for _, test in splitter.split(groups, groups=groups)]
@@ -152,7 +152,7 @@ def _kfold_problems(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
 
 
 def _shared_speakers(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
-    """A group that is not the speaker may put a speaker into several folds."""
+    """Describe speakers that would be in several folds, if groups are not speakers."""
     if settings.group == "speaker_id":
         return []
     fold = np.empty(len(table), dtype=np.int64)
@@ -170,7 +170,7 @@ def _shared_speakers(settings: KFoldProtocol, table: pd.DataFrame) -> list[str]:
 
 
 def only(usable: npt.NDArray[np.bool_], fold: Fold) -> Fold:
-    """The rows of ``fold`` for which ``usable`` (U,) is true."""
+    """Restrict ``fold`` to the rows for which ``usable`` (U,) is true."""
     train, validation, test = (
         rows[usable[rows]] for rows in (fold.train, fold.validation, fold.test)
     )

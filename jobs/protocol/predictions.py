@@ -3,8 +3,8 @@
 Arrays: ``cell_id`` (n,), ``fold`` (n,), ``train_mean`` (n,) and ``rows`` (n,) list the cells;
 ``utterance_id/<rows>`` (n_test,) names the rows of ``y_true/<cell_id>`` and ``y_pred/<cell_id>``
 (n_test,) float32, in the target's unit, or codes of classes: positions among the target's classes,
-which the plan names. Cells of one fold have other rows where utterances have no value of a target.
-``y_true`` of a shuffled control is the shuffled target.
+which the plan lists. Cells of one fold differ in their rows where utterances lack a value of a
+target. ``y_true`` of a shuffled control is the shuffled target.
 """
 
 import io
@@ -25,7 +25,7 @@ from jobs.storage.object_store import written
 DAMAGED_NPZ = (
     KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What numpy and zipfile raise of an ``.npz`` in memory that is damaged."""
+"""Errors that numpy and zipfile raise for a damaged ``.npz`` in memory."""
 
 
 class PredictionsError(ValueError):
@@ -34,12 +34,12 @@ class PredictionsError(ValueError):
 
 @dataclass(frozen=True)
 class CellPredictions:
-    """What one cell predicted for the test split of its fold."""
+    """Predictions of one cell for the test split of its fold."""
 
     fold: int
     train_mean: float
-    """Mean of the cell's target over its training split, in the target's unit; of classes the code
-    of the most frequent one there, which is what knowing nothing predicts of them."""
+    """Mean of the cell's target over its training split, in the target's unit; for classes the code
+    of the most frequent one there, which is the no-skill prediction."""
     utterance_id: StrArray
     """(n_test,)"""
     y_true: npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ class CellPredictions:
 
 
 def write_predictions(path: Location, cells: Mapping[str, CellPredictions]) -> None:
-    """Write ``cells`` (by cell id), atomically; none at all leave no file."""
+    """Write ``cells`` (by cell id) atomically; without any, no file is written."""
     if not cells:
         return
     arrays: dict[str, Any] = {
@@ -70,14 +70,14 @@ def write_predictions(path: Location, cells: Mapping[str, CellPredictions]) -> N
 
 
 def read_predictions(path: Path) -> dict[str, CellPredictions]:
-    """All cells of the file at ``path``, by cell id.
+    """Read all cells of the file at ``path``, by cell id.
 
     Raises:
         FileNotFoundError: there is no such file.
-        PredictionsError: it is not a file that ``write_predictions`` wrote, or it is damaged.
+        PredictionsError: the file was not written by ``write_predictions``, or is damaged.
     """
     try:
-        # From memory: damage is then no OSError, which is left to failing storage.
+        # Read from memory, so that an OSError always means failing storage, not a damaged file.
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             rows = file["rows"] if "rows" in file else file["fold"]  # as they were numbered before
             cells = zip(file["cell_id"], file["fold"], file["train_mean"], rows, strict=True)

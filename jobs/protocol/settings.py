@@ -66,7 +66,7 @@ class KFoldProtocol(Settings):
     score well by recognising speakers."""
 
     def identity(self) -> dict[str, object]:
-        """What changes the folds: a permission does not."""
+        """Return the settings that change the folds, without permissions."""
         return self.model_dump(mode="json", exclude={"allow_speaker_overlap"})
 
 

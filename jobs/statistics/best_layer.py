@@ -1,12 +1,13 @@
-"""The best of many layers, scored on speakers that had no part in choosing it.
+"""Score the best of many layers on speakers that were not used to choose it.
 
-A layer chosen on the test part has the best of many scores there, and an interval around that
-score ignores the choice: on layers that know nothing it lies above 0 far too often. Here, as in
-BBC-CV (Tsamardinos, Greasidou & Borboudakis 2018, Machine Learning 107, 1895-1922, doi
-10.1007/s10994-018-5714-4), the choice is bootstrapped along with the score, and what is scored is
-held-out predictions, so no probe is trained again. BBC-CV scores on whom a resample left out; here
-the speakers of a resample are dealt into parts, and each part is scored with the layer that the
-others chose, so that all of them count and one layer has exactly the interval of its curve.
+A layer chosen on the test split has the best of many scores there, and an interval around that
+score ignores the choice: for uninformative layers it lies above 0 far too often. Here, as in BBC-CV
+(Tsamardinos, Greasidou & Borboudakis 2018, Machine Learning 107, 1895-1922, doi
+10.1007/s10994-018-5714-4), the choice is bootstrapped along with the score, and the scores are
+those of held-out predictions, so no probe is retrained. BBC-CV scores the speakers that a resample
+left out; here the speakers of a resample are dealt into parts, and each part is scored with the
+layer that the others chose, so that all speakers count, and the interval of a single layer equals
+that of its curve.
 
 Every score here is 1 − loss / reference, sums over utterances: R² with squared errors about the
 prediction and about the training mean, accuracy with the number of errors and of utterances.
@@ -35,32 +36,32 @@ from jobs.statistics.regression import SUMS, SpeakerSums
 from jobs.ties import IntArray, first_lowest
 
 PARTS = 5
-"""The speakers are dealt into so many parts, as nearly equal as can be."""
+"""Number of parts that speakers are dealt into, as nearly equal as possible."""
 
 ERRORS = ("n", "loss", "reference", "nothing")
-"""Columns of ``SpeakerErrors.values``; the last is the loss of a prediction that knows nothing: of
-the training mean, which is the reference of R², or of the training part's most frequent class."""
+"""Columns of ``SpeakerErrors.values``; the last is the loss of the no-skill prediction: the
+training mean, which is the reference of R², or the training split's most frequent class."""
 
 _COLUMNS = [SUMS.index(name) for name in ("n", "sse", "sst", "sst")]
 
 
 @dataclass(frozen=True)
 class SpeakerErrors:
-    """What a layer's mean loss and score on any set of test speakers need."""
+    """Sums from which a layer's mean loss and score on any set of test speakers follow."""
 
     speakers: tuple[str, ...]
     values: FloatArray
     """(S, 4), columns ``ERRORS``, summed over folds and averaged over seeds."""
 
     def at(self, speakers: Sequence[str]) -> FloatArray:
-        """(S, 4) of ``speakers``, among which all of its own are; of others 0."""
+        """(S, 4) values for ``speakers``, which include all of its own; 0 for the others."""
         position = {name: i for i, name in enumerate(speakers)}
         values = np.zeros((len(speakers), len(ERRORS)))
         values[[position[name] for name in self.speakers]] = self.values
         return values
 
     def without_reference(self) -> "SpeakerErrors":
-        """The same losses with nothing to hold them against, so that no score is defined."""
+        """Drop the reference losses, so that no score is defined."""
         kept = [name in ("n", "loss") for name in ERRORS]
         return replace(self, values=np.where(kept, self.values, 0.0))
 
@@ -75,7 +76,7 @@ class Estimate:
 
 
 def speaker_errors(runs: Sequence[Sequence[SpeakerSums]]) -> SpeakerErrors:
-    """Squared errors by speaker of one layer, from the sums of every fold of every seed."""
+    """Compute the squared errors by speaker of one layer from the sums of every fold and seed."""
     speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
     position = {name: i for i, name in enumerate(speakers)}
     values = np.zeros((len(speakers), len(_COLUMNS)))
@@ -88,10 +89,10 @@ def speaker_errors(runs: Sequence[Sequence[SpeakerSums]]) -> SpeakerErrors:
 def class_errors(
     runs: Sequence[Sequence[ClassSums]], majority: Sequence[Sequence[float]]
 ) -> SpeakerErrors:
-    """Errors by speaker of one layer that tells classes apart, from the sums of every fold of every
-    seed: an utterance's loss is 1 where its class was not found.
+    """Compute the classification errors by speaker of one layer from the sums of every fold and
+    seed: the loss of an utterance is 1 where its class was not predicted.
 
-    ``majority`` is the code of every such fold's most frequent class.
+    ``majority`` holds the code of each such fold's most frequent class.
     """
     speakers = tuple(sorted({name for folds in runs for sums in folds for name in sums.speakers}))
     position = {name: i for i, name in enumerate(speakers)}
@@ -113,19 +114,20 @@ def score_on_other_speakers(
     scale: ScaleName = "rest",
     level: float = LEVEL,
 ) -> Estimate:
-    """Score of the layer with the lowest mean loss, on speakers that had no part in choosing it.
+    """Score the layer with the lowest mean loss on speakers that were not used to choose it.
 
     Speakers are dealt into ``PARTS`` at random; each part is scored with the layer that the others
     chose: 1 − Σ loss / Σ reference over the parts. The value is the mean over deals of all
-    speakers. Its interval is that of the layer which is best on all speakers, made as much wider as
-    the choice makes resamples of speakers vary more, each dealt anew; whoever is drawn twice is in
-    one part. With one layer this is its score and its interval.
+    speakers. Its interval is that of the layer that is best on all speakers, widened by the factor
+    by which the choice increases the variation over resamples of speakers. Each resample is dealt
+    anew; a speaker drawn twice stays in one part. For a single layer, this is its score and its
+    interval.
 
     Args:
         layers: of one model, at least one.
         resamples: number of deals, and of bootstrap samples.
         seed: of both.
-        scale: of the interval: ``rest`` for R², ``share`` for accuracy.
+        scale: scale of the interval: ``rest`` for R², ``share`` for accuracy.
         level: coverage that is asked for.
 
     Returns:
@@ -157,7 +159,7 @@ def score_on_other_speakers(
 
 
 def cross_scores(values: FloatArray, resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
-    """(deals,) and (R,) scores of the layer that other speakers chose, NaN where not defined.
+    """Return (deals,) and (R,) scores of the layer that other speakers chose, NaN if undefined.
 
     Args:
         values: (L, S, 4) errors of the layers of one model.
@@ -174,11 +176,11 @@ def cross_scores(values: FloatArray, resamples: int, seed: int) -> tuple[FloatAr
 
 
 def choice_error(dealt: FloatArray, drawn: FloatArray, spread: FloatArray) -> float:
-    """Standard error of the mean over deals, with the choice in it.
+    """Standard error of the mean over deals, including the variation due to the choice.
 
-    A resample is dealt once, and so its score varies by what the deal adds, too, which the mean
-    over deals does not: that variance is taken off (the law of total variance), but not below that
-    of one layer without any choice.
+    A resample is dealt only once, so its score also varies with the deal, which the mean over deals
+    does not. That variance is subtracted (law of total variance), but the result is never below the
+    variance of one layer without any choice.
 
     Args:
         dealt: (deals,) scores of all speakers, of ``cross_scores``.
@@ -191,9 +193,9 @@ def choice_error(dealt: FloatArray, drawn: FloatArray, spread: FloatArray) -> fl
 
 
 def _by_choice(dealt: FloatArray, drawn: FloatArray, spread: FloatArray) -> tuple[float, float]:
-    """How much further than one layer's, below and above, the interval of the mean of ``dealt``
-    reaches; a choice among layers of which some are poor errs to one side. A mean at the end of its
-    scale, where all of them are NaN, has no further to go.
+    """Factors, below and above, by which the interval of the mean of ``dealt`` is wider than that
+    of one layer; they differ because a choice among layers of which some are poor errs to one side.
+    They are 1 for a mean at the end of its scale, where all deals are NaN.
 
     Args:
         dealt: as in ``choice_error``.
@@ -218,8 +220,8 @@ def scores_of(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def best_layer(values: FloatArray) -> int:
-    """Position of the layer with the lowest mean loss in (L, S, 4) ``values``, the first of equal
-    ones."""
+    """Position of the layer with the lowest mean loss in (L, S, 4) ``values``; the first if
+    tied."""
     n, loss, reference = (values[:, :, column].sum(axis=1) for column in range(3))
     return int(first_lowest(loss / n, reference / n))
 
@@ -242,7 +244,7 @@ def _cross_scored(
 
 
 def _chosen(sums_CRL: FloatArray) -> IntArray:
-    """(R,) position of the best layer, the first of equal ones or where none was tested."""
+    """(R,) position of the best layer; the first if layers tie or none was tested."""
     n, loss, reference = sums_CRL
     mean = np.divide(loss, n, out=np.full_like(loss, np.inf), where=n > 0)
     scale = np.divide(reference, n, out=np.zeros_like(loss), where=n > 0)

@@ -1,8 +1,8 @@
-"""Scores of predicted classes: functions of how often each class occurs, is predicted and is right.
+"""Scores of predicted classes: functions of the counts of true, predicted and correct classes.
 
-Macro scores are means over the classes that occur in the *test* split: without a speaker a class
-may be missing, and they are then means over the others. A class that is predicted and never occurs
-counts through the utterances that were lost to it.
+Macro scores are means over the classes that occur in the *test* split: if leaving out a speaker
+removes a class, they are means over the remaining classes. A class that is predicted but never
+occurs counts only through the recall of the true classes.
 
 Legend: U utterances, S speakers, C classes.
 """
@@ -47,7 +47,7 @@ def _mean_over_classes(values: FloatArray, occurs: FloatArray) -> FloatArray:
 
 
 def majority_class(y: FloatArray) -> float:
-    """The most frequent of the codes ``y`` (U,); of equally frequent ones the smallest."""
+    """Return the most frequent of the codes ``y`` (U,); the smallest if tied."""
     codes, counts = np.unique(y, return_counts=True)
     return float(codes[counts.argmax()])
 

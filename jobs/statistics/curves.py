@@ -29,7 +29,7 @@ CURVE = ["model", "layer", "layer_index", "target", "probe"]
 """Key of one point of one curve: a row of ``layers.csv``."""
 
 POINT_COLUMNS = [*CURVE, "probe_kind", "target_kind", "planned", "planned_control"]
-"""Columns of the list of points; ``planned`` cells of the target itself and of its controls."""
+"""Columns of the list of points; ``planned`` counts the cells of the target and of its controls."""
 
 NAMES = ("model", "target", "probe")
 """Key of a curve."""
@@ -39,9 +39,9 @@ CONTROLS = {"shuffled": "control", "speaker": "speaker_control"}
 
 
 def layer_columns() -> list[str]:
-    """Columns of ``layers.csv``; a score that is not for a target's kind is NaN.
+    """Columns of ``layers.csv``; a score that does not apply to a target's kind is NaN.
 
-    ``interval_over`` is ``speakers``, or ``folds`` where the speakers' predictions are not known.
+    ``interval_over`` is ``speakers``, or ``folds`` where predictions by speaker are not available.
     """
     r2, accuracy = MAIN_SCORE.values()
     return [
@@ -68,7 +68,8 @@ def _score_columns(kind: TargetKind) -> list[str]:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Resampling of speakers, for scores on other speakers and layers that could be the best."""
+    """Settings of the speaker bootstrap, for scores on other speakers and for best-layer
+    candidates."""
 
     resamples: int = 1000
     seed: int = 0
@@ -81,12 +82,12 @@ class Curves:
     layers: pd.DataFrame
     """A row per point, ``layer_columns``; NaN where no cell of a point is done (``cells`` is 0)."""
     honest: Mapping[tuple[str, ...], Estimate]
-    """By (model, target, probe): R² or accuracy of the best layer, on speakers that had no part in
-    choosing it."""
+    """R² or accuracy of the best layer by (model, target, probe), on speakers not used to choose
+    it."""
     errors: Mapping[tuple[object, ...], SpeakerErrors]
-    """By ``CURVE``: losses of every point that has a done cell."""
+    """Losses of every point that has a done cell, by ``CURVE``."""
     by_fold: bool = False
-    """Predictions are not known, and a fold takes the place of a speaker: see
+    """True if predictions are not available and folds take the place of speakers: see
     `jobs.statistics.fold_jackknife`."""
 
 
@@ -101,23 +102,23 @@ def layer_curves(
 
     Within a seed, errors are pooled over folds by sums (``r2`` = 1 − Σ SSE / Σ SST, SST about each
     fold's own training mean; ``accuracy`` and its like from summed counts) and correlations
-    averaged over folds with weight ``n_test``; seeds are then averaged. A correlation that no fold
-    defines is NaN. ``selectivity`` is ``r2`` minus that of the shuffled control where this is above
-    0: a control below 0 has learned nothing either, and how far below shows only how badly it
-    overfits; for classes it is ``accuracy`` minus that of the control. ``gain`` is the improvement
-    over the no-skill prediction: ``mean_mse`` − ``mse``, for classes ``accuracy`` −
-    ``majority_accuracy``. ``…_speaker_control`` is the score on a random value per speaker, which
-    is about 0 where no speaker is in both the training and the test split; ``speaker_mean_…`` are
-    the scores of `jobs.statistics.speaker_mean`.
+    averaged over folds with weight ``n_test``; seeds are then averaged. A correlation that is
+    undefined in every fold is NaN. ``selectivity`` is ``r2`` minus that of the shuffled control,
+    where this is above 0 (a control below 0 has learned nothing either, and its size shows only
+    overfitting); for classes it is ``accuracy`` minus that of the control. ``gain`` is the
+    improvement over the no-skill prediction: ``mean_mse`` − ``mse``, for classes
+    ``accuracy`` − ``majority_accuracy``. ``…_speaker_control`` is the score on a random value per
+    speaker, which is about 0 where no speaker is in both the training and the test split;
+    ``speaker_mean_…`` are the scores of `jobs.statistics.speaker_mean`.
 
     Args:
         points: ``POINT_COLUMNS``, a row per point that has a finished cell, done or failed.
         metrics: a row per done cell, the columns of ``metrics.csv``.
-        read: reads the predictions of a cell by its id; those of one curve are held at a time.
+        read: reads the predictions of a cell by its id; those of one curve are in memory at a time.
             None: there are none, and intervals are over folds.
         speakers: speaker of every utterance id.
-        bootstrap: resampling of speakers, for what is chosen among layers. The ends of all other
-            intervals (95 %), ``…_low`` and ``…_high``, are those of ``jobs.statistics.intervals``.
+        bootstrap: resampling of speakers, for choices among layers. The ends of all other intervals
+            (95 %), ``…_low`` and ``…_high``, are those of ``jobs.statistics.intervals``.
 
     Returns:
         Layers sorted by model, layer index, target, probe (in the order of the categories where
@@ -157,7 +158,7 @@ def layer_curves(
 def _counts(
     point: Mapping[Hashable, Any], cells: pd.DataFrame, n_control: int
 ) -> dict[str, object]:
-    """The key of a row, and how many of its cells are done and missing."""
+    """Key of a row, and the numbers of its cells that are done and missing."""
     lost = {
         "missing": point["planned"] - len(cells),
         "missing_control": point["planned_control"] - n_control,
@@ -185,9 +186,9 @@ def _frame(rows: Sequence[Mapping[str, object]], points: pd.DataFrame) -> pd.Dat
 
 
 def complete(curve: pd.DataFrame) -> pd.DataFrame:
-    """The points that the best layer is chosen among: those with no missing cell, if there are any.
+    """Select the candidates for the best layer: the points with no missing cell, if there are any.
 
-    A seed that diverged is missing from the mean of the others, which flatters a point without it.
+    A mean that lacks a diverged seed would be too good.
     """
     scored = curve[curve["cells"] > 0]
     whole = scored[scored["missing"] == 0]
@@ -199,7 +200,7 @@ def _honest(
     errors: Mapping[tuple[object, ...], SpeakerErrors],
     bootstrap: Bootstrap | None,
 ) -> dict[tuple[str, ...], Estimate]:
-    """The best layer's score on other speakers, by curve; on other folds without ``bootstrap``."""
+    """Score of the best layer on other speakers, by curve; on other folds without ``bootstrap``."""
     found = {}
     for key, curve in layers.groupby(list(NAMES), sort=False, observed=True):
         chosen = [errors[row] for row in complete(curve)[CURVE].itertuples(index=False, name=None)]
@@ -217,14 +218,15 @@ def _honest(
 
 
 def _curves(metrics: pd.DataFrame) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
-    """(key in ``CURVE``, its cells) in a fixed order, whatever order cells finished in."""
+    """Yield (key in ``CURVE``, its cells) in an order independent of that in which cells
+    finished."""
     order = ["model", "layer_index", "target", "probe", "layer", "seed", "fold"]
     ordered = metrics.sort_values(order, kind="stable")
     return list(ordered.groupby(CURVE, sort=False, observed=True))
 
 
 def _tested(cells: pd.DataFrame) -> dict[str, int]:
-    """The numbers of utterances, folds and seeds behind the scores of one point."""
+    """Count the utterances, folds and seeds behind the scores of one point."""
     by_fold = cells.groupby("fold")["n_test"].first()
     seeds = cells["seed"].nunique()
     return {"n_test": int(by_fold.sum()), "folds": len(by_fold), "seeds": seeds}

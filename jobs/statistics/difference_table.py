@@ -1,4 +1,5 @@
-"""``differences.csv``: which differences between layers and models the test speakers bear out."""
+"""``differences.csv``: differences between layers and between models, with intervals and
+p-values."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -29,29 +30,30 @@ DIFFERENCE_COLUMNS = [
     *("comparison", "target", "probe", "score", "model_a", "layer_a", "model_b", "layer_b"),
     *("difference", "low", "high", "p", "p_holm"),
 ]
-"""Columns of ``differences.csv``; a layer is empty where every speaker's was chosen by others."""
+"""Columns of ``differences.csv``; a layer is empty where it was chosen separately for each part of
+the speakers."""
 
 Family = list[dict[str, object]]
-"""Rows that are corrected together."""
+"""Columns that identify a family of rows that are corrected together."""
 
 
 def difference_table(
     curves: Curves, twins: Collection[tuple[str, str]], bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """A row per comparison of a less b, of R² or of accuracy.
+    """Compare a with b (a minus b) in R² or accuracy: one row per comparison.
 
     A family, within which Holm's correction holds, is all rows of one comparison, target and probe;
     where layers are compared, of one model or pair of models. P-values of layers against the best
-    allow for all layers already and are not corrected again.
+    already account for all layers and are not corrected again.
 
     Args:
         curves: of the run.
-        twins: (model, the same architecture with untrained weights).
+        twins: pairs of (model, its untrained twin).
         bootstrap: its resamples and seed.
 
     Returns:
-        ``DIFFERENCE_COLUMNS``; points that lack cells are compared only where no others are there.
-        What is not defined, as any R² of a constant target, has no row.
+        ``DIFFERENCE_COLUMNS``; points that lack cells are compared only if no others exist. An
+        undefined difference, such as any R² of a constant target, has no row.
     """
     rows: Family = []
     by_probe = curves.layers.groupby(["target", "probe"], sort=True, observed=True)
@@ -164,7 +166,7 @@ def _rows(
 
 
 def _defined(family: Family) -> Family:
-    """Without what is not defined: a constant target has no R²."""
+    """Drop undefined differences: a constant target has no R²."""
     return [row for row in family if row["p"] == row["p"]]
 
 

@@ -1,20 +1,21 @@
-"""Differences between layers and between models, paired over the same speakers, and their p-values.
+"""Differences between layers and between models, paired over speakers, and their p-values.
 
-Standard errors are those of a jackknife over speakers, each with all its utterances; a difference
-is set against Student's t with the effective number of speakers less one as its degrees of freedom
-(see `jobs.statistics.intervals`), one that is the same for every speaker against an exact binomial
-distribution (`unvarying`). Its p-value is two-sided and has no smallest value: a share of resamples
-is never below 1 / (R + 1), and Holm's correction over 150 layers would call nothing significant.
+Standard errors are those of a jackknife over speakers, each with all its utterances. A difference
+is tested against Student's t with the effective number of speakers minus one as its degrees of
+freedom (see `jobs.statistics.intervals`); if it is the same for every speaker, against an exact
+binomial distribution (`unvarying`). Its p-value is two-sided and has no lower bound: a share of
+resamples is never below 1 / (R + 1), and after Holm's correction over 150 layers nothing would be
+significant.
 
-The best layer is chosen on the data that it is compared on. Two questions have to allow for that:
+The best layer is chosen on the data that it is compared on. Two comparisons account for that:
 
-- *Which layers could be the best?* A layer is compared with the best one as if with the best of all
-  that could have been: the reference is the largest of the differences of all other layers to it,
-  each centred and divided by its standard error, in resamples of speakers. The layers that are not
-  worse at 5 % hold the truly best one in 95 % of experiments, however many there are: multiple
-  comparisons with the best (J. Hsu, The Annals of Statistics 12, 1984, 1136-1144), with the
-  bootstrap's reference of H. White, A reality check for data snooping, Econometrica 68 (2000),
-  1097-1126. Here the smallest p-value is 1 / (R + 1).
+- *Which layers could be the best?* The reference distribution of a layer's difference from the best
+  is the largest of the differences of all other layers from it, each centred and divided by its
+  standard error, in resamples of speakers. The layers that are not worse at 5 % include the truly
+  best one in 95 % of experiments, however many there are: multiple comparisons with the best (J.
+  Hsu, The Annals of Statistics 12, 1984, 1136-1144), with the bootstrap's reference of H. White, A
+  reality check for data snooping, Econometrica 68 (2000), 1097-1126. Here, the smallest p-value is
+  1 / (R + 1).
 - *Which model is better at its best?* Both are scored with the layer that other speakers chose, on
   the same deals and resamples (`jobs.statistics.best_layer.cross_scores`); the standard error is
   that of the resamples, which repeat the choice.
@@ -51,20 +52,20 @@ _N, _LOSS, _REFERENCE, _NOTHING = range(len(ERRORS))
 
 @dataclass(frozen=True)
 class Differences:
-    """Score of a less score of b, (L,) each; NaN where it is not defined."""
+    """Score of a minus score of b, (L,) each; NaN where it is not defined."""
 
     value: FloatArray
     low: FloatArray
     high: FloatArray
     """Ends of the 95 % interval."""
     p: FloatArray
-    """Two-sided, of there being no difference; of a layer against the best one-sided."""
+    """P-values of no difference: two-sided; one-sided for a layer against the best."""
 
 
 def between_layers(a: FloatArray, b: FloatArray) -> Differences:
-    """Each of ``a``'s layers (L, S, 4) less the layer of ``b`` (L, S, 4) at the same place.
+    """Compare each layer of ``a`` (L, S, 4) with the layer of ``b`` (L, S, 4) at the same position.
 
-    Nothing is chosen here, so that this is a plain paired comparison.
+    No layer is chosen, so this is a plain paired comparison.
     """
     alone = leave_one_out(a.shape[1])
     everyone = np.ones((1, a.shape[1]))
@@ -74,12 +75,13 @@ def between_layers(a: FloatArray, b: FloatArray) -> Differences:
 
 
 def above_nothing(errors: FloatArray, of_classes: bool) -> Differences:
-    """Each layer (L, S, 4) less the prediction that knows nothing, on the same utterances.
+    """Compare each layer (L, S, 4) with the no-skill prediction on the same utterances.
 
-    Of R² this is the score itself. Its interval is that of ``layers.csv``, and p is of the same t,
-    on the scale −log(1 − R²), so that p < 0.05 where the interval leaves 0 out. On the scale of R²
-    itself, t called layers that know nothing different in 9 % of experiments with 5 speakers and in
-    8 % with 14, as unlike as in `tests/jobs/statistics/test_known_answers.py`; here it is 6 %.
+    For R² this is the score itself. Its interval is that of ``layers.csv``, and p comes from the
+    same t, on the scale −log(1 − R²), so that p < 0.05 where the interval excludes 0. On the scale
+    of R² itself, t rejected R² = 0 for uninformative layers in 9 % of experiments with 5 speakers
+    and in 8 % with 14, for speakers as variable as in
+    `tests/jobs/statistics/test_known_answers.py`; on this scale it is 6 %.
     """
     if of_classes:
         nothing = errors.copy()
@@ -96,7 +98,7 @@ def above_nothing(errors: FloatArray, of_classes: bool) -> Differences:
 
 
 def _p_of_r2(r2: float, left_out: FloatArray, sizes: FloatArray) -> float:
-    """Two-sided p of R² = 0 from its values without each speaker in turn (S,)."""
+    """Two-sided p-value of R² = 0, from its values without each speaker in turn (S,)."""
     known = left_out[~np.isnan(left_out)]
     if np.isnan(r2) or len(known) < 2:
         return float("nan")
@@ -109,8 +111,8 @@ def _p_of_r2(r2: float, left_out: FloatArray, sizes: FloatArray) -> float:
 
 
 def between_models(a: FloatArray, b: FloatArray, resamples: int, seed: int) -> Differences:
-    """The best layer of ``a`` (L_a, S, 4) less that of ``b`` (L_b, S, 4), on speakers who had no
-    part in choosing either; one difference."""
+    """Compare the best layer of ``a`` (L_a, S, 4) with that of ``b`` (L_b, S, 4) on speakers that
+    were not used to choose either; one difference."""
     (dealt_a, drawn_a), (dealt_b, drawn_b) = (cross_scores(x, resamples, seed) for x in (a, b))
     best_a, best_b = (x[best_layer(x)][None] for x in (a, b))
     spread, left_out = (
@@ -129,7 +131,7 @@ def between_models(a: FloatArray, b: FloatArray, resamples: int, seed: int) -> D
 
 
 def against_the_best(errors: FloatArray, resamples: int, seed: int) -> Differences:
-    """Each layer (L, S, 4) less the best of them; of the best itself 0, with p = 1."""
+    """Compare each layer (L, S, 4) with the best of them; the best itself has 0, with p = 1."""
     drawn = scores_of(errors, resample_weights(errors.shape[1], resamples, seed))
     drawn = drawn[~np.isnan(drawn).any(axis=1)]
     if not len(drawn):
@@ -161,11 +163,11 @@ def against_the_best(errors: FloatArray, resamples: int, seed: int) -> Differenc
 
 
 def holm(p: FloatArray) -> FloatArray:
-    """Holm's step-down correction of the p-values (m,) of one family; NaN stay out of it.
+    """Correct the p-values (m,) of one family by Holm's step-down method; NaN are left out.
 
-    The i-th smallest of m is multiplied by m − i + 1, made no smaller than those before it, and cut
-    at 1: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
-    Statistics 6 (1979), 65-70.
+    The i-th smallest of m is multiplied by m − i + 1, raised to at least those before it, and
+    capped at 1: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian
+    Journal of Statistics 6 (1979), 65-70.
     """
     corrected = np.full(len(p), np.nan)
     known = np.flatnonzero(~np.isnan(p))
@@ -176,8 +178,8 @@ def holm(p: FloatArray) -> FloatArray:
 
 
 def against_t(value: FloatArray, error: FloatArray, sizes: FloatArray) -> Differences:
-    """Differences with Student's interval and p, or, with a standard error of 0, those of
-    ``unvarying``."""
+    """Differences with Student's interval and p-value, or those of ``unvarying`` if the standard
+    error is 0."""
     degrees = degrees_of_freedom(sizes)
     alike = unvarying(value, sizes)
     reach = student.ppf((1 + LEVEL) / 2, degrees) * error
@@ -194,14 +196,14 @@ def against_t(value: FloatArray, error: FloatArray, sizes: FloatArray) -> Differ
 
 
 def unvarying(value: FloatArray, sizes: FloatArray) -> Differences:
-    """Differences d that are the same for every one of n effective speakers.
+    """Intervals and p-values of differences d that are the same for all n effective speakers.
 
-    Shares differ by −1 to 1. Were d chance, and the mean over all speakers there could be 0, at
-    most 1 / (1 + |d|) of them would differ by so much, and all n did: the exact binomial
-    p = 2 (1 + |d|)⁻ⁿ, at best 2 · 0.5ⁿ as in a sign test. The interval holds the means of which
-    this p is at least 0.05: those where a share q = 1 − 0.025^(1 / n) of speakers is at either end
-    (the upper limit of Clopper and Pearson of none in n). It is none at all of equal scores, whose
-    difference is no estimate.
+    Differences of shares lie between −1 and 1. If the population mean were 0, a share of at most
+    1 / (1 + |d|) of all speakers could differ by d, and all n did: the exact binomial p is 2
+    (1 + |d|)⁻ⁿ, at best 2 · 0.5ⁿ as in a sign test. The interval contains the means for which this
+    p is at least 0.05: those where a share q = 1 − 0.025^(1 / n) of speakers is at either end
+    (Clopper and Pearson's upper limit for 0 in n). Equal scores have no interval, as their
+    difference is not an estimate.
     """
     n, d = effective_number(sizes), np.clip(value, -1, 1)
     q = np.where(np.abs(d) < ROUNDING, 0.0, 1 - ((1 - LEVEL) / 2) ** (1 / n))
@@ -211,7 +213,7 @@ def unvarying(value: FloatArray, sizes: FloatArray) -> Differences:
 
 
 def bonferroni(p: FloatArray, others: int) -> FloatArray:
-    """One-sided p-values, corrected for as many ``others``, of two-sided ones; 1 of 1."""
+    """One-sided p-values from two-sided ones, corrected for the number of ``others``; 1 stays 1."""
     return np.asarray(np.where(p < 1, np.minimum(others * p / 2, 1.0), p))
 
 
@@ -226,7 +228,7 @@ def sizes_of(a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def _t_over_normal(sizes: FloatArray) -> float:
-    """How much heavier the tails of a score over its estimated standard error are than those of the
-    resamples, which are nearly normal."""
+    """Ratio of a quantile of Student's t to that of the nearly normal resamples, which corrects for
+    their lighter tails."""
     tail = (1 + LEVEL) / 2
     return float(student.ppf(tail, degrees_of_freedom(sizes)) / norm.ppf(tail))

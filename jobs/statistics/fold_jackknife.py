@@ -1,22 +1,21 @@
-"""Scores of folds, pooled and compared, where nothing is known of an utterance or a speaker.
+"""Pooling and comparison of scores of folds, without data on single utterances or speakers.
 
-``store: gram`` with ``kfold`` leaves a row of scores a fold (`jobs.gram.scores`). A fold is a group
-of speakers whom no other fold has, so that what varies between speakers varies between folds: all
-here is a jackknife that leaves out a fold at a time, set against Student's t with at most one
-degree of freedom less than there are folds. This is the grouped jackknife (K. M. Wolter,
-Introduction to Variance Estimation, 2nd ed., Springer 2007, chapter 4; J. Shao & D. Tu, The
-Jackknife and Bootstrap, Springer 1995). It is wide: t has 4 degrees of freedom with 5 folds, where
-predictions would leave about as many as there are speakers.
+``store: gram`` with ``kfold`` leaves one row of scores per fold (`jobs.gram.scores`). Folds do not
+share speakers, so variation between speakers appears as variation between folds: every estimate
+here is a jackknife that leaves out one fold at a time, with Student's t of at most F − 1 degrees of
+freedom. This is the grouped jackknife (K. M. Wolter, Introduction to Variance Estimation, 2nd ed.,
+Springer 2007, chapter 4; J. Shao & D. Tu, The Jackknife and Bootstrap, Springer 1995). Intervals
+are wide: t has 4 degrees of freedom with 5 folds, but with predictions it would have about as many
+as there are speakers.
 
-Scores of folds are not quite independent, since a fold trains the probes of the others, and what
-that does cannot be estimated without bias (Y. Bengio & Y. Grandvalet, JMLR 5, 2004, 1089–1105).
+Scores of folds are not quite independent, since each fold is training data for the others, and the
+effect cannot be estimated without bias (Y. Bengio & Y. Grandvalet, JMLR 5, 2004, 1089–1105).
 Measured in `tests/jobs/statistics/test_fold_jackknife.py` (40 speakers of 10 to 110 utterances, 5
-folds), R² of a probe
-lies in its 95 % interval in 95 % of experiments at R² = 0.3 and 0.9, and in 92 % at 0, where the
-interval is above 0 in fewer than 1 %. Models that are equally good differ at p < 0.05 in 6 %.
+folds), the 95 % interval of a probe's R² contains the truth in 95 % of experiments at R² = 0.3 and
+0.9, and in 92 % at 0, where the interval is above 0 in fewer than 1 %. Equally good models differ
+at p < 0.05 in 6 %.
 
-The group that `jobs.statistics.best_layer.SpeakerErrors` has a row of is here a fold, called by
-its number.
+Here, a row of `jobs.statistics.best_layer.SpeakerErrors` is a fold, named by its number.
 
 Legend: F folds, L layers; errors (L, F, 4) have the columns `jobs.statistics.best_layer.ERRORS`.
 """
@@ -46,11 +45,13 @@ from jobs.statistics.scores import regression_scores
 from jobs.statistics.speaker_mean import N_SPEAKERS
 
 Statistic = Callable[[FloatArray], float]
-"""Of rows (F, …), one a fold, the first number of each how many utterances it has."""
+"""Statistic of rows (F, …), one per fold; the first number of each row is its number of
+utterances."""
 
 
 def fold_errors(cells: pd.DataFrame) -> SpeakerErrors:
-    """Squared errors by fold of one layer, from its rows of ``metrics.csv``, one a fold."""
+    """Compute the squared errors by fold of one layer from its rows of ``metrics.csv``, one per
+    fold."""
     n, mse, nothing = (
         cells[name].to_numpy(dtype=np.float64) for name in ("n_test", "mse", "mean_mse")
     )
@@ -59,8 +60,8 @@ def fold_errors(cells: pd.DataFrame) -> SpeakerErrors:
 
 
 def fold_intervals(cells: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """95 % intervals of the scores of one layer, from the same rows; NaN with fewer than two folds,
-    or where a score is not defined."""
+    """Compute 95 % intervals of the scores of one layer from the same rows; NaN with fewer than two
+    folds, or where a score is not defined."""
     n, mse, mae, mean_mse = (
         cells[name].to_numpy(dtype=np.float64) for name in ("n_test", "mse", "mae", "mean_mse")
     )
@@ -79,8 +80,8 @@ def fold_intervals(cells: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def speaker_mean_of_folds(cells: pd.DataFrame) -> dict[str, float]:
-    """The speaker mean's scores over the folds, as `jobs.statistics.speaker_mean` pools them, and
-    how many speakers were tested."""
+    """Pool the speaker mean's scores over the folds, as `jobs.statistics.speaker_mean` does; also
+    return the number of speakers tested."""
     n = cells["n_test"].to_numpy(dtype=np.float64)
     means = {
         name: _mean(np.stack([n, cells[name].to_numpy(dtype=np.float64)], axis=1))
@@ -92,10 +93,10 @@ def speaker_mean_of_folds(cells: pd.DataFrame) -> dict[str, float]:
 
 
 def score_on_other_folds(layers: Sequence[SpeakerErrors]) -> Estimate:
-    """R² of the layer with the lowest mean loss, on folds that had no part in choosing it.
+    """Compute R² of the layer with the lowest mean loss on folds that were not used to choose it.
 
     Every fold is scored with the layer that the others chose; the jackknife repeats the choice
-    without each fold. With one layer this is its score and its interval.
+    without each fold. For a single layer, this is its score and its interval.
     """
     folds = sorted({name for layer in layers for name in layer.speakers})
     values = np.stack([layer.at(folds) for layer in layers])
@@ -103,8 +104,8 @@ def score_on_other_folds(layers: Sequence[SpeakerErrors]) -> Estimate:
 
 
 def between_models_by_fold(a: FloatArray, b: FloatArray) -> Differences:
-    """The best layer of ``a`` (L_a, F, 4) less that of ``b`` (L_b, F, 4), on folds that had no part
-    in choosing either; one difference."""
+    """Compare the best layer of ``a`` (L_a, F, 4) with that of ``b`` (L_b, F, 4) on folds that were
+    not used to choose either; one difference."""
     rows_a, rows_b = np.moveaxis(a, 1, 0), np.moveaxis(b, 1, 0)
     value = _honest_r2(rows_a) - _honest_r2(rows_b)
     error = jackknife_error(_left_out(_honest_r2, rows_a) - _left_out(_honest_r2, rows_b))
@@ -112,12 +113,12 @@ def between_models_by_fold(a: FloatArray, b: FloatArray) -> Differences:
 
 
 def against_the_best_by_fold(errors: FloatArray) -> Differences:
-    """Each layer (L, F, 4) less the best of them; of the best itself 0, with p = 1.
+    """Compare each layer (L, F, 4) with the best of them; the best itself has 0, with p = 1.
 
-    One-sided p-values and intervals are Bonferroni's for the L − 1 layers that could be the best in
-    its place: the truly best layer is found worse than some other in at most 5 % of experiments
-    (multiple comparisons with the best, J. Hsu, The Annals of Statistics 12, 1984, 1136-1144). With
-    few folds there is too little to resample for the sharper reference of
+    One-sided p-values and intervals are Bonferroni-corrected for the L − 1 layers that could be the
+    best instead: the truly best layer is found worse than some other in at most 5 % of experiments
+    (multiple comparisons with the best, J. Hsu, The Annals of Statistics 12, 1984, 1136-1144).
+    There are too few folds to resample for the sharper reference distribution of
     `jobs.statistics.differences`.
     """
     n_folds = errors.shape[1]
@@ -139,7 +140,7 @@ def against_the_best_by_fold(errors: FloatArray) -> Differences:
 
 
 def _estimate(statistic: Statistic, rows: FloatArray, scale: ScaleName) -> Estimate:
-    """``statistic`` of ``rows`` (F, …), with its interval of 95 % on ``scale``."""
+    """Evaluate ``statistic`` on ``rows`` (F, …), with its 95 % interval on ``scale``."""
     value = statistic(rows) if len(rows) else float("nan")
     if len(rows) < 2 or np.isnan(value):
         return Estimate(value, *NO_INTERVAL)
@@ -148,13 +149,13 @@ def _estimate(statistic: Statistic, rows: FloatArray, scale: ScaleName) -> Estim
 
 
 def _left_out(statistic: Statistic, rows: FloatArray) -> FloatArray:
-    """(F,) ``statistic`` of ``rows`` (F, …) without each fold in turn."""
+    """(F,) values of ``statistic`` on ``rows`` (F, …) without each fold in turn."""
     return np.array([statistic(np.delete(rows, fold, axis=0)) for fold in range(len(rows))])
 
 
 def _honest_r2(rows: FloatArray) -> float:
-    """R² over the folds of (F, L, 4), each of the layer that the others choose; of one fold, its
-    best."""
+    """R² over the folds of (F, L, 4), each scored with the layer that the others choose; with a
+    single fold, its own best layer."""
     values = rows.transpose(1, 0, 2)
     if len(rows) == 1:
         return _r2(values[best_layer(values)])
@@ -168,8 +169,8 @@ def _r2(rows: FloatArray) -> float:
 
 
 def _of_summed(of_sums: Callable[[WeightedSums], FloatArray], rows: FloatArray) -> float:
-    """A score of the sums of rows (F, 4) of n, squared errors, absolute errors and squares about
-    the training mean."""
+    """Compute a score from the sums of rows (F, 4): n, squared errors, absolute errors, and squares
+    about the training mean."""
     total = {
         name: rows[:, [column]].sum(axis=0)
         for column, name in enumerate(("n", "sse", "sae", "sst"))
@@ -179,6 +180,6 @@ def _of_summed(of_sums: Callable[[WeightedSums], FloatArray], rows: FloatArray) 
 
 
 def _mean(rows: FloatArray) -> float:
-    """Weighted by utterances, over the folds that have a value."""
+    """Average over the folds that have a value, weighted by utterances."""
     known = rows[~np.isnan(rows[:, 1])]
     return float(np.average(known[:, 1], weights=known[:, 0])) if len(known) else float("nan")

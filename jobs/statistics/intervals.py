@@ -1,25 +1,26 @@
-"""Intervals and standard errors over speakers, as wide as few, unequal and unlike speakers need.
+"""Intervals and standard errors over speakers, valid for few, unequal and heterogeneous speakers.
 
-Utterances of one speaker are alike, so speakers are what a score varies over. Its standard error is
-that of the jackknife that leaves out a speaker at a time with all its utterances (B. Efron &
-C. Stein, The jackknife estimate of variance, The Annals of Statistics 9, 1981, 586–596; for
+Utterances of one speaker are similar, so speakers are the sampling unit. The standard error of a
+score is that of the jackknife that leaves out one speaker at a time with all its utterances (B.
+Efron & C. Stein, The jackknife estimate of variance, The Annals of Statistics 9, 1981, 586–596; for
 clusters of unequal size MacKinnon, Nielsen & Webb, Fast and reliable jackknife and bootstrap
-methods for cluster-robust inference, Journal of Applied Econometrics 38, 2023, 671–694). With it
+methods for cluster-robust inference, Journal of Applied Econometrics 38, 2023, 671–694). The
+interval is
 
-    g(θ) ± t_d · SE,  taken back to the score's own scale
+    g(θ) ± t_d · SE, transformed back to the score's own scale,
 
-where g is a scale on which the score is about normal (`SCALES`), so that the interval is lopsided
-as the score is and never leaves its range, and t is the quantile of Student's t with d degrees of
-freedom (`freedom`): fewer than speakers where some have many more utterances than others, or where
-a few decide the standard error, which is then itself a guess. This is Satterthwaite's
-approximation (F. Satterthwaite, An approximate distribution of estimates of variance components,
-Biometrics Bulletin 2, 1946, 110–114) for a variance of values with a kurtosis (B. O'Neill, Some
-useful moment results in sampling problems, The American Statistician 68, 2014, 282–296).
+where g is a scale on which the score is approximately normal (`SCALES`), so that the interval is as
+asymmetric as the score and never leaves its range, and t is the quantile of Student's t with d
+degrees of freedom (`freedom`): fewer than speakers where some have many more utterances than
+others, or where a few dominate the standard error, which is then itself uncertain. This is
+Satterthwaite's approximation (F. Satterthwaite, An approximate distribution of estimates of
+variance components, Biometrics Bulletin 2, 1946, 110–114) for a variance of values with a kurtosis
+(B. O'Neill, Some useful moment results in sampling problems, The American Statistician 68, 2014,
+282–296).
 
-Its 95 % are measured in `tests/jobs/statistics/test_known_answers.py`; percentiles of a
-bootstrap, for comparison,
-hold the truth too rarely where speakers differ in their errors, and fail where nearly all answers
-are right.
+Its 95 % coverage is measured in `tests/jobs/statistics/test_known_answers.py`; bootstrap percentile
+intervals, for comparison, cover too rarely where speakers differ in their errors, and fail where
+nearly all predictions are correct.
 
 Legend: S speakers, R resamples, L layers.
 """
@@ -39,15 +40,15 @@ from jobs.arrays import FloatArray
 NO_INTERVAL = (float("nan"), float("nan"))
 
 ROUNDING = 1e-9
-"""A standard error below this is rounding: scales are logarithms, of the size of 1."""
+"""Standard error below which there is only rounding: scales are logarithms, of magnitude 1."""
 
 LEVEL = 0.95
-"""What the intervals of every table and figure are to hold."""
+"""Nominal coverage of the intervals of every table and figure."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale on which a score is about normal."""
+    """A scale on which a score is approximately normal."""
 
     to: Callable[[FloatArray], FloatArray]
     """g"""
@@ -65,11 +66,11 @@ SCALES: dict[ScaleName, Scale] = {
     "share": Scale(logit, expit, lambda x: 1 / (x - x**2)),
     "plain": Scale(np.positive, np.positive, np.ones_like),
 }
-"""``error``: logarithm, of a mean loss · ``rest``: that of what is not explained, of R² ·
-``correlation``: R. A. Fisher's z (Metron 1, 1921, 3–32) · ``share``: log
-odds, as for proportions in samples of clusters (N. Dean & M. Pagano, Evaluating confidence interval
-methods for binomial proportions in clustered surveys, Journal of Survey Statistics and Methodology
-3, 2015, 484–503) · ``plain``: the score's own, of a difference or a slope."""
+"""Scales by name. ``error``: logarithm, for a mean loss · ``rest``: logarithm of the unexplained
+share, for R² · ``correlation``: R. A. Fisher's z (Metron 1, 1921, 3–32) · ``share``: log odds, as
+for proportions in samples of clusters (N. Dean & M. Pagano, Evaluating confidence interval methods
+for binomial proportions in clustered surveys, Journal of Survey Statistics and Methodology 3, 2015,
+484–503) · ``plain``: the score's own, for a difference or a slope."""
 
 
 def speaker_interval(
@@ -79,18 +80,18 @@ def speaker_interval(
     scale: ScaleName,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """The interval of a score over speakers.
+    """Compute the interval of a score over speakers.
 
     Args:
         value: the score on all speakers.
         left_out: (S,) the score without each speaker in turn, NaN where it is not defined.
         sizes: (S,) utterances of each speaker.
-        scale: on which it is about normal.
-        level: coverage that is asked for.
+        scale: scale on which it is approximately normal.
+        level: nominal coverage.
 
     Returns:
-        (low, high) as ``interval_of``; NaN where the score is not defined, or without fewer than
-        two of the speakers.
+        (low, high) as ``interval_of``; NaN where the score, or its value without two or more of the
+        speakers, is not defined.
     """
     defined = left_out[~np.isnan(left_out)]
     if np.isnan(value) or len(defined) < 2:
@@ -101,10 +102,10 @@ def speaker_interval(
 
 
 def on_scale(values: FloatArray, value: float, scale: ScaleName) -> FloatArray:
-    """g of ``values`` (n,), NaN where these are.
+    """Apply g to ``values`` (n,), NaN where these are.
 
-    It is g(θ) + g'(θ)(x − θ) about the ``value`` θ of shares, of which some may be 0 or 1 and have
-    no odds, and wherever else g has no value.
+    It is linearised about the ``value`` θ, g(θ) + g'(θ)(x − θ), for shares, of which some may be 0
+    or 1 and have no odds, and wherever else g is undefined.
     """
     to, _, slope = vars(SCALES[scale]).values()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -122,14 +123,15 @@ def interval_of(
     scale: ScaleName,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """(low, high) of a score with this standard ``error`` on the scale.
+    """Return (low, high) for a score with this standard ``error`` on the scale.
 
     A share lies within the exact binomial interval (C. Clopper & E. Pearson, Biometrika 26, 1934,
-    404–413) of as many draws as there are effective speakers, as E. Korn & B. Graubard have it for
-    samples of clusters (Survey Methodology 24, 1998, 193–201): what it would be if every speaker
-    were all right or all wrong. It is all that is known where nothing varies: where all answers
-    are right, its lower end is about 1 − 3.7 / S (the rule of three, for 95 % and two tails). Other
-    scores without any error, or at the end of their scale, are a point.
+    404–413) of as many draws as there are effective speakers, following E. Korn & B. Graubard for
+    samples of clusters (Survey Methodology 24, 1998, 193–201): the interval if all answers of a
+    speaker were equally right or wrong. It is the only information where nothing varies: if all
+    answers are correct, its lower end is about 1 − 3.7 / S (the rule of three, for 95 % and two
+    tails). Other scores with a standard error of 0, or at the end of their scale, have an interval
+    of zero width.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         middle = SCALES[scale].to(np.array(value))
@@ -143,7 +145,8 @@ def interval_of(
 
 
 def _binomial(share: float, n: float, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a ``share`` of ``n`` draws, neither need be whole."""
+    """Clopper and Pearson's interval for a ``share`` of ``n`` draws; neither count need be an
+    integer."""
     tail, right = (1 - level) / 2, share * n
     low = float(beta.ppf(tail, right, n - right + 1)) if right > 0 else 0.0
     high = float(beta.ppf(1 - tail, right + 1, n - right)) if right < n else 1.0
@@ -153,7 +156,7 @@ def _binomial(share: float, n: float, level: float) -> tuple[float, float]:
 def stretch(
     interval: tuple[float, float], value: float, scale: ScaleName, factors: tuple[float, float]
 ) -> tuple[float, float]:
-    """``interval`` made wider on the scale, below and above ``value``, by ``factors`` from 1."""
+    """Widen ``interval`` on the scale, below and above ``value``, by ``factors`` of 1 or more."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         middle, ends = (SCALES[scale].to(np.array(x)) for x in (value, interval))
         wider = SCALES[scale].back(middle + (ends - middle) * factors)
@@ -165,10 +168,10 @@ def stretch(
 def freedom(left_out: FloatArray, sizes: FloatArray) -> float:
     """Degrees of freedom of a jackknife's standard error, at least 1.
 
-    Of a variance of S values with excess kurtosis κ they are 2 S / (κ + 2) (O'Neill 2014, but for
-    terms in 1 / S); the values are what a speaker does to the score, κ their G2 (D. Joanes &
-    C. Gill, Comparing measures of sample skewness and kurtosis, The Statistician 47, 1998,
-    183–189). They are never more than ``degrees_of_freedom`` of the sizes.
+    For a variance of S values with excess kurtosis κ they are 2 S / (κ + 2) (O'Neill 2014, without
+    terms in 1 / S); the values are the influence of each speaker on the score, κ their G2 (D.
+    Joanes & C. Gill, Comparing measures of sample skewness and kurtosis, The Statistician 47, 1998,
+    183–189). They never exceed ``degrees_of_freedom`` of the sizes.
 
     Args:
         left_out: (S,) the score without each speaker in turn, NaN where it is not defined.
@@ -187,7 +190,7 @@ def freedom(left_out: FloatArray, sizes: FloatArray) -> float:
 
 
 def widening(resampled: FloatArray, left_out: FloatArray) -> float:
-    """How much too small the bootstrap's standard error of a score is: jackknife / bootstrap.
+    """Correction factor for the bootstrap's standard error of a score: jackknife / bootstrap.
 
     Resampling S speakers with replacement understates the variance by the factor (S − 1) / S, and
     more where speakers are unequal (T. Hesterberg, What teachers should know about the bootstrap,
@@ -216,24 +219,24 @@ def jackknife_error(left_out: FloatArray) -> FloatArray:
 
 
 def effective_number(sizes: FloatArray) -> float:
-    """Speakers of equal size that tell as much as those of ``sizes`` (S,) utterances, (Σ n)² / Σ n²
-    (L. Kish, Survey Sampling, 1965)."""
+    """Effective number of speakers with ``sizes`` (S,) utterances, (Σ n)² / Σ n² (L. Kish, Survey
+    Sampling, 1965)."""
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def degrees_of_freedom(sizes: FloatArray) -> float:
-    """The effective number of speakers of ``sizes`` (S,) utterances, less one; S − 1 if equal."""
+    """Effective number of speakers with ``sizes`` (S,) utterances, minus one; S − 1 if equal."""
     return effective_number(sizes) - 1
 
 
 def leave_one_out(n_speakers: int) -> FloatArray:
-    """(S, S): how often each speaker counts without one of them, as the weights of resamples."""
+    """(S, S) weights of the speakers with each one left out in turn, as those of resamples."""
     return 1.0 - np.eye(n_speakers)
 
 
 @lru_cache(maxsize=16)
 def resample_weights(n_speakers: int, resamples: int, seed: int) -> FloatArray:
-    """(R, S): how often each resample draws each speaker."""
+    """(R, S) number of times that each resample draws each speaker."""
     shares = np.full(n_speakers, 1 / n_speakers)
     drawn = np.random.default_rng(seed).multinomial(n_speakers, shares, size=resamples)
     return drawn.astype(np.float64)

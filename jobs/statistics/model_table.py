@@ -1,4 +1,4 @@
-"""The comparison table: what is known of every model, target and probe, beside knowing nothing."""
+"""Comparison table: one row per model, target and probe, with the no-skill baselines."""
 
 import pandas as pd
 
@@ -14,23 +14,23 @@ from jobs.statistics.scores import (
 from jobs.ties import first_lowest
 
 MEAN_PREDICTOR = "mean predictor"
-"""Its name among the models; the name of its probe is empty."""
+"""Name of the mean predictor among the models; the name of its probe is empty."""
 
 MAJORITY_CLASS = "majority class"
-"""What stands in its place for a target that is a class."""
+"""Name of the no-skill predictor of a classification target."""
 
 SPEAKER_MEAN = "speaker mean"
-"""The row of what one knows who only knows the speaker, see `jobs.statistics.speaker_mean`; of
-classes the speaker's most frequent one."""
+"""Name of the row of the speaker mean, see `jobs.statistics.speaker_mean`; for classes, the
+speaker's most frequent one."""
 
 Row = dict[str, object]
 
 REFERENCES = (MEAN_PREDICTOR, MAJORITY_CLASS, SPEAKER_MEAN)
-"""Rows that are of no model and no probe, and names that no model can have."""
+"""Names of the rows without a model and a probe, which no model may have."""
 
 
 def model_columns() -> list[str]:
-    """Columns of ``models.csv``; a score that is not for a target's kind is NaN."""
+    """Columns of ``models.csv``; a score that does not apply to a target's kind is NaN."""
     return [
         *("model", "target", "probe", "probe_kind", "target_kind", "n_layers", "missing"),
         *(f"embedding_{score}" for score in _EMBEDDING_SCORES),
@@ -64,17 +64,17 @@ def _compared(kind: TargetKind) -> list[str]:
 
 
 def model_table(curves: Curves) -> pd.DataFrame:
-    """The comparison table: a row per model × target × probe, the baselines among the models.
+    """Make the comparison table: a row per model × target × probe, with baselines among the models.
 
     Returns:
-        ``model_columns``, in the order of ``curves.layers``. The best layer has the lowest MSE, of
-        classes the highest accuracy, of equal ones the first, among those that lack no cell;
-        ``best_r2`` and ``best_accuracy`` are the best of many and too good, ``best_r2_honest`` and
-        ``best_accuracy_honest`` are not (see ``jobs.statistics.best_layer``). ``mean_pearson`` is
-        the mean over
-        layers (of a CCA probe: the held-out canonical correlation). Embedding columns are NaN for a
-        model without that layer. The last rows of every target are the speaker mean's, and the
-        mean predictor's or, of classes, that of always guessing the most frequent one.
+        ``model_columns``, in the order of ``curves.layers``. The best layer has the lowest MSE, for
+        classes the highest accuracy, among those that lack no cell, and is the first if tied;
+        ``best_r2`` and ``best_accuracy`` are the best of many and therefore optimistic,
+        ``best_r2_honest`` and ``best_accuracy_honest`` are not (see
+        ``jobs.statistics.best_layer``). ``mean_pearson`` is the mean over layers (of a CCA probe:
+        the held-out canonical correlation). Embedding columns are NaN for a model without that
+        layer. The last rows of every target are those of the speaker mean and of the mean predictor
+        or, for classes, of always guessing the most frequent one.
     """
     rows = []
     layers = curves.layers
@@ -125,8 +125,8 @@ def _honest_columns(score: str, honest: Estimate) -> dict[str, float]:
 
 
 def _without_probe(target: object, curves: pd.DataFrame) -> tuple[Row, Row]:
-    """A row for ``target`` without scores, and the point that has them: where models could not read
-    the same files, one on the most of them."""
+    """Return a row for ``target`` without scores, and the point that has the baselines' scores: if
+    models could read different numbers of files, a point with the most."""
     ordered = curves.sort_values("n_test", kind="stable", ascending=False)
     most: Row = {str(name): value for name, value in ordered.iloc[0].items()}
     empty: Row = dict.fromkeys(model_columns(), float("nan")) | {
@@ -167,7 +167,7 @@ def _knowing_nothing(target: object, curves: pd.DataFrame) -> Row:
             "best_accuracy_honest": accuracy,
             "majority_accuracy": accuracy,
         }
-    # Of a constant target no R² is defined, and that of its mean neither.
+    # R² of a constant target is undefined, as is that of its mean.
     r2 = 0.0 if curves["r2"].notna().any() else float("nan")
     return nothing | {
         "model": MEAN_PREDICTOR,

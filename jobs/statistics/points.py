@@ -1,8 +1,8 @@
-"""The scores of one point of a curve, over the folds and seeds of its cells.
+"""Scores of one point of a curve, over the folds and seeds of its cells.
 
 A point is a layer, target and probe of a model. Its cells are rows of ``metrics.csv``, one per seed
-and fold. Within a seed, folds are averaged with weight n or pooled, as the rows of
-`jobs.statistics.scores` say; seeds are then averaged.
+and fold. Within a seed, folds are averaged with weight n or pooled, as specified by the rows of
+`jobs.statistics.scores`; seeds are then averaged.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,8 +33,8 @@ SPEAKERS, FOLDS = "speakers", "folds"
 """Values of the column ``interval_over``."""
 
 _UNDEFINED_WITH_R2 = ("r2_low", "r2_high", "speaker_mean_r2")
-"""Columns that are not defined where ``r2`` is not, whatever sums of squares make of the rounding
-of a constant target."""
+"""Columns that are undefined where ``r2`` is; for a constant target their sums of squares contain
+only rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PointScores:
     columns: Mapping[str, object]
     """Values by column of ``layers.csv``."""
     errors: SpeakerErrors
-    """Losses by speaker, or by fold."""
+    """Losses by speaker or by fold."""
 
 
 def point_of_predictions(
@@ -74,7 +74,7 @@ def point_of_folds(cells: pd.DataFrame) -> PointScores:
 
 
 def control_scores(controls: Mapping[str, pd.DataFrame], *, of_classes: bool) -> dict[str, float]:
-    """The main score on each control that has cells, by column of ``layers.csv``.
+    """Compute the main score on each control that has cells, by column of ``layers.csv``.
 
     Args:
         controls: rows of ``metrics.csv`` by the ending of the control's columns.
@@ -89,13 +89,14 @@ def control_scores(controls: Mapping[str, pd.DataFrame], *, of_classes: bool) ->
 
 
 def averaged_scores(cells: pd.DataFrame) -> dict[str, float]:
-    """Scores of numbers, and their references, over the folds and seeds of ``cells``."""
+    """Average the scores of numbers, and their references, over the folds and seeds of
+    ``cells``."""
     seeds = [_over_folds(folds) for _, folds in cells.groupby("seed")]
     return {name: _mean([seed[name] for seed in seeds]) for name in seeds[0]}
 
 
 def pooled_class_scores(runs: list[list[ClassSums]]) -> dict[str, float]:
-    """Scores of classes: within a seed of counts pooled over folds, then averaged over seeds."""
+    """Score classes from counts pooled over the folds of a seed, then average over seeds."""
     counts = [pool(folds).values.sum(axis=0) for folds in runs]
     return {
         row.name: float(np.mean([float(row.of_counts(of_seed)) for of_seed in counts]))
@@ -104,7 +105,7 @@ def pooled_class_scores(runs: list[list[ClassSums]]) -> dict[str, float]:
 
 
 def _checked(columns: Mapping[str, object], errors: SpeakerErrors) -> PointScores:
-    """Leave out what is not defined without R²."""
+    """Set the scores that require R² to NaN where it is undefined."""
     r2 = columns.get("r2")
     if r2 is None or r2 == r2:
         return PointScores(columns, errors)
@@ -142,7 +143,7 @@ def _of_classes(
 
 
 def _over_folds(folds: pd.DataFrame) -> dict[str, float]:
-    """One seed's scores of numbers over its folds."""
+    """Average the scores of numbers of one seed over its folds."""
     rows = list(regression_scores())
     columns = [*(row.name for row in rows), *references_for("regression")]
     n = folds["n_test"].to_numpy(dtype=np.float64)
@@ -162,7 +163,7 @@ def _weighted(values: FloatArray, n: FloatArray) -> float:
 
 
 def _average(cells: pd.DataFrame, score: str) -> float:
-    """A share of utterances, over folds weighted by utterances, then over seeds."""
+    """Average a share of utterances over folds, weighted by utterances, then over seeds."""
     seeds = [
         float(np.average(folds[score].astype(float), weights=folds["n_test"]))
         for _, folds in cells.groupby("seed")

@@ -16,8 +16,8 @@ from scipy.stats import rankdata
 from jobs.arrays import FloatArray
 
 CONSTANT = 1e-6
-"""A spread below this share of the values' size counts as none: above float32 rounding (6e-8),
-which stored predictions carry, and below any spread that carries information."""
+"""Spread, as a share of the values' magnitude, below which values count as constant: above float32
+rounding (6e-8), which affects stored predictions, and below any informative spread."""
 
 SUMS = ("n", "sse", "sae", "sst", "dy", "dp", "dy2", "dp2", "dydp")
 """Columns of ``SpeakerSums.values``; dy and dp are value and prediction minus the training mean."""
@@ -81,12 +81,12 @@ def within_speaker_of(test: HeldOut) -> float | None:
 
 @dataclass(frozen=True)
 class NoSkill:
-    """Errors of the mean predictor, which answers with the training mean everywhere."""
+    """Errors of the mean predictor, which always predicts the training mean."""
 
     mse: float
     mae: float
     constant: bool
-    """The target does not vary about the training mean, so that R² is not defined."""
+    """True if the target does not vary about the training mean, so that R² is undefined."""
 
 
 def no_skill(y: FloatArray, train_mean: float) -> NoSkill:
@@ -110,7 +110,7 @@ class SpeakerSums:
     values: FloatArray
     """(S, 9), columns ``SUMS``."""
     size: float
-    """Largest magnitude among predictions and values, against which a spread is constant."""
+    """Largest magnitude among predictions and values, to which a spread is compared."""
 
     def weighted(self, weights: FloatArray) -> "WeightedSums":
         """Sums over the speakers under each row of ``weights`` (R, S)."""

@@ -1,4 +1,4 @@
-"""What a probe gets wrong, and of whom: errors by speaker and over duration."""
+"""Errors of a probe by speaker and over duration."""
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ RESIDUAL_COLUMNS = [
 
 
 def utterance_errors(predictions: pd.DataFrame) -> pd.DataFrame:
-    """A row per utterance: ``utterance_id``, ``speaker_id``, and ``error``, the prediction less the
-    true value, averaged over seeds.
+    """Make a row per utterance: ``utterance_id``, ``speaker_id``, and ``error``, the prediction
+    minus the true value, averaged over seeds.
 
     Args:
         predictions: a row per utterance and seed with ``utterance_id``, ``speaker_id``, ``y_true``
@@ -30,9 +30,9 @@ def utterance_errors(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def speaker_residuals(errors: pd.DataFrame) -> pd.DataFrame:
-    """A row per speaker of ``utterance_errors``: ``speaker_id``, ``n`` utterances, ``mean_error``
-    (above 0: predicted too high), ``sd_error`` (n − 1 in the denominator; NaN of one utterance),
-    ``rmse``; the one predicted lowest first."""
+    """Make a row per speaker of ``utterance_errors``: ``speaker_id``, ``n`` utterances,
+    ``mean_error`` (above 0: predicted too high), ``sd_error`` (n − 1 in the denominator; NaN for
+    one utterance), ``rmse``; ascending by ``mean_error``."""
     by_speaker = errors.groupby("speaker_id", sort=True)["error"]
     found = by_speaker.agg(n="size", mean_error="mean", sd_error="std").reset_index()
     square = errors.assign(square=errors["error"] ** 2).groupby("speaker_id", sort=True)["square"]
@@ -41,8 +41,8 @@ def speaker_residuals(errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def running_mean(x: FloatArray, y: FloatArray, share: float = 0.2) -> tuple[FloatArray, FloatArray]:
-    """Means of x and of y (m,) over windows of a ``share`` of the (n,) points, in order of x; none
-    at all of fewer than two points."""
+    """Average x and y over windows of a ``share`` of the (n,) points, in order of x: (m,) each;
+    empty with fewer than two points."""
     order = np.argsort(x, kind="stable")
     size = max(2, round(share * len(x)))
     if len(x) < size:

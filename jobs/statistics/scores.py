@@ -35,10 +35,10 @@ Unit = Literal["none", "target", "target squared"]
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Everything about a statistic but its function."""
+    """Description of a statistic, without its function."""
 
     kind: ClassVar[TargetKind]
-    """Kind of target that it is defined for."""
+    """Kind of target for which it is defined."""
 
     name: str
     """Its column in the tables on disk."""
@@ -57,28 +57,29 @@ class Score:
     """Column of the same score of the no-skill prediction, which is the training mean or the
     majority class; None: that score is 0, or not defined."""
     compared: bool = False
-    """Whether the best layer's value is a column of ``models.csv``."""
+    """True if the best layer's value is a column of ``models.csv``."""
     drawn: bool = False
-    """Whether it has a figure over the layers of every model, which needs a ``scale``."""
+    """True if it has a figure over the layers of every model, which needs a ``scale``."""
     cut: float | None = None
-    """Where the axis of its figure may be cut, in units of the ``reference`` if it has one; None:
-    never."""
+    """Value at which the axis of its figure may be cut, in units of the ``reference`` if it has
+    one; None: never."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionScore(Score):
-    """A score of predicted numbers. Over folds it is averaged with weight n unless it says how it
-    follows from the pooled errors; over seeds it is averaged."""
+    """A score of predicted numbers. Over folds it is averaged with weight n unless it defines how
+    it follows from the pooled errors; over seeds it is averaged."""
 
     kind: ClassVar[TargetKind] = "regression"
 
     of_test: Callable[[HeldOut], float | None]
     """The score of one test split; None where it is not defined."""
     of_sums: Callable[[WeightedSums], FloatArray] | None = None
-    """(R,) the same from sums, for a fast jackknife; None: ``of_test`` is evaluated without each
+    """(R,) score from sums, for a fast jackknife; None: ``of_test`` is evaluated without each
     speaker in turn."""
     sums_over: Literal["fold", "all folds"] = "fold"
-    """What ``of_sums`` is evaluated on: each fold, to be averaged, or the sum of all folds."""
+    """Unit on which ``of_sums`` is evaluated: each fold, to be averaged, or the sum of all
+    folds."""
     of_errors: Callable[[Mapping[str, float]], float] | None = None
     """The score over all folds from the averages of the other scores and of the references, for a
     score that is not itself an average."""
@@ -86,14 +87,14 @@ class RegressionScore(Score):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore(Score):
-    """A score of predicted classes, of counts summed over folds and averaged over seeds."""
+    """A score of predicted classes, from counts summed over folds, averaged over seeds."""
 
     kind: ClassVar[TargetKind] = "classification"
 
     of_counts: Callable[[FloatArray], FloatArray]
-    """(...) the score of counts (..., 3, C), see `jobs.statistics.classification.COUNTS`."""
+    """(...) score of counts (..., 3, C), see `jobs.statistics.classification.COUNTS`."""
     macro: bool = False
-    """Whether every class counts the same, however rare it is."""
+    """True if every class has the same weight, however rare it is."""
 
 
 def _r2_of_errors(errors: Mapping[str, float]) -> float:
@@ -224,13 +225,13 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
 )
 
 SCORES: dict[str, RegressionScore | ClassScore] = {row.name: row for row in _ROWS}
-"""By name, in the order of the columns of ``metrics.csv``."""
+"""Scores by name, in the order of the columns of ``metrics.csv``."""
 
 MAIN_SCORE: dict[TargetKind, str] = {"regression": "r2", "classification": "accuracy"}
-"""The score that controls, findings and comparisons between models are about."""
+"""Score used for controls, findings and comparisons between models."""
 
 RANKING_SCORE: dict[TargetKind, str] = {"regression": "mse", "classification": "accuracy"}
-"""The score that decides which layer of a model is the best."""
+"""Score that selects the best layer of a model."""
 
 
 def regression_scores() -> Iterator[RegressionScore]:
@@ -260,7 +261,7 @@ def references_for(kind: str) -> list[str]:
 
 def score_columns() -> list[str]:
     """Columns of ``metrics.csv`` that hold scores: those of numbers and their references, then
-    those of classes and theirs."""
+    those of classes and their references."""
     return [
         column
         for kind in MAIN_SCORE
@@ -269,5 +270,5 @@ def score_columns() -> list[str]:
 
 
 def with_ends(score: str) -> tuple[str, str, str]:
-    """The columns of a score and of the ends of its interval."""
+    """Columns of a score and of the ends of its interval."""
     return score, f"{score}_low", f"{score}_high"

@@ -1,4 +1,4 @@
-"""The scores of one test split, a row of ``metrics.csv``."""
+"""Scores of one test split, for a row of ``metrics.csv``."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from jobs.statistics.scores import class_scores, regression_scores
 def score_numbers(
     y: FloatArray, y_pred: FloatArray, train_mean: float, speakers: npt.NDArray[np.str_]
 ) -> dict[str, float | None]:
-    """All scores of predicted numbers.
+    """Compute all scores of predicted numbers.
 
     Args:
         y: (U,) true values, in the target's unit.
@@ -34,7 +34,7 @@ def score_numbers(
 
 
 def score_classes(y: FloatArray, y_pred: FloatArray, majority: float) -> dict[str, float | None]:
-    """All scores of predicted classes.
+    """Compute all scores of predicted classes.
 
     Args:
         y: (U,) codes of the true classes, U ≥ 1.

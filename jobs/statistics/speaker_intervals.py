@@ -1,11 +1,11 @@
 """Intervals of scores over speakers: a jackknife that leaves out each speaker with all utterances.
 
-Every class counts the same in a macro score, which therefore rests on the speakers of the rarest
-class. With few of them intervals are too narrow: with 40 speakers of whom 8 have the rarer of two
-classes, intervals of balanced accuracy covered the truth in 94 to 95 % of 2000 experiments, with 4
-of them in 88 to 94 %. Where the classes are the speakers themselves, leaving out a speaker leaves
-out a class: the interval is then over which speakers are to be told apart, by a probe trained on
-all of them, and not over utterances of the same speakers.
+Every class has the same weight in a macro score, which therefore depends on the speakers of the
+rarest class. With few of them, intervals are too narrow: with 40 speakers of whom 8 have the rarer
+of two classes, intervals of balanced accuracy covered the truth in 94 to 95 % of 2000 experiments,
+with 4 of them in 88 to 94 %. Where the classes are the speakers themselves, leaving out a speaker
+leaves out a class: the interval then reflects the choice of speakers to be distinguished, by a
+probe trained on all of them, and not the utterances of the same speakers.
 
 Legend: U utterances, S speakers, C classes, F folds, R weightings of the speakers.
 """
@@ -26,7 +26,7 @@ Interval = tuple[float, float]
 def regression_intervals(
     runs: Sequence[Sequence[SpeakerSums]], level: float = LEVEL
 ) -> dict[str, Interval]:
-    """Intervals of the scores of numbers that follow from sums.
+    """Compute intervals of the scores of numbers that follow from sums.
 
     Args:
         runs: per seed of the probe, the sums of every fold.
@@ -61,7 +61,7 @@ def regression_intervals(
 def class_intervals(
     runs: Sequence[Sequence[ClassSums]], level: float = LEVEL
 ) -> dict[str, Interval]:
-    """Intervals of the scores of classes.
+    """Compute intervals of the scores of classes.
 
     Args:
         runs: per seed of the probe, the counts of every fold.
@@ -92,7 +92,7 @@ def class_intervals(
 def intervals_by_evaluation(
     rows: Iterable[RegressionScore], runs: Sequence[Sequence[HeldOut]], level: float = LEVEL
 ) -> dict[str, Interval]:
-    """Intervals of scores of numbers that do not follow from sums.
+    """Compute intervals of scores of numbers that do not follow from sums.
 
     Each score is evaluated without each speaker in turn, which takes S times as long as the score.
 
@@ -123,7 +123,7 @@ def _without(speaker: str, fold: HeldOut) -> HeldOut:
 
 
 def _average(row: RegressionScore, runs: Sequence[Sequence[HeldOut]]) -> float:
-    """The score averaged over folds with weight U, then over seeds; NaN where a seed has none."""
+    """Average a score over folds with weight U, then over seeds; NaN where a seed has none."""
     of_seeds = []
     for folds in runs:
         scored = [(row.of_test(fold), len(fold.y)) for fold in folds if len(fold.y)]
@@ -138,7 +138,7 @@ def _everyone_and_without_each(n_speakers: int) -> FloatArray:
 
 
 def _over_folds(row: RegressionScore, folds: Sequence[WeightedSums]) -> FloatArray:
-    """(R,) the score over all folds of one seed, NaN where it is not defined."""
+    """(R,) scores over all folds of one seed, NaN where undefined."""
     assert row.of_sums
     with np.errstate(divide="ignore", invalid="ignore"):
         if row.sums_over == "all folds":

@@ -1,7 +1,7 @@
-"""What one knows who only knows the speaker: other utterances of the same speaker, tested too.
+"""Speaker mean: a baseline that predicts from other test utterances of the same speaker.
 
-It is no probe that could be used: it is told the targets of the test part. It bounds what a layer
-can gain by telling speakers apart, and nothing else.
+It is not a usable probe, since it needs the targets of the test split. It bounds what a layer can
+gain from speaker identity alone.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from jobs.arrays import FloatArray
 from jobs.statistics.regression import SUMS, pearson, speaker_sums
 
 Fold = tuple[FloatArray, npt.NDArray[np.str_], float]
-"""Values (n,) of a test part, their speakers (n,), and the training mean or the code of the
-training part's most frequent class."""
+"""Values (n,) of a test split, their speakers (n,), and the training mean or the code of the
+training split's most frequent class."""
 
 SPEAKER_MEAN_COLUMNS = [
     f"speaker_mean_{score}" for score in ("r2", "mse", "mae", "pearson", "accuracy")
@@ -22,8 +22,8 @@ SPEAKER_MEAN_COLUMNS = [
 
 
 def speaker_mean_scores(folds: Sequence[Fold], of_classes: bool) -> dict[str, float]:
-    """Those of ``SPEAKER_MEAN_COLUMNS`` that are for the kind of target, pooled over ``folds`` as
-    the scores of probes are: errors by sums, correlations averaged with weight n."""
+    """Compute those of ``SPEAKER_MEAN_COLUMNS`` that apply to the kind of target, pooled over
+    ``folds`` as the scores of probes are: errors by sums, correlations averaged with weight n."""
     if of_classes:
         hits = [speaker_majority(*fold) == fold[0] for fold in folds]
         return {"speaker_mean_accuracy": float(np.mean(np.concatenate(hits)))}
@@ -45,8 +45,8 @@ def speaker_mean_scores(folds: Sequence[Fold], of_classes: bool) -> dict[str, fl
 
 
 def speaker_mean(y: FloatArray, groups: npt.NDArray[np.str_], train_mean: float) -> FloatArray:
-    """(n,) for every value of ``y`` (n,) the mean of the *other* values of its speaker; the
-    training mean where a speaker has no other."""
+    """(n,) mean of the *other* values of its speaker for every value of ``y`` (n,); the training
+    mean where a speaker has no other."""
     _, of_row = np.unique(groups, return_inverse=True)
     others = np.bincount(of_row)[of_row] - 1
     total = np.bincount(of_row, y)[of_row] - y
@@ -54,8 +54,8 @@ def speaker_mean(y: FloatArray, groups: npt.NDArray[np.str_], train_mean: float)
 
 
 def speaker_majority(y: FloatArray, groups: npt.NDArray[np.str_], majority: float) -> FloatArray:
-    """(n,) for every code of ``y`` (n,) the most frequent code among the *others* of its speaker,
-    of equally frequent ones the smallest; ``majority`` where a speaker has no other."""
+    """(n,) most frequent code among the *others* of its speaker for every code of ``y`` (n,), the
+    smallest if tied; ``majority`` where a speaker has no other."""
     names, of_row = np.unique(groups, return_inverse=True)
     codes, of_code = np.unique(y, return_inverse=True)
     counts = np.zeros((len(names), len(codes)))
@@ -66,8 +66,8 @@ def speaker_majority(y: FloatArray, groups: npt.NDArray[np.str_], majority: floa
 
 
 SPEAKER_MEAN_SCORES = ("speaker_mean_mse", "speaker_mean_mae", "speaker_mean_pearson")
-"""What the speaker mean reaches on the part, see `jobs.statistics.speaker_mean`."""
+"""Scores of the speaker mean on the split, see `jobs.statistics.speaker_mean`."""
 
 
 N_SPEAKERS = "n_speakers"
-"""Speakers that any fold tests, with a value of the target."""
+"""Number of speakers that any fold tests, with a value of the target."""

@@ -1,4 +1,4 @@
-"""Scores of the tempo analysis: do predictions follow a rate that is changed on purpose?"""
+"""Scores of the tempo analysis: the response of predictions to a known change of rate."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,19 @@ from jobs.statistics.intervals import ScaleName, speaker_interval
 from jobs.statistics.regression import CONSTANT
 
 _SCALES: tuple[ScaleName, ...] = ("plain", "correlation", "plain")
-"""Of the intervals of slope, correlation and shift."""
+"""Scales of the intervals of slope, correlation and shift."""
 
 
 @dataclass(frozen=True)
 class CounterfactualScores:
-    """Whether the predictions of one layer follow a rate that was changed."""
+    """Measures of how closely the predictions of one layer follow a changed rate."""
 
     slope: Estimate
-    """Change of the prediction for a unit of change of the rate: 1 follows it fully, 0 not."""
+    """Change of the prediction per unit change of the rate: 1 follows it fully, 0 not at all."""
     correlation: Estimate
-    """Of the two, within utterances."""
+    """Correlation of the two within utterances."""
     shift: Estimate
-    """What stretching adds to all predictions at whatever rate, in the target's unit."""
+    """Constant that stretching adds to predictions at every rate, in the target's unit."""
     n_utterances: int
     n_speakers: int
 
@@ -43,21 +43,21 @@ def counterfactual_scores(
         slope = Σ_uf x_uf p_uf / Σ_uf x_uf²,     correlation = Σ_uf x_uf p_uf / √(Σ x² Σ p²)
 
     This is the regression of predictions on rates with an intercept for each utterance (the
-    "within" estimator of panel data): what a layer knows of the speaker or of the text cancels, and
-    so does whatever stretching does to a prediction at all tempi alike. Changes from the recording
-    would not let that cancel: with untrained networks it was larger than the change of the rate.
-    ``shift`` is it: the mean of y_pred_new − y_pred minus slope times that of y_true_new − y_true.
+    "within" estimator of panel data): what a layer encodes of the speaker or of the text cancels,
+    and so does any effect of stretching that is equal at all tempi. In changes from the recording
+    that effect would not cancel: for untrained networks it was larger than the change of the rate.
+    ``shift`` estimates it: the mean of y_pred_new − y_pred minus slope times that of
+    y_true_new − y_true.
 
     A linear probe of a layer that encodes the rate with gain g (y_pred = a_u + g y_true) has slope
-    g and correlation 1; one of a layer that knows only the speaker has slope 0. Differences rather
-    than ratios: a prediction near 0 or below has no logarithm, and a gain is not an exponent.
-    Intervals, 95 %, are over speakers (`jobs.statistics.intervals`), of the correlation on
-    Fisher's scale.
+    g and correlation 1; one of a layer that encodes only the speaker has slope 0. Differences are
+    used rather than ratios: a prediction of 0 or below has no logarithm, and a gain is not an
+    exponent. The 95 % intervals are over speakers (`jobs.statistics.intervals`), for the
+    correlation on Fisher's scale.
 
     Args:
         y_true: (U,) the rate of the recording.
-        y_pred: (U,) what was predicted for it, by a probe that was not fitted on it; used for
-            ``shift`` alone.
+        y_pred: (U,) its prediction by a probe that was not fitted on it; used only for ``shift``.
         y_true_new: (U, F) the rate at each of two or more tempi, NaN where there is none.
         y_pred_new: (U, F) its prediction by the same probe, NaN where there is none.
         speakers: (U,).
@@ -102,8 +102,8 @@ def mean_changes(
     y_new: FloatArray,
     speakers: npt.NDArray[np.str_],
 ) -> list[Estimate]:
-    """The mean over utterances of ``y_new`` − ``y`` at each of F rates, with its 95 % interval over
-    the speakers who are heard at it.
+    """Average ``y_new`` − ``y`` over utterances at each of F rates, with a 95 % interval over the
+    speakers that have values there.
 
     Args:
         y: (U,) of the originals.
@@ -144,9 +144,10 @@ def _check_shapes(
 
 def _scores(sums: FloatArray, sizes: tuple[float, float]) -> FloatArray:
     """(3, R) slope, correlation and shift from (R, 6) sums of 1, both changes, and x², p², x p of
-    what is centred within utterances; NaN where undefined.
+    values centred within utterances; NaN where undefined.
 
-    ``sizes`` are those of rates and predictions: a spread that is nothing beside them is rounding.
+    ``sizes`` are the magnitudes of rates and predictions: a spread negligible beside them is
+    rounding.
     """
     n, x_changed, p_changed, xx, pp, xp = sums.T
     with np.errstate(divide="ignore", invalid="ignore"):

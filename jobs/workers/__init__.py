@@ -1,5 +1,5 @@
 """Ray actors and tasks that run any job, and what a node reports about itself.
 
-With ``sweep.executors`` the only package that may import Ray. It knows no kind of job: a new one
-needs nothing here.
+Only this package and ``sweep.executors`` may import Ray. It is independent of the kinds of jobs: a
+new kind needs no change here.
 """

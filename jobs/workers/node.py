@@ -1,4 +1,4 @@
-"""What a machine of the cluster tells of itself, before a sweep trusts it with work."""
+"""Report of a node on itself, which is checked before the node receives work."""
 
 import hashlib
 import os
@@ -15,15 +15,15 @@ from jobs.storage.location import Location
 from jobs.storage.object_store import exists, write_text
 
 SEEN_SECONDS = 5.0
-"""How long a file may take to be seen from another machine. NFS keeps what it knows of a folder
-for some seconds (acdirmin in nfs(5) is 30, but listing the folder asks the server)."""
+"""Time that a file may take to be visible from another machine. NFS caches the attributes of a
+folder for some seconds (acdirmin in nfs(5) is 30, but listing the folder asks the server)."""
 DRIVER_FILE = "driver"
-"""The driver's file in a meeting place."""
+"""Name of the driver's file in a shared folder."""
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One machine's answer."""
+    """Report of one node."""
 
     python: str
     """Version, as in 3.11.7."""
@@ -32,19 +32,20 @@ class NodeReport:
     code: str
     """Digest of the code that runs there, see ``code_digest``."""
     token_auth: bool
-    """Its Ray asks for a token."""
+    """True if its Ray requires a token."""
     cuda: bool
-    """Its torch is built for GPUs; whether it sees one is for those to find who own one."""
+    """True if its torch is built for GPUs; only a job that owns a GPU can find whether torch sees
+    it."""
     missing: tuple[str | None, ...] = ()
-    """Of each meeting place, why it cannot be used; None where it can."""
+    """Problem with each shared folder; None if it can be used."""
 
 
 def describe_node(places: Sequence[Location] = (), name: str = "") -> NodeReport:
-    """Look around on this machine.
+    """Describe this machine.
 
     Args:
         places: folders that the driver made on what should be shared storage, with ``DRIVER_FILE``.
-        name: of the file to leave in each place, for the driver to see.
+        name: name of the file to leave in each place, for the driver to see.
     """
     return NodeReport(
         python=platform.python_version(),
@@ -57,7 +58,7 @@ def describe_node(places: Sequence[Location] = (), name: str = "") -> NodeReport
 
 
 def is_seen(file: Location) -> bool:
-    """Whether a file that another machine wrote shows up within ``SEEN_SECONDS``."""
+    """Wait up to ``SEEN_SECONDS`` for a file of another machine; return whether it appeared."""
     deadline = time.monotonic() + SEEN_SECONDS
     while not _is_listed(file):
         if time.monotonic() > deadline:
@@ -67,7 +68,8 @@ def is_seen(file: Location) -> bool:
 
 
 def code_digest() -> str:
-    """Digest of the source of ``jobs``: what runs on nodes, whatever version it claims to be."""
+    """Digest of the source of ``jobs``, the code that runs on nodes, regardless of its version
+    number."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -76,7 +78,7 @@ def code_digest() -> str:
 
 
 def _is_listed(file: Location) -> bool:
-    """Object stores tell of what is there at once; NFS, when the folder is listed."""
+    """Check whether a file exists: object stores show it at once, NFS when the folder is listed."""
     if not isinstance(file, Path):
         return exists(file)
     try:

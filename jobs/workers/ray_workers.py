@@ -1,7 +1,7 @@
-"""The work of ``jobs`` as Ray actors and tasks: resources, threads, devices, and nothing else.
+"""Run jobs as Ray actors and tasks, with their resources, threads and devices.
 
-Every failure is left to the driver: Ray restarts no actor and retries no task, which would replay a
-poison call for ever.
+The driver handles all failures: Ray neither restarts actors nor retries tasks, as it would repeat a
+call that kills its process forever.
 """
 
 import pickle
@@ -25,19 +25,20 @@ from jobs.storage.location import Location
 from jobs.workers.node import NodeReport, describe_node
 
 NO_GPU: dict[str, Any] = {"runtime_env": {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}}
-"""Ray shows every GPU to a task that asked for none (ray-project/ray#62492). Only for machines that
-have some: an environment of its own costs every worker a new process."""
+"""Environment that hides GPUs, which Ray shows to tasks that requested none
+(ray-project/ray#62492). Use it only on machines that have GPUs: a separate environment costs every
+worker a new process."""
 NODE_LABEL = "ray.io/node-id"
 """Ray labels every node with its id."""
 
 
 DEVICE_OF_GPUS = "cuda"
-"""What torch calls the GPUs that Ray gave an actor."""
+"""Torch's device for the GPUs that Ray assigned to an actor."""
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a job returned, with what is known of its run."""
+    """Return value of a job, with its node and duration."""
 
     result: Any
     node: str
@@ -83,8 +84,8 @@ def _here() -> str:
 
 @cache
 def _on_ray(work: Callable[..., Any]) -> Any:
-    """``work`` for Ray, made once: each time it is made, its code is sent to the cluster and stays
-    there. Ray itself sends it again to the next cluster that this process connects to."""
+    """Wrap ``work`` for Ray, once: each wrapper sends its code to the cluster, where it stays. Ray
+    itself sends it again to the next cluster that this process connects to."""
     return ray.remote(work)
 
 
@@ -100,19 +101,19 @@ def start_actor(
     """Start an actor that runs jobs one after the other; it ends when ``ray.kill`` is called on it.
 
     Args:
-        node: Ray's id of the node that it is to run on, or wait for.
-        gpus: it owns.
-        cpus: it owns, and threads of torch.
+        node: Ray's id of the node that it must run on, or wait for.
+        gpus: GPUs that it owns.
+        cpus: CPUs that it owns, and threads of torch.
         memory: bytes that it owns.
         hide_gpus: see ``NO_GPU``.
-        seconds: a job may take, else the process ends; None: any time.
+        seconds: time limit of a job, after which the process ends; None: no limit.
     """
     there = NodeAffinitySchedulingStrategy(node, soft=False)
     options: dict[str, Any] = {
         "num_cpus": cpus, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": there,
     }  # fmt: skip
     options |= {"memory": memory} if memory else {}
-    # Two jobs at a time on a GPU: it computes one shard while the CPUs load the next.
+    # Two jobs at a time on a GPU: it computes one shard while the CPUs load the next one.
     gpu = {"num_gpus": gpus, "max_concurrency": 2}
     options |= gpu if gpus else NO_GPU if hide_gpus else {}
     device = DEVICE_OF_GPUS if gpus else "cpu"
@@ -143,21 +144,21 @@ def submit_task(
         memory: bytes that nothing else of the run uses meanwhile.
         nodes: Ray's ids of those that it may run on; None: all.
         hide_gpus: see ``NO_GPU``.
-        seconds: it may take, else its process ends; None: any time.
+        seconds: time limit, after which its process ends; None: no limit.
     """
     options: dict[str, Any] = {"num_cpus": reserved, "max_retries": 0}
     options |= {"memory": memory} if memory else {}
     options |= NO_GPU if hide_gpus else {}
     if nodes is not None:
-        # Not `label_selector`: where the first of the nodes was busy, tasks took 4 times as long.
+        # Not `label_selector`: if the first of the nodes was busy, tasks took 4 times as long.
         among = NodeLabelSchedulingStrategy({NODE_LABEL: In(*sorted(nodes))})
         options |= {"scheduling_strategy": among}
-    # Packed here: Ray's own pickler, in Python, takes as long for 70 cells as for all else.
+    # Pickled here: for 70 cells, Ray's own pickler, in Python, takes as long as everything else.
     return _on_ray(_run_task).options(**options).remote(pickle.dumps(job), cpus, seconds)
 
 
 def wait(refs: Sequence[Any], seconds: float) -> list[Any]:
-    """Of what was started, all that is done, up to ``seconds`` after now for the first."""
+    """Wait up to ``seconds`` for the first job to finish; return all that are done."""
     first, rest = ray.wait(refs, num_returns=1, timeout=seconds, fetch_local=False)
     if not first or not rest:
         return list(first)
@@ -167,20 +168,20 @@ def wait(refs: Sequence[Any], seconds: float) -> list[Any]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended."""
+    """Outcome of a job."""
 
     result: Any = None
     error: BaseException | None = None
     died: Literal["died", "memory", "disk"] | None = None
-    """Why its process or node ended; None: it did not, and ``error`` says what went wrong."""
+    """Reason why its process or node ended; None: it did not, and ``error`` is the job's own."""
     node: str | None = None
-    """Ray's id of the node that it ran on to its end."""
+    """Ray's id of the node on which it completed."""
     seconds: float | None = None
-    """Wall time of a job that ran to its end."""
+    """Wall time of a completed job."""
 
 
 def collect(ref: Any) -> Ended:
-    """How a job ended that is done."""
+    """Return the outcome of a job that is done."""
     try:
         done: JobResult = ray.get(ref)
         return Ended(done.result, node=done.node, seconds=done.seconds)
@@ -195,24 +196,24 @@ def collect(ref: Any) -> Ended:
 
 
 def end(actor: Any) -> None:
-    """End the process of an actor, whatever it does."""
+    """Kill the process of an actor, whatever it is doing."""
     ray.kill(actor)
 
 
 def cancel(ref: Any) -> None:
-    """Give up a task, and end its process if it has one."""
+    """Cancel a task, and kill its process if it has one."""
     ray.cancel(ref, force=True)
 
 
 def ask_nodes(
     node_ids: Sequence[str], places: Sequence[Location], seconds: float
 ) -> dict[str, NodeReport | str]:
-    """Let every node describe itself; node id → its report, or why there is none.
+    """Ask every node to describe itself: node id → its report, or why there is none.
 
     Args:
         node_ids: Ray's.
-        places: see ``describe_node``; every node leaves a file that is named after its id.
-        seconds: for all of them together.
+        places: see ``describe_node``; every node leaves a file named after its id.
+        seconds: time limit for all of them together.
     """
     asked = {node_id: ask_node(node_id, places) for node_id in node_ids}
     ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
@@ -220,20 +221,20 @@ def ask_nodes(
 
 
 def ask_node(node_id: str, places: Sequence[Location]) -> Any:
-    """Begin to let a node describe itself; ``answer_of`` has what it says."""
+    """Ask a node to describe itself; ``answer_of`` returns its answer."""
     here = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    # No CPU: a node whose CPUs are taken answers, too.
+    # No CPU requested, so that a node whose CPUs are busy answers, too.
     options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here}
     return _on_ray(describe_node).options(**options).remote(places, node_id)
 
 
 def has_answered(ref: Any) -> bool:
-    """Whether a node that was asked has said something, or failed to."""
+    """Check whether a node has answered, or failed to."""
     return bool(ray.wait([ref], timeout=0)[0])
 
 
 def answer_of(ref: Any, seconds: float) -> NodeReport | str:
-    """What a node said that was asked ``seconds`` ago, or why it said nothing."""
+    """Return the answer of a node that was asked ``seconds`` ago, or why there is none."""
     if not has_answered(ref):
         ray.cancel(ref, force=True)
         return f"does not answer within {seconds:g} s"
