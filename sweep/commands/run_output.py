@@ -28,8 +28,8 @@ def print_result(result: "RunResult") -> None:
 
         _print_report(models_tables(result.run.models), result.folder)
     if result.status == "done" and result.done == result.planned and not result.ran_cells:
-        done = counted(result.done, "cell")
-        print(f"nothing to do: all {done} are done, no extraction and no probe ran")
+        done = _all_done(result.done)
+        print(f"nothing to do: {done}, no extraction and no probe ran")
     else:
         cells, shards = counted(result.ran_cells, "cell"), counted(result.ran_shards, "shard")
         # A comparison of layers can fail, which is not a cell.
@@ -42,8 +42,8 @@ def print_result(result: "RunResult") -> None:
 def print_up_to_date(found: "UpToDate") -> None:
     """Print the comparison tables and findings of a run that was left as it is."""
     _print_report(found.comparison, found.folder)
-    done = counted(found.done, "cell")
-    print(f"nothing to do: all {done} are done, and neither code nor inputs have changed")
+    done = _all_done(found.done)
+    print(f"nothing to do: {done}, and neither code nor inputs have changed")
     print("the report was not rebuilt")
 
 
@@ -69,6 +69,10 @@ def _print_report(comparison: Iterable[markup.Table], folder: RunFolder) -> None
         print_table(_comparison(table))
     print_findings(folder)
     print(f"report: {folder.report}")
+
+
+def _all_done(cells: int) -> str:
+    return f"all {cells} cells are done" if cells > 1 else "the only cell is done"
 
 
 def _main_clause(finding: str) -> str:

@@ -8,6 +8,7 @@ and make the same report. Anything else, and anything doubtful, leads to an ordi
 import json
 import os
 import sys
+import sysconfig
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -142,10 +143,12 @@ def _request(spec_path: Path, options: RunOptions) -> str | None:
 
 
 def _installed() -> Iterator[str]:
-    """Names and versions of the installed packages, as pip leaves them on the disk."""
-    for folder in map(Path, sys.path):
-        if folder.is_dir():
-            yield from (path.name for path in folder.glob("*.dist-info"))
+    """Names and versions of the installed packages, as pip leaves them on the disk.
+
+    Not those of all of ``sys.path``, which Ray extends when it is imported.
+    """
+    for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        yield from (path.name for path in Path(folder).glob("*.dist-info"))
 
 
 def _run_name(spec_path: Path, options: RunOptions) -> str:

@@ -1,6 +1,8 @@
 """A run is left out only if everything that it would read and write is the same."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,7 +156,7 @@ def test_an_ordinary_run_follows_another_environment(
         assert not run.found()
     with monkeypatch.context() as patch:
         (tmp_path / "package-2.0.dist-info").mkdir()
-        patch.syspath_prepend(tmp_path)
+        patch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
         assert not run.found()
     monkeypatch.chdir(tmp_path)
     assert not run.found()
@@ -220,6 +222,27 @@ def test_the_second_command_prints_the_same_tables_and_starts_nothing(
     assert "the report was not rebuilt" in second.output
     assert second.output.partition("report:")[0] == first_one.output.partition("report:")[0]
     assert run.folder.report.stat().st_mtime_ns == page
+
+
+def test_a_second_process_loads_no_engine(run: Finished) -> None:
+    code = (
+        "import sys\nfrom sweep.running import up_to_date\nup_to_date.SAFE_AGE = -3600.0\n"
+        "from sweep.commands.app import app\n"
+        "try: app(sys.argv[1:], prog_name='sweep')\nexcept SystemExit: pass\n"
+        "print(*{'torch', 'ray', 'sklearn', 'pandas'} & {*sys.modules}, file=sys.stderr)"
+    )
+    command = ["run", str(run.spec), "--inline", "--display", "none"]
+    command += ["--out", str(run.folder.root), "--cache", str(run.options.cache)]
+    run.folder.inputs.unlink(missing_ok=True)
+    ordinary, second = (
+        subprocess.run(
+            [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    )
+    assert "torch" in ordinary.stderr
+    assert second.stderr.strip() == ""
+    assert "the report was not rebuilt" in second.stdout
 
 
 def test_states_tell_a_replaced_file_with_the_old_time(tmp_path: Path) -> None:
