@@ -1,4 +1,4 @@
-"""How often each job was tried, and when it may be tried again."""
+"""Number of attempts at each job, and the time of the next one."""
 
 import time
 from collections import Counter
@@ -8,9 +8,9 @@ from sweep.state.retry_policy import Cause, may_try_again, wait_seconds
 
 
 class Attempts:
-    """Counts how often each job was tried, and knows when it may be tried again.
+    """Counts the attempts at each job, and schedules the next one.
 
-    Jobs are known by their keys.
+    Jobs are identified by their keys.
 
     Args:
         report: called before another attempt with the key, the attempt's number, and the reason.
@@ -29,7 +29,7 @@ class Attempts:
         self._alone: set[str] = set()
 
     def again(self, key: str, cause: Cause, reason: str) -> bool:
-        """Count an attempt that failed; whether there is to be another."""
+        """Count a failed attempt; return whether there will be another."""
         if cause == "disk":
             return True
         self._count[key] += 1
@@ -43,13 +43,13 @@ class Attempts:
         return True
 
     def take_back(self, key: str) -> None:
-        """Uncount the last attempt: something else was to blame."""
+        """Uncount the last attempt, which failed for a reason outside the job."""
         self._count[key] -= 1
 
     def is_due(self, key: str) -> bool:
-        """Whether the job may be tried now."""
+        """Return whether the job may be tried now."""
         return key not in self._due or self._clock() >= self._due[key]
 
     def is_alone(self, key: str) -> bool:
-        """Whether the job ran out of memory before, and had better run on an exclusive node."""
+        """Return whether the job ran out of memory before and should run on an exclusive node."""
         return key in self._alone

@@ -1,4 +1,4 @@
-"""Stopping a run in which everything fails."""
+"""Circuit breaker: stops a run in which everything fails."""
 
 import re
 from collections.abc import Callable
@@ -7,16 +7,15 @@ _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d(?:[eE][-+](?=\d)|[\w.])*")
 
 
 def pattern(reason: str) -> str:
-    """The part of a reason that is equal for equal mistakes: without quoted names and numbers."""
+    """Reduce a reason to what equal mistakes have in common: without quoted names and numbers."""
     return _VALUES.sub("…", reason)
 
 
 class CircuitBreaker:
-    """Stops a run whose first work all fails with the same error: the rest would fail, too.
+    """Stops a run whose first jobs all fail with the same error, as the rest would fail, too.
 
-    After one success, or one failure with another error, it never stops the run. Where several
-    models have work, the failures must be of two at least: one model may be broken and the others
-    sound.
+    After one success, or one failure with another error, it never stops the run. If several models
+    have work, at least two must fail: one broken model must not stop the others.
 
     Args:
         limit: pieces of work (a layer's probes, or a model's extraction); None: it never stops.
@@ -33,14 +32,14 @@ class CircuitBreaker:
         self._pattern: str | None = None
         self._off = limit is None
         self.is_open = False
-        """Nothing more is to begin."""
+        """True once no more work may begin."""
 
     def succeeded(self) -> None:
-        """Some work is done."""
+        """Note that some work succeeded."""
         self._off = True
 
     def failed(self, model: str, reason: str) -> None:
-        """Some work of ``model`` failed for good."""
+        """Note that some work of ``model`` failed permanently."""
         if self._pattern is not None and pattern(reason) != self._pattern:
             self._off = True
         self._pattern = pattern(reason)

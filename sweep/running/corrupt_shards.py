@@ -1,4 +1,4 @@
-"""Activation shards that are damaged or missing: set aside, and queued to be extracted again."""
+"""Repair of damaged or missing activation shards: set aside and queued for re-extraction."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 class ShardRepair:
-    """Queues damaged shards to be extracted again.
+    """Queues damaged shards for re-extraction.
 
     Args:
-        work: what is left of every model.
-        table: the utterances that models hear.
-        cache: where activations lie.
+        work: the remaining work of every model.
+        table: the utterances to extract.
+        cache: the activation cache.
         attempts: counts the attempts at each shard.
         warn: called with a message for the user when a shard is set aside.
     """
@@ -43,13 +43,11 @@ class ShardRepair:
         self._warn = warn
 
     def again(self, error: CorruptShard) -> bool:
-        """Queue a corrupt shard, and all shards that its models lack by now.
-
-        It is queued once, however many jobs meet it.
+        """Queue a corrupt shard, once, and all shards that its models lack by now.
 
         Returns:
-            Whether the shard will be there; False: it was tried too often, or its model was given
-            up.
+            True if the shard will be extracted; False if it was tried too often, or its model was
+            given up.
 
         Raises:
             OSError: an object store failed.
@@ -76,25 +74,24 @@ class ShardRepair:
         return any(one.folder(self._cache) == error.folder for one in work.planned.all_sets)
 
     def _lacking(self, work: ModelWork, error: CorruptShard) -> list[Shard]:
-        """The shard that was set aside, and all others that are missing.
-
-        Shards are rarely deleted singly, and probes would meet the missing ones one by one.
+        """List the shard that was set aside and all other missing ones, as shards are rarely
+        deleted singly.
         """
         found = list(self._described(work, error))
 
         def on_corrupt(other: CorruptShard) -> None:
-            if not _is_among(other, work.extracting):  # else it is being written
+            if not _is_among(other, work.extracting):  # others are being written
                 set_shard_aside(other, self._warn)
 
         try:
             others = list(missing_shards(work.planned, self._table, self._cache, on_corrupt))
-        except OSError as failed:  # of an object store; probes meet what is not found now
+        except OSError as failed:  # of an object store; probes will find what is missed here
             log.warning("%s: missing shards cannot be listed: %s", work.planned.name, failed)
             return found
         return [*found, *(one for one in others if one not in found)]
 
     def _described(self, work: ModelWork, error: CorruptShard) -> Iterator[Shard]:
-        """The shard that ``error`` is about, as a job needs it."""
+        """Describe the shard that ``error`` is about, as a job needs it."""
         for planned in work.planned.all_sets:
             if planned.folder(self._cache) == error.folder:
                 yield from (
@@ -105,7 +102,7 @@ class ShardRepair:
 
 
 def set_shard_aside(error: CorruptShard, warn: Callable[[str], object]) -> None:
-    """Rename what is left of a shard, and warn about it."""
+    """Rename the remains of a shard, and warn about it."""
     moved = [path.name for path in set_aside(error.folder, error.index)]
     fate = f"set aside as {', '.join(moved)}" if moved else "nothing is left of it"
     what = f"{error.folder.name}/shard-{error.index:05d}: {error.reason}"

@@ -1,4 +1,4 @@
-"""Waiting for disks that are full, or nearly so."""
+"""Waiting for full or nearly full disks."""
 
 import logging
 import shutil
@@ -14,16 +14,17 @@ log = logging.getLogger(__name__)
 LOW_BYTES = 512 * 2**20
 """Free bytes below which nothing more is extracted: two of the largest shards."""
 PAUSE_SECONDS = 60.0
-"""Length of a pause where no disk looks full from here: of a quota, or another machine's disk."""
+"""Seconds of a pause if no disk looks full from here, such as for a quota or another machine's
+disk."""
 LOOK_SECONDS = 0.1
-"""Between two looks at the disk while the ledger cannot be written."""
+"""Seconds between two checks of the disk while the ledger cannot be written."""
 
 
 class DiskPause:
-    """Pauses a run while a disk is full; looks at the disks again whenever it is asked.
+    """Pauses a run while a disk is full; every query checks the disks again.
 
     Args:
-        folders: folders that jobs write to, on any disk that this machine sees; they may not exist
+        folders: folders that jobs write to, on disks visible from this machine; they may not exist
             yet.
         warn: called with a sentence when work pauses, and when it resumes.
         stopped: whether the run was asked to stop.
@@ -44,12 +45,12 @@ class DiskPause:
         self._stopped = stopped
         self._clock = clock
         self._until: float | None = None
-        """End of the pause, unless a disk is seen to be full."""
+        """End of the pause, unless a disk is found to be full."""
         self._seen_full = False
         self._warned_low = False
 
     def disk_is_full(self, where: str, why: str) -> None:
-        """Begin a pause: some work could not write."""
+        """Begin a pause, as some job could not write."""
         log.warning("%s: %s", where, why)
         if self._until is None:
             self._warn(
@@ -59,7 +60,7 @@ class DiskPause:
         self._until = self._clock() + PAUSE_SECONDS
 
     def holds(self) -> bool:
-        """Whether nothing at all may begin now."""
+        """Return whether all new work is held back now."""
         if self._until is None:
             return False
         if self._lowest() < LOW_BYTES:
@@ -72,7 +73,8 @@ class DiskPause:
         return False
 
     def holds_extraction(self) -> bool:
-        """Whether no shard may begin now: the rest of the disk is for predictions and tables."""
+        """Return whether extraction is held back now, to keep disk space for predictions and
+        tables."""
         free = self._lowest()
         low = free < LOW_BYTES
         if low != self._warned_low:
@@ -86,9 +88,9 @@ class DiskPause:
         return low
 
     def write(self, file: str, write: Callable[[], None]) -> None:
-        """Call ``write``, which appends to ``file``, again until the disk has room for it.
+        """Call ``write``, which appends to ``file``, and repeat until the disk has room for it.
 
-        A run that is stopped meanwhile gives up: the cells that were to be recorded run again.
+        A run that is stopped meanwhile gives up: the cells that were not recorded run again.
 
         Raises:
             OSError: ``write`` failed for another reason than a full disk.

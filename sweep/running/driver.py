@@ -1,4 +1,4 @@
-"""The one scheduler: submit what is left, wait, retry, record.
+"""The driver: submit the remaining jobs, wait, retry, record.
 
 Work is in queues, and each queue knows when its next job may begin: a model's layers are probed as
 soon as its shards are complete, while other models are still being extracted. Everything that must
@@ -21,11 +21,11 @@ from sweep.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
-"""How long work in flight may still finish after Ctrl-C."""
+"""Seconds that work in flight may take to finish after Ctrl-C."""
 POLL_SECONDS = 0.5
-"""How long to wait for an outcome before looking at signals again."""
+"""Seconds to wait for an outcome before checking for signals again."""
 WAIT_SECONDS = 0.1
-"""How long to wait while nothing is in flight and nothing may begin."""
+"""Seconds to wait while nothing is in flight and nothing may begin."""
 
 Status = Literal["done", "failed", "interrupted"]
 
@@ -34,11 +34,11 @@ class Driver:
     """Brings the jobs of queues to an executor, and their outcomes back.
 
     Args:
-        queues: in the order in which they are offered the free places.
+        queues: in order of priority for free places.
         retries: decides on retries.
         pause: holds everything while a disk is full.
         may_begin: whether new work may begin at all.
-        any_failed: whether something has failed for good.
+        any_failed: whether something has failed permanently.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Driver:
         self._may_begin = may_begin
         self._any_failed = any_failed
         self._in_flight: dict[str, WorkQueue[Any]] = {}
-        """Key of a job that an executor has → the queue it is from."""
+        """Queue of each job that an executor has, by the key of the job."""
 
     def run(self, executor: Executor, stop: StopSignal) -> Status:
-        """Work until nothing is left, or until stopped."""
-        # A plan of a million cells stays in memory to the end: Python's collector would search it
-        # again and again while a large cluster waits.
+        """Run jobs until none is left, or until stopped."""
+        # A plan of a million cells stays in memory to the end: Python's garbage collector would
+        # scan it repeatedly while a large cluster waits.
         gc.collect()
         gc.freeze()
         try:
@@ -126,6 +126,6 @@ class Driver:
             queue.fail(outcome.job, outcome.error)
 
     def _release(self, queue: WorkQueue[Any], job: Job, executor: Executor) -> None:
-        """Let workers drop what no job needs any more."""
+        """Let workers drop state that no job needs any more."""
         if job.affinity is not None and job.affinity not in queue.affinities:
             executor.release(job, last=not queue.affinities)

@@ -1,4 +1,4 @@
-"""Where the driver's log goes: a file, with all that Ray and native libraries print on the way."""
+"""The driver's log file, which also captures output of Ray and native libraries."""
 
 import logging
 import os
@@ -12,12 +12,12 @@ from jobs.secrets import without_secrets
 
 
 def terminal_stream() -> TextIO:
-    """A stream to what standard error is now, which stays whole when fd 2 is captured."""
+    """Open a stream to the current standard error that is not affected when fd 2 is captured."""
     return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
 
 
 class _Formatter(logging.Formatter):
-    """A log is shown around: it has no passwords."""
+    """Formats records without passwords, since logs are shared."""
 
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
@@ -27,7 +27,7 @@ class _Formatter(logging.Formatter):
 def driver_log(path: Path) -> Iterator[None]:
     """While the block runs, logging and everything written to fd 2 is appended to ``path``.
 
-    Ray's ``(raylet)`` lines reach fd 2 whatever its options say, and would tear the live view.
+    Ray's ``(raylet)`` lines reach fd 2 regardless of its options, and would break up the live view.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")

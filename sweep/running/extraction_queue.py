@@ -1,4 +1,4 @@
-"""The shards that are missing: the queue of extraction jobs."""
+"""The queue of extraction jobs: one job per missing shard."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 class ExtractionQueue:
     """The missing shards of all models, in plan order (a ``sweep.work_queue.WorkQueue``).
 
-    A model of which one shard cannot be extracted is given up: a layer without all of its shards
-    has no score.
+    If one of its shards cannot be extracted, a model is given up: a layer needs all shards for a
+    score.
 
     Args:
-        work: what is left, by the name of the model.
-        cache: where activations lie.
-        may_extract: whether shards may be begun now.
-        recorder: records what comes back.
+        work: the remaining work by the name of the model.
+        cache: the activation cache.
+        may_extract: whether extraction may begin now.
+        recorder: records the outcomes.
         breaker: counts models that failed.
         dependents: work that reads activations.
     """
@@ -48,12 +48,12 @@ class ExtractionQueue:
 
     @property
     def waiting(self) -> int:
-        """Shards that no executor has."""
+        """Number of shards that no executor has."""
         return sum(len(work.shards) for work in self._work.values())
 
     @property
     def affinities(self) -> Collection[str]:
-        """The models that are not extracted."""
+        """Names of the models that are not completely extracted."""
         return [name for name, work in self._work.items() if not work.extracted]
 
     def next(self, is_due: Callable[[str], bool], full: Collection[str]) -> ExtractJob | None:
@@ -70,17 +70,17 @@ class ExtractionQueue:
         return None
 
     def sent(self, job: ExtractJob) -> None:
-        """An executor has the shard."""
+        """Note that an executor has the shard."""
         work = self._work[job.model]
         work.shards.remove(job.shard)
         work.extracting.add(job.shard)
 
     def is_needed(self, job: ExtractJob) -> bool:
-        """Not if another shard of the model failed for good."""
+        """Return False if another shard of the model failed permanently."""
         return not self._work[job.model].dead
 
     def again(self, job: ExtractJob) -> None:
-        """Put the shard last."""
+        """Move the shard to the end of the queue."""
         work = self._work[job.model]
         work.extracting.remove(job.shard)
         work.shards.append(job.shard)
@@ -107,10 +107,10 @@ class ExtractionQueue:
         self._breaker.failed(job.model, why)
 
     def flush(self) -> None:
-        """Shards are on the disk before their jobs come back."""
+        """Do nothing: shards are on the disk before their jobs return."""
 
     def _number(self, work: ModelWork, shard: Shard) -> int:
-        """Number of a shard among all of its model's, whose sets follow one another."""
+        """Number of a shard among all of its model's shards, counted through its sets."""
         before = 0
         for planned in work.planned.all_sets:
             if planned.folder(self._cache) == shard.folder:

@@ -1,4 +1,4 @@
-"""How a spec is run: what the command line asks for beside the spec."""
+"""Options of a run beside the spec, from the command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,23 +9,23 @@ from sweep.state.run_folder import DEFAULT_CACHE
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run; changes no number."""
+    """Options of a run, none of which changes a number."""
 
     where: str = "local"
     """Name of an executor (``sweep.executors.registry.EXECUTORS``)."""
     address: str | None = None
-    """Of the cluster."""
+    """Address of the cluster."""
     out: Location | None = None
     cache: Location = DEFAULT_CACHE
     overrides: Sequence[str] = ()
     """``KEY=VALUE`` assignments to the spec."""
     only: str | None = None
-    """Glob over ``model/layer/probe``: what to work on."""
+    """Glob over ``model/layer/probe`` that selects the work."""
     fail_fast: bool = False
     fresh: bool = False
     """Forget the run's ledger."""
     only_failed: bool = False
-    """Work on the cells that failed, and on nothing else."""
+    """Work only on the cells that failed."""
     unlock: bool = False
     """Take the run over from a driver on another machine that shows no sign of life."""
     arguments: Sequence[str] = field(default=())

@@ -1,4 +1,4 @@
-"""From a layer that is to be probed to the job that probes it: where all that it needs lies."""
+"""Construction of the jobs that probe layers, with the locations of their inputs."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -22,13 +22,13 @@ class ProbeJobs:
     plan: Plan
     folder: RunFolder
     cache: Location
-    """Where activations lie."""
+    """The activation cache."""
     _: KW_ONLY
     save_probes: bool
-    """Keep fitted probes in the run's folder."""
+    """True if fitted probes are saved in the run's folder."""
 
     def make(self, task: LayerTask, *, alone: bool) -> ProbeJob:
-        """The job of a layer; ``alone``: beside nothing else, for it ran out of memory."""
+        """Make the job of a layer; ``alone``: on an exclusive node, since it ran out of memory."""
         name = f"{slug(task.model.name)}--{slug(task.layer.name)}"
         digest = content_id([cell.cell_id for cell in task.cells])
         predictions = f"{name}--{digest}.npz"

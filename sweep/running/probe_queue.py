@@ -1,4 +1,4 @@
-"""The layers that have cells left: the queue of probe jobs."""
+"""The queue of probe jobs: one job per layer with unfinished cells."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,11 +21,11 @@ class ProbeQueue:
     """The layers of models whose shards are complete (a ``sweep.work_queue.WorkQueue``).
 
     Args:
-        work: what is left, by the name of the model.
+        work: the remaining work by the name of the model.
         jobs: makes the job of a layer.
-        attempts: knows which jobs ran out of memory.
-        recorder: records what comes back.
-        write: calls what writes to the ledger, again until the disk has room.
+        attempts: records which jobs ran out of memory.
+        recorder: records the outcomes.
+        write: calls a function that writes to the ledger until the disk has room.
         breaker: counts layers that failed.
     """
 
@@ -48,25 +48,25 @@ class ProbeQueue:
             _key(task): task for model_work in work.values() for task in model_work.tasks
         }
         self._finished: list[tuple[LayerTask, Sequence[CellResult], str]] = []
-        """Layers that came back and are not in the ledger: task, results, predictions file."""
+        """Finished layers that are not in the ledger yet: task, results, predictions file."""
 
     @property
     def waiting(self) -> int:
-        """Layers that no executor has."""
+        """Number of layers that no executor has."""
         return sum(len(work.tasks) for work in self._work.values())
 
     @property
     def n_cells(self) -> int:
-        """Cells of the layers that no executor has."""
+        """Number of cells of the layers that no executor has."""
         return sum(len(task.cells) for work in self._work.values() for task in work.tasks)
 
     @property
     def affinities(self) -> Collection[str]:
-        """None: a probe job keeps nothing on its worker."""
+        """Return no affinities, since a probe job keeps no state on its worker."""
         return ()
 
     def next(self, is_due: Callable[[str], bool], full: Collection[str]) -> ProbeJob | None:
-        """The first layer in plan order whose shards are there, and that is due."""
+        """Return the first layer in plan order whose shards are complete and that is due."""
         for work in self._work.values():
             if not work.extracted:
                 continue
@@ -76,15 +76,15 @@ class ProbeQueue:
         return None
 
     def sent(self, job: ProbeJob) -> None:
-        """An executor has the layer."""
+        """Note that an executor has the layer."""
         self._work[job.model].tasks.remove(self._tasks[job.key])
 
     def is_needed(self, job: ProbeJob) -> bool:
-        """Always: its cells have no scores yet."""
+        """Return True, since its cells have no scores yet."""
         return True
 
     def again(self, job: ProbeJob) -> None:
-        """Put the layer last."""
+        """Move the layer to the end of the queue."""
         self._work[job.model].tasks.append(self._tasks[job.key])
 
     def finish(self, job: ProbeJob, result: Sequence[CellResult]) -> None:
@@ -102,7 +102,7 @@ class ProbeQueue:
         self._breaker.failed(job.model, reason(error))
 
     def flush(self) -> None:
-        """Write all results in one go: on a large cluster a write each would be too slow."""
+        """Write all results at once: on a large cluster, one write per layer would be too slow."""
         finished, self._finished = self._finished, []
         if finished:
             self._write(partial(self._recorder.layers, finished))

@@ -1,4 +1,4 @@
-"""Turning what came back into ledger lines and events."""
+"""Conversion of outcomes into ledger lines and events."""
 
 import logging
 from collections import Counter
@@ -16,12 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Writes finished cells to the ledger, and tells of everything; the one writer of both.
+    """Writes finished cells to the ledger and emits events; the only writer of both.
 
     Attributes:
-        any_failed: something failed for good.
-        shards: extracted.
-        scored: cells that came back, failed ones among them.
+        any_failed: something failed permanently.
+        shards: number extracted.
+        scored: number of cells
+            that returned, including failed ones.
     """
 
     def __init__(self, plan: Plan, ledger: Ledger, events: EventLog) -> None:
@@ -29,14 +30,14 @@ class Recorder:
         self._ledger = ledger
         self._events = events
         self._made_from: dict[tuple[str, str, str], dict[str, str]] = {}
-        """By model, target and probe, for all layers."""
+        """Ids by model, target and probe, for all layers."""
         self.any_failed = False
         self.shards = 0
         self.scored = 0
 
     def layers(self, scored: Sequence[tuple[LayerTask, Sequence[CellResult], str]]) -> None:
-        """Record the results of layers, each with its file of predictions; on return all of them
-        are on the disk."""
+        """Record the results of layers, each with its file of predictions; they are on the disk on
+        return."""
         made = []
         for task, results, predictions in scored:
             by_id = {result.cell_id: result for result in results}
@@ -80,23 +81,23 @@ class Recorder:
         self.layers([(task, results, "")])
 
     def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
-        """Tell of something that failed for good."""
+        """Emit the event of a permanent failure."""
         self.any_failed = True
         log.error("%s: %s: %s: %s", stage, model, where, error)
         self._events.emit("failure", stage=stage, model=model, where=where, error=error)
 
     def retry(self, where: str, attempt: int, error: str) -> None:
-        """Tell of another attempt."""
+        """Emit the event of another attempt."""
         log.warning("%s: attempt %d: %s", where, attempt, error)
         self._events.emit("retry", where=where, attempt=attempt, error=error)
 
     def warning(self, message: str) -> None:
-        """Tell of something that the user should know."""
+        """Emit a warning for the user."""
         log.warning("%s", message)
         self._events.emit("warning", message=message)
 
     def shard(self, model: str, number: int, report: ShardReport) -> None:
-        """Tell of a shard that is on the disk."""
+        """Emit the event of a finished shard."""
         self.shards += 1
         self._events.emit(
             "shard_done",
@@ -109,7 +110,7 @@ class Recorder:
         )
 
     def compared(self, seconds: float) -> None:
-        """Tell of a job of the comparison of layers that is done."""
+        """Emit the event of a finished job of the comparison of layers."""
         self._events.emit("compared", seconds=seconds)
 
     def _make(self, task: LayerTask, cell: Cell, result: CellResult, predictions: str) -> Record:
@@ -139,7 +140,8 @@ class Recorder:
 
 
 def _best(records: Sequence[Record], score: str) -> dict[str, object] | None:
-    """The best real ``score`` among ``records``: of each probe and target its mean over cells."""
+    """Find the best ``score`` among ``records`` without controls: the mean over cells of each probe
+    and target."""
     scores: dict[tuple[str, str], list[float]] = {}
     for record in records:
         value = record.scores.get(score)

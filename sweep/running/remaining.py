@@ -1,4 +1,4 @@
-"""What is left of a plan: the cells that are not done, and the shards that they need."""
+"""Remaining work of a plan: unfinished cells, and the missing shards that they need."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,12 +17,12 @@ from sweep.plan.plan import LayerTask, Plan, PlannedModel, layer_tasks
 from sweep.state.ledger import Finished, Record
 
 CellFilter = Callable[[LayerTask, Cell], bool]
-"""Whether to work on a cell."""
+"""Predicate that selects the cells to work on."""
 
 
 @dataclass
 class ModelWork:
-    """What is left to do for one model."""
+    """Remaining work of one model."""
 
     planned: PlannedModel
     tasks: deque[LayerTask]
@@ -30,11 +30,11 @@ class ModelWork:
     extracting: set[Shard] = field(default_factory=set)
     """Shards that an executor has."""
     dead: bool = False
-    """Its extraction failed: nothing more is done for it."""
+    """True if its extraction failed, so that nothing more is done for it."""
 
     @property
     def extracted(self) -> bool:
-        """Every shard is there."""
+        """Return whether every shard is in the cache."""
         return not self.shards and not self.extracting
 
 
@@ -49,10 +49,11 @@ def remaining_work(
     compared: Collection[str] = (),
     keep_index: bool = True,
 ) -> list[ModelWork]:
-    """The models that have cells left, in plan order, with their missing shards.
+    """Find the models with unfinished cells, in plan order, with their missing shards.
 
-    So have models whose layers are to be ``compared``. Failed cells are left to do; ``on_corrupt``
-    is told of shards that cannot be used as they are. Without ``keep_index`` nothing is written.
+    Models whose layers are to be ``compared`` are included. Failed cells count as unfinished;
+    ``on_corrupt`` is called for shards that are damaged. Without ``keep_index``, nothing is
+    written.
     """
     tasks: dict[str, deque[LayerTask]] = {model.name: deque() for model in plan.models}
     for task in layer_tasks(plan):
@@ -61,7 +62,7 @@ def remaining_work(
         )
         if cells:
             tasks[task.model.name].append(LayerTask(task.model, task.layer, cells))
-    # One string an utterance, for the shards of all models.
+    # One string per utterance, shared by the shards of all models.
     table = table.astype(dict.fromkeys(("utterance_id", "audio_path"), object))
     return [
         ModelWork(
@@ -75,7 +76,7 @@ def remaining_work(
 
 
 def is_done(records: Mapping[str, Finished | Record], cell_id: str) -> bool:
-    """Whether a cell has its scores."""
+    """Return whether a cell has its scores."""
     return cell_id in records and records[cell_id].status == "done"
 
 
@@ -87,7 +88,7 @@ def missing_shards(
     *,
     keep_index: bool = True,
 ) -> Iterator[Shard]:
-    """The model's shards that are not in the cache, not whole, or whose files were mended since."""
+    """Find the model's shards that are missing, incomplete, or whose audio files changed since."""
     for planned in model.all_sets:
         found = look_over(planned.folder(cache), planned.n_shards, keep_index=keep_index)
         if all(isinstance(one, SeenShard) and not one.skipped for one in found):

@@ -1,4 +1,4 @@
-"""What is done about a job that failed.
+"""Retries: the reaction to a failed job, by cause.
 
 ============ ===================================================== =================================
 cause        meaning                                               consequence
@@ -23,12 +23,12 @@ from sweep.state.retry_policy import cause_of
 
 
 class Retries:
-    """Decides whether a job that came back with an error runs again.
+    """Decides whether a failed job runs again.
 
     Args:
         attempts: counts how often each job was tried.
         pause: waits for full disks.
-        repair: has damaged shards extracted again.
+        repair: queues damaged shards for re-extraction.
     """
 
     def __init__(self, attempts: Attempts, pause: DiskPause, repair: ShardRepair) -> None:
@@ -37,20 +37,20 @@ class Retries:
         self._repair = repair
 
     def is_due(self, key: str) -> bool:
-        """Whether the job with this key may be tried now."""
+        """Return whether the job with this key may be tried now."""
         return self._attempts.is_due(key)
 
     def is_alone(self, key: str) -> bool:
-        """Whether the job ran out of memory, and had better run on an exclusive node."""
+        """Return whether the job ran out of memory and should run on an exclusive node."""
         return self._attempts.is_alone(key)
 
     def again(self, outcome: Outcome) -> bool:
-        """Whether the job of ``outcome``, which has an error, is to run again."""
+        """Return whether the job of ``outcome``, which has an error, will run again."""
         key, error = outcome.job.key, outcome.error
         if isinstance(error, CorruptShard):
             try:
                 return self._repair.again(error)
-            except OSError as failed:  # the job meets the shard again, after some waiting
+            except OSError as failed:  # the job reads the shard again after some waiting
                 return self._attempts.again(key, cause_of(failed), reason(failed))
         cause = outcome.died or cause_of(error)
         if cause == "disk":

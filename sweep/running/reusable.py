@@ -1,4 +1,4 @@
-"""Which finished cells have all the files that belong to them: the others run again."""
+"""Selection of finished cells whose files are all present; the others run again."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,15 +17,15 @@ def complete_records(
     records: Mapping[str, Finished],
     warn: Callable[[str], object],
 ) -> dict[str, Finished]:
-    """The records but those whose predictions or saved probes are not there: they run again, and
-    ``warn`` is told."""
+    """Drop records whose predictions or saved probes are missing, with a warning; their cells run
+    again."""
     present = {path.name for path in folder.predictions.glob("*.npz")}
     predicted = {
         cell_id: record
         for cell_id, record in records.items()
         if record.status == "failed"
         or record.predictions in present
-        or prepared.plan.scored_by_sums  # it never had any
+        or prepared.plan.scored_by_sums  # it never had predictions
     }
     lost = len(records) - len(predicted)
     if lost:

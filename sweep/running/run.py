@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunResult:
-    """What became of a run."""
+    """Outcome of a run."""
 
     folder: RunFolder
     status: Status
@@ -57,23 +57,23 @@ class RunResult:
     failed: int
     """Planned cells that failed."""
     planned: int
-    """Cells of the whole plan."""
+    """Number of cells of the whole plan."""
     ran_shards: int
-    """Shards that this run extracted."""
+    """Number of shards that this run extracted."""
     ran_cells: int
-    """Cells that came back in this run, failed ones among them."""
+    """Number of cells that returned in this run, including failed ones."""
     stopped_by: Signals | None
     """The signal that interrupted it."""
     run: Run | None
-    """For its tables; None when it was interrupted."""
+    """The run, for its tables; None when it was interrupted."""
 
 
 def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResult:
-    """Run what is left of a spec, then rebuild its tables and plots.
+    """Run the remaining cells of a spec, then rebuild its tables and plots.
 
     Raises:
         SpecError: the spec is wrong; nothing was started or written.
-        ClusterError: Ray cannot run it.
+        ClusterError: the cluster cannot run it.
         RunIsLocked: another driver works on the run.
     """
     watch = InputWatch(spec_path, options)
@@ -85,10 +85,10 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
                 spec_path, options.overrides, local_cache(options.cache), tell
             )
         except OSError:
-            make_folder("--cache", options.cache)  # says it, if that is why
+            make_folder("--cache", options.cache)  # raises if that is the reason
             raise
     _check_matches(options.only, prepared.plan)
-    # Absolute: jobs run in processes that have a working directory of their own.
+    # Absolute paths, because jobs run in processes with other working directories.
     options = replace(options, cache=options.cache.absolute())
     folder = run_folder(options.out or Path("results") / prepared.spec.name)
     for option, place in (("--cache", options.cache), ("--out", folder.for_jobs(folder.root))):
@@ -222,14 +222,14 @@ def _check_matches(only: str | None, plan: Plan) -> None:
 
 
 def _write_inputs(folder: RunFolder, prepared: Prepared) -> None:
-    """What the run is made of, before anything runs."""
+    """Write the inputs of the run before anything runs."""
     write_text(folder.spec, prepared.spec.to_yaml())
     write_table(folder.utterances, prepared.table)
     write_text(folder.plan, prepared.plan.model_dump_json(indent=1))
 
 
 def _add_provenance(folder: RunFolder, prepared: Prepared, options: RunOptions) -> None:
-    """Describe the plan as it is now, and add this process to those that made its numbers."""
+    """Write the current plan to the provenance, and add this process to its sessions."""
     before = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {}
     session = describe_session(options.arguments, options.where)
     provenance = {
@@ -249,7 +249,7 @@ def _add_precision(folder: RunFolder, plan: Plan, cache: Location) -> None:
 
 
 def _remove_leftovers(folder: RunFolder) -> None:
-    """Temporary files of a driver or worker that was killed; none is at work now."""
+    """Remove temporary files of a killed driver or worker; none is running now."""
     for path in folder.written():
         if is_temporary(path.name):
             path.unlink(missing_ok=True)
@@ -265,7 +265,7 @@ def _forget(folder: RunFolder) -> None:
 
 
 def count_cells(plan: Plan, records: Mapping[str, Finished]) -> tuple[int, int]:
-    """Planned cells that are done, and that failed."""
+    """Count the planned cells that are done and that failed."""
     ids = (cell.cell_id for task in layer_tasks(plan) for cell in task.cells)
     counts = Counter(records[cell_id].status for cell_id in ids if cell_id in records)
     return counts["done"], counts["failed"]

@@ -1,4 +1,4 @@
-"""The utterances that a run left out, and why."""
+"""Utterances that a run skipped, with reasons."""
 
 import csv
 import logging
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 def skipped_by_extraction(
     prepared: Prepared, folder: RunFolder, cache: Location
 ) -> Iterator[Skipped]:
-    """Utterances that extraction left out, as recorded and at other rates, each once: every model
-    reads the same audio.
+    """Utterances that extraction skipped, as recorded and at other rates, each once, since every
+    model reads the same audio.
 
-    Shards of finished cells may be gone from the cache, or damaged: what they told when the tables
-    were last made is taken from there.
+    If shards of finished cells are gone from the cache or damaged, their skipped utterances are
+    taken from the table as last written.
     """
     seen: dict[Skipped, None] = {}
     unread: set[tuple[str, float | None]] = set()
@@ -51,12 +51,12 @@ def skipped_by_extraction(
 
 
 def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
-    """Tell of them in the log, and write the table."""
+    """Log the skipped utterances, and write the table."""
     for one in skipped:
         log.warning("skipped %s: %s (%s)", one.utterance_id, one.reason, one.path)
     with (
         atomic_path(path) as new,
-        # A file name that is not UTF-8 is shown with its odd bytes escaped.
+        # Bytes of a file name that are not UTF-8 are escaped.
         new.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.DictWriter(file, ["utterance_id", "path", "reason"])

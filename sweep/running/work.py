@@ -1,4 +1,4 @@
-"""The work of a run: its queues, and what they share."""
+"""The work of a run: its queues and their shared state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,28 +30,28 @@ from sweep.state.run_folder import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOptions:
-    """Which part of a plan to work on, and when to stop."""
+    """Options that select the part of a plan to work on, and when to stop."""
 
     wanted: CellFilter
     analyses: bool = True
-    """Run the jobs that optional analyses have of their own."""
+    """True to run the separate jobs of optional analyses."""
     fail_fast: bool = False
-    """Begin nothing more after the first failure."""
+    """True to start no more jobs after the first failure."""
 
 
 class RunWork:
-    """What is left of a plan, as queues for a driver.
+    """Remaining work of a plan, as queues for a driver.
 
     Args:
         spec: settings that are not part of the plan.
-        plan: what the run consists of.
-        table: the utterance table, as it stands in ``folder.utterances``.
+        plan: everything that the run consists of.
+            table: the utterance table, as in ``folder.utterances``.
         folder: the run's folder.
         cache: where activations lie.
-        records: what is finished already.
-        recorder: records what comes back.
+        records: the finished cells.
+        recorder: records the outcomes.
         stop: set when the user asks the run to stop.
-        options: what to work on.
+        options: selection of work.
     """
 
     def __init__(
@@ -124,21 +124,21 @@ class RunWork:
 
     @property
     def n_shards(self) -> int:
-        """Shards that are missing."""
+        """Number of missing shards."""
         return self._extraction.waiting
 
     @property
     def n_cells(self) -> int:
-        """Cells that are not done."""
+        """Number of unfinished cells."""
         return self._probing.n_cells
 
     @property
     def n_analysis_jobs(self) -> dict[str, int]:
-        """Jobs that are not done, of every analysis that has a queue of its own and any left."""
+        """Number of unfinished jobs of every analysis with its own queue, if any are left."""
         return {name: queue.waiting for name, queue in self._analyses.items() if queue.waiting}
 
     def storage(self) -> Storage:
-        """The places that jobs write to, and what the missing shards will take there."""
+        """Locations that jobs write to, and the space that the missing shards will take there."""
         missing = [(work.planned, shard) for work in self._models.values() for shard in work.shards]
         summed = [model.gram_memory for model, shard in missing if shard.labels]
         return Storage(
