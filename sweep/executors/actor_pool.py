@@ -1,8 +1,8 @@
-"""Who extracts what: the actors of a run, their nodes and their models. What is decided, not done.
+"""Assignment of shards to extraction actors; only decisions, no calls to Ray.
 
-Starting a process takes seconds, so an actor goes on with the next model; but on a GPU it ends with
-its model, for only then is the memory free. While probes wait, half of the actors that hold CPUs
-come to their end: layers are probed while other models are extracted.
+Starting a process takes seconds, so an actor continues with the next model; but on a GPU it ends
+with its model, as only then its memory is freed. While probes wait, half of the actors that hold
+CPUs are retired, so that layers are probed while other models are extracted.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CALLS_PER_ACTOR = 2
-"""Shards an actor holds at a time: one it works on, one it can start at once."""
+"""Number of shards that an actor holds: the current one, and the next."""
 
 
 @dataclass(eq=False)
@@ -23,20 +23,20 @@ class Actor:
     model: str
     calls: int = 0
     proven: bool = False
-    """It has finished a shard: before, nobody knows whether it starts at all."""
+    """True once it has finished a shard; before, it may not have started at all."""
     retiring: bool = False
-    """It gets no more shards, and ends with its last."""
+    """True if it gets no more shards, and ends with its last."""
     seconds: float = 0.0
-    """That its last shard took."""
+    """Seconds that its last shard took."""
 
 
 class Actors:
-    """The actors that there are, and who gets the next shard.
+    """The pool of extraction actors, which chooses one for each shard.
 
     Args:
         start: starts an actor on a node.
-        end: ends one, by its handle.
-        on_gpus: each holds one model in its life.
+        end: ends an actor, by its handle.
+        on_gpus: whether actors own GPUs; each then loads only one model.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Actors:
         self._on_gpus = on_gpus
         self._actors: list[Actor] = []
         self._found: Mapping[str, int] = {}
-        """Node → places that its resources make."""
+        """Number of places by node, from its resources."""
         self._places: Mapping[str, int] = {}
-        """Of these, those that memory suffices for."""
+        """Number of places by node that its memory suffices for."""
         self._most: dict[str, int] = {}
-        """Model that ran out of memory → actors of a node there may be beside it."""
+        """Limit of actors per node, by model that ran out of memory."""
         self.probes_wait = False
 
     def __len__(self) -> int:
@@ -59,18 +59,19 @@ class Actors:
 
     @property
     def slots(self) -> int:
-        """Actors that fit on the cluster at a time."""
+        """Number of actors that fit on the cluster at a time."""
         return sum(self._places.values())
 
     def set_places(self, places: Mapping[str, int]) -> None:
-        """Node → actors it has room for; those on nodes that have none get no more."""
+        """Set the number of places of every node; actors on nodes without places get no more
+        shards."""
         self._found = {node: count for node, count in places.items() if count > 0}
         self._count_places()
         for actor in [actor for actor in self._active() if actor.node not in self._places]:
             self._retire(actor)
 
     def has_room(self, model: str) -> bool:
-        """A free place at an actor, or for a new one."""
+        """Return whether an actor, or a place for a new one, is free."""
         return (
             self._free(model) is not None
             or self._roomiest(self._places) is not None
@@ -78,11 +79,11 @@ class Actors:
         )
 
     def take(self, model: str) -> Actor:
-        """Who gets the next shard of ``model``: an idle actor, else a new one while there is a
-        place, else a busy one."""
+        """Choose an actor for the next shard of ``model``: an idle one, else a new one if there is
+        a place, else a busy one."""
         actor = self._free(model)
         if actor is None or actor.calls:
-            idle = self._idle()  # on a GPU, of another model: it makes place
+            idle = self._idle()  # on a GPU, with another model: frees its place
             if self._roomiest(self._places) is None and idle is not None:
                 self._finish(idle)
             node = self._roomiest(self._places)
@@ -93,7 +94,8 @@ class Actors:
         return actor
 
     def take_elsewhere(self, slow: Actor) -> Actor | None:
-        """Who takes a shard over from ``slow``, at once and on another node; None: nobody can."""
+        """Choose a free actor on another node for a copy of a shard of ``slow``; None if there is
+        none."""
         idle = [
             actor
             for actor in self._active()
@@ -113,7 +115,7 @@ class Actors:
         return actor
 
     def came_back(self, actor: Actor, *, seconds: float | None = None, died: bool = False) -> None:
-        """A shard came back, after ``seconds`` if it is done, or its process died with it."""
+        """Note that a shard returned: done after ``seconds``, or lost with its process."""
         actor.calls -= 1
         actor.proven = True
         actor.seconds = actor.seconds if seconds is None else seconds
@@ -121,17 +123,17 @@ class Actors:
             self._finish(actor)
 
     def drop(self, actor: Actor) -> None:
-        """Another one was quicker with a shard that ``actor`` still has."""
+        """Note that another actor finished a shard that ``actor`` still has."""
         actor.calls -= 1
         self._retire(actor)
 
     def make_way(self) -> None:
-        """Let as many come to their end as there are above the limit."""
+        """Retire the actors in excess of the limit."""
         self._thin(self._active(), self._limit())
 
     def ran_out_of_memory(self, actor: Actor) -> None:
-        """Until its model is done, a node has at most half as many as the one of ``actor`` had:
-        they share its memory, and nothing with other nodes."""
+        """Halve the limit of actors per node, from the number on the node of ``actor``, until its
+        model is done: actors on a node share its memory."""
         there = sum(other.node == actor.node for other in self._active())
         most = max(1, there // 2)
         self._most[actor.model] = min(most, self._most.get(actor.model, most))
@@ -141,7 +143,7 @@ class Actors:
         self.make_way()
 
     def release(self, model: str, *, last: bool) -> None:
-        """The model is done. End actors: all with ``last``; on GPUs those of the model."""
+        """End actors of a finished model: all with ``last``, else only those on GPUs."""
         if self._most.pop(model, None) is not None:
             self._count_places()
         for actor in list(self._actors):
@@ -155,7 +157,7 @@ class Actors:
         }
 
     def _limit(self) -> int:
-        """Actors there may be: on CPUs, probes that are there to be run get half of the places."""
+        """Limit of actors: on CPUs, half of the places are left to waiting probes."""
         slots = self.slots
         halved = self.probes_wait and not self._on_gpus
         return min(slots, max(1, slots // 2)) if halved else slots
@@ -164,7 +166,7 @@ class Actors:
         return [actor for actor in self._actors if not actor.retiring]
 
     def _free(self, model: str) -> Actor | None:
-        """The least busy actor that can take a shard of ``model``: it has the model, or nothing."""
+        """Return the least busy actor that holds ``model`` or no model."""
         free = [
             actor
             for actor in self._active()
@@ -174,14 +176,14 @@ class Actors:
         return min(free, key=lambda actor: (actor.calls, actor.model != model), default=None)
 
     def _idle(self) -> Actor | None:
-        """One without a shard whose end makes a place on its node."""
+        """Return an actor without a shard whose end frees a place on its node."""
         room = self._room()
         idle = (actor for actor in self._active() if not actor.calls and room[actor.node] >= 0)
         return next(idle, None)
 
     def _roomiest(self, nodes: Iterable[str]) -> str | None:
-        """Of ``nodes`` the one with the most free places; None: all are full, or there are as many
-        actors as there may be. Those that come to their end have their places until then."""
+        """Return the node of ``nodes`` with the most free places; None if all are full, or the
+        limit of actors is reached. Retiring actors keep their places until they end."""
         if len(self._active()) >= self._limit():
             return None
         room = self._room()
@@ -189,7 +191,7 @@ class Actors:
         return node if node is not None and room[node] > 0 else None
 
     def _room(self) -> dict[str, int]:
-        """Node → places without an actor; fewer than none while some come to their end."""
+        """Number of places without an actor by node; negative while excess actors retire."""
         there = Counter(actor.node for actor in self._actors)
         return {node: count - there[node] for node, count in self._places.items()}
 
@@ -198,7 +200,7 @@ class Actors:
         return self._actors[-1]
 
     def _thin(self, actors: Iterable[Actor], most: int) -> None:
-        """Of ``actors``, let as many as are too many come to their end, the idle ones at once."""
+        """Retire the excess of ``actors``; idle ones end at once."""
         by_calls = sorted(actors, key=lambda actor: actor.calls)
         for actor in by_calls[: max(0, len(by_calls) - most)]:
             self._retire(actor)

@@ -13,17 +13,16 @@ class Outcome:
     job: Job
     result: Any = None
     error: BaseException | None = None
-    """None: the job succeeded."""
+    """None if the job succeeded."""
     died: Literal["died", "timeout", "memory", "disk"] | None = None
-    """Why the process or node that ran it ended; None: it did not, and ``error`` says what went
-    wrong."""
+    """Reason why its process or node ended; None: it did not, and ``error`` is the job's own."""
 
 
 class Executor(Protocol):
     """A place to run jobs. It never retries: the driver does."""
 
     def room(self, job: Job) -> bool:
-        """Whether ``job`` may be submitted now."""
+        """Return whether ``job`` may be submitted now."""
 
     def submit(self, job: Job, *, alone: bool = False) -> None:
         """Take a job; a later ``wait`` returns its outcome.
@@ -34,11 +33,11 @@ class Executor(Protocol):
         """
 
     def help_stragglers(self) -> None:
-        """Free places may run copies of late jobs: no job that keeps a model loaded waits."""
+        """Start copies of late jobs in free places, as no extraction job is waiting for them."""
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """The outcomes there are, after at most about ``seconds``; may be empty."""
+        """Return the available outcomes after at most about ``seconds``; may be empty."""
 
     def release(self, job: Job, *, last: bool) -> None:
-        """Let go of what workers keep for this job's affinity: it was the affinity's last job, and
-        with ``last`` no job of any affinity is left."""
+        """Release the state that workers keep for this job's affinity: it was the affinity's last
+        job, and with ``last`` no job of any affinity is left."""

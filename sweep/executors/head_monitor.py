@@ -1,7 +1,8 @@
-"""The head of a cluster: whether it is still there, and which nodes it knows.
+"""Monitor of a cluster's head: whether it responds, and which nodes it lists.
 
-What asks a head that is gone waits for a minute, and then Ray ends the process without a word of
-why. So a thread asks, the others read what it heard last, and nothing is sent to a silent head.
+A request to a dead head blocks for a minute, and then Ray ends the process without an explanation.
+Therefore a thread polls the head, others read its last answer, and nothing is sent to a head that
+does not respond.
 """
 
 import logging
@@ -17,20 +18,20 @@ from sweep.executors.preflight import Node
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-"""Between two looks."""
+"""Seconds between two polls."""
 CONNECT_SECONDS = 5.0
 RAY_SECONDS = float(os.environ.get("RAY_gcs_rpc_server_reconnect_timeout_s", "60"))  # noqa: SIM112
-"""After which Ray ends the process; more where a head may be started again under a run."""
+"""Seconds after which Ray ends the process; more if a head may be restarted during a run."""
 SILENT_SECONDS = RAY_SECONDS / 2
-"""How long it may be silent."""
+"""Seconds without a response after which the run ends."""
 
 
 class Head:
-    """Asks a head, from a thread of its own, until it is closed.
+    """Polls a head from its own thread until closed.
 
     Args:
         address: HOST:PORT.
-        ask: asks the head which nodes there are; an OSError if it gets no answer.
+        ask: asks the head for its nodes; raises OSError if it gets no answer.
     """
 
     def __init__(self, address: str, ask: Callable[[], Iterable[Node]]) -> None:
@@ -40,8 +41,8 @@ class Head:
         self._ask = ask
         self._known = list(ask())
         self._asked: float | None = None
-        """Since when a question has no answer. Between two questions there is none: a process that
-        was stopped for a while has not found its head silent."""
+        """Time of an unanswered poll; None between polls, so that a process that was suspended does
+        not take its head for dead."""
         self._refused = False
         self._closed = Event()
         self._thread = Thread(target=self._run, name="head", daemon=True)
@@ -49,14 +50,14 @@ class Head:
 
     @property
     def answers(self) -> bool:
-        """Whether it did of late: what is sent to it will arrive."""
+        """Return whether the head answered recently, so that requests will arrive."""
         return not self._refused and self._silence < 2 * CONNECT_SECONDS
 
     def nodes(self) -> list[Node]:
-        """Those that are there; while the head is silent, those that were.
+        """Return the nodes of the last answer.
 
         Raises:
-            ClusterError: it has been silent for too long.
+            ClusterError: the head has not answered for too long.
         """
         if self._silence > SILENT_SECONDS:
             raise ClusterError(
@@ -67,7 +68,7 @@ class Head:
         return self._known
 
     def close(self) -> None:
-        """Ask no more; a question that is not answered is not waited for."""
+        """Stop polling, without waiting for an unanswered poll."""
         self._closed.set()
         self._thread.join(timeout=0 if self._refused else CONNECT_SECONDS)
 
@@ -80,7 +81,7 @@ class Head:
         while not self._closed.wait(LOOK_SECONDS):
             self._asked = self._asked or time.monotonic()
             try:
-                # A closed port tells at once what Ray would wait for.
+                # A closed port fails at once, where Ray would wait.
                 socket.create_connection(self._place, timeout=CONNECT_SECONDS).close()
                 self._known = list(self._ask())
             except OSError as error:

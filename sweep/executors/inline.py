@@ -1,4 +1,4 @@
-"""Jobs in this process, one at a time: no Ray, and a debugger sees everything."""
+"""Jobs in this process, one at a time: without Ray, and open to a debugger."""
 
 from jobs.job import Job, Worker
 from jobs.process import keep_freed_memory, limit_threads
@@ -16,7 +16,7 @@ class InlineExecutor:
         self._job: Job | None = None
 
     def room(self, job: Job) -> bool:
-        """One job at a time."""
+        """Return whether no job is pending."""
         return self._job is None
 
     def submit(self, job: Job, *, alone: bool = False) -> None:
@@ -24,10 +24,10 @@ class InlineExecutor:
         self._job = job
 
     def help_stragglers(self) -> None:
-        """There is no other place that could help."""
+        """Do nothing, since there is no other place."""
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Run one job to its end, however long it takes."""
+        """Run one job to completion, however long it takes."""
         job, self._job = self._job, None
         if job is None:
             return []
@@ -38,5 +38,5 @@ class InlineExecutor:
             return [Outcome(job, error=error)]
 
     def release(self, job: Job, *, last: bool) -> None:
-        """Drop what the worker keeps."""
+        """Drop the worker's state."""
         self._worker.drop()

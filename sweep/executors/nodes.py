@@ -1,7 +1,7 @@
-"""The nodes that jobs are given to: who was found fit, who joined since, who is gone.
+"""The nodes that receive jobs: those found fit, those that joined, and those that left.
 
-A node that joins while a sweep runs is asked what all were asked before it began; only then does
-work come to it. One that is not fit is told of and left alone.
+A node that joins a running sweep is checked as all nodes were at the start, and only then receives
+work. An unfit node is reported and not used.
 """
 
 import logging
@@ -17,32 +17,32 @@ from sweep.executors.preflight import Demand, Node, demand_problems
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
-"""Between two looks at who is there."""
+"""Seconds between two looks at the nodes of the cluster."""
 UNFIT_SECONDS = 300.0
-"""Until a node that was not fit is asked again: its storage may have been mounted since."""
+"""Seconds until an unfit node is checked again: its storage may have been mounted since."""
 LONELY_SECONDS = 600.0
-"""How long a run waits for a node that has what its jobs ask for, when none is left."""
+"""Seconds that a run waits for a suitable node when none is left."""
 
 
 class NodeQuery(Protocol):
-    """A node that was asked about itself."""
+    """A pending check of a node."""
 
     def troubles(self) -> list[str] | None:
-        """Why it cannot be used, nothing if it can; None: it has not answered yet."""
+        """Return why the node cannot be used, empty if it can; None: it has not answered yet."""
 
     def close(self) -> None:
-        """Forget about it."""
+        """Drop the check."""
 
 
 class NodePool:
-    """Who may work.
+    """Cluster nodes that may receive work.
 
     Args:
-        nodes: that were found fit.
-        look: the nodes that are there now; None: no others ever come, and none goes.
-        ask: begins to ask a node that joined about itself.
+        nodes: nodes that were found fit.
+        look: returns the current nodes; None: nodes neither join nor leave.
+        ask: starts the check of a node that joined.
         fits: whether a node has room for any job at all.
-        warn: told of what a user should know.
+        warn: called with a message for the user.
         clock: seconds.
         answers: whether the cluster takes jobs now.
     """
@@ -67,20 +67,20 @@ class NodePool:
         self._looked = clock()
         self._asked: dict[str, NodeQuery] = {}
         self._unfit: dict[str, float] = {}
-        """Nodes that are not fit, and when that was found."""
+        """Unfit nodes, and when they were found unfit."""
         self._told: dict[str, list[str]] = {}
-        """Why they are not: once is enough."""
+        """Reasons already reported, so that each is reported once."""
         self._missing_since: dict[str, float] = {}
 
     @property
     def changes(self) -> bool:
-        """Whether nodes may come and go."""
+        """Return whether nodes may join and leave."""
         return self._look is not None
 
     @property
     def answers(self) -> bool:
-        """Whether the cluster takes jobs now; else who sends it one may wait for a minute, and be
-        ended by Ray."""
+        """Return whether the cluster takes jobs now; otherwise a submission may block for a minute,
+        after which Ray ends the process."""
         return self._answers()
 
     def with_place(self, demand: Demand) -> frozenset[str]:
@@ -89,15 +89,15 @@ class NodePool:
         return frozenset(name for name, node in nodes if demand.places(node.resources))
 
     def whole_node(self, demand: Demand) -> Demand:
-        """All CPUs and, where memory is asked for, all memory of the least node that has room for
-        such a job: one that holds so much has a node to itself."""
+        """Return all CPUs and, if memory is requested, all memory of the smallest node with room
+        for such a job: a job that holds these has an exclusive node."""
         fit = [self.usable[name].resources for name in self.with_place(demand)]
         least = min(fit, key=lambda resources: (resources["CPU"], resources.get("memory", 0.0)))
         memory = int(least["memory"]) if demand.memory else 0
         return replace(demand, cpus=int(least["CPU"]), memory=memory)
 
     def refresh(self) -> bool:
-        """Look who is there, not too often; whether those that may work are others than before."""
+        """Update the nodes, not too often; return whether the usable ones changed."""
         if self._look is None or self._clock() - self._looked < LOOK_SECONDS:
             return False
         before = set(self.usable)
@@ -114,7 +114,7 @@ class NodePool:
         return before != set(self.usable)
 
     def missing(self, demand: Demand) -> None:
-        """No node has a place for such a job: wait for one."""
+        """Note that no node has a place for such a job, and wait for one."""
         if demand.key not in self._missing_since:
             self._missing_since[demand.key] = self._clock()
             self._warn(
@@ -123,7 +123,7 @@ class NodePool:
             )
 
     def give_up(self, demand: Demand) -> None:
-        """There is nothing to do but such jobs: wait for a node, but not for ever.
+        """Fail if only such jobs remain and no node joined within the time limit.
 
         Raises:
             ClusterError: none came.
@@ -136,11 +136,11 @@ class NodePool:
             )
 
     def found(self, demand: Demand) -> None:
-        """There is a place for such a job."""
+        """Note that there is a place for such a job."""
         self._missing_since.pop(demand.key, None)
 
     def close(self) -> None:
-        """Forget about those that were asked and have not answered."""
+        """Drop the checks of nodes that have not answered."""
         for asked in self._asked.values():
             asked.close()
         self._asked.clear()
@@ -149,7 +149,7 @@ class NodePool:
         return " ".join(demand_problems(list(self.usable.values()), demand))
 
     def _meet(self, node: Node) -> None:
-        """Take a node in when it is fit, as far as that is known yet."""
+        """Admit a node if its check is done and found it fit."""
         found_unfit = self._unfit.get(node.id, -math.inf)
         waits = self._clock() - found_unfit < UNFIT_SECONDS
         if node.id in self.usable or waits or not self._fits(node):

@@ -1,7 +1,7 @@
-"""Before a sweep begins: does the place where it is to run have what it needs?
+"""Preflight checks: whether the machine or cluster meets the requirements of a sweep.
 
-What would hang in silence, or fail cell by cell hours later, is found here in seconds, all of it at
-once. The checks are of values; ``sweep.executors.session`` gathers them.
+Problems that would make a run hang, or fail cell by cell hours later, are found here in seconds and
+reported together. The checks are functions of values that ``sweep.executors.session`` gathers.
 """
 
 import shutil
@@ -21,7 +21,7 @@ from sweep.errors import ClusterError
 from sweep.spec.schema import Compute
 
 NODE_SECONDS = 30.0
-"""How long a node may take to answer: it starts a process for it."""
+"""Seconds that a node may take to answer, since it starts a process for it."""
 SPARE_BYTES = 2**30
 """Free bytes that must be left on the cache's disk: for predictions, tables, and other users."""
 
@@ -34,14 +34,14 @@ OPEN_CLUSTER = (
 
 @dataclass(frozen=True)
 class Storage:
-    """What a run writes to."""
+    """Locations that a run writes to."""
 
     run: Location
     """The run's folder."""
     cache: Location
     """The activation cache."""
     bytes_to_write: int
-    """Activations that are still to be extracted."""
+    """Bytes of activations that are still to be extracted."""
     gram_memory: int = 0
     """Memory that an extractor needs for statistics; 0 without ``store: gram``."""
 
@@ -52,7 +52,7 @@ class Node:
 
     id: str
     name: str
-    """For people."""
+    """Human-readable."""
     resources: Mapping[str, float]
 
 
@@ -64,7 +64,7 @@ def check(problems: Iterable[str]) -> None:
     """Refuse to begin when there are problems.
 
     Raises:
-        ClusterError: with all of them.
+        ClusterError: there are any; the message lists all of them.
     """
     found = list(problems)
     if found:
@@ -73,33 +73,33 @@ def check(problems: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class Demand:
-    """What one job of a kind holds on its node."""
+    """Resources that one job of a kind holds on its node."""
 
     key: str
-    """Of the spec."""
+    """Key of the spec."""
     cpus: int
     gpus: float = 0.0
     memory: int = 0
-    """Bytes; 0: as it comes."""
+    """Bytes; 0: not reserved."""
     summed: bool = False
-    """The memory is that of statistics, see ``store: gram``."""
+    """True if the memory is for statistics, see ``store: gram``."""
 
     def places(self, resources: Mapping[str, float]) -> int:
-        """How many such jobs a node of these resources has room for at a time."""
+        """Number of such jobs that a node with these resources can run at a time."""
         found = int(resources.get("CPU", 0.0) / self.cpus)
         if self.memory:
             found = min(found, int(resources.get("memory", 0.0) / self.memory))
         gpus = int(resources.get("GPU", 0.0))
         if self.gpus >= 1:
             found = min(found, int(gpus / self.gpus))
-        elif self.gpus:  # a share is one of a single GPU: 0.4 of 3 is there six times, not seven
+        elif self.gpus:  # a share is of a single GPU: 3 GPUs hold 0.4 six times, not seven
             # Ray counts in ten-thousandths: 1 / 0.1 must give 10 places, not 9.
             found = min(found, gpus * int(1 / self.gpus + 1e-4))
         return found
 
 
 def extraction(compute: Compute, gram_memory: int = 0) -> Demand:
-    """Of an extraction actor, whose statistics take ``gram_memory`` bytes."""
+    """Demand of an extraction actor, whose statistics take ``gram_memory`` bytes."""
     held = compute.extractor
     memory = _bytes(held.memory)
     return Demand(
@@ -108,20 +108,20 @@ def extraction(compute: Compute, gram_memory: int = 0) -> Demand:
 
 
 def probing(compute: Compute) -> Demand:
-    """Of a task that probes a layer, or compares layers."""
+    """Demand of a task that probes a layer, or compares layers."""
     return Demand("compute.probe", compute.probe.cpus, memory=_bytes(compute.probe.memory))
 
 
 def resource_problems(
     nodes: Sequence[Node], compute: Compute, gram_memory: int = 0
 ) -> Iterator[str]:
-    """Demands that no single node can meet: Ray would wait for one in silence, for ever."""
+    """Report demands that no single node can meet: Ray would wait silently forever."""
     for demand in (extraction(compute, gram_memory), probing(compute)):
         yield from demand_problems(nodes, demand)
 
 
 def demand_problems(nodes: Sequence[Node], demand: Demand) -> Iterator[str]:
-    """Why no node has a place for a job of these demands; nothing if one has."""
+    """Report why no node has a place for a job of these demands; empty if one has."""
     if any(demand.places(node.resources) for node in nodes):
         return
     roomy = [node for node in nodes if replace(demand, memory=0).places(node.resources)]
@@ -137,13 +137,14 @@ def demand_problems(nodes: Sequence[Node], demand: Demand) -> Iterator[str]:
 
 
 def workers(nodes: Sequence[Node], compute: Compute, gram_memory: int = 0) -> list[Node]:
-    """The nodes that jobs can run on; a head without CPUs, for one, needs no shared storage."""
+    """Select the nodes that jobs can run on; a head without CPUs, for instance, needs no shared
+    storage."""
     demands = (extraction(compute, gram_memory), probing(compute))
     return [node for node in nodes if any(one.places(node.resources) for one in demands)]
 
 
 def disk_problems(storage: Storage) -> Iterator[str]:
-    """The activations of the plan must fit on the cache's disk; object stores have no end."""
+    """Report activations that do not fit on the cache's disk; object stores are unlimited."""
     if not isinstance(storage.cache, Path):
         return
     folder = next(path for path in (storage.cache, *storage.cache.parents) if path.exists())
@@ -157,7 +158,7 @@ def disk_problems(storage: Storage) -> Iterator[str]:
 
 
 def inline_problems(compute: Compute, storage: Storage) -> Iterator[str]:
-    """What this process itself is short of, which has one job at a time."""
+    """Report resources that this process lacks for one job at a time."""
     memory = _available_memory()
     if memory is not None:
         for demand in (extraction(compute, storage.gram_memory), probing(compute)):
@@ -171,7 +172,7 @@ def inline_problems(compute: Compute, storage: Storage) -> Iterator[str]:
 
 
 def _available_memory() -> float | None:
-    """Bytes that programs can have without swapping, by proc(5); None where it does not tell."""
+    """Bytes available without swapping, by proc(5); None if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except FileNotFoundError:  # not Linux
@@ -182,7 +183,8 @@ def _available_memory() -> float | None:
 
 @contextmanager
 def meeting_places(storage: Storage) -> Iterator[tuple[Location, ...]]:
-    """Folders, in the run's folder and in the cache, where driver and nodes leave a file each.
+    """Create folders in the run's folder and in the cache where driver and nodes leave one file
+    each.
 
     Raises:
         ClusterError: the driver itself cannot write there.
@@ -205,14 +207,14 @@ def node_problems(
     met: Sequence[Location],
     compute: Compute,
 ) -> Iterator[str]:
-    """What is wrong with nodes, by what they answered; nodes with one trouble share a line.
+    """Report the problems of nodes from their answers; nodes with the same problem share a line.
 
     Args:
         here: the driver's own report.
-        nodes: that were asked.
-        answers: of each.
-        met: the meeting places they were asked to leave a file in, named after their id.
-        compute: what jobs will ask for.
+        nodes: nodes that were asked.
+        answers: answer of each.
+        met: the folders in which they were asked to leave a file named after their id.
+        compute: resources that jobs will request.
     """
     troubles: defaultdict[str, list[str]] = defaultdict(list)
     for node in nodes:
@@ -223,7 +225,7 @@ def node_problems(
 
 
 def is_open(answers: Answers) -> bool:
-    """Whether some node's Ray asks for no token."""
+    """Return whether some node's Ray requires no token."""
     return any(isinstance(a, NodeReport) and not a.token_auth for a in answers.values())
 
 
@@ -242,7 +244,7 @@ def node_troubles(
     met: Sequence[Location],
     compute: Compute,
 ) -> Iterator[str]:
-    """What is wrong with one node, as ``node_problems`` is told."""
+    """Report the problems of one node; arguments as in ``node_problems``."""
     if isinstance(report, str):
         yield report
         return
@@ -274,7 +276,7 @@ def node_troubles(
 
 
 def _memory_problem(demand: Demand, nodes: Sequence[Node]) -> str:
-    """Of nodes that have all else."""
+    """Report missing memory on nodes that meet all other demands."""
     have = "; ".join(f"{node.name} {_size(node.resources.get('memory', 0.0))}" for node in nodes)
     if demand.summed:
         return (

@@ -21,8 +21,7 @@ class Recorder:
     Attributes:
         any_failed: something failed permanently.
         shards: number extracted.
-        scored: number of cells
-            that returned, including failed ones.
+        scored: number of cells that returned, including failed ones.
     """
 
     def __init__(self, plan: Plan, ledger: Ledger, events: EventLog) -> None:

@@ -1,8 +1,8 @@
-"""Recognise a run that is complete and whose inputs are unchanged, without loading the engine.
+"""Detection of complete runs with unchanged inputs, without loading the engine.
 
 A complete run leaves ``inputs.json``: a digest of what it was asked for, and digests of the states
 of all files that it read and wrote. While they stay the same, running it again would do nothing
-and make the same report. Anything else, and anything doubtful, leads to an ordinary run.
+and make the same report. In all other cases, and if in doubt, an ordinary run follows.
 """
 
 import json
@@ -35,7 +35,7 @@ SAFE_AGE = 2.0
 """Seconds by which inputs must be older than a run: clocks of file systems are coarse, and those of
 servers differ."""
 ENVIRONMENT = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "XDG_", "HOME", "PYTHONPATH")
-"""Beginnings of the names of variables that decide which checkpoints and packages are found."""
+"""Prefixes of environment variables that decide which checkpoints and packages are found."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class UpToDate:
 
     folder: RunFolder
     done: int
-    """Cells, all of the plan."""
+    """Number of cells, all of the plan."""
     comparison: tuple[Table, ...]
     """The comparison tables of its report."""
 
 
 class InputWatch:
-    """Begins before a run reads anything, and records at its end what it was made from."""
+    """Watches the inputs of a run from before it reads anything, and records them at its end."""
 
     def __init__(self, spec_path: Path, options: RunOptions) -> None:
         self._began = time.time()
@@ -61,9 +61,8 @@ class InputWatch:
     def record(
         self, folder: RunFolder, prepared: "Prepared", done: int, comparison: Sequence[Table]
     ) -> None:
-        """Leave ``inputs.json`` beside a complete run, unless it is doubtful.
-
-        It is doubtful when an input may have changed since the run began, or is not known.
+        """Write ``inputs.json`` beside a complete run, unless an input is unknown, or may have
+        changed since the run began.
         """
         from jobs.corpus import corpus_sources  # not needed to find a run up to date
 
@@ -73,7 +72,7 @@ class InputWatch:
         sources = corpus_sources(prepared.spec.corpus)
         given = {*_code(), self._spec_path.absolute(), *models, *(sources or ())}
         given |= {Path(skipped.path).absolute() for skipped in prepared.skipped}
-        if sources is not None:  # else the run itself made the audio
+        if sources is not None:  # otherwise the run itself made the audio
             given |= prepared.audio
         lost = any(not path.exists() for path in prepared.audio)
         if lost or survey(given).newest > self._began - SAFE_AGE:
@@ -94,7 +93,7 @@ class InputWatch:
 
 
 def find_up_to_date(spec_path: Path, options: RunOptions) -> UpToDate | None:
-    """The run of a spec, if it is complete and running it again would change nothing."""
+    """Return the run of a spec if it is complete and running it again would change nothing."""
     try:
         request = _request(spec_path, options)
         if request is None:
@@ -108,14 +107,14 @@ def find_up_to_date(spec_path: Path, options: RunOptions) -> UpToDate | None:
         comparison = tuple(map(_table, entry["comparison"]))
         remember_run(options.cache, folder)
     except (OSError, SpecError, ValueError, KeyError, TypeError):
-        return None  # an ordinary run reports what is wrong with the spec or the disk
+        return None  # an ordinary run reports problems of the spec or the disk
     return UpToDate(folder, entry["done"], comparison)
 
 
 def _request(spec_path: Path, options: RunOptions) -> str | None:
-    """Digest of everything that decides what a run does, beside the states of files.
+    """Digest of everything that determines a run, beside the states of files.
 
-    None: an ordinary run is asked for, or one whose files this process does not see.
+    None: an ordinary run is required, or its files are not visible to this process.
     """
     is_partial = options.only is not None or options.only_failed
     is_remote = not isinstance(options.cache, Path) or not isinstance(options.out, Path | None)
@@ -143,7 +142,7 @@ def _request(spec_path: Path, options: RunOptions) -> str | None:
 
 
 def _installed() -> Iterator[str]:
-    """Names and versions of the installed packages, as pip leaves them on the disk.
+    """Names and versions of the installed packages, as pip records them on disk.
 
     Not those of all of ``sys.path``, which Ray extends when it is imported.
     """
@@ -167,9 +166,9 @@ def _code() -> Iterator[Path]:
 
 
 def _model_paths(prepared: "Prepared") -> list[Path] | None:
-    """Everything that models are read from, and where they are looked for first.
+    """All paths that models are read from or searched for at.
 
-    None: it is not known; a function of the user's that makes a network may read any file.
+    None: they are unknown, since a user's function that makes a network may read any file.
     """
     given = {model.name: model for model in prepared.spec.models}
     paths: list[Path] = []
@@ -187,7 +186,7 @@ def _model_paths(prepared: "Prepared") -> list[Path] | None:
 
 
 def _states(watched: Iterable[str], folder: RunFolder) -> list[str]:
-    """Digests of the states of what a run reads, and of the files that it leaves."""
+    """Digests of the states of the files that a run reads, and of those that it writes."""
     changing = {folder.inputs, folder.events, folder.driver_log, folder.lock}
     changing |= {folder.stop_request, folder.submission}
     left = {path for path in folder.written() if path not in changing}
@@ -195,6 +194,6 @@ def _states(watched: Iterable[str], folder: RunFolder) -> list[str]:
 
 
 def _table(parsed: Mapping[str, Any]) -> Table:
-    """A table as ``asdict`` and JSON leave it."""
+    """Rebuild a table from its ``asdict`` form in JSON."""
     rows = tuple(tuple(Cell(**cell) for cell in row) for row in parsed["rows"])
     return Table(tuple(parsed["header"]), tuple(parsed["numeric"]), rows)

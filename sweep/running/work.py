@@ -45,9 +45,9 @@ class RunWork:
     Args:
         spec: settings that are not part of the plan.
         plan: everything that the run consists of.
-            table: the utterance table, as in ``folder.utterances``.
+        table: the utterance table, as in ``folder.utterances``.
         folder: the run's folder.
-        cache: where activations lie.
+        cache: the activation cache.
         records: the finished cells.
         recorder: records the outcomes.
         stop: set when the user asks the run to stop.
