@@ -76,7 +76,7 @@ def test_killed_at_every_stage_and_started_again(make_sweep: MakeSweep, undistur
     with sweep.driver("--inline") as process:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
-    assert f"nothing to do: all {len(sweep.state.ledger())} cells are done" in out
+    assert f"nothing to do: all {len(sweep.ledger())} cells are done" in out
     progress.check_finished(undisturbed)
 
 
