@@ -1,4 +1,4 @@
-"""Optional analyses of a sweep. Everything else loops over ``ANALYSES`` and knows none of them.
+"""Optional analyses of a sweep. All other code loops over ``ANALYSES`` and is independent of them.
 
 May import ``sweep.spec``, ``sweep.plan`` and ``sweep.state``. To add one, subclass
 `sweep.analyses.base.Analysis` in a file here and add the object to ``ANALYSES``. If it has

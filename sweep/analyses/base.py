@@ -57,7 +57,7 @@ class Incomplete:
 
     cell_ids: frozenset[str]
     warning: str
-    """What the user is told if there are any."""
+    """Message for the user if there are any."""
 
 
 class QueueRecorder(Protocol):
@@ -67,7 +67,7 @@ class QueueRecorder(Protocol):
         """Record a job that is done."""
 
     def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
-        """Record a job that failed for good."""
+        """Record a job that failed permanently."""
 
 
 class AnalysisQueue(WorkQueue[Any], NeedsActivations, Protocol):
@@ -119,12 +119,12 @@ class Analysis:
         is_extracted: Callable[[str], bool] = lambda model: False,
         recorder: QueueRecorder | None = None,
     ) -> AnalysisQueue | None:
-        """Its own jobs that are left; None: it has no jobs of its own.
+        """Its own remaining jobs; None: it has none of its own.
 
         Args:
             run: the run.
             is_extracted: whether the activations of the model with this name are complete.
-            recorder: records what comes back; None: the jobs are only counted.
+            recorder: records the outcomes; None: the jobs are only counted.
         """
         return None
 
@@ -152,6 +152,6 @@ class Analysis:
         Args:
             run: the run.
             records: finished cells, by id.
-            jobs_left: jobs of its own queue that are left.
+            jobs_left: number of remaining jobs of its own queue.
         """
         yield from ()

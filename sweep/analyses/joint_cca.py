@@ -1,6 +1,6 @@
 """Joint CCA: canonical components of a layer with several targets together.
 
-A CCA probe with more than one component asks for it.
+Enabled by a CCA probe with more than one component.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -73,7 +73,7 @@ class JointCcaAnalysis(Analysis):
     def incomplete(
         self, plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
     ) -> Incomplete | None:
-        """One cell of each layer that has no file of components."""
+        """Return one cell of each layer without a file of components."""
         probes = list(joint_probes(plan))
         found = frozenset(
             cell.cell_id

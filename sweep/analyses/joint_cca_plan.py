@@ -7,12 +7,12 @@ from sweep.plan.plan import LayerTask, Plan, made_from
 
 
 def joint_targets(plan: Plan) -> tuple[str, ...]:
-    """The targets that are fitted jointly: all numbers."""
+    """Targets that are fitted jointly: all numeric ones."""
     return tuple(name for name in plan.targets if plan.kind(name) == "regression")
 
 
 def joint_probes(plan: Plan) -> dict[str, CcaSettings]:
-    """The probes that fit targets jointly, by name."""
+    """Probes that fit targets jointly, by name."""
     return {
         name: probe
         for name, probe in plan.probes.items()

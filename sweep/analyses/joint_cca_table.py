@@ -20,17 +20,16 @@ COLUMNS = (
     "correlation_high", "in_sample", "n_train", "n_test", "n_speakers", "flagged", "targets",
     "loadings",
 )  # fmt: skip
-"""Of ``canonical.csv``."""
+"""Columns of ``canonical.csv``."""
 
 
 def canonical_table(plan: Plan, folder: Path, utterances: pd.DataFrame) -> pd.DataFrame:
-    """``canonical.csv``: a row per model × layer × probe × component that is on disk.
+    """Make ``canonical.csv``: a row per model × layer × probe × component on disk.
 
-    ``correlation`` is held out: of folds the mean, weighted by utterances, with its 95 % interval
+    ``correlation`` is held out: the mean over folds, weighted by utterances, with its 95 % interval
     over speakers (``jobs.statistics.intervals``). ``loadings`` are the correlations of the
-    component's target
-    side with each of the ``targets``, which tell what it is about. ``n_train`` is that of the
-    smallest fold.
+    component's target side with each of the ``targets``, which describe it. ``n_train``
+    is that of the smallest fold.
 
     Args:
         plan: the run's.
@@ -57,7 +56,7 @@ def canonical_table(plan: Plan, folder: Path, utterances: pd.DataFrame) -> pd.Da
 
 @dataclass(frozen=True)
 class _Tested:
-    """The test part of a fold."""
+    """The test split of a fold."""
 
     fold: FoldComponents
     speakers: StrArray
@@ -73,7 +72,7 @@ class _Tested:
 
 
 def _scores(tested: Sequence[_Tested], component: int, targets: Sequence[str]) -> dict[str, object]:
-    """The columns of ``canonical.csv`` of one component, over the folds that have it."""
+    """Compute the columns of ``canonical.csv`` of one component, over the folds that have it."""
     tested = [one for one in tested if component < len(one.fold.found.in_sample)]
     pairs = [
         (one.fold.found.targets[:, component], one.fold.found.activations[:, component])
@@ -104,8 +103,8 @@ def mean_loadings(variates: Sequence[FloatArray], targets: Sequence[FloatArray])
     """(K,) mean over folds of the correlations of ``targets`` (n_test, K) with their side of a
     component (n_test,), ``variates``.
 
-    A component has no sign of its own: that of a fold is turned so that its loadings agree with
-    those of the first one, since they would cancel otherwise.
+    The sign of a component is arbitrary: each fold's is chosen so that its loadings agree with
+    those of the first fold, as they could cancel otherwise.
     """
     by_fold = np.array(
         [
@@ -120,7 +119,7 @@ def mean_loadings(variates: Sequence[FloatArray], targets: Sequence[FloatArray])
 
 
 def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float:
-    """Over folds that define it; NaN where none does."""
+    """Mean over the folds in which it is defined; NaN if there are none."""
     known = [(v, w) for v, w in zip(values, weights, strict=True) if v is not None]
     if not known:
         return float("nan")

@@ -23,8 +23,8 @@ from sweep.wording import counted
 
 GIB = 2**30
 SKETCH_FLOPS, PAIR_FLOPS = 8e9, 15e9
-"""Multiplications a second of one core (AMD EPYC, Zen 4) in making a layer's sketch, and in
-comparing two: measured with N = 1000, D = 640 and 5120; good to a factor of about 2."""
+"""Multiplications per second of one core (AMD EPYC, Zen 4) in making a layer's sketch, and in
+comparing two: measured with N = 1000, D = 640 and 5120; accurate to a factor of about 2."""
 
 
 def check_part(spec: Spec, context: CheckContext) -> Iterator[Finding]:
@@ -50,7 +50,7 @@ def check_count(spec: Spec, context: CheckContext) -> Iterator[Finding]:
 
 
 class Similarity(Analysis):
-    """The comparison of layers, in jobs of its own."""
+    """Comparison of layers, in separate jobs."""
 
     name = "similarity"
     checks = (check_part, check_count)

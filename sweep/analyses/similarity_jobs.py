@@ -1,4 +1,4 @@
-"""The comparison of layers: the queue of its jobs."""
+"""The queue of jobs that compare layers."""
 
 import logging
 from collections import Counter, deque
@@ -32,28 +32,27 @@ from sweep.state.run_folder import RunFolder
 log = logging.getLogger(__name__)
 
 TILE_BYTES = 2**30
-"""Sketches that a tile holds in memory at most."""
+"""Maximum number of sketches that a tile holds in memory."""
 SKETCHES = "sketches"
-"""Folder, below that of the pairs, of what is deleted with the last pair."""
+"""Folder, below that of the pairs, for files that are deleted with the last pair."""
 MOST_ROWS = 32
-"""Layers on a side of a tile at most: seconds to minutes of work."""
+"""Maximum number of layers on a side of a tile: seconds to minutes of work."""
 
 
 class Comparison:
     """Hands out the jobs of the pairs that are not on disk, and writes the pairs that are done.
 
     A ``sweep.work_queue.WorkQueue``. A layer is sketched once, for all its pairs; tiles follow when
-    all sketches are there. What failed is NaN in its pairs, and these are computed again by the
-    next run.
+    all sketches exist. Values of failed jobs are NaN, and the next run computes their pairs again.
 
     Args:
         spec: the settings of the comparison.
-        plan: what the run consists of.
+        plan: everything that the run consists of.
         table: the utterance table.
         folder: the run's folder.
-        cache: where activations lie.
+        cache: the activation cache.
         is_extracted: whether the activations of the model with this name are complete.
-        recorder: records what comes back; None where jobs are counted and not run.
+        recorder: records the outcomes; None if jobs are only counted.
     """
 
     def __init__(
@@ -77,27 +76,27 @@ class Comparison:
         self._left = {pair.pair_id: pair for pair in pairs if not self._is_done(pair)}
         self._drawn = draw_utterances(spec, table) if self._left else ()
         self._used: tuple[str, ...] = ()
-        """Of the drawn utterances, those that every model could read."""
+        """Drawn utterances that every model could read."""
         self._sketches: deque[SketchJob] | None = None
-        """None until the activations are there."""
+        """None until the activations exist."""
         self._tiles: deque[TileJob] | None = None
-        """None until the sketches are there."""
+        """None until the sketches exist."""
         self._in_flight = 0
         self._broken: set[Location] = set()
         """Sketches that failed."""
         self._places: dict[TileJob, tuple[str, list[int], list[int]]] = {}
-        """Of a tile: its pair, and positions of layers of the two models."""
+        """Pair of each tile, and positions of layers of the two models."""
         self._tiles_left: Counter[str] = Counter()
         self._values: dict[str, PairValues] = {}
 
     @property
     def models(self) -> frozenset[str]:
-        """The models whose activations are needed."""
+        """Names of the models whose activations are needed."""
         return frozenset(model.name for model in self._models())
 
     @property
     def waiting(self) -> int:
-        """Jobs that no executor has."""
+        """Number of jobs that no executor has."""
         if self._tiles is not None:
             return len(self._tiles)
         tiles = sum(len(list(self._blocks(pair))) for pair in self._left.values())
@@ -107,11 +106,11 @@ class Comparison:
 
     @property
     def affinities(self) -> Collection[str]:
-        """None: a comparison keeps nothing on its worker."""
+        """Return no affinities, since a comparison keeps no state on its worker."""
         return ()
 
     def next(self, is_due: Callable[[str], bool], full: Collection[str]) -> ComparisonJob | None:
-        """The first sketch or tile that can be made from what is there, if it is due."""
+        """Return the first sketch or tile whose inputs exist, if it is due."""
         job = self._first()
         return job if job is not None and is_due(job.key) else None
 
@@ -119,7 +118,7 @@ class Comparison:
         if self._sketches is None:
             if not self._left or not all(map(self._is_extracted, self.models)):
                 return None
-            remove_folder(self._sketch_folder)  # of a run that was killed
+            remove_folder(self._sketch_folder)  # from a killed run
             self._used = self._readable()
             self._sketches = deque(self._sketch_jobs())
         if self._sketches:
@@ -131,17 +130,17 @@ class Comparison:
         return self._tiles[0] if self._tiles else None
 
     def sent(self, job: ComparisonJob) -> None:
-        """The job is with an executor."""
+        """Note that an executor has the job."""
         self._queue(job).remove(job)
         self._in_flight += 1
 
     def again(self, job: ComparisonJob) -> None:
-        """Put the job last."""
+        """Move the job to the end of the queue."""
         self._in_flight -= 1
         self._queue(job).append(job)
 
     def finish(self, job: ComparisonJob, result: ComparisonReport) -> None:
-        """Put the values of a tile in their places."""
+        """Store the values of a tile."""
         self._in_flight -= 1
         if self._recorder:
             self._recorder.compared(result.seconds)
@@ -170,7 +169,7 @@ class Comparison:
             self._count_tile(pair_id)
 
     def flush(self) -> None:
-        """A pair is written with its last tile."""
+        """Do nothing: a pair is written with its last tile."""
 
     def drop(self, model: str, reason: str) -> None:
         """Give up the pairs of a model without activations."""
@@ -185,7 +184,7 @@ class Comparison:
             self._tiles = deque(filter(self.is_needed, self._tiles))
 
     def is_needed(self, job: ComparisonJob) -> bool:
-        """Whether its pair, or a pair of its model, was not given up meanwhile."""
+        """Return False if its pair, or all pairs of its model, were given up meanwhile."""
         if isinstance(job, SketchJob):
             return job.model in self.models
         pair_id, _, _ = self._places[job]
@@ -217,12 +216,12 @@ class Comparison:
                 )
 
     def _readable(self) -> tuple[str, ...]:
-        """The drawn utterances that extraction skipped for no model."""
+        """Drawn utterances that extraction skipped for no model."""
         skipped: set[str] = set()
         for model in self._models():
             for planned in compared_sets(self._spec, model):
                 for shard in look_over(planned.folder(self._cache), planned.n_shards):
-                    if isinstance(shard, SeenShard):  # over others the sketches trip
+                    if isinstance(shard, SeenShard):  # sketches fail over others
                         skipped.update(one.utterance_id for one in shard.skipped)
         return tuple(name for name in self._drawn if name not in skipped)
 
@@ -245,7 +244,7 @@ class Comparison:
                 self._write(pair.pair_id)
 
     def _blocks(self, pair: ModelPair) -> Iterator[tuple[list[int], list[int]]]:
-        """Positions of the layers of every tile; of a model with itself, one half of them."""
+        """Positions of the layers of every tile; for a model with itself, one half of them."""
         size = min(self._side(pair.a), self._side(pair.b))
         rows = _chunks(self._sketched(pair.a), size)
         columns = _chunks(self._sketched(pair.b), size)
@@ -261,7 +260,8 @@ class Comparison:
         ]
 
     def _side(self, model: PlannedModel) -> int:
-        """Layers on a side of a tile: known before any sketch, so that equal runs have equal ones.
+        """Number of layers on a side of a tile: known before any sketch, so that equal runs have
+        equal tiles.
 
         A sketch of N utterances and width D has at most N²/2 + r (N + D) numbers, r ≤ N, D.
         """
@@ -280,7 +280,7 @@ class Comparison:
             self._write(pair_id)
 
     def _write(self, pair_id: str) -> None:
-        """The pair is through; with the last one the sketches go."""
+        """Write a finished pair; delete the sketches with the last one."""
         write_pair(self._left.pop(pair_id).file(self._folder), self._values.pop(pair_id))
         if not self._left:
             remove_folder(self._sketch_folder)
@@ -296,6 +296,6 @@ def _nothing(shape: tuple[int, int]) -> Values:
 
 
 def _fill(whole: Values, part: Values, at: tuple[npt.NDArray[np.intp], ...]) -> None:
-    """Put a tile's values where they belong."""
+    """Store a tile's values in those of its pair."""
     for name, array in vars(part).items():
         getattr(whole, name)[at] = array

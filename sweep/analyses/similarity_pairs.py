@@ -1,7 +1,7 @@
 """The pairs of models whose layers are compared, and their values on disk.
 
 The unit is a pair of models with all their layers: a file in the run's folder, named by an id of
-what changes its numbers, so that a new model costs its own pairs and nothing else.
+everything that changes its numbers, so that a new model costs only its own pairs.
 """
 
 import io
@@ -79,12 +79,12 @@ def draw_utterances(spec: Spec, table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def compared_models(plan: Plan) -> list[PlannedModel]:
-    """All models but the baselines, which have no layers to compare."""
+    """Return all models except the baselines, which have no layers to compare."""
     return [model for model in plan.models if not model.name.startswith(BASELINE_PREFIX)]
 
 
 def model_pairs(spec: Spec, plan: Plan, table: pd.DataFrame) -> list[ModelPair]:
-    """Every model with itself and with those after it."""
+    """Pair every model with itself and with those after it."""
     if spec.similarity is None:
         return []
     models = compared_models(plan)

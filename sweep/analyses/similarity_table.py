@@ -15,16 +15,17 @@ COLUMNS = (
     "measure", "model_a", "layer_a", "layer_index_a", "model_b", "layer_b", "layer_index_b",
     "n_utterances", "value", "chance", "flagged",
 )  # fmt: skip
-"""Of ``similarity.csv``."""
+"""Columns of ``similarity.csv``."""
 
 
 def similarity_table(
     settings: SimilaritySettings | None, pairs: Sequence[ModelPair], folder: Path
 ) -> pd.DataFrame:
-    """``similarity.csv``: a row an ordered pair of layers and measure, of the pairs on disk.
+    """Make ``similarity.csv``: a row per ordered pair of layers and measure, for the pairs on disk.
 
     ``value`` is NaN where it is not defined: a layer is constant or could not be read. PWCCA is
-    weighted by layer a. ``chance`` is what independent layers have (``jobs.similarity.measures``).
+    weighted by layer a. ``chance`` is the value of independent layers
+    (``jobs.similarity.measures``).
     """
     frames = [
         frame
@@ -39,7 +40,7 @@ def similarity_table(
 
 
 def _frames(pair: ModelPair, values: PairValues) -> Iterator[pd.DataFrame]:
-    """Both orders of every two layers; a model with itself has them in one."""
+    """Yield both orders of every two layers; a model with itself has them in one."""
     for measure, found in values.by_measure.items():
         yield _frame(measure, pair.a, pair.b, found, values.n_utterances)
         if pair.a != pair.b:

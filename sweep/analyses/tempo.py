@@ -1,4 +1,4 @@
-"""The tempo counterfactual: whether predictions follow a changed rate of speech."""
+"""The tempo counterfactual: the response of predictions to a changed rate of speech."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -25,7 +25,7 @@ GIB = 2**30
 
 
 def check_tempo(spec: Spec, context: CheckContext) -> Iterator[Finding]:
-    """Refuse what prevents predictions for stretched speech."""
+    """Refuse settings that prevent predictions for stretched speech."""
     if spec.tempo is None or context.partial:
         return
     missing = PYTHON_STRETCH.missing()
@@ -56,7 +56,7 @@ def _check_targets(spec: Spec) -> Iterator[Finding]:
 
 
 class Tempo(Analysis):
-    """Test utterances at other rates, as the fitted probes predict them."""
+    """Predictions of the fitted probes for test utterances at other rates."""
 
     name = "tempo"
     checks = (check_tempo,)
@@ -66,7 +66,7 @@ class Tempo(Analysis):
         return with_tempo(plan, spec, table)
 
     def extra_rows(self, plan: Plan, table: pd.DataFrame) -> pd.DataFrame | None:
-        """The stretched utterances."""
+        """Rows of the stretched utterances."""
         return tempo_rows(plan, table)
 
     def job_part(
@@ -87,7 +87,7 @@ class Tempo(Analysis):
     def incomplete(
         self, plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
     ) -> Incomplete | None:
-        """Cells whose probes have not predicted the stretched speech."""
+        """Return the cells whose probes have not predicted the stretched speech."""
         found = _without_predictions(plan, records, present)
         warning = (
             f"{len(found)} cells have no predictions of stretched speech yet: their probes are "
@@ -132,7 +132,7 @@ class Tempo(Analysis):
 def cells_left(
     plan: Plan, records: Mapping[str, Finished | Record], present: Collection[str]
 ) -> int:
-    """Number of cells that are to predict stretched speech and have not.
+    """Count the cells that still have to predict stretched speech.
 
     Args:
         plan: of the run.

@@ -17,7 +17,7 @@ from sweep.spec.schema import Spec
 
 
 def with_tempo(plan: Plan, spec: Spec, table: pd.DataFrame) -> Plan:
-    """``plan`` with the stretched utterances, a set of activations each factor and model."""
+    """Extend ``plan`` with the stretched utterances, a set of activations per factor and model."""
     if spec.tempo is None:
         return plan
     targets = followed_targets(spec.tempo, spec.targets)
@@ -28,7 +28,8 @@ def with_tempo(plan: Plan, spec: Spec, table: pd.DataFrame) -> Plan:
 
 
 def _with_stretched(model: PlannedModel, tempo: PlannedTempo, table: pd.DataFrame) -> PlannedModel:
-    """``model`` with a set for each factor, and one of the recordings if no other has them."""
+    """Extend ``model`` with a set for each factor, and one of the recordings if no other has
+    them."""
     frames = [stretched_rows(tempo.utterances, tempo.factors, table)]
     if not model.stored_sets:
         frames.append(recorded_rows(tempo.utterances, table))
@@ -51,7 +52,7 @@ def tempo_rows(plan: Plan, table: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def asked_cells(plan: Plan, task: LayerTask) -> list[Cell]:
-    """The cells of ``task`` whose probes are to predict stretched speech."""
+    """Cells of ``task`` whose probes are to predict stretched speech."""
     if plan.tempo is None:
         return []
     return [

@@ -1,5 +1,4 @@
-"""What became of predictions when the tempo changed, in tables: ``tempo.csv``,
-``tempo_changes.csv``.
+"""Tables of the response of predictions to tempo: ``tempo.csv``, ``tempo_changes.csv``.
 
 U utterances, F tempi.
 """
@@ -26,23 +25,23 @@ SCORE_COLUMNS = (
     "correlation_high", "shift", "shift_low", "shift_high", "n_utterances", "n_speakers",
     "cells", "missing",
 )  # fmt: skip
-"""Of ``tempo.csv``."""
+"""Columns of ``tempo.csv``."""
 CHANGE_COLUMNS = (
     *POINT, "factor", "known_change", "predicted_change", "predicted_change_low",
     "predicted_change_high",
 )  # fmt: skip
-"""Of ``tempo_changes.csv``."""
+"""Columns of ``tempo_changes.csv``."""
 
 
 @dataclass(frozen=True)
 class TempoTables:
-    """Of a run; both empty where it has no predictions for stretched speech."""
+    """Tempo tables of a run; both empty if it has no predictions for stretched speech."""
 
     scores: pd.DataFrame
-    """A row a model × layer × target × probe, see `jobs.statistics.tempo.counterfactual_scores`,
+    """A row per model × layer × target × probe, see `jobs.statistics.tempo.counterfactual_scores`,
     ``shift`` in the target's unit."""
     changes: pd.DataFrame
-    """A row a model × layer × target × probe × factor: mean changes from the recording, in the
+    """A row per model × layer × target × probe × factor: mean changes from the recording, in the
     target's unit."""
 
 
@@ -52,7 +51,7 @@ def tempo_tables(
     folder: Path,
     speakers: Mapping[str, str],
 ) -> TempoTables:
-    """The tables of a run, from the predictions in ``folder``.
+    """Make the tables of a run from the predictions in ``folder``.
 
     Predictions of several seeds are averaged first: the slope is then the mean of their slopes.
 
@@ -86,13 +85,13 @@ class _Heard:
     speakers: StrArray
     """(U,)"""
     y: FloatArray
-    """(U, 1 + F) what is known, of the recording and at each factor; NaN where there is none."""
+    """(U, 1 + F) true values, of the recording and at each factor; NaN where there is none."""
     predicted: FloatArray
-    """(U, 1 + F) what is predicted: mean over seeds."""
+    """(U, 1 + F) predictions: mean over seeds."""
     counts: Mapping[str, int]
 
     def scores(self) -> dict[str, object]:
-        """Of a row of ``tempo.csv``."""
+        """Compute the scores of a row of ``tempo.csv``."""
         found = counterfactual_scores(
             self.y[:, 0], self.predicted[:, 0], self.y[:, 1:], self.predicted[:, 1:],
             self.speakers,
@@ -110,7 +109,7 @@ class _Heard:
         }
 
     def changes(self) -> Iterator[dict[str, object]]:
-        """Of the rows of ``tempo_changes.csv``, over the utterances that have a prediction."""
+        """Compute the rows of ``tempo_changes.csv``, over the utterances that have a prediction."""
         known = np.isfinite(self.predicted[:, 1:]) & np.isfinite(self.predicted[:, :1])
         x = np.where(known, self.y[:, 1:], np.nan)
         of_x = mean_changes(self.y[:, 0], x, self.speakers)
@@ -127,13 +126,13 @@ class _Heard:
 
 @dataclass
 class _Reader:
-    """Files of predictions of one layer, each read once."""
+    """Reader of one layer's files of predictions, which reads each once."""
 
     folder: Path
     read: dict[str, dict[str, CellPredictions]] = field(default_factory=dict)
 
     def cells(self, name: str) -> dict[str, CellPredictions]:
-        """What the file ``name`` holds; nothing where it is not there."""
+        """Predictions in the file ``name``; empty if it does not exist."""
         if name not in self.read:
             path = self.folder / name
             self.read[name] = read_predictions(path) if path.exists() else {}
@@ -147,7 +146,7 @@ def _points(
     folder: Path,
     speakers: Mapping[str, str],
 ) -> Iterator[tuple[dict[str, object], _Heard]]:
-    """Points of a layer that have predictions, by the columns that name them."""
+    """Points of a layer that have predictions, by their key columns."""
     reader = _Reader(folder)
     points: dict[tuple[str, str], list[dict[float | str, CellPredictions]]] = {}
     planned: dict[tuple[str, str], int] = {}
@@ -180,7 +179,7 @@ def _gather(
     counts: Mapping[str, int],
     speakers: Mapping[str, str],
 ) -> _Heard:
-    """The predictions of all seeds and folds, by utterance."""
+    """Gather the predictions of all seeds and folds by utterance."""
     rates = _rates(tempo)
     row = {name: number for number, name in enumerate(tempo.utterances)}
     n, total, y = (np.zeros((len(row), len(rates))) for _ in range(3))

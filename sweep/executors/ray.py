@@ -1,4 +1,4 @@
-"""Jobs on Ray, on this machine or on a cluster: what is sent where, and what comes back."""
+"""Jobs on Ray, on this machine or on a cluster: submission and collection."""
 
 import logging
 import math
@@ -23,12 +23,12 @@ from sweep.spec.schema import Compute
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 30.0
-"""Between two looks for work that may hang."""
+"""Seconds between two searches for work that may hang."""
 HOW_TO_END_IT = (
     "it hangs, or waits for a place: --set compute.timeout=MINUTES ends a job that takes longer"
 )
 HELPERS = 3
-"""That a late job may have, one after the other: a helper may die."""
+"""Copies that a late job may have, one after the other, as a copy may die."""
 
 
 @dataclass
@@ -37,19 +37,19 @@ class _Pending:
 
     job: Job
     actor: Actor | None = None
-    """That has it, if it is a shard."""
+    """Actor that has it, if it is a shard."""
     held: Demand | None = None
-    """What it holds, if it is no shard."""
+    """Resources that it holds, if it is not a shard."""
     nodes: frozenset[str] | None = None
-    """That it may run on, if it is no shard; None: all."""
+    """Nodes that it may run on, if it is not a shard; None: all."""
     twin: Any = None
-    """The same job elsewhere: what comes back first counts."""
+    """Speculative copy of the job; the first result counts."""
     helpers: int = 0
-    """How often it was given to another place, too, whatever became of that."""
+    """Number of copies that were started, whatever their outcome."""
     helped: float = -math.inf
-    """When, at last."""
+    """Time of the last copy."""
     told: bool = False
-    """A user knows that it takes long."""
+    """True if the user was warned that it takes long."""
     sent: float = field(default_factory=lambda: time.monotonic())
     begun: float = field(default_factory=lambda: time.monotonic())
     """Later than ``sent`` if its actor had another shard first; see ``_begun`` for tasks."""
@@ -59,13 +59,13 @@ class RayExecutor:
     """Runs jobs on the Ray that this process is connected to (see ``ray_session``).
 
     Args:
-        compute: resources a job holds.
+        compute: resources that a job holds.
         roster: the nodes to use.
         gram_memory: bytes that the statistics of an extraction actor take.
-        warn: told of what a user should know.
+        warn: called with a message for the user.
 
     Attributes:
-        probe_window: probe tasks in flight at most.
+        probe_window: maximum number of probe tasks in flight.
     """
 
     def __init__(
@@ -86,21 +86,21 @@ class RayExecutor:
         self._looked = time.monotonic()
         self._pending: dict[Any, _Pending] = {}
         self._tasks = Line(lambda: time.monotonic())
-        """Of the pending jobs, those that no actor has."""
+        """Pending jobs that no actor has."""
         self._came: dict[str, float] = {}
-        """Node → when it last brought back a task that was not late."""
+        """Time at which each node last returned a task that was not late."""
         self._lonely: Demand | None = None
-        """Of a job that no node has had a place for since the last ``wait``."""
+        """Demand of a job that no node has had a place for since the last ``wait``."""
         self.probe_window = 0
         self._count_places()
 
     @property
     def slots(self) -> int:
-        """Extraction actors there may be at a time."""
+        """Maximum number of extraction actors at a time."""
         return self._actors.slots
 
     def room(self, job: Job) -> bool:
-        """A free place at an actor, or for a new actor; a window for probes."""
+        """Return whether an actor, or a place for a new one, is free; for probes, the window."""
         if not self._roster.answers:
             return False
         extracts = job.affinity is not None
@@ -113,7 +113,7 @@ class RayExecutor:
         return len(self._tasks) < self.probe_window
 
     def submit(self, job: Job, *, alone: bool = False) -> None:
-        """Send the job off; a shard that ran out of memory has left fewer actors behind it."""
+        """Submit the job; after a shard ran out of memory, fewer actors run."""
         if job.affinity is not None:
             self._send_shard(job, self._actors.take(job.affinity))
             return
@@ -123,8 +123,8 @@ class RayExecutor:
         self._actors.make_way()
 
     def help_stragglers(self) -> None:
-        """Give work that is late to places that are free on other nodes, too: what a slow node
-        holds would hold the sweep."""
+        """Start a copy of each straggler in a free place on another node, as a slow node would
+        delay the sweep."""
         if not self._roster.answers or (not len(self._actors) and not self._tasks.has_place):
             return
         for ref, pending in list(self._pending.items()):
@@ -146,7 +146,7 @@ class RayExecutor:
         return self._waits.is_late(pending.job.kind, time.monotonic() - since)
 
     def _begun(self, ref: Any, pending: _Pending) -> float | None:
-        """When it began, as far as is known; None: it waits for a place."""
+        """Time at which the job began, as far as known; None: it waits for a place."""
         return pending.begun if pending.actor else self._tasks.begun(ref)
 
     def _help_shard(self, late: _Pending) -> Any:
@@ -155,8 +155,8 @@ class RayExecutor:
         return None if helper is None else self._send_shard(late.job, helper)
 
     def _help_task(self, ref: Any, late: _Pending) -> Any:
-        """Send it to nodes that brought back work while it was late. Where it runs itself is not
-        known, but from a node that is slow, or hangs, nothing comes in time."""
+        """Submit a copy to nodes that returned work while the job was late. The job's own node is
+        unknown, but a slow or hanging node returns nothing in time."""
         since = self._tasks.begun(ref)
         if late.nodes is None or not self._tasks.has_place:
             return None
@@ -167,10 +167,10 @@ class RayExecutor:
         return self._send_task(late.job, late.held, able) if able and len(fit) > 1 else None
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """The jobs that are done; up to ``seconds`` for the first.
+        """Return the jobs that are done, waiting up to ``seconds`` for the first.
 
         Raises:
-            ClusterError: none is out, and for a long time no node could take the next.
+            ClusterError: no job is in flight, and no node could take the next one for a long time.
         """
         lost = self._look_around()
         self._tell_what_is_stuck()
@@ -221,13 +221,13 @@ class RayExecutor:
         return ref
 
     def _task_is_out(self, ref: Any) -> float | None:
-        """The seconds that it was at work."""
+        """Note that a task returned; return the seconds that it ran."""
         seconds = self._tasks.leave(ref)
         self._actors.probes_wait = len(self._tasks) > 0
         return seconds
 
     def _give_up(self, ref: Any) -> None:
-        """Nobody waits for this job any more."""
+        """Abandon a job whose result is no longer needed."""
         pending = self._pending.pop(ref)
         if pending.actor is not None:
             self._actors.drop(pending.actor)
@@ -236,7 +236,7 @@ class RayExecutor:
             self._task_is_out(ref)
 
     def _count_places(self) -> None:
-        """What the nodes have room for."""
+        """Count the places on the nodes."""
         nodes = self._roster.usable
         self._hide_gpus = any(node.resources.get("GPU", 0) for node in nodes.values())
         self._actors.set_places(
@@ -251,7 +251,7 @@ class RayExecutor:
                 self._roster.found(demand)
 
     def _look_around(self) -> list[Outcome]:
-        """Who came and who went; the tasks that Ray would now keep waiting for ever."""
+        """Update the nodes; give up tasks that Ray would now keep waiting forever."""
         if not self._roster.refresh():
             return []
         self._count_places()
@@ -264,7 +264,8 @@ class RayExecutor:
         return [outcome for outcome in lost if outcome is not None]
 
     def _tell_what_is_stuck(self) -> None:
-        """Once for each: who set no time limit would never hear of a job that hangs."""
+        """Warn once about each job that seems to hang, as without a time limit it would go
+        unnoticed."""
         now = time.monotonic()
         if self._seconds is not None or now - self._looked < LOOK_SECONDS:
             return
@@ -282,7 +283,7 @@ class RayExecutor:
             self._warn(f"{told[0]}{others}; {HOW_TO_END_IT}")
 
     def _collect(self, ref: Any) -> Outcome | None:
-        """What became of a job; None if the same one is still worked on elsewhere."""
+        """Return the outcome of a job; None if a copy of it is still running."""
         pending = self._pending.pop(ref)
         ended = ray_workers.collect(ref)
         outcome = self._outcome(ref, pending, ended)
@@ -312,7 +313,7 @@ class RayExecutor:
                 other.begun = time.monotonic()
 
     def _settle(self, pending: _Pending, outcome: Outcome) -> Outcome | None:
-        """One of two that do the same came back; None: the other one decides."""
+        """Settle a job when it or its copy returns; None: the other one decides."""
         twin = self._pending.get(pending.twin) if pending.twin is not None else None
         if twin is None:
             return outcome
@@ -327,7 +328,7 @@ class RayExecutor:
         return outcome
 
     def _lacked_shared_memory(self, error: BaseException | None) -> bool:
-        """Whether fewer actors would help: nobody else uses a GPU that an actor has for itself."""
+        """Return whether fewer actors would help: a GPU that an actor owns is not shared."""
         own_gpu = self._compute.extractor.gpus >= 1 and isinstance(error, torch.OutOfMemoryError)
         return ran_out_of_memory(error) and not own_gpu
 
@@ -336,7 +337,7 @@ class RayExecutor:
             return Outcome(pending.job, ended.result, ended.error, ended.died)
         begun = self._begun(ref, pending)
         if pending.actor and self._compute.extractor.gpus:
-            begun = pending.sent  # an actor begins with its second shard at once
+            begun = pending.sent  # an actor begins its second shard at once
         if begun is None or time.monotonic() - begun < self._seconds:
             return Outcome(pending.job, error=ended.error, died="died")
         late = TimeoutError(
@@ -348,5 +349,5 @@ class RayExecutor:
 
     @property
     def _seconds(self) -> float | None:
-        """A job may take."""
+        """Time limit of a job."""
         return None if self._compute.timeout is None else 60 * self._compute.timeout

@@ -1,4 +1,4 @@
-"""The places where a run can put its jobs, by name. To add one, write its file and add a row."""
+"""Executors by name. To add one, write its file and add a row."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,21 +13,21 @@ from sweep.spec.schema import Compute
 
 @dataclass(frozen=True)
 class Place:
-    """What an executor is made for."""
+    """Arguments for opening an executor."""
 
     compute: Compute
-    """Resources that jobs hold."""
+    """Resources that a job holds."""
     address: str | None
-    """Of a cluster, where one was given."""
+    """Address of a cluster, if given."""
     storage: Storage
-    """What jobs will write to."""
+    """Locations that jobs will write to."""
     warn: Callable[[str], object]
-    """Called with what a user should know."""
+    """Called with a message for the user."""
 
 
 @dataclass(frozen=True)
 class ExecutorKind:
-    """How to open an executor, and what is refused before anything is prepared."""
+    """Functions that open an executor, and check its address before anything is prepared."""
 
     open: Callable[[Place], AbstractContextManager[Executor]]
     """Raises ``ClusterError`` if jobs cannot run there."""

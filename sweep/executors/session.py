@@ -1,5 +1,4 @@
-"""Where jobs run: a Ray of our own on this machine, or a cluster. Connecting to it, and looking
-whether it is fit for them."""
+"""Ray sessions: connect to a local Ray or a cluster, and check that its nodes are fit."""
 
 import logging
 import os
@@ -34,13 +33,13 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 FAREWELL_SECONDS = 20.0
-"""How long leaving a cluster may take: its head may be silent."""
+"""Seconds that leaving a cluster may take, as its head may not respond."""
 AGENT_SECONDS = 30.0
-"""How long a head may take until it takes jobs."""
+"""Seconds until a new head must take jobs."""
 
 
 class _AskedNode:
-    """A node that joined, asked what all were asked before the sweep began."""
+    """A node that joined and is checked as all nodes were at the start."""
 
     def __init__(self, node: Node, storage: Storage | None, compute: Compute) -> None:
         self._node = node
@@ -58,7 +57,7 @@ class _AskedNode:
         if self._looking is None:
             if not ray_workers.has_answered(self._ref) and in_time:
                 return None
-            # Shared storage may take seconds to show what the node wrote: the driver goes on.
+            # Shared storage may take seconds to show what the node wrote; the driver does not wait.
             answer = ray_workers.answer_of(self._ref, preflight.NODE_SECONDS)
             self._looking = self._thread.submit(self._look, answer)
         if not self._looking.done():
@@ -105,13 +104,13 @@ def ray_session(
 
     Args:
         compute: resources that the jobs ask for.
-        address: of a running cluster; None starts a Ray of our own on this machine.
-        storage: what the jobs will write to; checked before the block begins.
-        warn: told of what a user should know of the cluster.
+        address: address of a running cluster; None starts a local Ray.
+        storage: locations that the jobs will write to; checked before the block begins.
+        warn: called with a message about the cluster for the user.
 
     Raises:
-        ClusterError: the cluster cannot be reached, no node has what a job asks for, or nodes
-            differ from this machine in what must be alike.
+        ClusterError: the cluster cannot be reached, no node meets a job's demands, or nodes differ
+            from this machine where they must agree.
     """
     _connect(compute, address)
     gram_memory = 0 if storage is None else storage.gram_memory
@@ -138,8 +137,8 @@ def ray_session(
 
 
 def _leave(head: Head | None) -> None:
-    """Leave the cluster; a farewell that nobody answers is not waited for."""
-    if head is None:  # a Ray of our own
+    """Leave the cluster, without waiting for a head that does not respond."""
+    if head is None:  # a local Ray
         ray.shutdown()
         return
     head.close()
@@ -156,10 +155,10 @@ def _fit_nodes(
     storage: Storage | None,
     warn: Callable[[str], object],
 ) -> list[Node]:
-    """The nodes that work can be given to.
+    """Find the nodes that can receive work.
 
     Raises:
-        ClusterError: there is none, or one differs in what must be alike.
+        ClusterError: there is none, or one differs from this machine where it must agree.
     """
     nodes = _nodes()
     gram_memory = 0 if storage is None else storage.gram_memory
@@ -194,14 +193,14 @@ def _connect(compute: Compute, address: str | None) -> None:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         form = _OTHER_VERSION if "ersion mismatch" in str(error) else _NO_ANSWER
         raise ClusterError(form.format(address=address or "local", error=error)) from error
-    except SystemExit:  # by Ray's own handler of SIGTERM, which it installs first of all
+    except SystemExit:  # by Ray's handler of SIGTERM, which it installs first
         raise Terminated from None
     finally:
         signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def _job_config() -> Any:
-    """A job whose workers search for modules where any Python process on their node does.
+    """Configure a job whose workers search for modules like any Python process on their node.
 
     Ray puts the driver's working directory first on their ``sys.path``, unless the job ships one: a
     user's folder ``jobs`` there would be imported in place of this project's.
@@ -212,10 +211,10 @@ def _job_config() -> Any:
 
 
 def check_answers(address: str) -> None:
-    """Something listens there: Ray itself tries for minutes before it gives up on an address.
+    """Check that something listens at the address, as Ray itself would retry for minutes.
 
     Raises:
-        ClusterError: nothing does, or it is no address.
+        ClusterError: nothing listens, or the address is invalid.
     """
     if address == "auto":
         return
@@ -229,22 +228,23 @@ def check_answers(address: str) -> None:
 
 
 def submit_entrypoint(url: str, entrypoint: str, folder: Path) -> str:
-    """Have a cluster run a shell command in a copy of ``folder``; Ray's id of that job.
+    """Have a cluster run a shell command in a copy of ``folder``; return Ray's id of the job.
 
     Args:
-        url: of the cluster's dashboard.
+        url: address of the cluster's dashboard.
         entrypoint: the command.
-        folder: all that is shipped. No environment variable is: the cluster has its own token.
+        folder: the files to ship. Environment variables are not shipped: the cluster has its own
+            token.
 
     Raises:
-        ClusterError: nothing answers, or it does not take the job.
+        ClusterError: the dashboard does not answer, or rejects the job.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         raise ClusterError(f"{url} is no address of a dashboard: expected http://HOST:8265")
     check_answers(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}")
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-        os.environ.pop(name, None)  # Ray would go there, whatever address it is given
+        os.environ.pop(name, None)  # Ray would connect there, whatever address it is given
     try:
         client = JobSubmissionClient(url)
         job = _submit(client, entrypoint, folder)
@@ -256,7 +256,7 @@ def submit_entrypoint(url: str, entrypoint: str, folder: Path) -> str:
 
 
 def _submit(client: JobSubmissionClient, entrypoint: str, folder: Path) -> str:
-    """A head that has just begun answers before it can take jobs."""
+    """Submit, with retries: a new head answers before it can take jobs."""
     deadline = time.monotonic() + AGENT_SECONDS
     while True:
         try:
@@ -290,13 +290,14 @@ def _nodes() -> list[Node]:
 def _shared_problems(
     nodes: Sequence[Node], storage: Storage, compute: Compute, warn: Callable[[str], object]
 ) -> list[str]:
-    """What the nodes that are to work say of themselves; they are asked all at once."""
+    """Check all nodes at once, from their reports; return their problems."""
     with preflight.meeting_places(storage) as met:
         ids = [node.id for node in nodes]
         answers = ray_workers.ask_nodes(ids, met, preflight.NODE_SECONDS)
         if preflight.is_open(answers):
             warn(preflight.OPEN_CLUSTER)
-        # Ray knows of a death some seconds later: who died says nothing, and is not waited for.
+        # Ray notices a dead node some seconds late; a dead node does not answer and is not waited
+        # for.
         there = {node.id for node in _nodes()}
         left = [node for node in nodes if node.id in there]
         return list(preflight.node_problems(describe_node(), left, answers, met, compute))

@@ -23,12 +23,12 @@ from sweep.progress.state import Stage
 from sweep.progress.wording import printable, rate_text, stage_line
 
 PLAIN_SECONDS = 5.0
-"""Between two plain lines about the same, and before the first: what is quick has none."""
+"""Seconds between two plain lines about the same work, and before the first."""
 
 
 @contextmanager
 def bars_on_stderr() -> Iterator[ProgressCallback]:
-    """What it gives shows on standard error how far everything is that it is told of."""
+    """Yield a function that shows on standard error the progress that it is called with."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines()
@@ -55,7 +55,7 @@ class _Rate(ProgressColumn):
 
 
 class _Lines:
-    """A line every few seconds, and at the end if there was one before."""
+    """Prints a line every few seconds, and one at the end if there was one before."""
 
     def __init__(self) -> None:
         self._stages: dict[str, Stage] = {}

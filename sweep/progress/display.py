@@ -1,4 +1,4 @@
-"""How a run is shown while it goes on: a live view, plain lines or JSON lines, drawn from events.
+"""Displays of a running sweep: a live view, plain lines or JSON lines, drawn from events.
 
 A display writes to the stream it is given (standard error, for a run) and never to standard
 output, which is for data.
@@ -19,9 +19,9 @@ from sweep.wording import counted
 
 Kind = Literal["rich", "plain", "json", "none"]
 PLAIN_SECONDS = 5.0
-"""Between two plain lines of one stage, by the time of the events."""
+"""Seconds between two plain lines of one stage, by the time of the events."""
 PLAIN_MESSAGES = 20
-"""Warnings, retries and failures that get a plain line of their own, each."""
+"""Number of warnings, of retries and of failures that get their own plain lines."""
 
 
 def _nothing() -> None:
@@ -32,7 +32,7 @@ def _nothing() -> None:
 class Display:
     """A listener of an ``EventLog``, to be started before the first event and stopped at the end.
 
-    As a context manager it does both. What was shown last stays on the screen.
+    As a context manager it does both. The last view stays on the screen.
     """
 
     show: Listener
@@ -57,7 +57,8 @@ class Display:
 
 
 def make_display(kind: Kind | None, stream: TextIO) -> Display:
-    """A display on ``stream``; without a ``kind``, rich on a terminal and plain lines elsewhere."""
+    """Make a display on ``stream``; without a ``kind``, rich on a terminal and plain lines
+    elsewhere."""
     match kind or ("rich" if stream.isatty() else "plain"):
         case "rich":
             view = LiveView(stream, Progress())
@@ -80,7 +81,7 @@ class PlainLines:
         self._messages = {"warning": 0, "retry": 0, "failure": 0}
 
     def show(self, event: Event) -> None:
-        """Take in one event and print the lines that it is worth, often none."""
+        """Take in one event and print its lines, often none."""
         self._progress.update(event)
         elapsed = clock(self._progress.elapsed())
         for line in self._lines(event, datetime.fromisoformat(event["time"])):
@@ -111,7 +112,8 @@ class PlainLines:
         return []
 
     def _due(self, name: str, now: datetime) -> list[str]:
-        """The line of a stage, unless its last one is too recent; the last unit always has one."""
+        """Return the line of a stage, unless its last one is too recent; the last unit always has
+        one."""
         stage, last = self._progress.stages[name], self._shown.get(name)
         recent = last is not None and (now - last).total_seconds() < PLAIN_SECONDS
         if recent and stage.done < stage.total:

@@ -1,4 +1,4 @@
-"""The live view: where a run stands, redrawn in place at the foot of a terminal."""
+"""The live view: the state of a run, redrawn in place at the bottom of a terminal."""
 
 import threading
 from collections.abc import Collection
@@ -23,7 +23,7 @@ STATUS_STYLES = {"done": "bold green", "failed": "bold red", "interrupted": "bol
 
 
 class LiveView:
-    """Never higher or wider than the terminal, so that it is redrawn without scrolling."""
+    """Live view, never higher or wider than the terminal, so that redrawing does not scroll."""
 
     def __init__(self, stream: TextIO, progress: Progress) -> None:
         self._progress = progress
@@ -37,7 +37,7 @@ class LiveView:
         )
 
     def start(self) -> None:
-        """Draw, and go on drawing from a thread of its own."""
+        """Draw, and keep drawing from a separate thread."""
         self._live.start(refresh=True)
 
     def stop(self) -> None:
@@ -105,7 +105,7 @@ def _stages(progress: Progress, now: datetime, width: int) -> Table:
 
 
 def _models(progress: Progress, height: int, width: int) -> list[RenderableType]:
-    """A row a model under a line of titles; where not all fit, those that moved last."""
+    """One row per model under a line of titles; if not all fit, the most recently active ones."""
     models = list(progress.models.values())
     room = height - 1
     shown = models
@@ -149,7 +149,7 @@ def _best_cells(best: Best | None) -> list[RenderableType]:
 
 
 def _messages(progress: Progress, room: int) -> list[Text]:
-    """The last failures and, where they leave room, the last warnings."""
+    """List the last failures and, if there is room, the last warnings."""
     lines = [("red", text) for text in _last(progress.failures, room)]
     lines += [("yellow", text) for text in _last(progress.warnings, room - len(lines))]
     return [

@@ -1,4 +1,4 @@
-"""Where a run stands: a pure fold over its events, the same live, replayed or elsewhere."""
+"""State of a run: a pure fold over its events, the same live, replayed or elsewhere."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from sweep.state.events import Event
 
 STAGES = ("prepare", "extract", "probe", "report")
 ENDED = ("done", "failed", "interrupted")
-"""What the status of a run is in the end."""
+"""Final status of a run."""
 KEPT_MESSAGES = 50
-"""Latest warnings, retries and failures that are kept, each."""
+"""Number of latest warnings, of retries and of failures that are kept."""
 
 
 @dataclass
@@ -23,9 +23,9 @@ class Stage:
     name: str
     total: int = 0
     already: int = 0
-    """Done by earlier runs: part of ``done``, but no evidence of how fast this one is."""
+    """Units done by earlier runs: included in ``done``, but not in the rate."""
     finished: int = 0
-    """Came back in this run; for ``probe`` the failed cells are among them."""
+    """Units that returned in this run; for ``probe``, including failed cells."""
     failed: int = 0
     started: datetime | None = None
     ended: datetime | None = None
@@ -64,7 +64,7 @@ class Best:
 
 @dataclass
 class ModelProgress:
-    """What is known of one model."""
+    """State of one model."""
 
     name: str
     shards: set[int] = field(default_factory=set)
@@ -76,7 +76,7 @@ class ModelProgress:
     """By R²."""
     best_accuracy: Best | None = None
     last_change: int = 0
-    """Number of the event that last concerned it: the greatest is the most recent."""
+    """Number of the last event that concerned it; the greatest is the most recent."""
 
 
 class Progress:
@@ -111,7 +111,7 @@ class Progress:
         return max((model.skipped for model in self.models.values()), default=0)
 
     def moment(self, now: datetime) -> datetime:
-        """``now`` while the run goes on, and the time of its end after that."""
+        """Return ``now`` while the run is going, and the time of its end afterwards."""
         return self.now if self.status in ENDED and self.now else now
 
     def elapsed(self, now: datetime | None = None) -> float:
@@ -120,7 +120,7 @@ class Progress:
         return (end - self.started).total_seconds() if self.started and end else 0.0
 
     def update(self, event: Event) -> None:
-        """Take in one event; a kind that is not known changes nothing but the time."""
+        """Take in one event; an unknown kind changes only the time."""
         self.n_events += 1
         self.now = datetime.fromisoformat(event["time"])
         match event["kind"]:
@@ -149,7 +149,7 @@ class Progress:
                 self.status = event["status"]
 
     def _stage_started(self, name: str, now: datetime) -> None:
-        if name == STAGES[0]:  # a new run into the same folder: the last one's counts are over
+        if name == STAGES[0]:  # a new run into the same folder: counts start anew
             self.status, self.started = "running", now
             self.stages = {stage: Stage(stage) for stage in STAGES}
             self.warnings.clear()
@@ -176,7 +176,7 @@ class Progress:
 
     def _shard_done(self, event: Event) -> None:
         self._came_back("extract", 1, event["seconds"])
-        self.forward_seconds += event.get("forward_seconds", 0)  # older runs do not tell
+        self.forward_seconds += event.get("forward_seconds", 0)  # not recorded by older runs
         model = self._model(event["model"])
         model.skipped += 0 if event["shard"] in model.shards else event["skipped"]
         model.shards.add(event["shard"])
@@ -190,7 +190,7 @@ class Progress:
         model.layers.add(event["layer"])
         layer = event["layer"]
         model.best = _better(model.best, layer, event["best"], "r2")
-        told = event.get("best_accuracy")  # a run of before classes does not tell
+        told = event.get("best_accuracy")  # not recorded before class targets existed
         model.best_accuracy = _better(model.best_accuracy, layer, told, "accuracy")
 
     def _came_back(self, name: str, count: int, seconds: float) -> None:
@@ -227,7 +227,7 @@ class Progress:
 def _better(
     best: Best | None, layer: str, found: Mapping[str, Any] | None, score: str
 ) -> Best | None:
-    """``best``, or what was ``found`` in ``layer`` where that is better."""
+    """Return the better of ``best`` and the score ``found`` in ``layer``."""
     if found is None or (best is not None and found[score] <= best.score):
         return best
     return Best(layer, found["probe"], found["target"], found[score])
