@@ -1,9 +1,9 @@
-"""What the runs that used an activation cache need of it.
+"""Activation sets that the runs using a cache need.
 
 A run needs the activation sets that its ``plan.json`` names; a driver writes that file before it
-extracts anything, so that a run at work is one of them. Runs are looked for below the folders that
-are given, among the copies of those on object stores, and where the cache itself says: every run
-leaves its address in ``<cache>/runs``. What cannot be read is not known, and an error.
+extracts anything, so running ones are included. Runs are searched for below the given folders,
+among the copies of runs on object stores, and in the cache's own list: every run leaves its address
+in ``<cache>/runs``. An unreadable run is an error, as its needs are unknown.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ Needs = dict[str, list[str]]
 
 
 def remember_run(cache: Location, folder: RunFolder) -> None:
-    """Leave a run's address in the cache that it uses."""
+    """Record a run's address in the cache that it uses."""
     run = str(folder.for_jobs(folder.root))
     digest = hashlib.sha256(run.encode()).hexdigest()[:8]
     name = f"{slug(folder.root.name)}-{digest}.json"
@@ -36,10 +36,10 @@ def remember_run(cache: Location, folder: RunFolder) -> None:
 
 
 def needed_sets(cache: Path, results: Sequence[Path]) -> Needs:
-    """What all runs need that can be found.
+    """Find the activation sets that all known runs need.
 
     Raises:
-        GcError: of one this is not known.
+        GcError: the needs of a run are unknown.
     """
     needs: Needs = {}
     folders = [*results, *([COPIES] if COPIES.exists() else [])]
@@ -55,7 +55,7 @@ def _unique(roots: Iterable[Location]) -> list[Location]:
 
 
 def _runs_below(folders: Iterable[Path], cache: Path) -> Iterator[Path]:
-    """Every folder that a run has written to, links followed: the more is found, the more stays."""
+    """Find every folder that a run has written to. Links are followed, to keep rather too much."""
     seen: set[Path] = {cache.resolve()}
     for top in folders:
         if not top.is_dir():
@@ -77,14 +77,14 @@ def _raise(error: OSError) -> None:
 
 
 def _remembered(cache: Path) -> Iterator[Location]:
-    """The runs that used this cache, but those that were deleted."""
+    """Return the runs that used this cache, except deleted ones."""
     for note in sorted((cache / RUNS).glob("*.json")):
         try:
             run = as_place(json.loads(note.read_bytes())["run"])
         except (ValueError, KeyError, TypeError, PlaceError) as error:
             raise GcError(f"{note} does not name a run ({error}); delete it if none does") from None
         if isinstance(run, Path):
-            # An empty folder may be where a disk is mounted at other times.
+            # An empty folder may be the mount point of an unmounted disk.
             if _is_bare(run) if run.exists() else _is_bare(run.parent):
                 raise GcError(
                     f"{run} used this cache and cannot be seen from here: run gc on a machine that "
@@ -96,12 +96,12 @@ def _remembered(cache: Path) -> Iterator[Location]:
 
 
 def _is_bare(folder: Path) -> bool:
-    """Missing, or empty."""
+    """Return whether a folder is missing or empty."""
     return not folder.exists() or not any(folder.iterdir())
 
 
 def _planned_ids(root: Location) -> Iterator[str]:
-    """The activation sets that a run's plan names; none if there is no run behind a URL any more.
+    """Return the activation sets that a run's plan names; none if a run at a URL no longer exists.
 
     Raises:
         GcError: the plan cannot be read.
@@ -121,7 +121,7 @@ def _planned_ids(root: Location) -> Iterator[str]:
 
 
 def _ids_in(value: object) -> Iterator[str]:
-    """Every activation id in a part of a plan, whatever the set that has it is there for."""
+    """Collect every activation id in a part of a plan, whatever its set is used for."""
     if isinstance(value, dict):
         if "activation_id" in value:
             yield value["activation_id"]

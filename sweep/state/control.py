@@ -1,4 +1,4 @@
-"""Runs seen from outside: their drivers, how to stop one, how to resume."""
+"""Control of runs from outside: find a driver, stop it, resume the run."""
 
 import json
 import shlex
@@ -12,9 +12,9 @@ from sweep.state.remote_lease import LEASE, StoredLease
 from sweep.state.run_folder import RunFolder
 
 STOP_SECONDS = 60.0
-"""How long a driver may take to end: ten seconds for what is in flight, the rest for its Ray."""
+"""Seconds that a driver may take to end: ten for work in flight, the rest for its Ray."""
 REMOTE_STOP_SECONDS = 180.0
-"""The same for one that looks for requests on an object store, and brings its files there."""
+"""Seconds for a driver that reads requests from an object store, and uploads its files there."""
 POLL_SECONDS, REMOTE_POLL_SECONDS = 0.2, 2.0
 
 Say = Callable[[str], object]
@@ -23,39 +23,39 @@ Say = Callable[[str], object]
 class DriverLease:
     """Finds a run's driver, and can ask it to stop.
 
-    The lease of a run on an object store that is driven from another machine is on the store.
+    If a run on an object store is driven from another machine, its lease is on the store.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self.are_remote = False
-        """On the object store."""
+        """Watch of the lease on the object store."""
         self._watch = local_watch(folder)
         if folder.remote is not None and self._watch.holder() is None:
             self.are_remote = True
             self._watch = LeaseWatch(StoredLease(folder.remote))
 
     def holder(self) -> Holder | None:
-        """The driver, as long as it shows signs of life."""
+        """Return the driver while it sends heartbeats."""
         return self._watch.holder()
 
     def last_holder(self) -> Holder | None:
-        """The driver that holds the run, or did when it died."""
+        """Return the driver that holds the run, or held it when it died."""
         return self._watch.read()
 
     def ask_to_stop(self, holder: Holder) -> None:
-        """Ask this driver to finish what is in flight and end."""
+        """Ask this driver to finish work in flight and end."""
         self._watch.ask_to_stop(holder)
 
 
 def is_run(folder: RunFolder) -> bool:
-    """Whether a driver has ever begun there."""
+    """Return whether a driver has ever started there."""
     if folder.remote is None:
         return folder.lock.exists()
     return exists(folder.remote / LEASE) or exists(folder.for_jobs(folder.spec))
 
 
 def stop_run(folder: RunFolder, say: Say) -> bool:
-    """Ask a run's driver to end, and wait for it; whether the run has no driver any more."""
+    """Ask a run's driver to end, and wait for it; return whether it ended."""
     lease = DriverLease(folder)
     holder = lease.holder()
     if holder is None:
@@ -79,7 +79,7 @@ def stop_run(folder: RunFolder, say: Say) -> bool:
 
 
 def resume_command(folder: RunFolder) -> str:
-    """How to resume a run: the command that it was last driven with."""
+    """Return the command that resumes a run: the last one that drove it."""
     try:
         provenance = json.loads(read_bytes(folder.for_jobs(folder.provenance)))
         arguments = provenance["runs"][-1]["arguments"]
@@ -89,9 +89,9 @@ def resume_command(folder: RunFolder) -> str:
 
 
 def resume_with(arguments: Sequence[str]) -> str:
-    """How to resume a run that was driven with these arguments of ``sweep``.
+    """Return the command that resumes a run started with these arguments of ``sweep``.
 
-    Those that must not be repeated are left out: ``--fresh`` would forget what is finished by now.
+    Arguments that must not be repeated are left out: ``--fresh`` would forget the finished cells.
     """
     words = [word for word in arguments if word not in ("--fresh", "--unlock")]
     if not words:

@@ -1,7 +1,7 @@
-"""What happened in a run: ``events.jsonl``, a JSON object a line; all displays are drawn from it.
+"""Events of a run: ``events.jsonl``, one JSON object per line; all displays are drawn from it.
 
-An event has ``time`` (ISO 8601, UTC; it counts on from the run's start, however the clock is set
-meanwhile) and ``kind``, and the fields of its kind:
+An event has ``time`` (ISO 8601, UTC; measured from the run's start, independent of changes to the
+system clock) and ``kind``, and the fields of its kind:
 
 ============== ====================================================================================
 stage_started  stage: prepare | extract | probe | report; a run begins with prepare
@@ -40,15 +40,15 @@ from jobs.storage.atomic import DISK_FULL, cut_torn_line
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
 PROGRESS_SECONDS = 1.0
-"""Between two ``stage_progress``, and before the first: what is quick has none."""
+"""Seconds between two ``stage_progress``, and before the first; quick work has none."""
 
 
 class EventLog:
-    """The one writer of a run's events: a line in the file, then a call to every listener.
+    """The only writer of a run's events: a line in the file, then a call to every listener.
 
-    A run begins before its folder is known: until ``open`` its lines are held back. From then on
-    every line is on its way to the disk when ``emit`` returns, so that another process can follow
-    the file; while the disk is full they are held back again. To be used from one thread.
+    A run begins before its folder is known: until ``open``, its lines are held back. From then on,
+    every line is flushed when ``emit`` returns, so that another process can follow the file; while
+    the disk is full, lines are held back again. Use it from one thread only.
     """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
@@ -58,9 +58,10 @@ class EventLog:
         self._began, self._ticks = datetime.now(UTC), _ticks()
 
     def open(self, path: Path) -> None:
-        """Append to ``path`` from now on, what was held back first.
+        """Append to ``path`` from now on, beginning with the lines held back.
 
-        A line that a killed run tore is cut off, or the next event would be glued to it.
+        An incomplete last line of a killed run is removed, as the next event would be appended to
+        it.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         cut_torn_line(path)
@@ -72,7 +73,7 @@ class EventLog:
 
         Raises:
             TypeError: a field is not a JSON value (a numpy integer, a path).
-            ValueError: a number is NaN or infinite; give None for what is undefined.
+            ValueError: a number is NaN or infinite; pass None for an undefined value.
         """
         now = self._began + timedelta(seconds=_ticks() - self._ticks)
         event: Event = {"time": now.isoformat(timespec="milliseconds"), "kind": kind, **fields}
@@ -99,7 +100,7 @@ class EventLog:
             self._held.clear()
 
     def close(self) -> None:
-        """Close the file, if there is one; listeners are their owner's to stop."""
+        """Close the file, if there is one; listeners are stopped by their owner."""
         if self._file is not None:
             self._file.close()
 
@@ -116,13 +117,13 @@ class EventLog:
 
 
 def _ticks() -> float:
-    """Seconds of a clock that nobody sets; the time that a laptop sleeps is among them."""
+    """Seconds of a monotonic clock that includes the time that a laptop sleeps."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux has it
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def progress_events(events: EventLog, stage: str) -> ProgressCallback:
-    """Makes a ``stage_progress`` of what it is told, now and then."""
+    """Return a function that emits ``stage_progress`` from its calls, now and then."""
     last = time.monotonic()
 
     def tell(what: str, done: int, total: int) -> None:
@@ -135,7 +136,8 @@ def progress_events(events: EventLog, stage: str) -> ProgressCallback:
 
 
 def read_events(path: Path) -> list[Event]:
-    """All whole events of a file, oldest first; a last line without its newline is left out.
+    """Read all complete events of a file, oldest first; a last line without its newline is left
+    out.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -146,7 +148,8 @@ def read_events(path: Path) -> list[Event]:
 
 
 def parse_event(line: bytes, where: str) -> Event:
-    """The event of a line; ``where`` is for the message of the ValueError when it is none."""
+    """Parse the event of a line; ``where`` is for the message of the ValueError if it is not
+    one."""
     try:
         event = json.loads(line)
     except ValueError as error:

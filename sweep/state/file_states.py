@@ -1,4 +1,4 @@
-"""Whether files are still the same, without reading them."""
+"""Detection of changes to files, without reading their content."""
 
 import hashlib
 import os
@@ -13,20 +13,20 @@ class FileStates:
     """The states of a set of files and folders at one moment."""
 
     digest: str
-    """Changes when a file is written, replaced, added or removed."""
+    """Digest that changes when a file is written, replaced, added or removed."""
     newest: float
-    """When the state of one of them changed last, in seconds since the epoch."""
+    """Time of the last change of any of them, in seconds since the epoch."""
 
 
 def survey(paths: Iterable[Path]) -> FileStates:
-    """Look at ``paths``, and at everything below those that are folders; links are followed.
+    """Record the state of ``paths``, and of everything below folders; links are followed.
 
     A state is size, inode, and the times of the last change of content and of status. Tools that
-    restore the time of content after a write cannot restore that of status. A path where nothing
-    is has a state, too.
+    restore the time of content after a write cannot restore that of status. A missing path has a
+    state, too.
 
     Raises:
-        OSError: a file cannot be looked at, or a folder not be listed.
+        OSError: a file cannot be examined, or a folder cannot be listed.
     """
     digest, newest = hashlib.sha256(), 0
     seen: set[tuple[int, int]] = set()
@@ -41,7 +41,8 @@ def survey(paths: Iterable[Path]) -> FileStates:
 
 
 def _walk(path: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | None]]:
-    """A path with its state, and those below it; a folder in ``seen`` is not entered again."""
+    """Yield a path with its state, and those below it; a folder in ``seen`` is not entered
+    again."""
     try:
         found = os.stat(path)  # noqa: PTH116 - for a million files, strings take a third of the time
     except (FileNotFoundError, NotADirectoryError):

@@ -1,10 +1,10 @@
 """The lease of a run: one driver at a time, wherever the run and the drivers are.
 
-Where the lease stands is a ``LeaseStore``: a locked file (``sweep.state.local_lease``), or an
-object on a store (``sweep.state.remote_lease``). Its holder writes it anew again and again, with a
-count that goes up. Others watch the count by their own clocks: two machines' clocks are never
-compared. Beside the lease others may leave a request to stop. A driver that finds another's lease
-in place of its own ends at once.
+A lease is kept in a ``LeaseStore``: a locked file (``sweep.state.local_lease``), or an
+object on a store (``sweep.state.remote_lease``). Its holder rewrites it regularly with an
+increasing count, as a heartbeat. Others watch the count by their own clocks, so clocks of two
+machines are never compared. Others may leave a request to stop beside the lease. A driver that
+finds another's lease in place of its own ends at once.
 """
 
 import logging
@@ -34,10 +34,12 @@ class Holder:
 
     host: str = field(default_factory=socket.gethostname)
     machine: str = field(default_factory=lambda: _this_machine())
-    """The booted kernel and the namespace of process ids: where ``pid`` means something."""
+    """Id of the booted kernel and of the namespace of process ids, within which ``pid`` is
+    valid."""
     pid: int = field(default_factory=os.getpid)
     started: str = field(default_factory=lambda: _start_time(os.getpid()) or "")
-    """When the process began, in the kernel's ticks: tells it from another with its pid."""
+    """Start time of the process in the kernel's ticks, which distinguishes it from another with its
+    pid."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     """Human-readable."""
@@ -45,12 +47,12 @@ class Holder:
 
     @property
     def is_here(self) -> bool:
-        """On this machine."""
+        """Return whether it is on this machine."""
         return self.machine == _this_machine()
 
     @property
     def died_here(self) -> bool:
-        """Its process was on this machine, and is gone."""
+        """Return whether its process was on this machine and has ended."""
         return self.is_here and _start_time(self.pid) != self.started
 
     def __str__(self) -> str:
@@ -61,45 +63,45 @@ class LeaseStore(Protocol):
     """The place of a run's lease, and of requests to stop its holder."""
 
     name: str
-    """The run, in messages."""
+    """Name of the run in messages."""
 
     @property
     def beat_seconds(self) -> float:
-        """Between two signs of life."""
+        """Seconds between two heartbeats."""
 
     @property
     def poll_seconds(self) -> float:
-        """Between two looks for a request to stop; at most ``beat_seconds``."""
+        """Seconds between two checks for a request to stop; at most ``beat_seconds``."""
 
     @property
     def stale_seconds(self) -> float:
-        """Without a sign of life, after which a driver may be dead."""
+        """Seconds without a heartbeat after which a driver may be dead."""
 
     def read(self) -> Holder | None:
-        """The holder, or the one that held the run when it died; None: it was released.
+        """Return the holder, or the last one if it died; None: the run was released.
 
         Raises:
-            RunIsLocked: it is not known who holds the run.
+            RunIsLocked: the holder is unknown.
         """
 
     def write(self, holder: Holder) -> None:
-        """Put down the holder, or its latest count."""
+        """Write the holder, or its latest count."""
 
     def clear(self) -> None:
         """Release the run."""
 
     def request_stop(self, holder: Holder) -> None:
-        """Leave a request that stops this holder, and none that begins later."""
+        """Leave a request that stops this holder, but no later one."""
 
     def read_request(self) -> str | None:
-        """Token of the holder that is asked to stop."""
+        """Read the token of the holder that is asked to stop."""
 
     def remove_request(self) -> None:
         """Remove the request, if there is one."""
 
 
 class LeaseWatch:
-    """Finds from outside whether a driver is at work on a run, by looking again and again."""
+    """Detects from outside whether a driver works on a run, by repeated reading of its lease."""
 
     def __init__(self, store: LeaseStore) -> None:
         self._store = store
@@ -107,13 +109,13 @@ class LeaseWatch:
         self._changed = time.monotonic()
 
     def read(self) -> Holder | None:
-        """The holder by the lease, whether it lives or not."""
+        """Return the holder in the lease, whether alive or not."""
         return self._store.read()
 
     def holder(self) -> Holder | None:
-        """The holder, as long as it shows signs of life; None when it does not, or there is none.
+        """Return the holder if it is alive; None if it is not, or there is none.
 
-        On this machine that is its process. Elsewhere it is believed for the store's
+        On this machine, its process decides. Elsewhere, it counts as alive for the store's
         ``stale_seconds`` after the last change that this object saw.
         """
         found = self.read()
@@ -125,16 +127,16 @@ class LeaseWatch:
         return found if now - self._changed < self._store.stale_seconds else None
 
     def ask_to_stop(self, holder: Holder) -> None:
-        """Ask this driver, and none that begins later, to finish what is in flight and end."""
+        """Ask this driver, but no later one, to finish work in flight and end."""
         self._store.request_stop(holder)
 
 
 class Lease:
-    """A driver's hold of a run: a thread shows that it lives, and looks for requests to stop.
+    """A driver's hold on a run: a thread sends heartbeats and checks for requests to stop.
 
     Args:
         store: the place of the lease, which the driver has claimed.
-        on_request: called, from the thread, when somebody asks this driver to stop.
+        on_request: called, from the thread, when this driver is asked to stop.
         listens: whether the driver can be stopped yet; a request waits until then.
     """
 
@@ -152,20 +154,20 @@ class Lease:
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def start(self) -> None:
-        """Show signs of life from now on."""
+        """Start the heartbeat."""
         self._thread.start()
 
     def taken_by(self) -> Holder | None:
-        """The driver that has taken the run from this one; None: nobody has.
+        """Return the driver that has taken over the run; None if there is none.
 
         Raises:
-            RunIsLocked: it is not known who holds the run.
+            RunIsLocked: the holder is unknown.
         """
         found = self._store.read()
         return found if found is not None and found.token != self.me.token else None
 
     def check(self) -> None:
-        """End this process if another driver has taken the run."""
+        """End this process if another driver has taken over the run."""
         try:
             other = self.taken_by()
         except RunIsLocked as taken:
@@ -176,7 +178,7 @@ class Lease:
             os._exit(TAKEN_EXIT_CODE)
 
     def release(self) -> None:
-        """Let go of the run, unless another driver has taken it."""
+        """Release the run, unless another driver has taken it over."""
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -188,7 +190,8 @@ class Lease:
     def _run(self) -> None:
         beaten = time.monotonic()
         while not self._done.wait(self._store.poll_seconds):
-            # Half a poll early rather than late: a wait of ten seconds may end a little sooner.
+            # Half a poll early rather than late, since a wait of ten seconds may end a little
+            # sooner.
             is_due = time.monotonic() - beaten >= (
                 self._store.beat_seconds - self._store.poll_seconds / 2
             )
@@ -197,7 +200,7 @@ class Lease:
                 if is_due:
                     self._beat()
                     beaten = time.monotonic()
-            except OSError as error:  # the storage may come back; if not, the driver finds out
+            except OSError as error:  # the storage may recover; if not, the driver will fail itself
                 log.warning("lease of %s: %s", self._store.name, error)
             except Exception:  # without a heartbeat the run would look abandoned
                 log.exception("lease of %s", self._store.name)
@@ -225,9 +228,10 @@ def _this_machine() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """When a living process began, in ticks since the machine did; None when there is none."""
+    """Start time of a running process, in ticks since boot; None if there is none."""
     try:
-        # The program's name, in parentheses, may hold anything; proc(5) counts from there.
+        # The program's name, in parentheses, may contain anything; fields are counted after it,
+        # proc(5).
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None

@@ -1,7 +1,7 @@
 """The ledger: one JSON line per finished cell, appended by the driver alone.
 
-A cell is finished when its line is on the disk. The last line for a cell id counts. A line torn by
-a crash is cut off when the ledger is opened; its cell runs again.
+A cell is finished when its line is on the disk. The last line for a cell id is valid. A line left
+incomplete by a crash is removed when the ledger is opened; its cell runs again.
 """
 
 import os
@@ -17,14 +17,14 @@ from jobs.storage.atomic import cut_torn_line
 
 @dataclass(slots=True, kw_only=True)  # frozen ones take four times as long to make
 class Record:
-    """A finished cell: where it stands in the grid, what came out, what it was made from."""
+    """A finished cell: its place in the grid, its results and its ingredients."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     cell_id: str
     status: Literal["done", "failed"]
     error: str | None = None
-    """Why a failed cell failed."""
+    """Reason why a failed cell failed."""
 
     model: str
     layer: str
@@ -41,7 +41,7 @@ class Record:
     """Utterances."""
     scores: dict[str, float | None] = field(default_factory=dict)
     details: dict[str, float] = field(default_factory=dict)
-    """What the probe tells of itself: the alpha it chose, the epochs it ran."""
+    """Details that the probe reports, such as the chosen alpha or the number of epochs."""
     seconds: float = 0.0
     predictions: str = ""
     """File name below the run's ``predictions/``."""
@@ -50,7 +50,7 @@ class Record:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Where the cell stands in the grid, whatever it was made from."""
+        """Return the place of the cell in the grid, independent of its ingredients."""
         return (
             self.model, self.layer, self.target, self.probe,
             str(self.seed), str(self.fold), self.control,
@@ -58,16 +58,16 @@ class Record:
 
 
 _RECORD = TypeAdapter(Record)
-"""Reads and writes JSON. Records themselves are no pydantic models: there can be a million."""
+"""Reader and writer of JSON. Records are not pydantic models, as there can be a million."""
 
 
 def to_line(record: Record) -> bytes:
-    """A record as it stands in the file."""
+    """Serialise a record as a line of the file."""
     return _RECORD.dump_json(record) + b"\n"
 
 
 class Finished(NamedTuple):
-    """What the driver must know of a finished cell: of a million it can keep no more."""
+    """Summary of a finished cell for the driver, which holds up to a million."""
 
     status: Literal["done", "failed"]
     probe: str
@@ -76,7 +76,7 @@ class Finished(NamedTuple):
 
 
 def finished(records: Iterable[Record]) -> dict[str, Finished]:
-    """The last of ``records`` of every cell id, in short."""
+    """Summarise the last of ``records`` of every cell id."""
     found: dict[str, Finished] = {}
     alike: dict[Finished, Finished] = {}
     for record in records:
@@ -86,10 +86,10 @@ def finished(records: Iterable[Record]) -> dict[str, Finished]:
 
 
 class Ledger:
-    """The records of one run, on disk, and in short in memory; open it in the driver only.
+    """The records of one run on disk, with summaries in memory; open it in the driver only.
 
     Attributes:
-        records: in short the last record of every cell id, in order of first appearance.
+        records: summary of the last record of every cell id, in order of first appearance.
         damaged: lines that could not be read when the ledger was opened, for the user to know.
     """
 
@@ -132,16 +132,16 @@ class Ledger:
 
 
 def read_records(path: Path) -> tuple[dict[str, Record], list[str]]:
-    """The records by cell id, and what could not be read; another process may be writing."""
+    """Read the records by cell id, and the unreadable lines; another process may be writing."""
     damaged: list[str] = []
     records = {record.cell_id: record for record in stream_records(path, damaged.append)}
     return records, damaged
 
 
 def stream_records(path: Path, on_damage: Callable[[str], object]) -> Iterator[Record]:
-    """The records of a file, line by line; ``on_damage`` is told of lines that are none.
+    """Read the records of a file, line by line; ``on_damage`` is called for invalid lines.
 
-    Of several for one cell the last counts. Another process may be writing.
+    Of several records of a cell, the last is valid. Another process may be writing.
     """
     if not path.exists():
         return

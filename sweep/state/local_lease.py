@@ -1,13 +1,13 @@
 """The lease of a run in a folder: a locked file that names its holder.
 
-The kernel releases the lock when its holder dies, however it dies; but not every shared file system
-knows of locks on other machines. So the locked file is a lease as well (``sweep.state.lease``). A
-holder that is silent for ``STALE_SECONDS`` may be dead, or cut off from the storage: only a person
-knows, and confirms it with ``--unlock``. A driver whose lease was taken has then written for at
-most ``BEAT_SECONDS`` since it came back.
+The kernel releases the lock when its holder dies for whatever reason; but not every shared file
+system propagates locks to other machines. Therefore the locked file is also a lease
+(``sweep.state.lease``). A holder without a heartbeat for ``STALE_SECONDS`` may be dead, or cut off
+from the storage: the user must decide, and confirm with ``--unlock``. A driver whose lease was
+taken over writes for at most ``BEAT_SECONDS`` after it reconnects.
 
-The record is overwritten in place: NFS asks the server for a file's content when it is opened, but
-may believe for a minute that a name still means the file that was there before.
+The record is overwritten in place: NFS revalidates a file's content when it is opened, but may map
+a name to the previous file for a minute.
 """
 
 import errno
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 30.0
 POLL_SECONDS = 0.5
-"""Between two looks of a driver for a request to stop."""
+"""Seconds between a driver's checks for a request to stop."""
 _RECORD_BYTES = 1024
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -43,7 +43,7 @@ class LocalLease:
     Args:
         path: the lock.
         stop_request: the file that asks the driver to end.
-        descriptor: the driver's, of the open lock.
+        descriptor: the driver's descriptor of the open lock.
     """
 
     def __init__(self, path: Path, stop_request: Path, descriptor: int | None = None) -> None:
@@ -68,7 +68,7 @@ class LocalLease:
         return STALE_SECONDS
 
     def read(self) -> Holder | None:
-        """The holder; None also where the file is not as this version writes it."""
+        """Read the holder; None also if the file has another format."""
         try:
             values = json.loads(self.path.read_bytes() or b"null")
             return Holder(**values) if values else None
@@ -84,7 +84,7 @@ class LocalLease:
         os.fsync(self._descriptor)
 
     def clear(self) -> None:
-        """Leave an empty record."""
+        """Write an empty record."""
         self.write(None)
 
     def request_stop(self, holder: Holder) -> None:
@@ -104,7 +104,7 @@ class LocalLease:
 
 
 def local_watch(folder: RunFolder) -> LeaseWatch:
-    """Watches the driver of a run in a folder."""
+    """Make a watch of the driver of a run in a folder."""
     return LeaseWatch(LocalLease(folder.lock, folder.stop_request))
 
 
@@ -116,7 +116,7 @@ def run_lock(path: Path, stop_request: Path, *, unlock: bool = False) -> Iterato
         path: the lock.
         stop_request: the file with which ``sweep stop`` asks for the end; answered with a SIGINT to
             this process.
-        unlock: take over from a holder on another machine that shows no sign of life.
+        unlock: take over from a holder on another machine that sends no heartbeat.
 
     Raises:
         RunIsLocked: another process holds it; the message names it.
@@ -141,10 +141,10 @@ def run_lock(path: Path, stop_request: Path, *, unlock: bool = False) -> Iterato
 
 
 def _settle(lease: Lease, path: Path) -> None:
-    """Wait as long as the previous holder, should it come back, or a rival may need to notice.
+    """Wait until a previous holder that reconnects, or a rival, has had time to notice.
 
     Raises:
-        RunIsLocked: another driver took the run.
+        RunIsLocked: another driver took over the run.
     """
     time.sleep(BEAT_SECONDS + POLL_SECONDS)
     other = lease.taken_by()
@@ -153,7 +153,8 @@ def _settle(lease: Lease, path: Path) -> None:
 
 
 def _listens() -> bool:
-    """Not before the driver does: a background job of a shell may begin with SIGINT ignored."""
+    """Return whether the driver handles SIGINT yet; shells start background jobs with it
+    ignored."""
     return signal.getsignal(signal.SIGINT) != signal.SIG_IGN
 
 
@@ -164,10 +165,11 @@ def _interrupt_main_thread() -> None:
 
 
 def _claim(descriptor: int, store: LocalLease, *, unlock: bool) -> bool:
-    """Make sure that nobody else works on the run; whether it was taken over with ``--unlock``.
+    """Make sure that no other driver works on the run; return whether it was taken over by
+    ``--unlock``.
 
     Raises:
-        RunIsLocked: somebody does, or may.
+        RunIsLocked: another driver does, or may.
     """
     path, locked = store.path, _flock(descriptor)
     holder = store.read()
@@ -176,7 +178,7 @@ def _claim(descriptor: int, store: LocalLease, *, unlock: bool) -> bool:
             raise _locked(path, "another process")
         return False
     if holder.is_here:
-        # The kernel released the lock of a dead holder; without locks its process tells.
+        # The kernel released the lock of a dead holder; without locks, its process decides.
         if locked is False or (locked is None and LeaseWatch(store).holder() is not None):
             raise _locked(path, str(holder))
         return False
@@ -185,7 +187,7 @@ def _claim(descriptor: int, store: LocalLease, *, unlock: bool) -> bool:
         if seen != holder:
             raise _locked(path, str(seen))
         time.sleep(POLL_SECONDS)
-    if store.read() is None:  # it let go while we looked
+    if store.read() is None:  # released in the meantime
         return False
     if not unlock:
         raise RunIsLocked(
@@ -205,7 +207,8 @@ def _locked(path: Path, holder: str) -> RunIsLocked:
 
 
 def _flock(descriptor: int) -> bool | None:
-    """Whether the kernel gives us its lock; None where the file system has none."""
+    """Try to get the kernel's lock; return whether it succeeded, None if the file system has no
+    locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

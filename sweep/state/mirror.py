@@ -1,11 +1,11 @@
 """A run's folder on an object store: driven from a copy on this machine.
 
-The driver writes its files (ledger, events, tables, …) to the copy; what changed is uploaded every
-``PUSH_SECONDS`` and at the end. What jobs write (predictions, probes) they upload themselves, and
-the copy is brought up to date for the report. So a run can be gone on with from another machine: a
-driver that was killed loses the ledger lines since its last upload, whose cells run again.
+The driver writes its files (ledger, events, tables, …) to the copy; changed files are uploaded
+every ``PUSH_SECONDS`` and at the end. Jobs upload their own files (predictions, probes), and the
+copy is updated for the report. So a run can be resumed on another machine: a killed driver loses
+the ledger lines since its last upload, and their cells run again.
 
-One driver a run, on whatever machine: see ``sweep.state.remote_lease``.
+Only one driver per run, on any machine: see ``sweep.state.remote_lease``.
 """
 
 import logging
@@ -27,11 +27,12 @@ from sweep.state.run_folder import RunFolder
 log = logging.getLogger(__name__)
 
 PUSH_SECONDS = 30.0
-"""Between two uploads, or ten times what the last one took: a long ledger is uploaded whole."""
+"""Seconds between two uploads; ten times the duration of the last upload if that is longer, since a
+long ledger is uploaded whole."""
 
 
 def fetch(folder: RunFolder) -> RunFolder:
-    """Bring the copy of a run up to date, if it is one; while it is driven from here it is ahead.
+    """Update the local copy of a run on a store, unless it is driven from here and thus newer.
 
     Raises:
         OSError: the store cannot be read.
@@ -42,7 +43,7 @@ def fetch(folder: RunFolder) -> RunFolder:
 
 
 def fetch_results(folder: RunFolder) -> None:
-    """Bring what jobs wrote: the rest is the driver's own."""
+    """Download the files that jobs wrote; the others are the driver's own."""
     for path in (folder.predictions, folder.probes):
         place = folder.for_jobs(path)
         if isinstance(place, RemotePath):
@@ -50,15 +51,15 @@ def fetch_results(folder: RunFolder) -> None:
 
 
 def check_store(place: Location) -> None:
-    """Make sure that an object store takes what is written to it.
+    """Make sure that an object store is writable.
 
     Raises:
-        ClusterError: it does not.
+        ClusterError: it is not.
     """
     if isinstance(place, Path):
         return
     try:
-        # Of its own name: beside it there may be those of another run that begins.
+        # Under a unique name, as another run may be starting at the same time.
         probe = place / f".preflight-{uuid.uuid4().hex[:12]}"
         write_text(probe, "")
         remove(probe)
@@ -71,16 +72,16 @@ def check_store(place: Location) -> None:
 
 @contextmanager
 def mirrored(folder: RunFolder, *, unlock: bool) -> Iterator[Callable[[], None]]:
-    """While the block runs, this driver alone works on the run, and what it writes is uploaded.
+    """Hold the run for this driver while the block runs, and upload what it writes.
 
-    Without a URL nothing is done. The copy is brought up to date first.
+    Without a URL, nothing is done. The copy is updated first.
 
     Yields:
-        Uploads at once: what jobs read must be there before they begin.
+        A function that uploads at once: the inputs of jobs must be there before they begin.
 
     Raises:
         RunIsLocked: another driver works on the run, or did when it died on another machine.
-        OSError: the store cannot be read, or the last upload failed, again and again.
+        OSError: the store cannot be read, or the last upload failed repeatedly.
     """
     if folder.remote is None:
         yield lambda: None
@@ -101,7 +102,8 @@ def mirrored(folder: RunFolder, *, unlock: bool) -> Iterator[Callable[[], None]]
 
 
 def _stop_here(folder: RunFolder) -> None:
-    """Pass a request to stop on to the driver's own heart, which knows when it listens."""
+    """Forward a request to stop to the driver's local lease, which knows when the driver
+    listens."""
     watch = local_watch(folder)
     holder = watch.read()
     if holder is not None:
@@ -116,13 +118,13 @@ class _Mirror:
         self._remote = remote
         self._lease = lease
         self._pushed: dict[str, tuple[int, int]] = {}
-        """Size and time of change of the files that the store has."""
+        """Size and modification time of the files that the store has."""
         self._pushing = threading.Lock()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     def bring(self) -> None:
-        """Bring the copy up to date; what came from the store need not go back."""
+        """Update the copy; files from the store need not be uploaded."""
         there = _download(self._folder, self._remote, only_new=False)
         self._pushed = {name: state for name, _, state in self._files() if name in there}
 
@@ -131,7 +133,7 @@ class _Mirror:
         self._thread.start()
 
     def stop(self) -> None:
-        """Upload what is left."""
+        """Upload the remaining changes."""
         self._done.set()
         self._thread.join()
         self._push_at_last()
@@ -156,12 +158,12 @@ class _Mirror:
             start = time.monotonic()
             try:
                 self.push()
-            except OSError as error:  # there will be another time, and one at the end
+            except OSError as error:  # retried at the next upload, and at the end
                 log.warning("%s is not up to date: %s", self._remote, error)
             pause = max(PUSH_SECONDS, 10 * (time.monotonic() - start))
 
     def push(self) -> None:
-        """Upload what changed."""
+        """Upload changed files."""
         with self._pushing:
             self._lease.check()
             for name, path, state in self._files():
@@ -170,8 +172,8 @@ class _Mirror:
                     self._pushed[name] = state
 
     def _files(self) -> Iterator[tuple[str, Path, tuple[int, int]]]:
-        """The driver's own files by their names on the store, and their states before they are
-        read."""
+        """List the driver's own files by their names on the store, with their states before they
+        are read."""
         others = (self._folder.predictions, self._folder.probes)
         for path in sorted(self._folder.root.rglob("*")):
             if path.name.startswith(".") or any(folder in path.parents for folder in others):
@@ -186,7 +188,7 @@ class _Mirror:
 
 
 def _download(folder: RunFolder, remote: RemotePath, *, only_new: bool) -> set[str]:
-    """Files of the store; of those that never change only such as are not here.
+    """Download files from the store; those that never change only if they are missing here.
 
     Returns:
         The names of the files that are now as they are on the store.
@@ -196,7 +198,7 @@ def _download(folder: RunFolder, remote: RemotePath, *, only_new: bool) -> set[s
     for name, state in list_files(remote).items():
         parts = PurePosixPath(name)
         if ".." in parts.parts or parts.is_absolute() or parts.name.startswith("."):
-            continue  # none of ours: it must not escape from the folder
+            continue  # not one of ours: must not escape from the folder
         path = folder.root / parts
         if path.is_relative_to(folder.similarity / "sketches"):
             continue

@@ -1,6 +1,6 @@
 """The lease of a run on an object store: an object that only one driver can create.
 
-Beside it others may leave a request to stop; see ``sweep.state.lease``.
+Others may leave a request to stop beside it; see ``sweep.state.lease``.
 """
 
 import json
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 LEASE = ".lease"
 STOP_REQUEST = ".stop"
 LOOK_SECONDS = 2.0
-"""Between two looks at a lease that is to be taken over."""
+"""Seconds between two reads of a lease that is to be taken over."""
 BEAT_SECONDS = 10.0
-"""Between two signs of life, and between two looks for a request to stop."""
+"""Seconds between two heartbeats, and between two checks for a request to stop."""
 STALE_SECONDS = 60.0
-"""Without a sign of life, after which a driver counts as dead."""
+"""Seconds without a heartbeat after which a driver counts as dead."""
 
 
 class StoredLease:
@@ -40,7 +40,7 @@ class StoredLease:
 
     @property
     def poll_seconds(self) -> float:
-        """Requests are looked for as seldom as signs of life are shown: each costs a request."""
+        """As ``beat_seconds``, since each check is a request to the store."""
         return BEAT_SECONDS
 
     @property
@@ -49,7 +49,7 @@ class StoredLease:
         return STALE_SECONDS
 
     def read(self) -> Holder | None:
-        """The holder, or the one that held the run when it died; None: it was released.
+        """Return the holder, or the last one if it died; None: the run was released.
 
         Raises:
             RunIsLocked: another version of this program holds it.
@@ -91,11 +91,11 @@ class StoredLease:
 
 
 class RemoteLease(Lease):
-    """A driver's hold of a run on an object store.
+    """A driver's hold on a run on an object store.
 
     Args:
         remote: the run.
-        on_request: called, from a thread, when somebody asks this driver to stop.
+        on_request: called, from a thread, when this driver is asked to stop.
     """
 
     def __init__(self, remote: RemotePath, on_request: Callable[[], None]) -> None:
@@ -106,7 +106,7 @@ class RemoteLease(Lease):
         """Take the lease.
 
         Raises:
-            RunIsLocked: another driver has it, or had when it died on another machine.
+            RunIsLocked: another driver holds it, or held it when it died on another machine.
         """
         lease = self._remote / LEASE
         data = json.dumps(asdict(self.me))
@@ -117,17 +117,17 @@ class RemoteLease(Lease):
             except FileExistsError:
                 holder = self._store.read()
             if holder is None or not self._is_left(holder, unlock=unlock):
-                continue  # it was let go since
+                continue  # released since
             log.warning("took %s over from %s", self._remote, holder)
             self._store.write(self.me)
             break
         self._store.remove_request()
 
     def _is_left(self, holder: Holder, *, unlock: bool) -> bool:
-        """Whether a dead driver left its lease; False: it is not there any more.
+        """Return whether a dead driver left its lease; False if the lease no longer exists.
 
         Raises:
-            RunIsLocked: the driver lives, or may.
+            RunIsLocked: the driver is alive, or may be.
         """
         if holder.died_here:
             return True

@@ -1,4 +1,4 @@
-"""Rules of what is tried again, how often and after how long."""
+"""Retry policy by cause of failure: number of attempts, and waits between them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,14 +12,14 @@ Cause = Literal["died", "timeout", "memory", "io", "disk", "corrupt", "code"]
 
 @dataclass(frozen=True)
 class Policy:
-    """How often, and how soon."""
+    """Number of attempts, and the waits between them."""
 
     attempts: int
-    """In all; work may fail for several causes, and all of its attempts count."""
+    """Number of attempts in total; work may fail for several causes, and all attempts count."""
     first_wait: float = 0.0
-    """Seconds before the second."""
+    """Seconds before the second attempt."""
     factor: float = 4.0
-    """Of each wait to the one before."""
+    """Ratio of each wait to the previous one."""
 
 
 POLICIES: dict[Cause, Policy] = {
@@ -30,15 +30,15 @@ POLICIES: dict[Cause, Policy] = {
     "corrupt": Policy(3),
     "code": Policy(1),
 }
-"""No word of a full disk: it is waited for, however long it takes."""
+"""Policies by cause. A full disk has none: the run waits for it, however long it takes."""
 
 
 LONGEST_WAIT = 60.0
-"""Seconds."""
+"""Longest wait in seconds."""
 
 
 def cause_of(error: BaseException | None) -> Cause:
-    """The cause, as far as an error tells it that a job raised."""
+    """Determine the cause of an error that a job raised."""
     if isinstance(error, CorruptShard):
         return "corrupt"
     if isinstance(error, OSError):
@@ -47,12 +47,13 @@ def cause_of(error: BaseException | None) -> Cause:
 
 
 def may_try_again(cause: Cause, attempts: int) -> bool:
-    """Whether work that was tried ``attempts`` times, at last failing for ``cause``, is again."""
+    """Return whether to retry work after ``attempts`` attempts, of which the last failed for
+    ``cause``."""
     return cause == "disk" or attempts < POLICIES[cause].attempts
 
 
 def wait_seconds(cause: Cause, attempts: int) -> float:
-    """How long to wait after ``attempts`` of them: a storage may need a minute to recover."""
+    """Return the wait after ``attempts`` attempts: storage may need a minute to recover."""
     if cause == "disk":
         return 0.0
     policy = POLICIES[cause]

@@ -1,4 +1,4 @@
-"""All paths of a run on disk come from here."""
+"""Paths of a run on disk, all defined here."""
 
 import hashlib
 import os
@@ -13,25 +13,25 @@ from sweep.errors import Problem, SpecError
 
 DEFAULT_CACHE = Path("results/.cache")
 COPIES = Path("results/.remote")
-"""Of runs behind URLs."""
+"""Folder of the local copies of runs at URLs."""
 
 
 def local_cache(cache: Location) -> Path:
-    """Where corpora are made, and what was measured is kept: with the activations, unless these are
-    behind a URL."""
+    """Folder for synthetic corpora and measurements: in the activation cache, unless that is at a
+    URL."""
     return cache if isinstance(cache, Path) else DEFAULT_CACHE
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``results/<name>/`` and what stands in it."""
+    """``results/<name>/`` and the paths in it."""
 
     root: Path
     remote: RemotePath | None = None
-    """What the folder is mirrored to; jobs, on whatever machine, read and write there."""
+    """Store that the folder is mirrored to; jobs on any machine read and write there."""
 
     def for_jobs(self, path: Path) -> Location:
-        """A path of the run as jobs are to use it."""
+        """Return a path of the run for use by jobs."""
         if self.remote is None:
             return path
         return self.remote if path == self.root else self.remote / path.relative_to(self.root)
@@ -43,17 +43,17 @@ class RunFolder:
 
     @property
     def plan(self) -> Path:
-        """What the run consists of."""
+        """Everything that the run consists of."""
         return self.root / "plan.json"
 
     @property
     def utterances(self) -> Path:
-        """The utterance table: what was said, by whom, how long, and every target."""
+        """The utterance table: text, speaker, duration and every target."""
         return self.root / "utterances.csv"
 
     @property
     def skipped(self) -> Path:
-        """Utterances that were left out, and why."""
+        """Skipped utterances with reasons."""
         return self.root / "skipped.csv"
 
     @property
@@ -63,7 +63,7 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
-        """What happened, for live views and ``status``."""
+        """Events, for live views and ``status``."""
         return self.root / "events.jsonl"
 
     @property
@@ -73,42 +73,42 @@ class RunFolder:
 
     @property
     def inputs(self) -> Path:
-        """What a complete run was made from, see ``sweep.running.up_to_date``."""
+        """Inputs of a complete run, see ``sweep.running.up_to_date``."""
         return self.root / "inputs.json"
 
     @property
     def driver_log(self) -> Path:
-        """The driver's log, with whatever Ray printed."""
+        """The driver's log, including output of Ray."""
         return self.root / "driver.log"
 
     @property
     def lock(self) -> Path:
-        """Held by the one driver of the run."""
+        """Lock held by the driver of the run."""
         return self.root / ".lock"
 
     @property
     def stop_request(self) -> Path:
-        """Asks the driver to end."""
+        """Request to the driver to end."""
         return self.root / ".stop"
 
     @property
     def submission(self) -> Path:
-        """What ``sweep submit`` had a cluster run here last."""
+        """The last job that ``sweep submit`` sent to a cluster for this run."""
         return self.root / ".submitted"
 
     @property
     def predictions(self) -> Path:
-        """Test predictions, one file a probe job."""
+        """Test predictions, one file per probe job."""
         return self.root / "predictions"
 
     @property
     def similarity(self) -> Path:
-        """Layers against layers, one file a pair of models."""
+        """Comparison of layers, one file per pair of models."""
         return self.root / "similarity"
 
     @property
     def probes(self) -> Path:
-        """Fitted probes, where the spec asks for them: weights and a card each."""
+        """Fitted probes if the spec saves them, each with weights and a card."""
         return self.root / "probes"
 
     @property
@@ -123,22 +123,22 @@ class RunFolder:
 
     @property
     def findings(self) -> Path:
-        """What the numbers allow one to say, a sentence a line."""
+        """Findings, one sentence per line."""
         return self.root / "report" / "findings.txt"
 
     @property
     def methods(self) -> Path:
-        """What was done, as the methods section of a paper states it."""
+        """Methods, as in the methods section of a paper."""
         return self.root / "report" / "methods.md"
 
     @property
     def report(self) -> Path:
-        """The page with all of it."""
+        """The report page."""
         return self.root / "report.html"
 
     def written(self) -> Iterator[Path]:
-        """Files in the folders that a run writes to; neither below another run among them, nor
-        below anything else that lies here."""
+        """Files in the folders that a run writes to, but not below another run or any other folder
+        in it."""
         folders = (self.predictions, self.similarity, self.probes, self.tables, self.plots)
         for top in (*folders, self.findings.parent):
             for here, below, names in os.walk(top):
@@ -151,7 +151,7 @@ class RunFolder:
 
 
 def run_folder(place: Location) -> RunFolder:
-    """The folder of a run; of one behind a URL its copy on this machine."""
+    """Return the folder of a run; for a run at a URL, its copy on this machine."""
     if isinstance(place, Path):
         return RunFolder(place.absolute())
     digest = hashlib.sha256(place.url.encode()).hexdigest()[:8]
@@ -159,10 +159,10 @@ def run_folder(place: Location) -> RunFolder:
 
 
 def make_folder(option: str, place: Location) -> None:
-    """Make what was given with ``option`` and see that it can be written to, if it is a path.
+    """Create the folder given with ``option``, if it is a path, and check that it is writable.
 
     Raises:
-        SpecError: it cannot.
+        SpecError: it is not.
     """
     if not isinstance(place, Path):
         return
