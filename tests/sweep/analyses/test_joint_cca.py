@@ -133,8 +133,8 @@ def test_a_run_has_the_table_and_a_figure_and_does_no_more_than_is_new(sweep, va
     assert (table["n_train"] == 20).all() and (table["n_speakers"] == 3).all()
     assert (folder.tables / "canonical.csv").exists()
     assert (folder.plots / "canonical_cca.png").exists()
-    assert "Targets together" in folder.report.read_text()
-    assert "2 components with all targets" in folder.methods.read_text()
+    assert "Joint CCA of all targets" in folder.report.read_text()
+    assert "up to 2 components fitted jointly to all numeric targets" in folder.methods.read_text()
     assert sweep().ran_cells == 0
     # Other components, or the file lost: a cell of each layer runs again; one alone: none does.
     one = [{"kind": "cca"}, {"kind": "logistic"}]
