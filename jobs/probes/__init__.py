@@ -48,10 +48,10 @@ __all__ = [
 ]
 
 TargetKind = Literal["regression", "classification"]
-"""A number that is measured, or one of several classes."""
+"""Kind of a target: a number, or one of several classes."""
 
 PROBE_VERSION = 3
-"""Part of every cell's id: raised when a probe or a score changes its numbers."""
+"""Version in every cell's id, increased when a probe or a score changes its numbers."""
 
 
 class FitPredict(Protocol):
@@ -69,23 +69,24 @@ class FitPredict(Protocol):
         """Fit on ``fold.train``, choose on ``fold.validation``, predict ``fold.test``.
 
         Args:
-            settings: of the probe's own kind.
+            settings: settings of the probe's own kind.
             X: (U, D) pooled activations of one layer, finite.
-            Y: (U, K) target values, one column a problem, finite; of a classification target
-                codes 0, 1, … of classes, of which the training part need not have all.
-            fold: row positions of the parts.
+            Y: (U, K) target values, one column a problem, finite; for a classification target,
+                codes 0, 1, … of classes, not all of which need occur in the training split.
+            fold: row positions of the splits.
             groups: (U,) the speaker of every row, for inner folds.
             seeds: (K,) the seed of every column; deterministic probes ignore it.
         """
 
 
 class Apply(Protocol):
-    """``apply`` of a probe: what ``fit_predict`` would predict, from its weights alone."""
+    """``apply`` of a probe: the predictions of ``fit_predict`` from its weights alone."""
 
     def __call__(
         self, settings: Any, weights: "Weights", X: "npt.NDArray[np.float32]"
     ) -> "FloatArray":
-        """Predictions (n,) for activations ``X`` (n, D); of a classification probe, codes."""
+        """Predict (n,) values, or codes for a classification probe, from activations ``X``
+        (n, D)."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ class Probe:
     """Its settings class, with the field ``kind``."""
     fit_predict: FitPredict
     predicts: frozenset[TargetKind]
-    """Kinds of targets that it is for."""
+    """Kinds of targets that it predicts."""
     apply: Apply | None = None
     """None where a fitted probe cannot be saved."""
     classify: FitPredict | None = None
-    """``fit_predict`` for codes of classes, of a probe that is for both kinds of targets."""
+    """``fit_predict`` for codes of classes, if the probe predicts both kinds of targets."""
 
     def fit(self, kind: TargetKind) -> FitPredict:
-        """What fits and predicts targets of ``kind``, which is one of ``predicts``."""
+        """Return the function that fits and predicts targets of ``kind``, one of ``predicts``."""
         return self.classify if kind == "classification" and self.classify else self.fit_predict
 
 
@@ -119,7 +120,7 @@ class Deferred:
     name: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it."""
+        """Call the function."""
         return getattr(import_module(self.module), self.name)(*args, **kwargs)
 
 
@@ -151,7 +152,7 @@ PROBES: dict[str, Probe] = {
     "mdl": _built_in(MdlSettings, "jobs.probes.mdl", BOTH, classify=True),
     "logistic": _built_in(LogisticSettings, "jobs.probes.logistic", CLASSIFICATION, saved=True),
 }
-"""Kind → probe."""
+"""Probes by kind."""
 
 if TYPE_CHECKING:
     ProbeSettings = BaseProbeSettings
@@ -161,11 +162,11 @@ else:
 
 
 def probe_name(settings: ProbeSettings) -> str:
-    """The name a probe has in tables and plots: its ``name``, else its kind."""
+    """Return the name of a probe in tables and plots: its ``name``, else its kind."""
     return settings.name or settings.kind
 
 
 def seed_count(settings: ProbeSettings) -> int:
-    """How often a cell is repeated with another seed: once, where the probe is deterministic."""
+    """Return the number of seeds of a cell: 1 if the probe is deterministic."""
     count: int = getattr(settings, "seeds", 1)
     return count

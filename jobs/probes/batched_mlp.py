@@ -1,9 +1,9 @@
-"""K small perceptrons trained side by side: one batched product serves them all.
+"""K small perceptrons trained together with batched matrix products.
 
 Axes: K networks, N training rows, B rows of a mini-batch, D features, P parameters of a network.
-Every network has its own initial weights, order of rows and stopping time, and ends where it would
-have ended alone: to the last bit, as long as no product is of a single matrix, which BLAS rounds
-otherwise. So there are always two in a batch, if need be a companion that nobody asked for.
+Every network has its own initial weights, order of rows and stopping time, and reaches the same
+weights as it would alone, to the last bit, unless a product is of a single matrix, which BLAS
+rounds differently. So there are always at least two in a batch, with a dummy network if necessary.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Layers = list[tuple[Tensor, Tensor]]
 
 ALIGNMENT = 16
 """Parameters start at multiples of this, so that neither vector instructions nor matrix products
-can treat a network differently for its place among others."""
+depend on a network's position in the batch."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Recipe:
     weight_decay: float
     dropout: float
     patience: int | None
-    """None: no early stopping."""
+    """Number of epochs without improvement; None: no early stopping."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class Trained:
 
     widths: tuple[int, ...]
     parameters: Tensor
-    """(K, P): the best of each network (early stopping), or its last."""
+    """(K, P) parameters: the best of each network (early stopping), or its last."""
     epochs: list[int]
     """(K) epochs run."""
     best_epochs: list[int]
-    """(K) epoch, counted from 1, that the parameters are of."""
+    """(K) epoch of the parameters, counted from 1."""
 
     def layers(self) -> list[Layers]:
-        """K networks, each with its own memory."""
+        """Return the layers of K networks, each in its own memory."""
         views = _views(self.parameters, self.widths)
         return [
             [(weight[k].T.contiguous(), bias[k, 0].clone()) for weight, bias in views]
@@ -79,7 +79,7 @@ def train(data: Data, recipe: Recipe, seeds: Sequence[int]) -> Trained:
     ``torch.nn.Dropout`` does. With ``patience``, a network whose validation loss has not fallen for
     that many epochs leaves the batch.
     """
-    with torch.inference_mode():  # gradients are made by hand
+    with torch.inference_mode():  # gradients are computed by hand
         run = _Run(data, recipe, seeds)
         for epoch in range(1, recipe.epochs + 1):
             run.train_epoch()
@@ -112,7 +112,7 @@ class _Run:
         self._best_loss = [float("inf")] * n_networks
 
     def train_epoch(self) -> None:
-        """One pass over the training rows, each network in its own order."""
+        """Pass over the training rows once, each network in its own order."""
         data, recipe = self._data, self._recipe
         n_rows = len(data.X)
         order = torch.stack(
@@ -132,7 +132,8 @@ class _Run:
         self.epochs = self.best_epochs = [epoch] * n_networks
 
     def validate(self, epoch: int, patience: int) -> bool:
-        """Keep what is best so far, stop who has waited long enough; whether any goes on."""
+        """Keep the best parameters so far, and stop networks without improvement; return whether
+        any continue."""
         rows = self._data.X_validation.expand(len(self.active), -1, -1)
         outputs = _forward(self._weights, rows)[-1].squeeze(2)
         losses = (outputs - self._data.Y_validation[self.active]).square().mean(dim=1).tolist()
@@ -149,7 +150,7 @@ class _Run:
         return bool(self.running)
 
     def _masks(self, batch: Tensor) -> list[Tensor]:
-        """What every hidden layer's outputs (K, B, width) are multiplied with; none, no dropout."""
+        """Dropout masks of the hidden layers' outputs (K, B, width); empty without dropout."""
         keep = 1 - self._recipe.dropout
         if keep == 1:
             return []
@@ -161,9 +162,10 @@ class _Run:
         return masks
 
     def _gradients(self, batch: Tensor, targets: Tensor, masks: list[Tensor]) -> None:
-        """Gradient of the mean squared error over ``batch`` (K, B, D), into the parameters' own.
+        """Write the gradient of the mean squared error over ``batch`` (K, B, D) into the gradient
+        buffer.
 
-        By hand: with mini-batches this small, half of autograd's time is its bookkeeping.
+        It is computed by hand: with mini-batches this small, half of autograd's time is overhead.
         """
         outputs = _forward(self._weights, batch, masks)
         gradient = (outputs.pop() - targets).mul_(2 / batch.shape[1])  # (K, B, 1)
@@ -200,8 +202,8 @@ class _Run:
 
 
 class _Adam:
-    """Adam of (K, P) parameters. ``torch.optim.Adam`` does the same, but most of its time for a
-    small network is bookkeeping; this is the function that it ends in.
+    """Adam for (K, P) parameters. ``torch.optim.Adam`` does the same, but most of its time for a
+    small network is overhead; this is the function that it calls in the end.
     """
 
     def __init__(self, recipe: Recipe, parameters: Tensor) -> None:
@@ -228,16 +230,17 @@ class _Adam:
         )
 
     def keep(self, positions: list[int]) -> None:
-        """Forget all networks but those at ``positions``."""
+        """Keep only the networks at ``positions``."""
         self._first, self._second = self._first[positions], self._second[positions]
 
 
 def _forward(
     weights: list[tuple[Tensor, Tensor]], batch: Tensor, masks: Sequence[Tensor] = ()
 ) -> list[Tensor]:
-    """Input and every layer's output, (K, B, width) each; ReLU after all layers but the last.
+    """Compute the input and every layer's output, (K, B, width) each; ReLU after all layers but the
+    last.
 
-    With ``masks``, one a hidden layer, its outputs are multiplied with them.
+    With ``masks``, one per hidden layer, its outputs are multiplied by them.
     """
     outputs = [batch]
     for weight, bias in weights:
@@ -266,7 +269,7 @@ def _views(flat: Tensor, widths: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
 
 
 def n_parameters(widths: Sequence[int]) -> int:
-    """P: the parameters of one network, padding included."""
+    """P: the number of parameters of one network, padding included."""
     pairs = pairwise(widths)
     return sum(_aligned(n_in * n_out) + _aligned(n_out) for n_in, n_out in pairs)
 

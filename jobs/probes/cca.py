@@ -1,5 +1,5 @@
-"""Canonical correlation in closed form and judged on held-out data: with a target at a time, and
-with several together.
+"""Canonical correlation in closed form, evaluated on held-out data: with one target, or with
+several together.
 
 N training rows, D width of the layer, K targets, r directions of the activations, q of the targets,
 k components.
@@ -22,7 +22,7 @@ from jobs.statistics.regression import CONSTANT
 from jobs.ties import TIED, first_lowest, tied_runs
 
 DISTINCT = 1e-6
-"""Of targets on a subspace, a part with a correlation below this is rounding."""
+"""Correlation of targets with a subspace below which there is only rounding."""
 
 apply = apply_linear
 
@@ -35,7 +35,7 @@ def fit_predict(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> ProbeResult:
-    """One-component CCA between ``X`` (U, D) and every column of ``Y`` (U, K).
+    """Fit one-component CCA between ``X`` (U, D) and every column of ``Y`` (U, K).
 
     A scalar target has one canonical correlation, whatever the width of X, and its direction is
     that of least squares: max_w corr(Xw, y) is reached by w = (XᵀX)⁻¹Xᵀ(y − ȳ), and the canonical
@@ -43,15 +43,15 @@ def fit_predict(
     target in the same fit: ``fit_jointly``; for layers against layers, see
     ``jobs.similarity.measures``.
 
-    X is standardised on the training part and reduced to its leading SVD directions, as in SVCCA
+    X is standardised on the training split and reduced to its leading SVD directions, as in SVCCA
     (Raghu et al. 2017, arXiv 1706.05806). The predictions are those of least squares, so that their
     Pearson correlation with the held-out target is the held-out canonical correlation. The
-    validation part is not used: there is nothing to choose.
+    validation split is not used, as there is nothing to choose.
 
     Returns:
         Predictions (n_test, K); details ``in_sample`` (the training correlation, which noise alone
         drives to 1; absent where the target is constant), ``components`` (directions kept) and
-        ``saturated`` (1 where components ≥ N − 1, so that ``in_sample`` is 1 whatever the data:
+        ``saturated`` (1 where components ≥ N − 1, so that ``in_sample`` is 1 for any data:
         Kornblith et al. 2019, arXiv 1905.00414); weights for ``apply``.
     """
     part = TrainingPart(X[fold.train], Y[fold.train])
@@ -69,7 +69,7 @@ def fit(
     spectrum = Spectrum(equations.matrix)
     components = spectrum.leading(settings.variance, max(len(equations.centre), equations.n_rows))
     weights, details = [], []
-    # A target at a time, so that no target's rounding depends on its neighbours.
+    # One target at a time, so that no target's rounding depends on the others.
     for y, side, mean in zip(targets, equations.sides, equations.means, strict=True):
         solution = spectrum.solve_within(side, components)
         weights.append(standardise.in_raw_units(equations.weights(solution), mean))
@@ -79,7 +79,8 @@ def fit(
 
 
 def _multiple_correlation(y: FloatArray, explained: float) -> float | None:
-    """R of least squares that explains so much of the squares of ``y`` (n,); None if constant."""
+    """Multiple correlation R of a least-squares fit to ``y`` (n,), from its explained squares; None
+    if ``y`` is constant."""
     least = (CONSTANT * float(np.abs(y).max())) ** 2 * len(y)
     total = float(np.sum((y - y.mean()) ** 2))
     return min(1.0, explained / total) ** 0.5 if min(total, explained) > least else None
@@ -93,33 +94,36 @@ def _details(n_train: int, components: int, in_sample: float | None) -> dict[str
 
 @dataclass(frozen=True)
 class Components:
-    """Canonical components of a layer with K targets together, the most alike first."""
+    """Canonical components of a layer with K targets together, in descending order of
+    correlation."""
 
     activations: FloatArray
-    """(n_test, k) canonical variates of the activations; of mean 0 and SD 1 on the training part.
+    """(n_test, k) canonical variates of the activations, with mean 0 and SD 1 on the training
+    split.
     """
     targets: FloatArray
-    """(n_test, k) those of the targets."""
+    """(n_test, k) canonical variates of the targets."""
     in_sample: FloatArray
-    """(k,) correlations of the training part, descending; noise alone makes them high."""
+    """(k,) correlations on the training split, descending; noise alone makes them high."""
     saturated: bool
-    """r + q > N − 1, so that some of these are 1 whatever the data (Kornblith et al. 2019)."""
+    """r + q > N − 1, so that some of these are 1 for any data (Kornblith et al. 2019)."""
 
 
 def fit_jointly(
     settings: CcaSettings, X: npt.NDArray[np.float32], Y: FloatArray, fold: Fold
 ) -> Components:
-    """CCA of ``X`` (U, D) with all columns of ``Y`` (U, K), k ≤ min(``settings.components``, r, q).
+    """Fit CCA of ``X`` (U, D) with all columns of ``Y`` (U, K), k ≤ min(``settings.components``, r,
+    q).
 
     With orthonormal bases Q_x (N, r) of the kept directions of X and Q_y (N, q) of the centred
     targets, the correlations are the singular values of Q_xᵀQ_y = A diag(ρ) Bᵀ, and Q_x A and Q_y B
     the variates (Å. Björck & G. Golub, Numerical methods for computing angles between linear
     subspaces, Mathematics of Computation 27, 1973, 579–594). X is standardised and reduced as in
-    ``fit_predict``. Targets that are constant, or a linear function of others, add no direction. Of
-    each component, the target that its target side goes with most, up or down, goes up, the first
-    of several. Of components with equal ρ, whose variates may be any basis of one subspace, the
-    first goes with the first target as far as that subspace does, the next with what it leaves of
-    the second, and so on.
+    ``fit_predict``. Targets that are constant, or a linear function of others, add no direction.
+    The sign of each component is such that its largest loading in magnitude, the first if tied, is
+    positive. Among components with equal ρ, whose variates may be any basis of one subspace, the
+    first is the projection of the first target onto that subspace, the next that of the second
+    target onto the remainder, and so on.
 
     Returns:
         The variates of ``fold.test``, whose correlation is the held-out canonical correlation; no
@@ -167,10 +171,11 @@ def _basis(Y: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _loadings(centred: FloatArray, weights: FloatArray) -> FloatArray:
-    """(K, k) correlations of the ``centred`` targets (N, K) with ``centred @ weights`` (K, k), of
-    which every column is 1 long; 0 of a target that has no weight, as constant ones have none.
+    """(K, k) correlations of the ``centred`` targets (N, K) with the columns of ``centred @
+    weights`` (K, k), which have norm 1; 0 for a target without weight, such as a constant one.
 
-    Unlike weights they do not depend on units, nor on which of two like targets has the weight.
+    Unlike weights, they do not depend on units, nor on how weight is divided between similar
+    targets.
     """
     lengths = np.linalg.norm(centred, axis=0)[:, None]
     used = weights.any(axis=1, keepdims=True)
@@ -180,8 +185,8 @@ def _loadings(centred: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _rotation(loadings: FloatArray) -> FloatArray | None:
-    """(g, g) from g equal components, by their ``loadings`` (K, g), to those that go with the first
-    targets; None where only rounding tells g of the targets apart.
+    """(g, g) rotation of g equal components, with ``loadings`` (K, g), to those aligned with the
+    first targets; None if fewer than g of the targets differ by more than rounding.
     """
     n_components = loadings.shape[1]
     directions = np.empty((0, n_components))
@@ -194,7 +199,7 @@ def _rotation(loadings: FloatArray) -> FloatArray | None:
 
 
 def _signs(loadings: FloatArray) -> FloatArray:
-    """(k,) of the entry of every column of ``loadings`` (K, k) that is the largest in size."""
+    """(k,) sign of the entry with the largest magnitude in every column of ``loadings`` (K, k)."""
     if not loadings.size:
         return np.ones(loadings.shape[1])
     largest = first_lowest(-np.abs(loadings.T))[None]

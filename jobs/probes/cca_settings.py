@@ -23,7 +23,8 @@ class CcaSettings(BaseProbeSettings):
     number of such targets. 1: each target is analysed by itself only."""
 
     def identity(self) -> dict[str, object]:
-        """Without ``components``, which change no score of a target by itself."""
+        """Return the settings without ``components``, which do not change the scores of single
+        targets."""
         return self.model_dump(mode="json", exclude={"name", "components"})
 
     def describe(self, validation: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Two ways to have (G + λ)⁻¹ for many penalties λ from one factorisation of G.
+"""Two factorisations of G that give (G + λ)⁻¹ for many penalties λ.
 
 G is symmetric and positive semidefinite, (m, m); A penalties.
 """
@@ -12,7 +12,7 @@ from jobs.arrays import FloatArray
 from jobs.ties import count_leading
 
 DETERMINED = 1e-8
-"""The smallest eigenvalue, relative to the largest, at which a system is solved as it stands."""
+"""Smallest eigenvalue, relative to the largest, at which a system is solved directly."""
 
 
 class Tridiagonal:
@@ -26,13 +26,14 @@ class Tridiagonal:
     def __init__(self, matrix: FloatArray) -> None:
         size = len(matrix)
         work = int(lapack.dsytrd_lwork(size, lower=1)[0])
-        # A symmetric matrix is its own transpose, and that has LAPACK's order.
+        # A symmetric matrix equals its transpose, which has LAPACK's memory order.
         reflectors, self.diagonal, beside, self._scales, info = lapack.dsytrd(
             matrix.T, lower=1, lwork=work
         )
         assert info == 0, info
         self.beside = beside[: size - 1]
-        # The first reflection leaves the first coordinate alone: Q is 1 beside a smaller matrix.
+        # The first reflection keeps the first coordinate: Q is block-diagonal, 1 and a smaller
+        # matrix.
         self._reflectors = np.asfortranarray(reflectors[1:, :-1])
 
     def solve(self, side: FloatArray, penalties: FloatArray) -> FloatArray:
@@ -42,7 +43,7 @@ class Tridiagonal:
             ValueError: a penalty vanishes beside the rounding of G.
         """
         turned = self.turn(side[:, None], back=True)
-        beside = self.beside if self.beside.size else np.zeros(1)  # LAPACK's wrapper wants one
+        beside = self.beside if self.beside.size else np.zeros(1)  # LAPACK's wrapper requires one
         solutions = np.empty((len(side), len(penalties)), order="F")
         for column, penalty in enumerate(penalties):
             _, _, solution, info = lapack.dptsv(self.diagonal + penalty, beside, turned)
@@ -55,7 +56,7 @@ class Tridiagonal:
         return self.turn(solutions)
 
     def turn(self, columns: FloatArray, *, back: bool = False) -> FloatArray:
-        """Q, or to turn ``back`` Qᵀ, times ``columns`` (m, n)."""
+        """Multiply ``columns`` (m, n) by Q, or by Qᵀ to turn ``back``."""
         turned = np.empty(columns.shape, order="F")
         turned[0] = columns[0]
         if len(columns) == 1:
@@ -71,8 +72,8 @@ class Tridiagonal:
 class Spectrum:
     """G = V diag(s) Vᵀ: the eigenvalues s (m,), ascending and not negative, and eigenvectors V.
 
-    By way of T = W diag(s) Wᵀ, so that W, and V = QW, are only made where they are asked for: the
-    eigenvalues alone take a fifth of the time.
+    It uses T = W diag(s) Wᵀ, so that W, and V = QW, are only computed on demand: the eigenvalues
+    alone take a fifth of the time.
     """
 
     def __init__(self, matrix: FloatArray) -> None:
@@ -86,7 +87,7 @@ class Spectrum:
 
     @cached_property
     def vectors(self) -> FloatArray:
-        """(m, m) V, a column each."""
+        """(m, m) V, one eigenvector per column."""
         return self._tridiagonal.turn(self._pairs[1])
 
     @property
@@ -95,7 +96,7 @@ class Spectrum:
 
     @cached_property
     def _pairs(self) -> tuple[FloatArray, FloatArray]:
-        """s as W has it, to the last bit, and (m, m) W."""
+        """s as computed together with W, bit for bit, and (m, m) W."""
         values, turned = eigh_tridiagonal(*self._of_t, lapack_driver="stevd")
         return np.maximum(values, 0), turned
 
@@ -125,14 +126,14 @@ class Spectrum:
         return np.asarray(turned**2 @ (1 / self._penalised(penalties)))
 
     def leading(self, variance: float, size: int) -> int:
-        """How many leading eigenvectors carry a share of the trace, as ``jobs.ties.count_leading``
-        counts them.
+        """Count the leading eigenvectors that carry a share of the trace, as
+        ``jobs.ties.count_leading`` does.
 
         Args:
             variance: the share.
             size: the larger side of the matrix whose products G holds; rounding grows with it.
         """
-        # Where some are left out, eigenvectors will be wanted, and with them come eigenvalues.
+        # If some are left out, eigenvectors are needed, and eigenvalues are computed with them.
         eigenvalues = self.eigenvalues if variance == 1 else self._pairs[0]
         return count_leading(eigenvalues, variance, size)
 

@@ -1,6 +1,6 @@
-"""k nearest neighbours: what a layer knows without anything being learned.
+"""k nearest neighbours: a probe without trained parameters.
 
-N training rows, n rows asked about, D features, C classes, k neighbours.
+N training rows, n query rows, D features, C classes, k neighbours.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +17,14 @@ from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.ties import first_lowest
 
 TIED = 1e-12
-"""Squared distances that differ by no more, as a share of the squared lengths that they are made
-of, are equal."""
+"""Largest difference, as a share of the squared norms, at which squared distances count as
+equal."""
 ROWS = 256
-"""Rows whose neighbours are looked for at a time, so that distances fit in memory."""
+"""Number of rows whose neighbours are searched at a time, so that distances fit in memory."""
 
 Read = Callable[[FloatArray, Sequence[int]], FloatArray]
-"""(n, k_max) values of neighbours, nearest first, and every k → (n, number of k) predictions."""
+"""Function from (n, k_max) values of neighbours, nearest first, and the candidate k to (n, number
+of k) predictions."""
 
 
 def fit_predict(
@@ -34,20 +35,21 @@ def fit_predict(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> ProbeResult:
-    """The mean of the k nearest training rows, for every column of ``Y`` (U, K) on ``X`` (U, D).
+    """Predict every column of ``Y`` (U, K) from ``X`` (U, D) by the mean of the k nearest training
+    rows.
 
     ŷ(x) = (1/k) Σ over the k training rows nearest to x (Fix & Hodges 1951; Cover & Hart 1967, IEEE
     Trans. Inf. Theory 13:21–27). Distances are Euclidean or cosine, in float64, between activations
-    standardised on the training part. Each column takes the k with the lowest squared error on the
-    validation part or, where there is none, over inner ``GroupKFold`` folds of the training
-    speakers; of equal ones, the smallest. Numbers of neighbours that a fit does not have are not
-    tried there. All columns share one search.
+    standardised on the training split. Each column takes the k with the lowest squared error on the
+    validation split or, if there is none, over inner ``GroupKFold`` folds of the training speakers;
+    the smallest if tied. A k above the number of rows of a fit is not tried there. All columns
+    share one search.
 
     Returns:
         Predictions (n_test, K); details ``k``.
 
     Raises:
-        ValueError: no validation part and fewer than two training speakers; fewer training rows
+        ValueError: no validation split and fewer than two training speakers; fewer training rows
             than the smallest k.
     """
     return _fit_predict(settings, X, Y, fold, groups, _means, _squared_error)
@@ -61,9 +63,10 @@ def classify(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> ProbeResult:
-    """The most frequent code among the k nearest training rows; else as ``fit_predict``.
+    """Predict the most frequent code among the k nearest training rows; otherwise as
+    ``fit_predict``.
 
-    Of classes that are equally frequent, the smallest code. k is chosen by the number of errors.
+    Ties are resolved to the smallest code. k is chosen by the number of errors.
     """
     return _fit_predict(settings, X, Y, fold, groups, _majorities, _misses)
 
@@ -118,8 +121,8 @@ def _neighbours(
     """(rows of ``asked``, (n, k_max) their nearest rows of ``fitted``, nearest first), in blocks.
 
     ‖a − b‖² = ‖a‖² + ‖b‖² − 2a·b: one matrix product, the first term the same for every b. Of rows
-    of length 1, it orders as the cosine distance does. Rows that are equally far but for rounding
-    (``TIED``) come in the order of the table.
+    of length 1, it orders as the cosine distance does. Rows at equal distances up to rounding
+    (``TIED``) are in the order of the table.
     """
     standardise = fit_standardiser(X[fitted])
     known = _scaled(settings, standardise(X[fitted]))

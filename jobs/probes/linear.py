@@ -1,7 +1,7 @@
-"""A single linear layer trained by gradient descent: what many studies call a linear probe.
+"""A single linear layer trained by gradient descent, as the linear probe of many studies.
 
-It is ridge with the penalty traded for a number of steps; ``ridge`` has the exact solution. It is
-here to be compared with such studies.
+It corresponds to ridge with a number of steps in place of the penalty; ``ridge`` has the exact
+solution. It is provided for comparison with such studies.
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,18 @@ def fit_predict(
     seeds: Sequence[int],
     dtype: torch.dtype = torch.float32,
 ) -> ProbeResult:
-    """A linear layer for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
+    """Fit a linear layer for every column of ``Y`` (U, K) on ``X`` (U, D), column k with
+    ``seeds[k]``.
 
     ŷ = w·z + b with w (D,), trained in ``dtype`` by mean squared error and Adam (Kingma & Ba 2015,
-    arXiv 1412.6980) as ``fit_networks`` says; ``torch.nn.Linear`` draws the first w and b.
+    arXiv 1412.6980) as in ``fit_networks``; ``torch.nn.Linear`` draws the first w and b.
 
     Returns:
         Predictions (n_test, K); details ``epochs`` (run) and ``best_epoch`` (whose weights are
         used, counted from 1); weights for ``apply``. A layer that diverged predicts NaN.
 
     Raises:
-        ValueError: early stopping, no validation part and fewer than two training speakers.
+        ValueError: early stopping, no validation split and fewer than two training speakers.
     """
     standardise, networks = fit_networks(dtype, settings, (), 0.0, X, Y, fold, groups, seeds)
     with np.errstate(over="ignore", invalid="ignore"):  # of a layer that diverged

@@ -21,16 +21,17 @@ from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.ties import TIED
 
 PATIENCE = 2
-"""So many smaller alphas in a row that do no better end the search: they are the costly ones."""
+"""Number of smaller alphas in a row without improvement that end the search, as they are the
+costliest."""
 
 TOLERANCE = 1e-5
-"""Of the largest slope, in coordinates in which the curvature is about 1, relative to the loss.
-Weights were then within 1e-4 of their norm, log-losses within 1e-4 of themselves, of solutions a
-million times more exact (made-up data, separable and not)."""
+"""Tolerance for the largest slope, in coordinates in which the curvature is about 1, relative to
+the loss. Weights were then within 1e-4 of their norm, log-losses within 1e-4 of themselves, of
+solutions a million times more exact (made-up data, separable and not)."""
 LEAST_TOLERANCE = 1e-8
-"""Below it losses differ by rounding alone: classes that can be separated have losses near 0."""
+"""Loss difference below which there is only rounding: separable classes have losses near 0."""
 MAX_ITERATIONS = 1000
-"""Of one solve; one that ends here is told in the details."""
+"""Maximum iterations of one solve; reaching it is reported in the details."""
 
 
 _NOTHING_TO_CHOOSE_BY = (
@@ -48,30 +49,30 @@ def fit_predict(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> ProbeResult:
-    """Logistic regression of every column of codes ``Y`` (U, K) on ``X`` (U, D).
+    """Fit logistic regression of every column of codes ``Y`` (U, K) on ``X`` (U, D).
 
     Minimises −(1/N) Σ log p(y | x) + (α/2) ‖W‖² over W (C, D) and b (C,) with p = softmax(Wx + b),
-    x standardised on the training part and b free of the penalty (Hastie, Tibshirani & Friedman
-    2009, The Elements of Statistical Learning, section 4.4). All classes of the training part have
-    a row of W, two classes too: scikit-learn's ``C`` is 1/(αN), and 2/(αN) for its one row of two
-    classes. Each column takes the α with the lowest log-loss on the validation part or, where there
-    is none, over inner ``GroupKFold`` folds of the training part's ``groups``; of equal ones, the
-    largest. Rows whose class the training part lacks do not choose. The weights are those of the
-    training part alone.
+    x standardised on the training split and b not penalised (Hastie, Tibshirani & Friedman
+    2009, The Elements of Statistical Learning, section 4.4). All classes of the training split have
+    a row of W, even if there are only two: scikit-learn's ``C`` is 1/(αN), and 2/(αN) for its one
+    row of two classes. Each column takes the α with the lowest log-loss on the validation split or,
+    if there is none, over inner ``GroupKFold`` folds of the training split's ``groups``; the
+    largest if tied. Rows whose class is not in the training split are not used for the choice. The
+    weights are fitted on the training split alone.
 
-    The solves go from the largest α to the smallest, each from the solution before, by L-BFGS in
-    float64, until ``PATIENCE`` in a row are no better than the best. Where D > N, X = RᵀQᵀ (QR of
-    Xᵀ) turns them into problems of N coordinates, exactly, since the best W lies in the span of the
-    rows. A step costs 4 N r C operations, all else N D r + A r³/3.
+    The solves run from the largest α to the smallest, each started at the previous solution, by
+    L-BFGS in float64, until ``PATIENCE`` in a row are no better than the best. Where D > N, X =
+    RᵀQᵀ (QR of Xᵀ) turns them into problems of N coordinates, exactly, since the best W lies in the
+    span of the rows. A step costs 4 N r C operations, all else N D r + A r³/3.
 
     Returns:
         Predicted codes (n_test, K); details ``alpha``, ``alpha_at_edge`` (1 where it is the
-        smallest or largest on offer), ``iterations`` (of its solve), ``converged`` (0 where that
-        ended at ``MAX_ITERATIONS``) and ``unconverged`` (how many of all the solves did that the
-        choice rests on); weights for ``apply``.
+        smallest or largest candidate), ``iterations`` (of its solve), ``converged`` (0 where that
+        ended at ``MAX_ITERATIONS``) and ``unconverged`` (the number of such solves among those used
+        for the choice); weights for ``apply``.
 
     Raises:
-        ValueError: no row to choose by has a class that was fitted; or no validation part and
+        ValueError: no row for the choice has a class that was fitted; or no validation split and
             fewer than two training groups.
     """
     part = _reduce(X, fold.train)
@@ -92,9 +93,9 @@ def apply(settings: LogisticSettings, weights: Weights, X: npt.NDArray[np.float3
     """(n,) codes of the most probable classes for activations ``X`` (n, D).
 
     Args:
-        settings: of the probe; its weights say all.
+        settings: settings of the probe, unused.
         weights: ``weight`` (C, D) and ``bias`` (C,) of raw activations, ``classes`` (C,) codes.
-        X: as they were read, not standardised.
+        X: raw activations, not standardised.
     """
     logits = X.astype(np.float64) @ weights["weight"].T + weights["bias"]
     codes: FloatArray = weights["classes"][logits.argmax(axis=1)]
@@ -103,7 +104,7 @@ def apply(settings: LogisticSettings, weights: Weights, X: npt.NDArray[np.float3
 
 @dataclass(frozen=True)
 class _Solution:
-    """Of one α."""
+    """Solution for one α."""
 
     alpha: float
     classes: FloatArray
@@ -136,7 +137,7 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Part:
-    """Training rows in coordinates in which nothing of them is lost."""
+    """Training rows in coordinates that represent them exactly."""
 
     rows: IntArray
     """(N,) their positions in the table."""
@@ -149,12 +150,12 @@ class _Part:
     """(r, r) lower triangle of ZᵀZ / N."""
 
     def coordinates(self, X: npt.NDArray[np.float32]) -> FloatArray:
-        """(n, D) → (n, r)."""
+        """Map (n, D) rows to (n, r) coordinates."""
         standardised = self.standardise(X)
         return standardised if self.basis is None else standardised @ self.basis
 
     def in_raw_units(self, solution: _Solution) -> Weights:
-        """The weights that ``apply`` takes."""
+        """Convert to the weights that ``apply`` takes."""
         weight = solution.weight if self.basis is None else self.basis @ solution.weight
         raw = weight / self.standardise.scale[:, None]
         bias = solution.bias - self.standardise.mean @ raw
@@ -173,7 +174,7 @@ def _reduce(X: npt.NDArray[np.float32], rows: IntArray) -> _Part:
 
 @dataclass(frozen=True)
 class _Trial:
-    """What a penalty is judged by: rows to fit, and rows that are held out."""
+    """Rows to fit and held-out rows, on which a penalty is evaluated."""
 
     part: _Part
     Z: FloatArray
@@ -183,7 +184,7 @@ class _Trial:
 
 
 def _fit(settings: LogisticSettings, part: _Part, trials: Sequence[_Trial], y: FloatArray) -> _Fit:
-    """The solution for ``part`` at the α that has the lowest log-loss in all ``trials``."""
+    """Solve for ``part`` at the α that has the lowest log-loss over all ``trials``."""
     paths = [_path(trial.part, y, settings.alphas[::-1]) for trial in trials]
     best, lowest, since, unconverged = None, np.inf, 0, 0
     for solutions in zip(*paths, strict=True):
@@ -205,7 +206,7 @@ def _fit(settings: LogisticSettings, part: _Part, trials: Sequence[_Trial], y: F
 
 
 def _log_loss(solution: _Solution, trial: _Trial, y: FloatArray) -> float | None:
-    """Summed over the held-out rows whose class was fitted; None where there is none."""
+    """Sum the log-loss over the held-out rows whose class was fitted; None if there are none."""
     truth = y[trial.rows]
     known = np.isin(truth, solution.classes)
     if not known.any():
@@ -216,7 +217,7 @@ def _log_loss(solution: _Solution, trial: _Trial, y: FloatArray) -> float | None
 
 
 def _path(part: _Part, y: FloatArray, alphas: Sequence[float]) -> Iterator[_Solution]:
-    """The solutions from the largest α to the smallest, each begun at the one before.
+    """Yield the solutions from the largest α to the smallest, each started at the previous one.
 
     L-BFGS works on U = LᵀW with LLᵀ = ZᵀZ/(NC) + α: 1/C is the curvature of the log-loss at W = 0,
     so that the Hessian is 1 there in every direction, whatever the spectrum of the features.
@@ -237,10 +238,10 @@ def _path(part: _Part, y: FloatArray, alphas: Sequence[float]) -> Iterator[_Solu
 
 
 def _minimise(objective: "_Objective", variables: FloatArray) -> tuple[FloatArray, int, bool]:
-    """(variables, iterations, converged) of the lowest loss, as near as ``TOLERANCE`` asks.
+    """Minimise the loss to within ``TOLERANCE``; return (variables, iterations, converged).
 
-    The loss in the end, which says how near that is, is only known then: a few rounds are needed
-    where it falls far.
+    The tolerance is relative to the final loss, which is not known in advance: a few rounds are
+    needed if the loss falls far.
     """
     loss, slope = objective(variables)
     iterations = 0
@@ -250,7 +251,7 @@ def _minimise(objective: "_Objective", variables: FloatArray) -> tuple[FloatArra
         found = minimize(objective, variables, jac=True, method="L-BFGS-B", options=limits)
         variables, loss, slope = found.x, found.fun, found.jac
         iterations += int(found.nit)
-        stuck = found.nit == 0  # a line search that finds no lower loss is at the limit of rounding
+        stuck = found.nit == 0  # a line search without a lower loss is at the limit of rounding
         if stuck or np.abs(slope).max() <= max(TOLERANCE * loss, LEAST_TOLERANCE):
             break
     converged = np.abs(slope).max() <= max(TOLERANCE * loss, LEAST_TOLERANCE)
@@ -258,7 +259,7 @@ def _minimise(objective: "_Objective", variables: FloatArray) -> tuple[FloatArra
 
 
 class _Objective:
-    """The penalised log-loss of one α and its slope, as a function of U and b / √C."""
+    """The penalised log-loss of one α and its gradient, as a function of U and b / √C."""
 
     def __init__(self, Z: FloatArray, codes: IntArray, alpha: float, factor: FloatArray) -> None:
         self._Z = Z

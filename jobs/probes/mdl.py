@@ -1,4 +1,4 @@
-"""Minimum description length: how many bits a layer saves when the target is sent piece by piece.
+"""Minimum description length: the bits that a layer saves in an online code of the target.
 
 N training rows, D features, K targets, C classes, A alphas.
 """
@@ -23,10 +23,10 @@ from jobs.statistics.regression import CONSTANT
 from jobs.ties import first_lowest
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
-"""Shares of the training part at whose ends a model is fitted: Voita & Titov 2020, section 4.1."""
+"""Shares of the training split after which a model is fitted: Voita & Titov 2020, section 4.1."""
 
 CLASS_ALPHAS = (1e-3, 1e-2, 1e-1, 1.0)
-"""Penalties of the logistic model to choose from: fewer than ridge's, as each is another fit."""
+"""Candidate penalties of the logistic model: fewer than ridge's, as each is a separate fit."""
 
 
 def fit_predict(
@@ -37,33 +37,35 @@ def fit_predict(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> ProbeResult:
-    """The online code of numbers ``Y`` (U, K), given ``X`` (U, D), column k with ``seeds[k]``.
+    """Compute the online code of numbers ``Y`` (U, K) given ``X`` (U, D), column k with
+    ``seeds[k]``.
 
-    The training part is sent in portions. Sender and receiver know X, fit a model on what was sent,
-    and code the next portion with it (Voita & Titov 2020, arXiv 2003.12298, section 2.2.2):
+    The training split is sent in portions. Sender and receiver know X, fit a model on the portions
+    sent so far, and code the next portion with it (Voita & Titov 2020, arXiv 2003.12298, section
+    2.2.2):
 
         L = L_marginal(y₁) + Σ_t −log₂ p(y_t | X_t, portions before t)
 
-    Speakers come whole, in an order drawn from the seed: a portion is always of speakers whom the
-    model has not met, and knowing the speaker saves nothing.
+    Speakers are sent whole, in an order drawn from the seed: a portion always consists of speakers
+    new to the model, and recognising the speaker saves nothing.
 
     p is a normal distribution about the prediction of ridge regression, cut into intervals of
-    ``precision``. Ridge, and no perceptron, since its fit is exact: the code then tells of the
-    layer, not of an optimiser. Penalty and variance are what was best on the portions sent so far:
-    the α that would have taken the fewest bits, and its mean squared error, to which one utterance
-    of the marginal variance is added, so that the first portions do not rest on nothing. The first
-    portion takes the marginal code, the normal distribution with mean and variance of the training
-    part, where the paper takes a uniform code: numbers have none. L is compared with the marginal
-    code of everything.
+    ``precision``. Ridge is used rather than a perceptron since its fit is exact: the code then
+    reflects the layer, not an optimiser. Penalty and variance are the best on the portions sent so
+    far: the α that would have taken the fewest bits, and its mean squared error, to which one
+    utterance of the marginal variance is added as a prior. The first portion takes the marginal
+    code, the normal distribution with mean and variance of the training split, instead of the
+    uniform code of the paper, which does not exist for numbers. L is compared with the marginal
+    code of all portions.
 
-    Predictions are those of the last model, of the whole training part. The validation part is not
-    used.
+    Predictions are those of the last model, fitted on the whole training split. The validation
+    split is not used.
 
     Returns:
         Predictions (n_test, K); details ``codelength_bits``, ``marginal_bits``, ``compression``
         (marginal ÷ code: above 1 where the layer helps; it depends on the precision),
-        ``bits_saved`` (an utterance; it does not), ``portions``, ``alpha``. Bits are absent where
-        the target is constant.
+        ``bits_saved`` (per utterance; independent of it), ``portions``, ``alpha``. Bits are absent
+        where the target is constant.
 
     Raises:
         ValueError: fewer than two training speakers.
@@ -107,12 +109,12 @@ def classify(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> ProbeResult:
-    """The online code of classes, codes ``Y`` (U, K); what is not said is as in ``fit_predict``.
+    """Compute the online code of classes, codes ``Y`` (U, K); all else as in ``fit_predict``.
 
     p(y | x) is that of multinomial logistic regression on the n rows sent so far, mixed with the
-    uniform distribution over the C classes of the training part, as if that were one more row:
-    (n p + 1/C) / (n + 1). So a class that was not sent yet can be. The marginal code is that of the
-    classes' frequencies in the training part.
+    uniform distribution over the C classes of the training split, as if that were one more row:
+    (n p + 1/C) / (n + 1). So a class that was not sent yet has a finite code. The marginal code is
+    that of the classes' frequencies in the training split.
     """
     rows, alphas = fold.train, np.asarray(CLASS_ALPHAS)
     codes, n_classes = [], []
@@ -143,10 +145,10 @@ def classify(
 
 
 def online_portions(groups: StrArray, seed: int) -> list[IntArray]:
-    """Rows of every portion: whole ``groups`` (N,), in an order drawn from ``seed``.
+    """Return the rows of every portion: whole ``groups`` (N,), in an order drawn from ``seed``.
 
-    A portion ends with the group that reaches the share in ``PORTIONS``; those without a group of
-    their own are left out.
+    A portion ends with the group that reaches the share in ``PORTIONS``; empty portions are left
+    out.
 
     Raises:
         ValueError: there are fewer than two groups.
@@ -167,7 +169,7 @@ def online_portions(groups: StrArray, seed: int) -> list[IntArray]:
 
 
 class _Code:
-    """Bits of one problem: those sent, and those that every α alone would have taken."""
+    """Bits of one problem: those sent, and those that each α alone would have taken."""
 
     def __init__(self, marginal: FloatArray, alphas: FloatArray, varies: bool) -> None:
         self._marginal, self._alphas, self._varies = marginal, alphas, varies  # (N,), (A,)
@@ -185,11 +187,11 @@ class _Code:
         self._portions += 1
 
     def best(self) -> int:
-        """Which α would have taken the fewest bits; of equal ones, the largest."""
+        """Return the α that would have taken the fewest bits; the largest if tied."""
         return len(self._alphas) - 1 - int(first_lowest(self._by_alpha[::-1]))
 
     def details(self) -> dict[str, float]:
-        """As ``fit_predict`` returns them."""
+        """Return the details of ``fit_predict``."""
         found = {"portions": float(self._portions), "alpha": float(self._alphas[self.best()])}
         if not self._varies:
             return found
@@ -203,7 +205,7 @@ class _Code:
 
 
 def _orders(seeds: Sequence[int], groups: StrArray) -> Iterator[tuple[list[int], list[IntArray]]]:
-    """(columns of a seed, its portions) of every seed."""
+    """Yield (columns of a seed, its portions) for every seed."""
     for seed in sorted(set(seeds)):
         yield [k for k, own in enumerate(seeds) if own == seed], online_portions(groups, seed)
 
@@ -226,7 +228,8 @@ def _ridge(part: TrainingPart, rows: FloatArray, alphas: FloatArray) -> Iterator
 def _logistic(
     X: npt.NDArray[np.float32], Y: FloatArray, sent: IntArray, asked: IntArray, alpha: float
 ) -> ProbeResult:
-    """Logistic regressions on rows ``sent``, with one α: any row can choose it."""
+    """Fit logistic regressions on rows ``sent`` with one α, so that the rows for the choice do not
+    matter."""
     fold = Fold(train=sent, validation=sent[:1], test=asked)
     nobody = np.empty(0, dtype=np.str_)
     return logistic.fit_predict(LogisticSettings(alphas=(alpha,)), X, Y, fold, nobody, [])

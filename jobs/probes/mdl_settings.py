@@ -23,7 +23,7 @@ class MdlSettings(BaseProbeSettings):
     """Number of repetitions, each with another order of speakers."""
 
     def identity(self) -> dict[str, object]:
-        """What changes one seed's numbers: more seeds change none."""
+        """Return the settings that change one seed's numbers, without the number of seeds."""
         return self.model_dump(mode="json", exclude={"name", "seeds"})
 
     def describe(self, validation: str | None) -> str:

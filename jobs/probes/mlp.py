@@ -23,17 +23,18 @@ def fit_predict(
     seeds: Sequence[int],
     dtype: torch.dtype = torch.float32,
 ) -> ProbeResult:
-    """A perceptron for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
+    """Fit a perceptron for every column of ``Y`` (U, K) on ``X`` (U, D), column k with
+    ``seeds[k]``.
 
     ŷ = W_L φ(… φ(W₁z + b₁) …) + b_L with φ = ReLU, trained in ``dtype`` by mean squared error and
-    Adam (Kingma & Ba 2015, arXiv 1412.6980) as ``fit_networks`` says.
+    Adam (Kingma & Ba 2015, arXiv 1412.6980) as in ``fit_networks``.
 
     Returns:
         Predictions (n_test, K); details ``epochs`` (run) and ``best_epoch`` (whose weights are
         used, counted from 1); weights for ``apply``. A network that diverged predicts NaN.
 
     Raises:
-        ValueError: early stopping, no validation part and fewer than two training speakers.
+        ValueError: early stopping, no validation split and fewer than two training speakers.
     """
     standardise, networks = fit_networks(
         dtype, settings, settings.hidden, settings.dropout, X, Y, fold, groups, seeds
@@ -49,11 +50,11 @@ def apply(settings: MlpSettings, weights: Weights, X: npt.NDArray[np.float32]) -
     """(n,) predictions for activations ``X`` (n, D), in the target's unit.
 
     Args:
-        settings: of the probe; its weights say all.
+        settings: settings of the probe, unused.
         weights: ``mean`` and ``scale`` (D,) of the activations; of layer i, counted from 0,
             ``layers.<i>.weight`` (out, in) and ``layers.<i>.bias`` (out,); ``target_mean`` and
             ``target_scale`` (1,).
-        X: as they were read, not standardised.
+        X: raw activations, not standardised.
     """
     return _apply_to_standardised(weights, Standardiser(weights["mean"], weights["scale"])(X))
 

@@ -1,4 +1,4 @@
-"""The normal equations of least squares on standardised features, in the smaller of two forms.
+"""Normal equations of least squares on standardised features, in the smaller of two forms.
 
 N training rows, D features, K targets, m = min(N, D), A solutions side by side.
 """
@@ -44,7 +44,7 @@ class NormalEquations:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Of some rows: what the primal form needs, to be added and subtracted."""
+    """Sums over some rows for the primal form, which can be added and subtracted."""
 
     n: int
     z: FloatArray
@@ -60,15 +60,15 @@ class _Sums:
 class TrainingPart:
     """The rows that a linear probe is fitted on, standardised once.
 
-    All in float64: activations of one layer are so alike that the largest eigenvalue of G is of the
-    order of N D, and float32 rounds G to 1e-7 of it. That reaches the smaller penalties: with G in
-    float32, predictions at α = 1e-4 changed by up to 0.3 % of their SD (1e-6 of it at α = 1; 1200
-    rows of 640 and of 5120 features in five main directions).
-    Products are made a target at a time, so that no target's rounding depends on its neighbours.
+    All in float64: activations of one layer are so similar that the largest eigenvalue of G is of
+    the order of N D, and float32 rounds G to 1e-7 of it. This affects the smaller penalties: with G
+    in float32, predictions at α = 1e-4 changed by up to 0.3 % of their SD (1e-6 of it at α = 1;
+    1200 rows of 640 and of 5120 features in five main directions). Products are computed one target
+    at a time, so that no target's rounding depends on the others.
     """
 
     def __init__(self, X: npt.NDArray[np.float32], Y: FloatArray) -> None:
-        """Of activations ``X`` (N, D) and targets ``Y`` (N, K)."""
+        """Take activations ``X`` (N, D) and targets ``Y`` (N, K)."""
         self.X, self.targets = X, Y.T.copy()
         self._means = self.targets.mean(axis=1)
         self._centred = self.targets - self._means[:, None]
@@ -81,7 +81,7 @@ class TrainingPart:
             self._sums = self._sum(np.arange(len(X)))
 
     def equations(self) -> NormalEquations:
-        """Of all rows."""
+        """Return the equations of all rows."""
         centre, n_rows = np.zeros(self.X.shape[1]), len(self.X)
         if self._rows is None:
             total = self._sums
@@ -91,10 +91,11 @@ class TrainingPart:
         )
 
     def equations_without(self, rows: IntArray) -> NormalEquations:
-        """Of all but ``rows``: centred anew, not scaled anew, and no product is made again.
+        """Return the equations without ``rows``: centred again, but not scaled, and without new
+        products.
 
-        Taking rows out is exact but for rounding: primal, their sums are subtracted; dual, their
-        lines are left out of ZZᵀ.
+        Removing rows is exact up to rounding: primal, their sums are subtracted; dual, their lines
+        are left out of ZZᵀ.
         """
         if self._rows is None:
             return self._primal(rows)

@@ -1,4 +1,4 @@
-"""Ridge regression in closed form: one factorisation a fold serves all alphas and targets.
+"""Ridge regression in closed form: one factorisation per fold serves all alphas and targets.
 
 N training rows, D features, K targets, A alphas.
 """
@@ -20,7 +20,7 @@ from jobs.protocol.folds import Fold, IntArray, StrArray
 from jobs.ties import first_lowest
 
 INNER_FOLDS = 5
-"""Inner folds, at most, where the protocol has no validation part."""
+"""Maximum number of inner folds, used if the protocol has no validation split."""
 
 apply = apply_linear
 
@@ -33,21 +33,20 @@ def fit_predict(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> ProbeResult:
-    """Ridge regression of every column of ``Y`` (U, K) on ``X`` (U, D).
+    """Fit ridge regression of every column of ``Y`` (U, K) on ``X`` (U, D).
 
-    Minimises (1/N) ‖y − ȳ − Zw‖² + α ‖w‖² over w (D,), Z being X standardised on the training part
+    Minimises (1/N) ‖y − ȳ − Zw‖² + α ‖w‖² over w (D,), Z being X standardised on the training split
     and ȳ the training mean: w = (ZᵀZ + Nα)⁻¹ Zᵀ(y − ȳ) (Hoerl & Kennard 1970). Each column takes
-    the α with the lowest squared error on what ``settings.choose`` names; of equal ones, the
-    largest. The weights are then those of the training part alone: validation rows choose, they
-    never fit.
+    the α with the lowest squared error on the data that ``settings.choose`` names; the largest if
+    tied. The weights are then fitted on the training split alone, never on validation rows.
 
     Returns:
         Predictions (n_test, K); details ``alpha`` and ``alpha_at_edge`` (1 where α is the smallest
-        or largest on offer, so that a better one may lie outside); weights for ``apply``.
+        or largest candidate, so that a better one may lie outside); weights for ``apply``.
 
     Raises:
-        ValueError: inner folds of fewer than two training speakers; no validation part to choose
-            on; an α that rounding swallows.
+        ValueError: inner folds of fewer than two training speakers; no validation split to choose
+            on; an α below rounding.
     """
     alphas = np.asarray(settings.alphas)
     part = TrainingPart(X[fold.train], Y[fold.train])
@@ -74,11 +73,11 @@ class Fitted:
 
     weights: list[Weights]
     alphas: FloatArray
-    """(K,) that were chosen."""
+    """(K,) alphas that were chosen."""
 
 
 def predicted(fitted: Fitted, alphas: FloatArray, X: npt.NDArray[np.float32]) -> ProbeResult:
-    """What regressions that chose among ``alphas`` say of test rows ``X`` (n, D)."""
+    """Make the result for test rows ``X`` (n, D) from regressions chosen among ``alphas``."""
     details = [
         {"alpha": float(alpha), "alpha_at_edge": float(alpha in (alphas[0], alphas[-1]))}
         for alpha in fitted.alphas
@@ -100,7 +99,7 @@ def fit_by_inner_folds(part: TrainingPart, alphas: FloatArray, groups: StrArray)
     """Fit ``part`` with the alphas that are best over ``inner_folds`` of its ``groups`` (N,).
 
     Each fold is fitted on features about its own mean, in the scale of the whole part: so its
-    products are the whole part's without the rows held out, and none is made again.
+    products are the whole part's without the rows held out, and no new ones are needed.
     """
     errors = np.zeros((len(part.targets), len(alphas)))
     for _, held_out in inner_folds(np.arange(len(groups)), groups):
@@ -115,7 +114,7 @@ def fit_by_inner_folds(part: TrainingPart, alphas: FloatArray, groups: StrArray)
 def fit_by_leave_one_out(part: TrainingPart, alphas: FloatArray) -> Fitted:
     """Fit ``part`` with the alphas that are best for rows left out one by one.
 
-    It ignores speakers: others of the same speaker stay in, so that it favours an α that is too
+    It ignores speakers: other rows of the same speaker stay in, which favours an α that is too
     small for new speakers.
     """
     equations = part.equations()
@@ -131,7 +130,7 @@ def fit_by_leave_one_out(part: TrainingPart, alphas: FloatArray) -> Fitted:
 def leave_one_out_errors(part: TrainingPart, factored: Spectrum, alphas: FloatArray) -> FloatArray:
     """(K, A) squared errors on the rows of ``part``, each left out once, in closed form.
 
-    Row i, left out, is missed by (yᵢ − ŷᵢ) / (1 − hᵢ), where h is the diagonal of
+    The error of row i, left out, is (yᵢ − ŷᵢ) / (1 − hᵢ), where h is the diagonal of
     11ᵀ/N + Z(ZᵀZ + λ)⁻¹Zᵀ (Allen 1974; Golub, Heath & Wahba 1979, Technometrics 21:215–223), here
     with λ = (N − 1)α. In the dual form both are lines of (ZZᵀ + λ)⁻¹: y − ŷ = λa with its
     solution a, and 1 − hᵢ = λ times its diagonal − 1/N. Z keeps the scale of the whole part.
@@ -156,10 +155,10 @@ def leave_one_out_errors(part: TrainingPart, factored: Spectrum, alphas: FloatAr
 
 
 def inner_folds(train: IntArray, groups: StrArray) -> Iterator[tuple[IntArray, IntArray]]:
-    """(fitted rows, held-out rows) of ``train``, no speaker in both.
+    """Yield (fitted rows, held-out rows) of ``train``, with no speaker in both.
 
     Raises:
-        ValueError: the training part has fewer than two speakers.
+        ValueError: the training split has fewer than two speakers.
     """
     n_groups = len(np.unique(groups[train]))
     if n_groups < 2:
@@ -173,7 +172,7 @@ def inner_folds(train: IntArray, groups: StrArray) -> Iterator[tuple[IntArray, I
 
 
 def solutions_of(equations: NormalEquations, alphas: FloatArray) -> list[FloatArray]:
-    """(m, A) of every target, for A alphas."""
+    """Yield the solutions (m, A) of every target, for A alphas."""
     factored = Tridiagonal(equations.matrix)
     return [factored.solve(side, equations.n_rows * alphas) for side in equations.sides]
 
@@ -196,7 +195,8 @@ def _sum_of_squares(values: FloatArray) -> FloatArray:
 
 
 def lowest(errors: FloatArray) -> IntArray:
-    """(K,) which of A ascending alphas has the lowest of ``errors`` (K, A); of equals, the last."""
+    """(K,) positions of the alpha, of A ascending ones, with the lowest ``errors`` (K, A); the last
+    if tied."""
     return np.asarray(errors.shape[1] - 1 - first_lowest(errors[:, ::-1]))
 
 
@@ -207,7 +207,8 @@ def best(
     solutions: list[FloatArray],
     errors: FloatArray,
 ) -> Fitted:
-    """Of every target, the solution (of (m, A)) with the lowest of its ``errors`` (K, A)."""
+    """Select the solution of every target, of its (m, A), with the lowest of its ``errors``
+    (K, A)."""
     best = lowest(errors)
     chosen = [solution[:, i] for solution, i in zip(solutions, best, strict=True)]
     return _fitted(standardise, equations, chosen, alphas[best])
@@ -219,7 +220,7 @@ def _fitted(
     solutions: list[FloatArray],
     alphas: FloatArray,
 ) -> Fitted:
-    """Of every target its solution (m,) at its alpha, of ``alphas`` (K,)."""
+    """Collect the solution (m,) of every target at its alpha, of ``alphas`` (K,)."""
     weights = [
         standardise.in_raw_units(equations.weights(solution), mean)
         for solution, mean in zip(solutions, equations.means, strict=True)

@@ -1,4 +1,4 @@
-"""The base of every probe's settings, and the phrases that their descriptions share."""
+"""Base class of probe settings, and phrases that their descriptions share."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,10 +17,10 @@ class BaseProbeSettings(Settings):
     def describe(self, validation: str | None) -> str:
         """Describe the probe in one sentence, with the settings that matter to a reader.
 
-        Override this to name the method and cite it; as it stands it lists every setting.
+        Override this to name the method and cite it; the default lists every setting.
 
         Args:
-            validation: what the protocol calls the data on which hyperparameters are chosen, such
+            validation: the protocol's name for the data on which hyperparameters are chosen, such
                 as "validation split"; None if there is none.
         """
         values = self.identity()
@@ -36,11 +36,11 @@ def _positive_and_ascending(alphas: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_positive_and_ascending)]
-"""Penalties to choose from, ascending."""
+"""Candidate penalties, ascending."""
 
 
 def chosen_on(validation: str | None) -> str:
-    """Say on what data a hyperparameter is chosen."""
+    """Name the data on which a hyperparameter is chosen."""
     return f"on the {validation}" if validation else "on inner folds of the training speakers"
 
 

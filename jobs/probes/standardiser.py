@@ -1,6 +1,6 @@
 """Standardised features: mean 0 and SD 1 on the training rows.
 
-N training rows, D features. Activations come in float32; everything made of them here is float64.
+N training rows, D features. Activations are float32; everything computed from them here is float64.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from jobs.arrays import FloatArray
 from jobs.probes.result import Weights
 
 BLOCK = 2048
-"""Rows that are in float64 at a time, where all of them might not fit in memory."""
+"""Number of rows held in float64 at a time, as all of them might not fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,27 @@ class Standardiser:
         return Z
 
     def blocks(self, X: npt.NDArray[np.float32]) -> Iterator[tuple[slice, FloatArray]]:
-        """(rows, those of X standardised), ``BLOCK`` at a time."""
+        """Yield (rows, X standardised at these rows), ``BLOCK`` at a time."""
         for start in range(0, len(X), BLOCK):
             rows = slice(start, start + BLOCK)
             yield rows, self(X[rows])
 
     def in_raw_units(self, weight: FloatArray, bias: float) -> Weights:
-        """A linear function of standardised features, as ``apply_linear`` takes it.
+        """Convert a linear function of standardised features to the weights of ``apply_linear``.
 
         Args:
-            weight: (D,) of standardised features.
-            bias: added to them.
+            weight: (D,) weights of standardised features.
+            bias: added to the product.
         """
         raw = weight / self.scale
         return {"weight": raw, "bias": np.array([bias - self.mean @ raw])}
 
 
 def fit_standardiser(X: npt.NDArray[np.float32]) -> Standardiser:
-    """The standardiser of training rows ``X`` (N, D).
+    """Fit a standardiser to training rows ``X`` (N, D).
 
     A feature whose SD is within rounding of its magnitude (1e-7, float32's) is constant: dividing
-    by such an SD would blow rounding up to a feature.
+    by such an SD would amplify rounding to a feature.
     """
     mean = X.mean(axis=0, dtype=np.float64)
     squares = np.zeros(X.shape[1])
@@ -66,7 +66,7 @@ def fit_standardiser(X: npt.NDArray[np.float32]) -> Standardiser:
 
 
 def no_standardiser(width: int) -> Standardiser:
-    """The standardiser that leaves ``width`` features as they are."""
+    """Make the identity standardiser for ``width`` features."""
     return Standardiser(np.zeros(width), np.ones(width))
 
 
@@ -74,15 +74,15 @@ def apply_linear(settings: object, weights: Weights, X: npt.NDArray[np.float32])
     """(n,) predictions x·weight + bias of a linear probe for activations ``X`` (n, D).
 
     Args:
-        settings: of the probe; its weights say all.
+        settings: settings of the probe, unused.
         weights: ``weight`` (D,) and ``bias`` (1,), in the activations' and the target's own units.
-        X: as they were read, not standardised.
+        X: raw activations, not standardised.
     """
     return apply_each([weights], X)[:, 0]
 
 
 def apply_each(weights: Sequence[Weights], X: npt.NDArray[np.float32]) -> FloatArray:
-    """(n, K) predictions of K linear probes, each as ``apply_linear`` alone makes them."""
+    """(n, K) predictions of K linear probes, equal to those of ``apply_linear`` for each."""
     predictions = np.empty((len(X), len(weights)))
     for start in range(0, len(X), BLOCK):
         block = slice(start, start + BLOCK)

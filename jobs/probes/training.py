@@ -1,4 +1,4 @@
-"""How probes that learn by gradient descent are trained: shared by ``mlp`` and ``linear``."""
+"""Training of probes by gradient descent, shared by ``mlp`` and ``linear``."""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from jobs.probes.training_settings import TrainingSettings
 from jobs.protocol.folds import Fold, StrArray
 
 CACHE_BYTES = 32 * 2**20
-"""Networks are trained together as long as their parameters, gradients and Adam's two moments fit
-in this much; beyond it, batching costs more memory traffic than it saves."""
+"""Size up to which networks are trained together, for their parameters, gradients and Adam's two
+moments; beyond it, batching costs more memory traffic than it saves."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def fit_networks(
     groups: StrArray,
     seeds: Sequence[int],
 ) -> tuple[Standardiser, list[Network]]:
-    """A network for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
+    """Fit a network for every column of ``Y`` (U, K) on ``X`` (U, D), column k with ``seeds[k]``.
 
-    Trained by mean squared error in ``dtype``, on activations and a target standardised on the rows
-    that are trained on. Early stopping watches the validation part or, where there is none, one
-    inner ``GroupKFold`` fold of the training speakers, which are then not trained on.
+    Training minimises the mean squared error in ``dtype``, on activations and a target standardised
+    on the rows trained on. Early stopping uses the validation split or, if there is none, one inner
+    ``GroupKFold`` fold of the training speakers, which are then not trained on.
 
     Raises:
-        ValueError: early stopping, no validation part and fewer than two training speakers.
+        ValueError: early stopping, no validation split and fewer than two training speakers.
     """
     fitted, watched = fold.train, fold.validation
     if settings.early_stopping and not watched.size:
@@ -58,7 +58,7 @@ def fit_networks(
     standardise = no_standardiser(X.shape[1])
     if settings.standardise:
         standardise = fit_standardiser(X[fitted])
-        columns = Y[fitted].T.copy()  # contiguous: rounding of a sum depends on nothing else
+        columns = Y[fitted].T.copy()  # contiguous: rounding depends on nothing else
         mean, scale = columns.mean(axis=1), columns.std(axis=1)
         scale[scale == 0] = 1
     scaled = (Y - mean) / scale
@@ -86,11 +86,11 @@ def _train_in_chunks(
     recipe: Recipe, data: Data, seeds: Sequence[int]
 ) -> tuple[list[Layers], list[dict[str, float]]]:
     network_bytes = 4 * n_parameters(recipe.widths) * data.X.element_size()
-    together = max(2, CACHE_BYTES // network_bytes)  # one alone would be given a companion
+    together = max(2, CACHE_BYTES // network_bytes)  # a single one would get a dummy network
     n_chunks = math.ceil(len(seeds) / together)
     layers: list[Layers] = []
     details: list[dict[str, float]] = []
-    for i in range(n_chunks):  # of even sizes
+    for i in range(n_chunks):  # of equal sizes
         part = slice(len(seeds) * i // n_chunks, len(seeds) * (i + 1) // n_chunks)
         chunk = Data(data.X, data.Y[part], data.X_validation, data.Y_validation[part])
         trained = train(chunk, recipe, seeds[part])

@@ -14,7 +14,7 @@ STUDY: dict[str, object] = {
     "standardise": False,
     "early_stopping": False,
 }
-"""What ``preset: study`` stands for: the speech-rate study's probe, under-trained as it was."""
+"""Values of ``preset: study``: the under-trained probe of the speech-rate study."""
 
 
 class TrainingSettings(BaseProbeSettings):
@@ -50,7 +50,8 @@ class TrainingSettings(BaseProbeSettings):
         return given
 
     def identity(self) -> dict[str, object]:
-        """What changes one seed's numbers: a preset is its values, more seeds change none."""
+        """Return the settings that change one seed's numbers: the values of a preset, without the
+        number of seeds."""
         return self.model_dump(mode="json", exclude={"name", "preset", "seeds"})
 
     def describe_training(self) -> str:
