@@ -172,7 +172,7 @@ def inner_folds(train: IntArray, groups: StrArray) -> Iterator[tuple[IntArray, I
 
 
 def solutions_of(equations: NormalEquations, alphas: FloatArray) -> list[FloatArray]:
-    """Yield the solutions (m, A) of every target, for A alphas."""
+    """Solve for every target: (m, A) for A alphas."""
     factored = Tridiagonal(equations.matrix)
     return [factored.solve(side, equations.n_rows * alphas) for side in equations.sides]
 

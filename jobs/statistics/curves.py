@@ -218,7 +218,7 @@ def _honest(
 
 
 def _curves(metrics: pd.DataFrame) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
-    """Yield (key in ``CURVE``, its cells) in an order independent of that in which cells
+    """Group the cells by key in ``CURVE``, in an order independent of that in which they
     finished."""
     order = ["model", "layer_index", "target", "probe", "layer", "seed", "fold"]
     ordered = metrics.sort_values(order, kind="stable")

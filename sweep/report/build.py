@@ -1,4 +1,4 @@
-"""Rebuild everything that a run leaves for its readers, from its ledger and predictions."""
+"""Rebuild the tables, figures, texts and page of a run from its ledger and predictions."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def build_report(run: Run, sections: Sequence[Section] = SECTIONS) -> Path:
 
 
 def _remove_old_figures(folder: Path, written: Iterable[Path]) -> None:
-    """Remove figures of what is no longer in the spec: they would pass for results."""
+    """Remove figures of anything no longer in the spec, as they would pass for results."""
     stems = {path.stem for path in written}
     for pattern in ("*.png", "*.svg"):
         for path in folder.glob(pattern):

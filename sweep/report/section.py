@@ -15,7 +15,7 @@ class Content:
     findings: Sequence[str] = ()
     """Sentences, as a list."""
     introduction: str = ""
-    """How to read what follows, in HTML."""
+    """Introduction that explains the content, in HTML."""
     tables: Sequence[Table] = ()
     notes: Sequence[str] = ()
     """Footnotes of the tables."""
@@ -26,7 +26,7 @@ class Content:
     figures: Sequence[Path] = ()
     """PNG or SVG files to embed."""
     folded: str = ""
-    """What to click on to see the content; "": it is always shown."""
+    """Text to click on to unfold the content; "": it is always shown."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _raise(error: OSError) -> None:
 
 
 def _remembered(cache: Path) -> Iterator[Location]:
-    """Return the runs that used this cache, except deleted ones."""
+    """Yield the runs that used this cache, except deleted ones."""
     for note in sorted((cache / RUNS).glob("*.json")):
         try:
             run = as_place(json.loads(note.read_bytes())["run"])
@@ -101,7 +101,7 @@ def _is_bare(folder: Path) -> bool:
 
 
 def _planned_ids(root: Location) -> Iterator[str]:
-    """Return the activation sets that a run's plan names; none if a run at a URL no longer exists.
+    """Yield the activation sets that a run's plan names; none if a run at a URL no longer exists.
 
     Raises:
         GcError: the plan cannot be read.

@@ -1,4 +1,4 @@
-"""The study's figures of the embedding: t-SNE, predictions, their errors, the metrics.
+"""The study's figures of the embedding: t-SNE, predictions, errors and metrics.
 
 Legend: U test utterances, D width of the embedding.
 """
@@ -23,9 +23,9 @@ from sweep.report.figures.units import with_unit
 from sweep.report.tables.markup import one_line
 
 FEWEST_POINTS = 4
-"""t-SNE has nothing to say about fewer."""
+"""Minimum number of utterances for t-SNE."""
 _ACROSS, _HEIGHT = 3, 2.3
-"""Panels a row, and the inches of a row."""
+"""Panels per row, and height of a row in inches."""
 
 
 def write_tsne(
@@ -35,14 +35,14 @@ def write_tsne(
     embeddings_UD: npt.NDArray[np.float32],
     values: npt.NDArray[np.float64] | StrArray,
 ) -> Path | None:
-    """t-SNE of embeddings, coloured by ``values`` (U,), what ``label`` calls them.
+    """Write a t-SNE of embeddings, coloured by ``values`` (U,), which ``label`` names.
 
-    Classes have a legend, but where they are more than there are colours.
+    Classes have a legend, unless there are more classes than colours.
 
-    The perplexity is 30, or a third of the utterances where they are few.
+    The perplexity is 30, or a third of the number of utterances if that is less.
 
     Returns:
-        The PNG; None where there are too few utterances, or values that are not finite.
+        The PNG; None if there are too few utterances, or values that are not finite.
     """
     n, width = embeddings_UD.shape
     if n < FEWEST_POINTS or width < 2 or not np.isfinite(embeddings_UD).all():
@@ -83,12 +83,12 @@ def _draw_classes(axes: Axes, points: npt.NDArray[np.float32], names: StrArray, 
 def write_prediction_figures(
     folder: Path, stem: str, target: str, curves: pd.DataFrame, predictions: pd.DataFrame
 ) -> list[Path]:
-    """True against predicted values, errors and scores of one layer; nothing for classes.
+    """Write true against predicted values, errors and scores of one layer; nothing for classes.
 
     Args:
-        folder: where to.
+        folder: output folder.
         stem: the end of the files' names.
-        target: the one that is drawn.
+        target: the target to draw.
         curves: the rows of ``layers.csv`` of the layer, all targets.
         predictions: what ``Run.predictions`` returned of it.
     """
@@ -107,7 +107,7 @@ def write_prediction_figures(
 def write_scatter(
     folder: Path, name: str, label: str, predictions: pd.DataFrame, r2: dict[str, float]
 ) -> Path:
-    """True against predicted values, a panel a probe, with the identity line and R².
+    """Write true against predicted values, one panel per probe, with the identity line and R².
 
     Args:
         folder: where to.
@@ -135,7 +135,7 @@ def write_scatter(
 
 
 def write_errors(folder: Path, name: str, label: str, predictions: pd.DataFrame) -> Path:
-    """Histograms of predicted minus true, a panel a probe."""
+    """Write histograms of predicted minus true values, one panel per probe."""
     with _panels(predictions) as (figure, panels):
         for probe, axes, rows in panels:
             errors = (rows["y_pred"] - rows["y_true"]).to_numpy(dtype=float)
@@ -150,7 +150,7 @@ def write_errors(folder: Path, name: str, label: str, predictions: pd.DataFrame)
 
 
 def write_metric_bars(folder: Path, name: str, curves: pd.DataFrame) -> Path:
-    """MSE and MAE on the test part as bars, a bar a probe, beside the mean predictor's.
+    """Write MSE and MAE on the test split as bars, one per probe, beside the mean predictor's.
 
     Args:
         folder: where to.
@@ -178,7 +178,7 @@ def write_metric_bars(folder: Path, name: str, curves: pd.DataFrame) -> Path:
 def _panels(
     predictions: pd.DataFrame,
 ) -> Iterator[tuple[Figure, Sequence[tuple[str, Axes, pd.DataFrame]]]]:
-    """A figure with axes for every probe of ``predictions``, within the style."""
+    """Make a figure with axes for every probe of ``predictions``, within the style."""
     groups = [(str(probe), rows) for probe, rows in predictions.groupby("probe", sort=False)]
     down = math.ceil(len(groups) / _ACROSS)
     with figure_style():

@@ -1,4 +1,4 @@
-"""Model × layer: where in depth each model holds a property."""
+"""Heatmap of scores by model and layer."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from sweep.report.figures.scores import (
 from sweep.report.figures.style import SMALL, TEXT, WIDTH, new_figure, save, short, text_width
 
 ROW = 0.24
-"""Inches: height of a model's row; with more than ``TALL`` models rows become lower."""
+"""Height in inches of a model's row; with more than ``TALL`` models, rows are lower."""
 TALL = 30
 _BELOW = "#6B6B6B"
 
@@ -28,8 +28,8 @@ _BELOW = "#6B6B6B"
 def write_heatmap(
     folder: Path, name: str, title: str, rows: pd.DataFrame, depth: Depth
 ) -> Path | None:
-    """R², or accuracy, of one target and probe as ``name.png`` and ``.svg``; None when no layer has
-    one."""
+    """Write R² or accuracy of one target and probe as ``name.png`` and ``.svg``; None if no layer
+    has a score."""
     models, score = models_in(rows), main_score(rows)
     values = rows.loc[rows["model"].isin(models), score.column].to_numpy(dtype=float)
     if not np.isfinite(values).any():
@@ -68,7 +68,7 @@ def write_heatmap(
 
 
 def _colours(values: npt.NDArray[np.float64], nothing: float) -> tuple[Colormap, Normalize]:
-    """From ``nothing``, what knowing nothing scores, to the best; below it a grey of its own."""
+    """Make the colour scale from ``nothing``, the no-skill score, to the best; below it, grey."""
     best = float(np.nanmax(values))
     low = nothing if best > nothing else float(np.nanmin(values))
     high = best if best > low else low + 1.0
@@ -85,7 +85,7 @@ def _draw_row(
     colours: Colormap,
     scale: Normalize,
 ) -> None:
-    """One model: a cell a layer from edge to edge, a circle on the best."""
+    """Draw one model: one cell per layer from edge to edge, and a circle on the best."""
     group = group.sort_values("layer_index")
     model = str(group["model"].iloc[0])
     last = depth.last[model]

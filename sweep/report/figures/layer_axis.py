@@ -13,10 +13,10 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from sweep.report.figures.style import SMALL, short, text_width
 
 FEW_LAYERS = 12
-"""Up to so many, every layer has its name on the axis."""
+"""Number of layers up to which every layer has its name on the axis."""
 MOST_STRIPS = 4
 STRIP = 0.13
-"""Inches: height of a strip with the stages of an architecture."""
+"""Height in inches of a strip with the stages of an architecture."""
 GAP = 0.06
 """Inches between the axis and the first strip."""
 _GREYS = ("#E3E3E3", "#F3F3F3")
@@ -24,21 +24,21 @@ _GREYS = ("#E3E3E3", "#F3F3F3")
 
 @dataclass(frozen=True)
 class Depth:
-    """Where layers are drawn: by index, or by relative depth where models are not equally deep."""
+    """Positions of layers: by index, or by relative depth if models differ in depth."""
 
     last: dict[str, int]
     """Index of the last layer, by model."""
     names: tuple[dict[int, str], ...]
-    """Layer names by index, one an architecture."""
+    """Layer names by index, one list per architecture."""
 
     @property
     def relative(self) -> bool:
-        """Whether the axis runs from 0 (first layer) to 1 (last layer)."""
+        """True if the axis runs from 0 (first layer) to 1 (last layer)."""
         return len(set(self.last.values())) > 1
 
     @property
     def strips(self) -> list[dict[int, str]]:
-        """Architectures with named stages, none of them where they would be too many to draw."""
+        """Architectures with named stages; empty if there are too many to draw."""
         staged = [names for names in self.names if 1 < len(_stages(names)) <= len(names) / 2]
         return staged if len(staged) <= MOST_STRIPS else []
 
@@ -54,7 +54,7 @@ class Depth:
 
 
 def depth_of(layers: pd.DataFrame) -> Depth:
-    """The axis for all models of ``layers``; those with the same stages share a strip."""
+    """Make the axis for all models of ``layers``; those with the same stages share a strip."""
     last: dict[str, int] = {}
     architectures: list[dict[int, str]] = []
     for model, group in layers.groupby("model", sort=False):
@@ -71,9 +71,9 @@ def depth_of(layers: pd.DataFrame) -> Depth:
 
 
 def draw_depth(axes: Axes, depth: Depth, size: tuple[float, float], *, at_edge: bool) -> None:
-    """Ticks, label and stage strips of an axis that is ``size`` inches wide and high.
+    """Draw ticks, label and stage strips of an axis that is ``size`` inches wide and high.
 
-    ``at_edge`` tells that there is room at its right for the names of the strips.
+    ``at_edge``: there is room at its right for the names of the strips.
     """
     first = min(min(names) for names in depth.names)
     low, high = (0, 1) if depth.relative else (first, max(depth.last.values()))
@@ -96,20 +96,20 @@ def draw_depth(axes: Axes, depth: Depth, size: tuple[float, float], *, at_edge: 
 
 
 def axis_height(depth: Depth, width: float) -> float:
-    """Inches below an axis of ``width`` inches that its ticks and label take."""
+    """Height in inches of the ticks and label below an axis of ``width`` inches."""
     if not _upright(depth, width):
         return 0.42
     return 0.36 + max(text_width(name, SMALL) for name in _tick_names(depth))
 
 
 def _named(depth: Depth, width: float) -> bool:
-    """Whether every layer has its name on the axis."""
+    """Return whether every layer has its name on the axis."""
     few = len(depth.names) == 1 and len(depth.names[0]) <= FEW_LAYERS
     return few and width > 3 and _spacing(depth, width) > 0.12
 
 
 def _spacing(depth: Depth, width: float) -> float:
-    """Inches between the two layers that are closest."""
+    """Smallest distance in inches between two layers."""
     index = list(depth.names[0])
     if len(index) == 1:
         return width
@@ -121,7 +121,7 @@ def _tick_names(depth: Depth) -> list[str]:
 
 
 def _upright(depth: Depth, width: float) -> bool:
-    """Whether names are on the axis that are too long to stand side by side."""
+    """Return whether names must be upright, as they are too long to stand side by side."""
     if not _named(depth, width):
         return False
     longest = max(text_width(name, SMALL) for name in _tick_names(depth))
@@ -129,20 +129,20 @@ def _upright(depth: Depth, width: float) -> bool:
 
 
 def strips_height(depth: Depth) -> float:
-    """Inches above the axis that the strips take."""
+    """Height in inches of the strips above the axis."""
     return GAP + STRIP * len(depth.strips) if depth.strips else 0.0
 
 
 def _draw_strip(
     axes: Axes, depth: Depth, names: dict[int, str], row: int, size: tuple[float, float]
 ) -> None:
-    """A strip above the axis with a box a stage, named where the name fits."""
+    """Draw a strip above the axis with one box per stage, named where the name fits."""
     last = max(names)
     bottom, height = 1 + (GAP + STRIP * row) / size[1], (STRIP - 0.015) / size[1]
     span = np.diff(axes.get_xlim())[0]
     for number, (stage, first, final) in enumerate(_stages(names)):
         left, right = depth.scaled(np.array([first - 0.5, final + 0.5]), last)
-        if depth.relative:  # half a layer is not equally wide in all of the strips
+        if depth.relative:  # half a layer differs in width between the strips
             left, right = np.clip([left, right], 0, 1)
         box = Rectangle(
             (left, bottom),

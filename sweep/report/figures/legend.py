@@ -31,13 +31,14 @@ from sweep.report.tables.cells import by_fold
 
 _CONTROLS = ("shuffled targets", "random value per speaker")
 _ROW = 0.122
-"""Inches."""
+"""Height of a line in inches."""
 
 
 def legend_entries(
     rows: pd.DataFrame, score: Score, styles: dict[str, Line], *, name_best: bool
 ) -> list[tuple[Artist, str]]:
-    """What the lines are, the models first; with ``name_best`` each with its best layer."""
+    """Make the entries of the legend, models first; with ``name_best``, each with its best
+    layer."""
     entries: list[tuple[Artist, str]] = []
     others = 0
     for model in models_in(rows):
@@ -87,7 +88,7 @@ def write_below(
     below: float,
     total: float,
 ) -> None:
-    """The note on a cut axis and the legend, under the panels."""
+    """Write the note on a cut axis and the legend below the panels."""
     if note:
         figure.text(left, below / total, note, va="top", fontsize=SMALL, style="italic")
     figure.legend(
@@ -104,12 +105,12 @@ def write_below(
 
 
 def legend_height(entries: Sequence[tuple[Artist, str]], note: str) -> float:
-    """Inches below the panels that the legend takes, and the note."""
+    """Height in inches of the legend and the note below the panels."""
     rows = math.ceil(len(entries) / legend_columns(entries))
     return 0.16 * bool(note) + _ROW * rows + 0.1
 
 
 def legend_columns(entries: Sequence[tuple[Artist, str]]) -> int:
-    """As many columns as the longest label leaves room for."""
+    """Number of columns that the longest label leaves room for."""
     widest = max(text_width(label, SMALL) for _, label in entries) + 0.5
     return max(1, min(len(entries), 4, int((WIDTH - 0.6) / widest)))

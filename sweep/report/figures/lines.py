@@ -12,14 +12,14 @@ from sweep.report.figures.style import COLOURS
 Line = tuple[str, Literal["-"] | tuple[float, tuple[float, ...]]]
 """Colour and line style of a model."""
 LINES: tuple[Literal["-"] | tuple[float, tuple[float, ...]], ...] = ("-", (0, (5, 1.5)))
-"""Each is combined with every colour."""
+"""Line styles, each combined with every colour."""
 MOST_LINES = len(COLOURS) * len(LINES)
-"""Models with a colour of their own, the best ones; the others are thin grey lines."""
+"""Number of models with their own colour, the best ones; the others are thin grey lines."""
 GREY = "#BBBBBB"
 SPEAKER_MEAN_LINE = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 0.9}
 CONTROL_LINES: tuple[Any, ...] = (":", (0, (3, 1, 1, 1, 1, 1)))
 _BASELINE_LINES = {"duration": (0, (4, 1.5, 1, 1.5)), "fbank": (0, (8, 2))}
-"""By name, so that a baseline looks the same where another has no score."""
+"""Dashes by name, so that a baseline looks the same where another has no score."""
 
 
 def line_styles(layers: pd.DataFrame) -> dict[str, Line]:

@@ -1,4 +1,4 @@
-"""Figures of a run that probes one layer of each model: no curve, so predictions are drawn.
+"""Figures of a run that probes one layer of each model: predictions in place of curves.
 
 The study's task 2 is such a run, of the embedding.
 """
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 def write_one_layer_figures(folder: Path, run: Run) -> list[Path]:
-    """t-SNE, predictions, errors and scores of every model's one layer, for every target.
+    """Write t-SNE, predictions, errors and scores of every model's layer, for every target.
 
     Returns:
-        The PNGs; none where some model has several layers, hence curves, or where no predictions
-        are kept.
+        The PNGs; none if some model has several layers, hence curves, or if no predictions are
+        kept.
     """
     if run.plan.scored_by_sums:
         return []
@@ -51,7 +51,8 @@ def _of_model(folder: Path, run: Run, model: PlannedModel, stem: str) -> list[Pa
 
 
 def _tsne(folder: Path, run: Run, model: PlannedModel, stems: dict[str, str]) -> list[Path]:
-    """Of the tested utterances; nothing where their activations are gone from the cache."""
+    """Write the t-SNE of the tested utterances; nothing if their activations are not in the
+    cache."""
     (layer,) = model.layers
     try:
         ids, values_UD = run.activations(model.name, layer.name)

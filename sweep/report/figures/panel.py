@@ -93,7 +93,7 @@ def _mark_beyond(
     style: Line,
     limit: Limits,
 ) -> None:
-    """Triangles at the edge where points lie beyond a cut axis."""
+    """Mark points beyond a cut axis by triangles at its edge."""
     if limit.cut is None:
         return
     y = group[score.column].to_numpy(dtype=float)
@@ -104,7 +104,7 @@ def _mark_beyond(
 
 
 def _alone(y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Points between two gaps, which a line does not show."""
+    """Positions of isolated points between two gaps, which a line does not show."""
     gap = np.concatenate([[True], np.isnan(y), [True]])
     alone: npt.NDArray[np.bool_] = gap[:-2] & ~gap[1:-1] & gap[2:] & (y.size > 1)
     return alone

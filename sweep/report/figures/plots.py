@@ -41,8 +41,8 @@ PANELS_A_ROW = 4
 def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
     """Write every figure as ``.png`` (300 dpi) and ``.svg``; equal numbers give equal bytes.
 
-    For each target ``overview_<target>`` (R² of all probes, of classes accuracy), then for each of
-    its probes ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA:
+    For each target ``overview_<target>`` (R² of all probes; for classes, accuracy), then for each
+    of its probes ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA:
     ``cca_<target>``, of several ``cca_<target>_<probe>``), of classes ``accuracy_…`` instead, and
     ``heatmap_<target>_<probe>``. A score that no layer has gets no figure. Rows without scores are
     gaps in their curves.
@@ -80,7 +80,7 @@ def _scores(target: str, probe: str, rows: pd.DataFrame) -> Iterator[tuple[Score
 
 
 def _file_name(stem: str, taken: set[str]) -> str:
-    """A file name for ``stem`` that no other figure has."""
+    """Make a file name for ``stem`` that no other figure has."""
     name, number = slug(stem), 2
     while name in taken:
         name = f"{slug(stem)}-{number}"
@@ -135,12 +135,10 @@ def write_panels(
     entries: Sequence[tuple[Artist, str]],
     heading: str = "",
 ) -> Path:
-    """A figure of panels beside and below each other, one value axis and one legend for all.
+    """Write a grid of panels with one value axis and one legend for all.
 
-    ``heading`` is what all have in common, above them; ``panels`` are called by what they differ
-    in.
-
-    Everything is placed in inches, so that a figure is exactly ``WIDTH`` wide and no text is cut.
+    ``heading`` names what all panels share; the names of ``panels`` say how they differ. Everything
+    is laid out in inches, so that a figure is exactly ``WIDTH`` wide and no text is cut.
     """
     across = min(len(panels), PANELS_A_ROW)
     down = math.ceil(len(panels) / across)
@@ -176,11 +174,11 @@ def write_panels(
 
 
 def heading_height(heading: str) -> float:
-    """Inches above the panels that ``heading`` takes."""
+    """Height in inches of ``heading`` above the panels."""
     return 0.2 * bool(heading)
 
 
 def write_heading(figure: Figure, heading: str, left: float, total: float) -> None:
-    """What all panels have in common, ``left`` inches from the edge of a figure so high."""
+    """Write the heading ``left`` inches from the edge of a figure of this height."""
     shown = short(heading, int((WIDTH - left) / text_width("n", 9)))
     figure.text(left / WIDTH, 1 - 0.06 / total, shown, va="top", size=9)

@@ -1,4 +1,4 @@
-"""The scores that figures show: columns of ``layers.csv``, and what each is compared with."""
+"""The scores that figures show: columns of ``layers.csv``, with their references."""
 
 from dataclasses import dataclass, replace
 
@@ -23,24 +23,24 @@ class Score:
     label: str
     high_is_good: bool
     nothing: str | None
-    """Column of the score of knowing nothing; None where that is 0."""
+    """Column of the no-skill score; None if that is 0."""
     worst: float | None
-    """Where the axis may be cut, in units of the score of knowing nothing (for R²: absolute)."""
+    """Value at which the axis may be cut, in units of the no-skill score (for R²: absolute)."""
     control: str | None = None
     """Column of the score of the shuffled control."""
     speaker_control: str | None = None
     """Column of the score on a random value per speaker."""
     knows_nothing: str = MEAN_PREDICTOR
-    """What it is called that knows nothing."""
+    """Name of the no-skill predictor."""
     decimals: int | None = None
-    """Of a value in the legend; None: three significant digits."""
+    """Format of a value in the legend; None: three significant digits."""
     best_by: str | None = None
-    """Column of the score that tells which layer is the best; None: this one."""
+    """Column of the score that selects the best layer; None: this one."""
     squared: bool | None = None
-    """Whether it is in the square of the target's unit, or in the unit; None: it has none."""
+    """True if it is in the square of the target's unit, False if in the unit; None: it has none."""
 
     def axis(self, target: str) -> str:
-        """Its name on an axis, with the unit that ``target`` gives it."""
+        """Name on an axis, with the unit for ``target``."""
         if self.squared is None:
             return self.label
         return with_unit(self.label, target, squared=self.squared)
@@ -55,7 +55,7 @@ _SQUARED = {"none": None, "target": False, "target squared": True}
 
 
 def curve_of(row: ScoreRow) -> Score:
-    """A statistic as it is drawn."""
+    """Convert a statistic to its curve."""
     is_main = row.name == MAIN_SCORE[row.kind]
     is_class = row.kind == "classification"
     return Score(
@@ -78,12 +78,12 @@ CCA = replace(curve_of(SCORES["pearson"]), label="held-out canonical correlation
 
 
 def main_score(rows: pd.DataFrame) -> Score:
-    """What the rows of one target are ranked and coloured by."""
+    """Score by which the rows of one target are ranked and coloured."""
     return ACCURACY if (rows["target_kind"] == CLASSES).any() else R2
 
 
 def models_in(layers: pd.DataFrame) -> list[str]:
-    """The models that have curves, in the order of the table: all but the baselines."""
+    """Models that have curves, in the order of the table: all but the baselines."""
     return [str(m) for m in layers["model"].unique() if not str(m).startswith(BASELINE_PREFIX)]
 
 
@@ -94,14 +94,14 @@ def baselines_in(rows: pd.DataFrame) -> list[str]:
 
 
 def score_of_nothing(score: Score, rows: pd.DataFrame) -> float:
-    """What predicting the mean of the training targets, or their most frequent class, scores."""
+    """Score of predicting the mean of the training targets, or their most frequent class."""
     return float(rows[score.nothing].median()) if score.nothing else 0.0
 
 
 def score_of_speaker_mean(score: Score, rows: pd.DataFrame) -> float | None:
-    """What predicting the mean of the same speaker's other utterances scores; None if unknown."""
+    """Score of predicting the mean of the same speaker's other utterances; None if unknown."""
     column = f"speaker_mean_{score.column}"
-    if column not in rows or rows[column].isna().all():  # of slopes: it hears no tempo
+    if column not in rows or rows[column].isna().all():  # for slopes: it does not depend on tempo
         return None
     return float(rows[column].median())
 

@@ -1,4 +1,4 @@
-"""How figures look and how they are written: the same bytes every time, without pyplot."""
+"""Style and output of figures: reproducible bytes, without pyplot."""
 
 import io
 import warnings
@@ -16,13 +16,13 @@ from jobs.storage.atomic import write_bytes
 from sweep.report.tables.markup import one_line
 
 WIDTH = 7.2
-"""Inches: the double column of most journals."""
+"""Width in inches: the double column of most journals."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe and Ito's palette, without yellow (too light on white) and black (the mean predictor)."""
 TEXT = 7
 SMALL = 6
 _FONT = "DejaVu Sans"
-"""Comes with matplotlib: the same on every machine."""
+"""Font that comes with matplotlib, hence the same on every machine."""
 _STYLE = {
     "font.family": _FONT,
     "font.size": TEXT,
@@ -39,7 +39,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "lines.linewidth": 1.3,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "text.parse_math": False,  # show a dollar sign in a name literally
     "svg.fonttype": "none",
     "svg.hashsalt": "sweep",
     "savefig.dpi": 300,
@@ -48,7 +48,7 @@ _STYLE = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Within it figures have this look, whatever a user's matplotlibrc says."""
+    """Apply this style while the block runs, regardless of a user's matplotlibrc."""
     with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
         # names may be in scripts that the font lacks; the tables and the SVG have them in full
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -56,7 +56,7 @@ def figure_style() -> Iterator[None]:
 
 
 def new_figure(height: float) -> Figure:
-    """An empty figure, ``WIDTH`` by ``height`` inches."""
+    """Make an empty figure, ``WIDTH`` by ``height`` inches."""
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     return figure
@@ -72,7 +72,7 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
 
 
 def short(name: str, length: int) -> str:
-    """``name`` on one line of at most ``length`` characters, cut in the middle."""
+    """Shorten ``name`` to one line of at most ``length`` characters, cut in the middle."""
     name = one_line(name)
     if len(name) <= length:
         return name
@@ -81,7 +81,7 @@ def short(name: str, length: int) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """Inches that ``text`` takes at ``size`` points; to be called within ``figure_style``."""
+    """Width in inches of ``text`` at ``size`` points; call it within ``figure_style``."""
     font = get_font(findfont(_FONT))
     font.set_size(size, 72)
     font.set_text(text, flags=LoadFlags.NO_HINTING)
@@ -89,5 +89,5 @@ def text_width(text: str, size: float) -> float:
 
 
 def signed(number: str) -> str:
-    """``number`` with a minus sign instead of a hyphen, as on the axes."""
+    """Format ``number`` with a minus sign instead of a hyphen, as on the axes."""
     return number.replace("-", "−")

@@ -5,12 +5,12 @@ from sweep.report.tables.markup import one_line
 
 
 def unit_of(target: str) -> str:
-    """The unit of ``target``; "" of what has none, or where the corpus alone knows it."""
+    """Unit of ``target``; "" if it has none, or if only the corpus defines it."""
     return TARGETS[target].unit if target in TARGETS else ""
 
 
 def with_unit(label: str, target: str, *, squared: bool = False) -> str:
-    """``label`` of something in the unit of ``target``: ``predicted cps (characters/s)``."""
+    """Append the unit of ``target`` to ``label``: ``predicted cps (characters/s)``."""
     unit = unit_of(target)
     if not unit:
         return one_line(label)

@@ -1,4 +1,4 @@
-"""Limits of a value axis, cut where a few very bad layers would squeeze it flat."""
+"""Limits of a value axis, cut if a few very bad layers would compress the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from sweep.report.figures.style import signed
 
 @dataclass(frozen=True)
 class Limits:
-    """The value axis, and where it was cut."""
+    """Limits of the value axis, and the cut."""
 
     low: float
     high: float
@@ -30,10 +30,10 @@ class Limits:
 
 
 def limits(score: Score, panels: Sequence[pd.DataFrame]) -> Limits:
-    """A value axis for ``panels`` that a few very bad layers cannot squeeze flat.
+    """Choose limits for ``panels`` so that a few very bad layers do not compress the rest.
 
-    Where some points are worse than R² = -1, or than twice the error of the mean predictor, and at
-    least a quarter are not, it ends where these end; what lies beyond is told in the note.
+    If some points are worse than R² = -1, or than twice the error of the mean predictor, and at
+    least a quarter are not, the axis covers only the latter; a note reports the rest.
     """
     rows = pd.concat(panels)
     nothing = score_of_nothing(score, rows)
@@ -70,8 +70,8 @@ def _cut_note(
     cut: float,
     score: Score,
 ) -> str:
-    """What lies beyond the ``cut``: of points, which are ``marked`` there, how many; of lines
-    ``drawn`` from side to side, which a cut axis does not show at all, the names."""
+    """Describe what lies beyond the ``cut``: the number of points, which are ``marked`` there, and
+    the names of lines ``drawn`` across, which a cut axis does not show."""
     sign = 1.0 if score.high_is_good else -1.0
     furthest = np.min if score.high_is_good else np.max
     found, lines = [], []

@@ -17,7 +17,7 @@ PARTS: dict[str, Callable[[Run], Iterator[str]]] = {
     _STATISTICS: statistics.sentences,
     "Software": software.sentences,
 }
-"""Heading → the sentences below it."""
+"""Sentences by heading."""
 
 
 def methods(run: Run, sections: Iterable[Section] = ()) -> str:
@@ -25,7 +25,8 @@ def methods(run: Run, sections: Iterable[Section] = ()) -> str:
 
     Args:
         run: the run.
-        sections: of the report; what they add on optional analyses ends the part on statistics.
+        sections: sections of the report; their sentences on optional analyses end the part on
+            statistics.
     """
     sentences = {title: list(part(run)) for title, part in PARTS.items()}
     for section in sections:

@@ -42,4 +42,4 @@ REFERENCES = {
     "White": "H. White (2000). A reality check for data snooping. Econometrica 68, 1097–1126.",
     "Wolter": "K. M. Wolter (2007). Introduction to variance estimation, 2nd ed. Springer.",
 }
-"""What a text can cite, by the first author's name."""
+"""Citable works, by the first author's name."""

@@ -8,7 +8,7 @@ from sweep.results.run import Run
 
 
 def sentences(run: Run) -> Iterator[str]:
-    """Describe what computed the last session of the run; nothing if none is recorded."""
+    """Describe the software and machine of the run's last session; nothing if none is recorded."""
     sessions = run.provenance.get("runs", [])
     if not sessions:
         return

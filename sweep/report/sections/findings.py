@@ -1,4 +1,4 @@
-"""Findings: one sentence per model, target and probe, and the differences that they rest on."""
+"""Findings: one sentence per model, target and probe, and the differences behind them."""
 
 from jobs.storage.atomic import write_text
 from sweep.report.section import Content, Section

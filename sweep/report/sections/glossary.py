@@ -1,4 +1,4 @@
-"""How to read the report: its terms, explained."""
+"""Glossary of the report."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from sweep.results.run import Run
 
 
 def content(layers: pd.DataFrame) -> Content:
-    """The terms that a report on the targets of ``layers.csv`` uses."""
+    """Explain the terms that a report on the targets of ``layers.csv`` uses."""
     kinds = {kind for kind, _ in by_kind(layers)}
     return Content(terms=list(explanations(kinds, by_fold=by_fold(layers))))
 

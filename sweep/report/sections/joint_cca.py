@@ -1,4 +1,4 @@
-"""Several targets together: ``canonical.csv``, a figure a probe, and the table of the report."""
+"""Joint CCA of several targets: ``canonical.csv``, one figure per probe, and the report's table."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ SCORE = Score(
 def write_canonical(
     plots: Path, canonical: pd.DataFrame, layers: pd.DataFrame
 ) -> tuple[list[Path], list[Table]]:
-    """Write ``canonical_<probe>.png`` and ``.svg`` with a panel a component.
+    """Write ``canonical_<probe>.png`` and ``.svg`` with one panel per component.
 
     Args:
         plots: folder of the figures.
@@ -84,7 +84,7 @@ def write_canonical(
 
 
 def _defined(loadings: str) -> str:
-    """``name value, …`` without the values that are not defined."""
+    """Format ``name value, …`` without undefined values."""
     return ", ".join(one for one in loadings.split(", ") if not one.endswith(" nan")) or MISSING
 
 

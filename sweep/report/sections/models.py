@@ -1,4 +1,4 @@
-"""The comparison table: one row per model, target and probe, beside the references."""
+"""The comparison table: one row per model, target and probe, with the references."""
 
 from collections.abc import Sequence
 

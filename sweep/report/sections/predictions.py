@@ -1,4 +1,4 @@
-"""Predictions of models that were probed at a single layer."""
+"""Predictions of models that are probed at a single layer."""
 
 from sweep.report.figures.one_layer import write_one_layer_figures
 from sweep.report.section import Content, Section

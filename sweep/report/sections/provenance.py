@@ -1,4 +1,4 @@
-"""Where the numbers come from: code, machine, packages, inputs."""
+"""Provenance of the numbers: code, machine, packages, inputs."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Errors of the best layer by speaker and over duration: a table, and a figure a probe."""
+"""Errors of the best layer by speaker and over duration: a table, and one figure per probe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from sweep.report.tables.markup import one_line
 from sweep.results.run import Run
 
 MOST_MODELS = 6
-"""Models that a figure shows, in the order of the spec; the table has all."""
+"""Maximum number of models in a figure, in the order of the spec; the table has all."""
 _ROW, _TOP, _AXIS, _LEFT, _GAP, _RIGHT = 1.35, 0.36, 0.5, 0.62, 0.5, 0.12
-"""Inches."""
+"""Layout of the figure in inches: heights of a row and of its parts, and horizontal gaps."""
 
 READING = (
     "Predicted minus true value at the layer that is best on the test split, averaged over seeds. "
@@ -126,7 +126,7 @@ def _write_figure(
 
 
 def _draw_speakers(axes: Axes, one: _Residuals, colour: str) -> None:
-    """Speakers from the one that is predicted lowest to the one predicted highest."""
+    """Draw the speakers in ascending order of their mean error."""
     found = speaker_residuals(one.errors)
     x, mean = np.arange(len(found)), found["mean_error"].to_numpy(dtype=np.float64)
     spread = found["sd_error"].to_numpy(dtype=np.float64)

@@ -1,4 +1,5 @@
-"""Layers against layers: the table, and a heatmap a measure with a block a pair of models."""
+"""Similarity of layers: the table, and one heatmap per measure with one block per pair of
+models."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,14 +44,14 @@ _CITED = {
 }
 TITLES = {"cka": "Linear CKA, unbiased", "pwcca": "PWCCA"}
 _LAYER = 0.09
-"""Inches that the name of a layer needs."""
+"""Width in inches of the name of a layer."""
 _RIGHT = 0.62
 _UNKNOWN, _FORCED = "#FFFFFF", "#B8B8B8"
 
 
 @dataclass(frozen=True)
 class _Tick:
-    """A name on the axis, in layers from the corner."""
+    """A name on the axis, with its position in layers from the corner."""
 
     at: float
     text: str
@@ -90,11 +91,11 @@ def write_similarity(plots: Path, rows: pd.DataFrame) -> list[Path]:
 
 
 def _write_heatmap(folder: Path, measure: str, rows: pd.DataFrame) -> Path:
-    """Everything is placed in inches; the map is square and as large as the names let it be."""
+    """Write the heatmap, laid out in inches; it is square and as large as the names allow."""
     blocks = _blocks(rows)
     total = blocks[-1].stop
     model_names = 0.2 if len(blocks) > 1 else 0.0
-    # What of the width the names take depends on how many fit, and that on the width.
+    # The width of the names depends on how many fit, and that on the width.
     ticks = list(_ticks(blocks, total, WIDTH - _RIGHT - 1))
     names = 0.1 + max(text_width(tick.text, SMALL) for tick in ticks)
     corner, top = 0.06 + model_names + names, 0.42
@@ -117,7 +118,7 @@ def _write_heatmap(folder: Path, measure: str, rows: pd.DataFrame) -> Path:
 
 
 def _blocks(rows: pd.DataFrame) -> list[_Block]:
-    """The models in the order of the table, each with its layers in order of depth."""
+    """Models in the order of the table, each with its layers in order of depth."""
     blocks: list[_Block] = []
     for model, own in rows.groupby("model_a", sort=False):
         layers = own.drop_duplicates("layer_index_a").sort_values("layer_index_a")["layer_a"]
@@ -155,7 +156,8 @@ def _draw(axes: Axes, measure: str, rows: pd.DataFrame, blocks: Sequence[_Block]
 def _draw_names(
     axes: Axes, blocks: Sequence[_Block], ticks: Sequence[_Tick], names: float, side: float
 ) -> None:
-    """Layers or stages beside the map, then models; ``names`` is the layers' share in inches."""
+    """Draw layers or stages beside the map, then models; ``names`` is the layers' share in
+    inches."""
     at, texts = [tick.at for tick in ticks], [tick.text for tick in ticks]
     axes.set_xticks(at, texts, rotation=90)
     axes.set_yticks(at, texts)
@@ -176,7 +178,7 @@ def _draw_names(
 
 
 def _fitted(name: str, room: float) -> str:
-    """``name`` cut so that it takes at most ``room`` inches."""
+    """Shorten ``name`` to at most ``room`` inches."""
     length = len(name)
     while length > 3 and text_width(short(name, length), TEXT) > room:
         length -= 1
@@ -184,7 +186,8 @@ def _fitted(name: str, room: float) -> str:
 
 
 def _ticks(blocks: Sequence[_Block], total: int, side: float) -> Iterator[_Tick]:
-    """Every layer where there is room for its name, else the stages that are large enough."""
+    """Yield ticks for every layer if there is room for the names, else for the large enough
+    stages."""
     step = side / total
     free = -np.inf
     for block in blocks:
@@ -208,7 +211,7 @@ def _stages(block: _Block) -> Iterator[tuple[str, int, int]]:
 
 
 def _label(figure: Figure, measure: str, rows: pd.DataFrame, height: float) -> None:
-    """Title, and below the map what has to be known to read it."""
+    """Write the title, and the caption below the map."""
     count = int(rows["n_utterances"].max())
     title = f"{TITLES[measure]} · {count} utterances"
     figure.text(0.008, 1 - 0.06 / height, title, va="top", fontsize=8)
@@ -222,7 +225,7 @@ def _label(figure: Figure, measure: str, rows: pd.DataFrame, height: float) -> N
 
 
 def _off_diagonal(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """What chance gives two different layers, where that is known."""
+    """Chance level of two different layers, if known."""
     same = (rows["model_a"] == rows["model_b"]) & (rows["layer_a"] == rows["layer_b"])
     chance: npt.NDArray[np.float64] = rows.loc[~same & ~rows["flagged"], "chance"].to_numpy(float)
     return np.asarray(chance[np.isfinite(chance)])

@@ -1,4 +1,4 @@
-"""Whether predictions follow a changed rate: tables, a figure a target, a section of the report."""
+"""Response of predictions to a changed rate: tables, one figure per target, a report section."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -53,12 +53,12 @@ SLOPE = Score(
     best_by="r2",
 )
 _ACROSS = 3
-"""Probes side by side at most."""
+"""Maximum number of probes side by side."""
 _LEFT, _GAP, _RIGHT = 0.6, 0.46, 0.12
 _SLOPES, _CHANGES = 1.7, 1.4
-"""Inches: heights of the two panels of a probe."""
+"""Heights in inches of the two panels of a probe."""
 _BETWEEN = 0.1
-"""Inches between them, below the upper one's axis."""
+"""Gap in inches between them, below the upper one's axis."""
 
 
 def with_r2(scores: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def write_tempo(
 
     Args:
         plots: folder of the figures.
-        tempo: of the run.
+        tempo: ``tempo.csv``.
         layers: ``layers.csv``, with the order of models, targets and probes.
 
     Returns:
@@ -96,7 +96,7 @@ def write_tempo(
 
 
 def best_layers(scores: pd.DataFrame) -> pd.DataFrame:
-    """The row with the best R² of each curve: of the layer that knows the target best."""
+    """Select the row with the best R² of each curve."""
     curves = scores.groupby(["target", "model", "probe"], sort=True, observed=True)
     positions = [best_position(SLOPE, curve) for _, curve in curves]
     rows = [
@@ -126,24 +126,24 @@ def _best_table(scores: pd.DataFrame) -> Table:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things are, in inches."""
+    """Layout of the figure in inches."""
 
     across: int
     down: int
     depth: Depth
     below: float
-    """Of the legend."""
+    """Height of the legend."""
     above: float
-    """Of the heading."""
+    """Height of the heading."""
 
     @property
     def width(self) -> float:
-        """Of a panel."""
+        """Width of a panel."""
         return (WIDTH - _LEFT - _RIGHT - _GAP * (self.across - 1)) / self.across
 
     @property
     def top(self) -> float:
-        """Above a panel of slopes."""
+        """Space above a panel of slopes."""
         return 0.26 + strips_height(self.depth)
 
     @property
@@ -162,14 +162,15 @@ class _Layout:
         return _LEFT + column * (self.width + _GAP), self.total - self.above - row * self.row
 
     def inches(self, x: float, y: float, height: float) -> tuple[float, float, float, float]:
-        """A panel as matplotlib takes it."""
+        """Convert a panel to matplotlib's figure coordinates."""
         return x / WIDTH, y / self.total, self.width / WIDTH, height / self.total
 
 
 def _write_figure(
     folder: Path, name: str, rows: pd.DataFrame, changes: pd.DataFrame, layers: pd.DataFrame
 ) -> Path:
-    """Of one target: slopes over layers, and below them changes at the best layers."""
+    """Write the figure of one target: slopes over layers, and below them changes at the best
+    layers."""
     curves = rows[rows["model"].isin(models_in(rows))]
     depth, styles = depth_of(curves if len(curves) else rows), line_styles(layers)
     probes = [(str(probe), cell) for probe, cell in rows.groupby("probe", observed=True)]
@@ -203,7 +204,7 @@ def _write_figure(
 
 
 def _limits(panels: Sequence[pd.DataFrame]) -> Limits:
-    """With 1 in sight, and with the baselines."""
+    """Limits of the value axis that include 1 and the baselines."""
     found = limits(SLOPE, panels)
     return Limits(found.low, max(found.high, 1.08), found.cut, found.note)
 
@@ -218,12 +219,13 @@ def _entries(rows: pd.DataFrame, styles: dict[str, Line]) -> list[tuple[Artist, 
 def _draw_changes(
     axes: Axes, cell: pd.DataFrame, changes: pd.DataFrame, styles: dict[str, Line]
 ) -> None:
-    """Changes at each model's best layer and at the baselines' one, against the factor."""
+    """Draw the changes at each model's best layer and at that of the baselines, against the
+    factor."""
     names = dict.fromkeys(("model", "target", "probe"), str)
     best = best_layers(cell).astype(names)[list(POINT)]
     shown = changes.astype(names).merge(best, on=list(POINT)).sort_values("factor")
     known = shown.groupby("factor")["known_change"].median()
-    known = pd.concat([known, pd.Series({1.0: 0.0})]).sort_index()  # with the recording
+    known = pd.concat([known, pd.Series({1.0: 0.0})]).sort_index()  # including the recording
     axes.plot(known.index, known, color="black", linewidth=0.9, zorder=2)
     axes.axhline(0, color="black", linestyle="--", linewidth=0.9, zorder=2)
     for model, rows in shown.groupby("model", sort=False):

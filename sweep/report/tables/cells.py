@@ -32,12 +32,12 @@ def by_kind(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def by_fold(frame: pd.DataFrame) -> bool:
-    """True if intervals are over folds, because nothing is known about single speakers."""
+    """Return whether intervals are over folds, as predictions by speaker are not available."""
     return "interval_over" in frame and bool((frame["interval_over"] == FOLDS).any())
 
 
 def several(frame: pd.DataFrame) -> bool:
-    """True if there are several targets, so that rows have to name theirs."""
+    """Return whether there are several targets, so that rows have to name theirs."""
     return frame["target"].nunique() > 1
 
 
@@ -77,7 +77,7 @@ def number(value: float | None, places: int) -> Cell:
 
 
 def interval(row: Row, score: str) -> Cell:
-    """A score with its interval, if it has one."""
+    """A cell with a score and its interval, if it has one."""
     middle = number(row[score], 3)
     low, high = number(row[f"{score}_low"], 3), number(row[f"{score}_high"], 3)
     if low.key is None or high.key is None:

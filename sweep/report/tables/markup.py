@@ -8,12 +8,12 @@ from rich.cells import cell_len
 
 MISSING = "–"
 LACKING = "†"
-"""Beside what lacks cells that were planned."""
+"""Mark beside names that lack planned cells."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is printed, and the value that it is sorted by where a table can be sorted."""
+    """Printed text, and the value for sorting where a table can be sorted."""
 
     text: str
     key: float | str | None = None
@@ -21,7 +21,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Raw text by row and column; whoever writes it out escapes it."""
+    """Raw text by row and column, which is escaped when written."""
 
     header: tuple[str, ...]
     numeric: tuple[bool, ...]
@@ -35,10 +35,10 @@ def one_line(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """``text`` as it is to be read, in a cell of a GitHub table or in a list.
+    """Escape ``text`` for a cell of a GitHub table or a list.
 
-    Underscores inside a word and brackets that begin no link mean nothing in Markdown and stay
-    readable in the source.
+    Underscores inside a word and brackets that do not begin a link need no escape in Markdown and
+    are left as they are.
     """
     text = re.sub(r"([\\`*|~$])", r"\\\1", one_line(text))
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
@@ -47,7 +47,7 @@ def escape_markdown(text: str) -> str:
 
 
 def _escape_item(text: str) -> str:
-    """A list item that stays a plain line: no heading or list of its own."""
+    """Escape a list item so that it does not become a heading or a nested list."""
     return re.sub(r"^(\d*)([#+.)-])", r"\1\\\2", escape_markdown(text.strip()))
 
 
@@ -66,7 +66,7 @@ _LATEX = {
     "[": "{[}",
     "]": "{]}",
     "²": r"\textsuperscript{2}",
-    "−": "$-$",  # inputenc knows none of these three
+    "−": "$-$",  # not supported by inputenc
     "×": r"$\times$",
     "±": r"$\pm$",
     MISSING: r"\textendash{}",
@@ -76,7 +76,7 @@ _LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """``text`` as LaTeX prints it; a minus before a number becomes a minus sign.
+    """Escape ``text`` for LaTeX; a minus before a number becomes a minus sign.
 
     Brackets are wrapped, or one at the start of a row would be taken for the argument of ``\\\\``.
     """
@@ -85,7 +85,7 @@ def escape_latex(text: str) -> str:
 
 
 def to_markdown(tables: Sequence[Table], notes: Sequence[str]) -> str:
-    """Pipe tables, their columns aligned in the source as well, and the notes below them."""
+    """Write pipe tables, with columns also aligned in the source, and the notes below them."""
     below = [""] * bool(notes) + [f"- {_escape_item(note)}" for note in notes]
     lines = "\n\n".join("\n".join(_pipe_table(table)) for table in tables)
     return "\n".join([lines, *below]) + "\n"
@@ -111,8 +111,8 @@ def _pipe_table(table: Table) -> list[str]:
 
 
 def to_latex(tables: Sequence[Table], notes: Sequence[str], *, long: bool = False) -> str:
-    """Booktabs tables to ``\\input``, the notes below the last; ``long`` ones run over pages
-    (longtable)."""
+    """Write booktabs tables for ``\\input``, with the notes below the last; ``long`` ones break
+    across pages (longtable)."""
     packages = "booktabs and longtable" if long else "booktabs"
     first = f"% Needs the packages {packages}, and UTF-8 input.\n"
     of_table = [*([()] * (len(tables) - 1)), notes]

@@ -81,7 +81,7 @@ def _score(row: Row, name: str) -> str:
 
 
 def _ranges(names: Sequence[str], alike: Sequence[str], best: str) -> Iterator[str]:
-    """Yield runs of neighbours in ``alike``, but not a run that is the best layer alone."""
+    """Yield runs of adjacent layers in ``alike``, except a run that is only the best layer."""
     run: list[str] = []
     for name in [*names, None]:
         if name in alike:

@@ -12,13 +12,14 @@ from sweep.state.ledger import Record
 from sweep.wording import counted
 
 NAMED = 3
-"""Skipped utterances, or failed layers of a model, that are named; the rest are counted."""
+"""Number of skipped utterances, or of a model's failed layers, that are named; the rest are
+counted."""
 MOST_FAILURES = 10
-"""Footnotes on failed cells, those with the most cells; the rest are counted."""
+"""Number of footnotes on failed cells, by descending number of cells; the rest are counted."""
 
 
 def footnotes(run: Run) -> Iterator[str]:
-    """Footnotes of the tables: what is missing from them and from the data, and other caveats."""
+    """Write the footnotes of the tables: missing cells and data, and other caveats."""
     counts = Counter(record.status for record in run.records.values())
     left = run.plan.n_cells - counts["done"] - counts["failed"]
     if left:
@@ -85,5 +86,6 @@ def _failure(records: Sequence[Record], n_probes: int) -> str:
 
 
 def _kind_of_error(record: Record) -> str:
-    """The error without the layer's name and numbers, which differ from cell to cell."""
+    """Reduce an error to its kind, without the layer's name and numbers, which differ between
+    cells."""
     return re.sub(r"\d+", "#", (record.error or "").replace(record.layer, "…"))
