@@ -1,4 +1,4 @@
-"""The command line: its verbs, each in a file of its own.
+"""The command line, with one file per verb.
 
 Exit codes: 0 all done · 1 some cells failed, or something could not be fetched · 2 the spec or a
 value on the command line is wrong · 3 the cluster cannot run it · 130, 143 stopped by a signal.

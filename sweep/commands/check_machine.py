@@ -1,4 +1,4 @@
-"""``sweep doctor``: is this machine fit for sweeps, and are a model's padded batches exact?"""
+"""``sweep doctor``: checks of the machine, and of the exactness of a model's padded batches."""
 
 import re
 import shutil
@@ -27,12 +27,12 @@ from sweep.plan.provenance import hardware
 from sweep.progress.wording import printable
 
 SHOWN = 10
-"""Layers with the largest errors that are printed."""
+"""Number of layers with the largest errors that are printed."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     what: str
     found: str
@@ -41,7 +41,7 @@ class Finding:
 
 
 def print_environment(cache: Path) -> bool:
-    """Print what there is on this machine, and what is missing; whether nothing is."""
+    """Print what this machine has and lacks; return whether nothing is missing."""
     findings = list(examine(cache))
     table = Table(show_header=False, box=None, pad_edge=False)
     for finding in findings:
@@ -55,7 +55,7 @@ def print_environment(cache: Path) -> bool:
 
 
 def examine(cache: Path) -> Iterator[Finding]:
-    """Look at everything that a sweep needs on the machine where it is started."""
+    """Check everything that a sweep needs on the machine where it is started."""
     version = ".".join(map(str, sys.version_info[:3]))
     wrong = sys.version_info < (3, 11)
     yield Finding("Python", version, "install CPython 3.11 or later" if wrong else "")
@@ -71,7 +71,7 @@ def examine(cache: Path) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Those that this project asks for, and the optional ones, each as it is installed."""
+    """Check the packages that this project requires, and the optional ones."""
     for requirement in metadata.requires(DISTRIBUTION) or []:
         if "extra ==" in requirement:
             continue
@@ -87,7 +87,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _importable(what: str, module: str) -> Finding:
-    """A library that is more than Python, seen through the module that uses it."""
+    """Check a native library through the module that uses it."""
     try:
         __import__(module)
     except (ImportError, OSError, RuntimeError) as error:
@@ -113,10 +113,11 @@ def _cache(cache: Path) -> Finding:
 
 
 def print_model_check(model: str) -> bool:
-    """Print how exact the padded batches of a model are; whether they may be used, or never are.
+    """Print how exact the padded batches of a model are; return whether they are exact enough, or
+    never used.
 
     Raises:
-        UsageError: there is no such model, or it cannot be loaded.
+        UsageError: the model does not exist, or cannot be loaded.
     """
     settings, pooling = find_model(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -153,5 +154,5 @@ def _table(checks: list[LayerCheck], title: str) -> Table:
 
 
 def _console() -> Console:
-    """On a terminal as wide as it is; in a file or a pipe, without folding."""
+    """Make a console as wide as the terminal; in a file or a pipe, without line wrapping."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 200)

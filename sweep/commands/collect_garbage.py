@@ -1,12 +1,12 @@
 """``sweep gc``: drop the activations that no run needs.
 
-What runs need is in ``sweep.state.cache_users``; where it is not known, nothing is dropped. Only
-``<cache>/activations`` is touched; corpora, measurements and fetched models stay.
+The needs of runs are found by ``sweep.state.cache_users``; if they are unknown, nothing is dropped.
+Only ``<cache>/activations`` is touched; corpora, measurements and fetched models stay.
 
-All sets that go are renamed away before one is deleted: whatever dies in the middle, no half set
-is left under its name, and the next ``gc`` deletes the rest. Deleting takes minutes, in which a run
-may begin: what runs need is read once more in between. A run that wrote its plan before that gets
-its sets back; one that writes it later finds them gone, and makes them anew.
+All sets to drop are renamed before any is deleted: after an interruption, no incomplete set is left
+under its name, and the next ``gc`` deletes the rest. Deleting takes minutes, in which a run may
+begin, so the needs of runs are read again in between. A run that wrote its plan before that gets
+its sets back; a later one extracts them again.
 """
 
 import os
@@ -26,7 +26,7 @@ from sweep.errors import GcError
 from sweep.state.cache_users import SET_NAME, Needs, needed_sets
 
 YOUNG_SECONDS = 24 * 3600.0
-"""What changed since is never dropped for want of a run: one may be about to name it."""
+"""Age below which unneeded sets are kept, as a run may be about to name them."""
 RESULTS = Path("results")
 _SHARD = re.compile(rf"shard-\d{{5,}}\.(json|safetensors)|{re.escape(INDEX)}")
 _GONE = ".gone-"
@@ -35,7 +35,7 @@ _CORRUPT, _TORN = "set aside as damaged", "left over from work that was killed"
 
 @dataclass(frozen=True)
 class Item:
-    """Something in the cache, and what becomes of it."""
+    """An item of the cache, and its treatment."""
 
     paths: tuple[Path, ...]
     """A set's folder, or files."""
@@ -43,7 +43,7 @@ class Item:
     goes: bool
     why: str
     error: str | None = None
-    """Why it could not be deleted."""
+    """Reason why it could not be deleted."""
 
     def __str__(self) -> str:
         fate = "failed" if self.error else "drop" if self.goes else "keep"
@@ -55,16 +55,16 @@ class Item:
 
 
 def collect(cache: Location, results: Sequence[Path] | None, *, dry_run: bool) -> list[Item]:
-    """Drop what no run needs; what became, or would become, of everything in the cache.
+    """Drop everything that no run needs; return the treatment of every item in the cache.
 
     Args:
         cache: the activation cache.
         results: folders with runs in them, at any depth; None: ``results``, if there is one.
-        dry_run: look only.
+        dry_run: report only, and delete nothing.
 
     Raises:
-        GcError: ``cache`` is no cache, or what a run needs is not known.
-        OSError: a folder cannot be looked into, or a run's object store not be read.
+        GcError: ``cache`` is not a cache, or the needs of a run are unknown.
+        OSError: a folder cannot be listed, or a run's object store cannot be read.
     """
     if isinstance(cache, RemotePath):
         raise GcError(
@@ -90,7 +90,7 @@ def collect(cache: Location, results: Sequence[Path] | None, *, dry_run: bool) -
 
 
 def report_lines(items: Sequence[Item], *, dry_run: bool) -> Iterator[str]:
-    """A line for each, the largest first of what goes and of what stays; and the sums."""
+    """Format one line per item, dropped and kept ones each by descending size, and the sums."""
     ordered = sorted(items, key=lambda item: (not item.goes, -item.n_bytes))
     yield from map(str, ordered)
     gone = [item for item in items if item.goes and not item.error]
@@ -101,10 +101,10 @@ def report_lines(items: Sequence[Item], *, dry_run: bool) -> Iterator[str]:
 
 
 def _activations(cache: Path) -> Path:
-    """The folder of the sets; nothing else is in it.
+    """Return the folder of the sets.
 
     Raises:
-        GcError: something else is, or there is no such folder.
+        GcError: it does not exist, or contains anything else.
     """
     folder = cache / "activations"
     if folder.is_symlink():
@@ -125,10 +125,10 @@ def _activations(cache: Path) -> Path:
 
 
 def _survey(path: Path, now: float) -> Iterator[Item]:
-    """A set, as if no run needed it, and the scraps in it that none ever does.
+    """Survey a set as if no run needed it, and its leftover files, which are never needed.
 
     Raises:
-        GcError: there is something in it that is no part of a set.
+        GcError: it contains something that is not part of a set.
     """
     if path.is_symlink():
         yield Item((path,), 0, goes=False, why="a link, which is never followed")
@@ -143,7 +143,7 @@ def _survey(path: Path, now: float) -> Iterator[Item]:
     for file, status in files.items():
         newest = max(newest, status.st_mtime)
         stem = file.name.removesuffix(".corrupt")
-        hidden = file.name.startswith(".")  # temporary files; NFS has such of its own
+        hidden = file.name.startswith(".")  # temporary files, including those of NFS
         if not hidden and not _SHARD.fullmatch(stem):
             raise GcError(f"{file} is no shard: expected nothing else there; move it away")
         old = now - status.st_mtime > YOUNG_SECONDS
@@ -158,7 +158,7 @@ def _survey(path: Path, now: float) -> Iterator[Item]:
 
 
 def _files(folder: Path) -> dict[Path, os.stat_result]:
-    """What is in it, as it is; a run at work may take files away meanwhile."""
+    """List the files in a folder; an active run may remove some meanwhile."""
     found = {}
     for path in sorted(folder.iterdir()):
         with suppress(FileNotFoundError):
@@ -167,7 +167,7 @@ def _files(folder: Path) -> dict[Path, os.stat_result]:
 
 
 def _judged(item: Item, needs: Needs) -> Item:
-    """A set that a run needs stays."""
+    """Mark sets that a run needs as kept."""
     runs = needs.get(item.paths[0].name, [])
     if not runs:
         return item
@@ -176,10 +176,10 @@ def _judged(item: Item, needs: Needs) -> Item:
 
 
 def _drop(items: Sequence[Item], cache: Path, results: Sequence[Path]) -> list[Item]:
-    """Delete what goes, but sets that a run needs by now.
+    """Delete the items to drop, except sets that a run needs by now.
 
     Raises:
-        GcError: what a run needs is not known any more; every set is where it was.
+        GcError: the needs of a run are no longer known; every set is back in place.
     """
     away: dict[Path, Path] = {}
     fates = [_set_aside(item, away) if item.goes else item for item in items]
@@ -197,7 +197,7 @@ def _drop(items: Sequence[Item], cache: Path, results: Sequence[Path]) -> list[I
 
 
 def _set_aside(item: Item, away: dict[Path, Path]) -> Item:
-    """Rename a set, and note to what."""
+    """Rename a set, and record its new name."""
     path = item.paths[0]
     if not SET_NAME.fullmatch(path.name):
         return item
@@ -213,7 +213,8 @@ def _set_aside(item: Item, away: dict[Path, Path]) -> Item:
 
 
 def _put_back(path: Path, gone: Path) -> bool:
-    """Give a set its name again; False: it was made anew meanwhile, or another gc deleted it."""
+    """Restore the name of a set; return False if it was extracted again meanwhile, or deleted by
+    another gc."""
     try:
         gone.rename(path)
     except OSError:
@@ -237,7 +238,7 @@ def _delete(item: Item, away: Mapping[Path, Path]) -> Item:
 
 
 def _remove_folder(path: Path) -> None:
-    """Delete a folder that another ``gc`` may be deleting, too."""
+    """Delete a folder that another ``gc`` may also be deleting."""
     try:
         shutil.rmtree(path)
     except FileNotFoundError:

@@ -13,7 +13,7 @@ GIB = 2**30
 
 
 def cost_lines(spec: Spec, table: pd.DataFrame, plan: Plan) -> Iterator[str]:
-    """A line for each model with the cost of both, if the spec could use either."""
+    """Format a line per model with the cost of both, if the spec could use either."""
     if any(gram_obstacles(spec)):
         return
     for model in plan.models:

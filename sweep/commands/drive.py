@@ -1,4 +1,4 @@
-"""Run a spec, show its progress and exit: what ``sweep run`` and ``sweep retry`` share."""
+"""Running of a spec with a display, shared by ``sweep run`` and ``sweep retry``."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ def drive(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn
     from sweep.commands.run_output import print_result, print_up_to_date
     from sweep.running.up_to_date import find_up_to_date
 
-    # Whoever reads events as JSON waits for those of an ordinary run.
+    # Readers of JSON events expect those of an ordinary run.
     found = find_up_to_date(spec, options) if display != "json" else None
     if found is not None:
         print_up_to_date(found)
@@ -60,7 +60,7 @@ def drive(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn
 
 
 def exit_code(result: "RunResult") -> int:
-    """0: nothing is left to do; 1: something failed; else that of the signal."""
+    """Return 0 if nothing is left to do, 1 if something failed, else the code of the signal."""
     if result.stopped_by is not None and result.status == "interrupted":
         return EXIT_CODES[result.stopped_by]
     return 0 if result.status == "done" else 1

@@ -1,4 +1,4 @@
-"""``sweep fetch``: corpora and checkpoints by name, whole or not at all."""
+"""``sweep fetch``: download of corpora and checkpoints by name, complete or not at all."""
 
 import fcntl
 import http.client
@@ -40,22 +40,22 @@ from jobs.storage.atomic import write_text
 from sweep.errors import UsageError
 
 Tell = Callable[[str, int, int | None], None]
-"""Told what is being done, how many bytes of it are done, and of how many."""
+"""Callback with an action, the bytes done, and their total."""
 
 _LISTING_TIMEOUT = 30.0
 _LISTING_BYTES = 10_000_000
 
 
 def fetch_corpus(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> Path:
-    """Bring a LibriSpeech subset to ``to/NAME``, with the corpus' own text files beside it.
+    """Download a LibriSpeech subset to ``to/NAME``, with the corpus' text files beside it.
 
     The archive is deleted once it is unpacked.
 
     Returns:
-        The folder of the subset; what is already there is left as it is.
+        The folder of the subset; existing files are left as they are.
 
     Raises:
-        FetchError: it could not be brought.
+        FetchError: it could not be downloaded.
         ArchiveError: the archive is damaged, or holds what it should not.
     """
     target = to / archive.name
@@ -68,7 +68,7 @@ def fetch_corpus(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> 
                         f"{archive.file} is not the corpus that was expected: found {len(found)} "
                         f"folders CORPUS/{archive.name} in it, expected one; try another mirror"
                     )
-                # SPEAKERS.TXT and the like are in every subset's archive, and the same in each.
+                # SPEAKERS.TXT and similar files are in every subset's archive, and identical.
                 for text in found[0].parent.glob("*.TXT"):
                     text.replace(to / text.name)
                 found[0].rename(target)
@@ -76,17 +76,16 @@ def fetch_corpus(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> 
 
 
 def fetch_model(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> Path:
-    """Bring a checkpoint to ``to/NAME``: ``config.yaml`` and ``avg_model.pt``.
+    """Download a checkpoint to ``to/NAME``: ``config.yaml`` and ``avg_model.pt``.
 
     The SHA-256 of both is recorded beside the folder, in ``NAME.sha256`` (``sha256sum --check``
-    reads it), when they come for the first time; whatever is there or comes later is held against
-    that record.
+    reads it), on the first download; existing and later files are compared with that record.
 
     Returns:
         The folder.
 
     Raises:
-        FetchError: it could not be brought, or is not what it was the first time.
+        FetchError: it could not be downloaded, or differs from the first download.
         ArchiveError: the archive is damaged, or holds what it should not.
     """
     target, record = to / archive.name, to / f"{archive.name}.sha256"
@@ -107,9 +106,9 @@ def fetch_model(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> P
 
 @contextmanager
 def _exclusive(to: Path, archive: Archive) -> Iterator[Path]:
-    """A folder for what is under way, which no other process uses as long as the block runs.
+    """Reserve a folder for unfinished downloads while the block runs.
 
-    An archive or a part of one that lies there is kept, whatever else does is removed.
+    A complete or partial archive in it is kept; other files are removed.
     """
     downloads = to / ".fetch" / archive.name
     downloads.mkdir(parents=True, exist_ok=True)
@@ -127,12 +126,12 @@ def _exclusive(to: Path, archive: Archive) -> Iterator[Path]:
 
 @contextmanager
 def _unpacked(archive: Archive, downloads: Path, mirror: str | None, tell: Tell) -> Iterator[Path]:
-    """The archive's content, in a folder that goes when the block ends.
+    """Unpack the archive into a folder that is deleted when the block ends.
 
-    The archive goes as well, but for an interruption, after which it is of use.
+    The archive is deleted as well, except after an interruption, when it can be reused.
     """
     file = downloads / archive.file
-    # Killed while it was unpacked: it is there, and no server is needed.
+    # Killed during unpacking: the archive is complete, and no server is needed.
     url = str(file) if file.exists() else address_of(archive, mirror)
     download(
         url,
@@ -154,7 +153,8 @@ def _unpacked(archive: Archive, downloads: Path, mirror: str | None, tell: Tell)
 
 
 def address_of(archive: Archive, mirror: str | None) -> str:
-    """Where an archive is now: in the folder ``mirror``, at its own address, or as its list says.
+    """Return the address of an archive: in ``mirror``, at its own address, or from its publisher's
+    list.
 
     Raises:
         FetchError: the list cannot be read, or does not name it.
@@ -183,7 +183,7 @@ def address_of(archive: Archive, mirror: str | None) -> str:
 
 
 def _only(unpacked: Path, name: str, archive: Archive) -> Path:
-    """The one file called ``name``, in the archive's folder or directly in it."""
+    """Find the file ``name`` in the archive's folder or directly in the archive."""
     # macOS adds a folder __MACOSX with a shadow of every file.
     found = [path for path in (*unpacked.glob(name), *unpacked.glob(f"*/{name}"))
              if path.is_file() and path.parent.name != "__MACOSX"]  # fmt: skip
@@ -200,10 +200,10 @@ def _record_of(folder: Path, name: str) -> str:
 
 
 def _check_record(folder: Path, record: Path) -> None:
-    """Hold a checkpoint against what was recorded when it came first, if it was.
+    """Compare a checkpoint with the record of its first download, if there is one.
 
     Raises:
-        FetchError: it is another.
+        FetchError: they differ.
     """
     name = record.name.removesuffix(".sha256")
     if record.exists() and record.read_text() != _record_of(folder, name):
@@ -216,7 +216,7 @@ def _check_record(folder: Path, record: Path) -> None:
 
 @contextmanager
 def progress_on_stderr() -> Iterator[Tell]:
-    """A bar for every action on a terminal, else a line for every tenth."""
+    """Show a bar for every action on a terminal, else a line for every tenth."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines()
@@ -251,12 +251,12 @@ class _Lines:
 
 
 def fetch(kind: Literal["corpus", "model"], name: str, to: Path | None, mirror: str | None) -> Path:
-    """Bring what the catalogue calls ``name``, with progress on standard error.
+    """Download the entry ``name`` of the catalogue, with progress on standard error.
 
     Args:
         kind: which table of the catalogue.
         name: which of its entries.
-        to: the folder that it arrives in; by default the catalogue's.
+        to: the destination folder; by default the catalogue's.
         mirror: address of a folder that has the archive; by default its publisher's.
 
     Raises:

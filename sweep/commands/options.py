@@ -1,4 +1,4 @@
-"""What several verbs share: their options, and how errors become exit codes."""
+"""Options that verbs share, and the conversion of errors to exit codes."""
 
 import os
 import shlex
@@ -30,8 +30,8 @@ EXIT_CODES = {
     "jobs.targets.measure.MeasureError": 1,
     "jobs.storage.object_store.StorageError": 1,
 }
-"""Exit code of each error that is the user's or the cluster's, by its name: to import all of them
-would take seconds."""
+"""Exit code of each error of the user or the cluster, by its name, as importing all of them would
+take seconds."""
 
 SpecPath = Annotated[
     Path, typer.Argument(metavar="SPEC", help="A YAML spec, such as specs/demo.yaml.")
@@ -70,7 +70,7 @@ Unlock = Annotated[
 
 
 def place_of(text: str) -> "Location":
-    """A folder or a URL of the command line."""
+    """Parse a folder or a URL of the command line."""
     from jobs.storage.location import PlaceError, as_place
 
     try:
@@ -83,19 +83,19 @@ def place_of(text: str) -> "Location":
 
 
 def out_of(given: str | None) -> "Location | None":
-    """The run's folder, where one was given."""
+    """Parse the run's folder, if given."""
     return place_of(given) if given else None
 
 
 def cache_of(given: str | None) -> "Location":
-    """The activation cache."""
+    """Return the activation cache."""
     return place_of(given or os.environ.get("SWEEP_CACHE") or "results/.cache")
 
 
 def where_of(
     local: bool, address: str | None, inline: bool
 ) -> Literal["local", "inline", "cluster"]:
-    """Where to run."""
+    """Return where to run."""
     if local + inline + (address is not None) > 1:
         raise typer.BadParameter("choose one of --local, --inline and --address")
     if address is not None:
@@ -104,7 +104,7 @@ def where_of(
 
 
 def check_address(address: str) -> None:
-    """Refuse an empty one: ``--address "$HEAD"`` does not mean this machine where HEAD is unset."""
+    """Refuse an empty address: ``--address "$HEAD"`` with HEAD unset does not mean this machine."""
     if not address.strip():
         raise typer.BadParameter(
             "--address is empty: expected a cluster's address; is a variable unset that was to "
@@ -113,26 +113,27 @@ def check_address(address: str) -> None:
 
 
 def typed_arguments() -> list[str]:
-    """The command line; in a driver that was submitted, that of the ``sweep submit``."""
+    """Return the command line; in a submitted driver, that of the ``sweep submit``."""
     submitted = os.environ.get(COMMAND_VARIABLE)
     return shlex.split(submitted) if submitted else sys.argv[1:]
 
 
 def how_to_go_on() -> str:
-    """How to resume a run that was stopped."""
+    """Describe how to resume a run that was stopped."""
     from sweep.state.control import resume_with
 
     return f"stopped; {resume_with(typed_arguments())}"
 
 
 def say(message: str) -> None:
-    """A message for people."""
+    """Print a message on standard error."""
     print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Errors of the user and of the cluster as a message and an exit code, without a traceback."""
+    """Convert errors of the user and of the cluster to a message and an exit code, without a
+    traceback."""
     try:
         yield
     except (typer.Exit, typer.BadParameter):
@@ -146,6 +147,7 @@ def exit_codes() -> Iterator[None]:
 
 
 def _exit_code_of(error: Exception) -> int | None:
-    """None: a mistake of this program, whose traceback is wanted."""
+    """Return the exit code of an error; None: a bug in this program, which is shown with its
+    traceback."""
     names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
     return next((EXIT_CODES[name] for name in names if name in EXIT_CODES), None)

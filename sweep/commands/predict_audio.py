@@ -47,14 +47,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Predicted:
-    """What probes say of audio files."""
+    """Predictions of probes for audio files."""
 
     rows: pd.DataFrame
     """A row per file × target × probe, ``COLUMNS``. ``agreement`` is the SD over the fits (seeds
-    and folds) of a number, in its unit, and of a class the share of fits that say it; ``of_score``
-    is the mean test score of the fits, named by ``score``: ``r2`` or ``accuracy``."""
+    and folds) of a number, in its unit, and for a class the share of fits that predict it;
+    ``of_score`` is the mean test score of the fits, named by ``score``: ``r2`` or ``accuracy``."""
     skipped: tuple[Skipped, ...]
-    """Files that cannot be read, and why."""
+    """Unreadable files with reasons."""
 
 
 def predict_audio(
@@ -67,11 +67,12 @@ def predict_audio(
 ) -> Predicted:
     """Read ``layer`` of ``model`` for every file and apply the run's saved probes of it.
 
-    The fits of one probe and target (seeds, folds) are averaged; of classes, the most frequent.
+    The fits of one probe and target (seeds, folds) are averaged; for classes, the most frequent
+    counts.
 
     Raises:
         RunError: the run saved no such probe.
-        UsageError: a file is missing, or the model cannot be loaded any more.
+        UsageError: a file is missing, or the model can no longer be loaded.
         jobs.probing.saved_probes.SavedProbeError: a saved probe is damaged.
     """
     fits = _saved(run, model, layer, probe, target)
@@ -93,7 +94,7 @@ def predict_audio(
 def _saved(
     run: Run, model: str, layer: str, probe: str | None, target: str | None
 ) -> dict[tuple[str, str], list[SavedProbe]]:
-    """(target, probe) → its fits."""
+    """Group the fits by (target, probe)."""
     here = [
         record
         for record in run.records.values()
@@ -140,11 +141,11 @@ def _none_saved(run: Run, here: Sequence[Record]) -> str:
 def _read(
     planned: PlannedModel, layer: str, audio: Sequence[Path]
 ) -> tuple[list[str], npt.NDArray[np.float32], tuple[Skipped, ...]]:
-    """Positions in ``audio`` that could be read, as text, and their activations (U, D).
+    """Return the readable positions in ``audio``, as text, and their activations (U, D).
 
-    The way of a run is gone, through a shard in a temporary folder: the numbers are a run's.
+    They pass through a shard in a temporary folder, as in a run, so that the numbers are the same.
     """
-    # Stored as float32 whatever the run stores: nothing is kept here.
+    # Stored as float32 whatever the run's dtype, as nothing is kept here.
     settings: ExtractSettings = planned.extract.model_copy(update={"dtype": "float32"})
     with tempfile.TemporaryDirectory(prefix="sweep-predict-") as folder:
         shard = Shard(
@@ -196,7 +197,8 @@ def _rows(
 
 
 def print_predictions(predicted: Predicted, audio: Sequence[Path]) -> None:
-    """A table on a terminal, else CSV, on standard output; what was skipped on standard error."""
+    """Print a table on a terminal, else CSV, on standard output; skipped files on standard
+    error."""
     for one in predicted.skipped:
         print(printable(f"skipped {audio[int(one.utterance_id)]}: {one.reason}"), file=sys.stderr)
     rows = predicted.rows.to_dict("records")
@@ -221,7 +223,7 @@ def print_predictions(predicted: Predicted, audio: Sequence[Path]) -> None:
 
 
 def _field(value: object) -> str:
-    """A cell of the CSV: empty where a number is not defined."""
+    """Format a cell of the CSV, empty where a number is undefined."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
     return printable(str(value))

@@ -31,27 +31,27 @@ from sweep.spec.loading import LoadedSpec, read_spec
 from sweep.wording import counted
 
 SHOWN_SKIPPED = 5
-"""Skipped utterances that are named on the terminal; the file has all."""
+"""Number of skipped utterances that are named on the terminal; the file has all."""
 
 
 @dataclass(frozen=True)
 class PreparedPart:
-    """A part of the corpus, and what is known of the subset that it is."""
+    """A split of the corpus, and the known facts about its subset."""
 
     name: str
     subset: str | None
-    """LibriSpeech's name of it, if it is one of the subsets of which facts are known."""
+    """LibriSpeech's name of it, if it is one of the subsets with known facts."""
     measures: Mapping[str, float | None]
     """See ``jobs.corpus.summary.describe_split``."""
 
     @property
     def facts(self) -> Mapping[str, Fact]:
-        """Name of a measure → what it should be."""
+        """Expected values by name of the measure."""
         return LIBRISPEECH[self.subset] if self.subset else {}
 
     @property
     def differing(self) -> list[str]:
-        """Measures that are not as known; one that should be there and is undefined counts."""
+        """Measures that differ from the expected values, including undefined ones."""
         return [
             name
             for name, fact in self.facts.items()
@@ -61,15 +61,15 @@ class PreparedPart:
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """What ``sweep prepare`` read and wrote."""
+    """Input and output of ``sweep prepare``."""
 
     folder: Path
     files: tuple[Path, ...]
-    """The tables, and the list of what was skipped last."""
+    """Paths of the tables; the list of skipped utterances is the last."""
     parts: tuple[PreparedPart, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
-    """What a user should know before a run, a sentence each."""
+    """Warnings for the user before a run, one sentence each."""
 
 
 def prepare_corpus(
@@ -81,11 +81,11 @@ def prepare_corpus(
         path: of the spec.
         overrides: ``KEY=VALUE`` assignments to it.
         to: the folder to write to; by default ``results/<name>/corpus``.
-        cache: where a synthetic corpus is made, and what was measured is kept.
+        cache: folder for synthetic corpora and measurements.
 
     Raises:
-        SpecError: with everything that is wrong with the spec, in form and in what concerns the
-            corpus and the targets; or no utterance can be read.
+        SpecError: the spec is wrong, in form or regarding corpus and targets; all problems are
+            listed. Or no utterance can be read.
         UsageError: the folder cannot be written to.
     """
     with bars_on_stderr() as tell:
@@ -144,7 +144,7 @@ def _as_utf8(text: str) -> str:
 
 
 def _known_subsets(settings: CorpusSettings) -> dict[str, str]:
-    """Part → the one subset that it is, of those of which facts are known."""
+    """Map splits to their subsets with known facts."""
     return {
         part: Path(subsets[0]).name
         for part, subsets in corpus_subsets(settings).items()
@@ -153,13 +153,14 @@ def _known_subsets(settings: CorpusSettings) -> dict[str, str]:
 
 
 def _parts(settings: CorpusSettings, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Every part with its rows; one of which nothing could be read is there, with none."""
+    """Yield every split with its rows, also one without readable utterances."""
     for name in dict.fromkeys([*corpus_subsets(settings), *table["split"]]):
         yield name, table[table["split"] == name]
 
 
 def print_preparation(prepared: PreparedCorpus) -> None:
-    """The statistics on standard output; warnings and what was skipped on standard error."""
+    """Print the statistics on standard output; warnings and skipped utterances on standard
+    error."""
     for warning in prepared.warnings:
         print(printable(f"warning: {warning}"), file=sys.stderr)
     for one in prepared.skipped[:SHOWN_SKIPPED]:
@@ -177,7 +178,7 @@ def print_preparation(prepared: PreparedCorpus) -> None:
 
 
 def statistics_table(parts: Sequence[PreparedPart]) -> Table:
-    """A row per part × measure: what was found and, if anything is, what is known of it."""
+    """Make a row per split × measure: the value found and, if known, the expected one."""
     table = Table(caption="ICC: share of the variance that lies between speakers")
     columns = ["part", "measure", "found"]
     if any(part.facts for part in parts):
@@ -200,7 +201,7 @@ def statistics_table(parts: Sequence[PreparedPart]) -> Table:
 
 
 def _comparison(fact: Fact | None, found: float | None) -> tuple[str, str, str]:
-    """The known value, its tolerance, and the difference where it is more."""
+    """Format the known value, its tolerance, and the difference if it is larger."""
     if fact is None:
         return "", "", ""
     difference = fact.difference(found)

@@ -1,4 +1,4 @@
-"""Find a model by what the command line calls it, and print its layers."""
+"""Find a model by its name on the command line, and print its layers."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from sweep.spec.loading import load_spec
 
 
 def print_layers(model: str) -> None:
-    """The taps of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
+    """Print the layers of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
     try:
         info = describe_model(*find_model(model))
     except ModelError as error:
@@ -24,10 +24,11 @@ def print_layers(model: str) -> None:
 
 
 def find_model(model: str) -> tuple[ModelSettings, Pooling]:
-    """A checkpoint folder, an architecture's name, or SPEC:NAME, and how its layers are pooled.
+    """Find a model by checkpoint folder, architecture name or SPEC:NAME, and the pooling of its
+    layers.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the name is none of these.
     """
     found = settings_from_name(model)
     if found is not None:

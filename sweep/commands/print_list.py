@@ -1,4 +1,4 @@
-"""What ``sweep list`` prints: the runs in a folder, by their events."""
+"""Output of ``sweep list``: the runs in a folder, from their events."""
 
 from datetime import datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What ``sweep plan`` prints: what is left to run, and what it costs."""
+"""Output of ``sweep plan``: the remaining work and its cost."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +24,12 @@ from sweep.state.run_folder import local_cache, run_folder
 from sweep.wording import counted
 
 SUSTAINED_FLOPS = 10e12
-"""What the GPU hours of a plan assume: half of an A100's 19.5e12 in float32 (its data sheet)."""
+"""Operations per second assumed for GPU hours: half of an A100's 19.5e12 in float32 (its data
+sheet)."""
 
 
 def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache: Location) -> None:
-    """What `sweep run` would do."""
+    """Print what `sweep run` would do."""
     prepared = prepare_spec(path, overrides, local_cache(cache))
     folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
     records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
@@ -63,7 +64,7 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
     for name in columns:
         table.add_column(name, justify="left" if name == "model" else "right")
     heard = extraction_table(prepared.plan, prepared.table)
-    # By path, which has the tempo in it; a file that is heard twice is as long both times.
+    # By path, which includes the tempo; a file used twice has the same duration both times.
     seconds = heard.drop_duplicates("audio_path").set_index("audio_path")["seconds"]
     features = prepared.spec.features
     if features.max_frames is not None and features.crop != "windows":

@@ -1,4 +1,4 @@
-"""What ``sweep status`` prints."""
+"""Output of ``sweep status``."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from sweep.wording import counted
 
 
 def print_status(run: Run) -> None:
-    """Where a run stands: its cells by the ledger, its stages by the events."""
+    """Print the state of a run: its cells from the ledger, its stages from the events."""
     counts = Counter(record.status for record in run.records.values())
     left = run.plan.n_cells - counts["done"] - counts["failed"]
     done = counted(counts["done"], "cell")

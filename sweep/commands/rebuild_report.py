@@ -1,4 +1,4 @@
-"""``sweep report``: the tables, figures and page of a run, made anew from its files."""
+"""``sweep report``: rebuild the tables, figures and page of a run from its files."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from sweep.state.mirror import mirrored
 
 
 def rebuild_report(run: Run, say: Say) -> Path:
-    """Make the report of a run anew; of one on an object store it is brought there, too.
+    """Rebuild the report of a run; for a run on an object store, upload it, too.
 
     Args:
-        run: whose copy is up to date.
-        say: told where it was not brought, and why.
+        run: the run, with an up-to-date copy.
+        say: called with a message if the upload is skipped.
 
     Returns:
         The page.

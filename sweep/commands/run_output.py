@@ -1,4 +1,4 @@
-"""What a run prints on standard output when it has ended."""
+"""Output of a finished run on standard output."""
 
 import sys
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sweep.running.up_to_date import UpToDate
 
 MOST_FINDINGS = 12
-"""Sentences that are printed; the rest are counted."""
+"""Number of sentences that are printed; the rest are counted."""
 
 
 def print_result(result: "RunResult") -> None:
@@ -32,7 +32,7 @@ def print_result(result: "RunResult") -> None:
         print(f"nothing to do: {done}, no extraction and no probe ran")
     else:
         cells, shards = counted(result.ran_cells, "cell"), counted(result.ran_shards, "shard")
-        # A comparison of layers can fail, which is not a cell.
+        # A comparison of layers can fail, too, although it is not a cell.
         beside = result.status == "failed" and not result.failed
         why = f"; what failed: {result.folder.events}" if beside else ""
         done = f"{counted(result.done, 'cell')} done, {result.failed} failed"
@@ -48,7 +48,7 @@ def print_up_to_date(found: "UpToDate") -> None:
 
 
 def print_findings(folder: RunFolder) -> None:
-    """Print the findings in short, as they stood when the report was made."""
+    """Print the findings in short form, as of the last report."""
     if not folder.findings.exists():
         return
     sentences = folder.findings.read_text(encoding="utf-8").splitlines()
@@ -59,7 +59,7 @@ def print_findings(folder: RunFolder) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; in a file or a pipe, without folding."""
+    """Print a table as wide as the terminal; in a file or a pipe, without line wrapping."""
     width = None if sys.stdout.isatty() else 200
     Console(highlight=False, width=width).print(table)
 
@@ -76,12 +76,12 @@ def _all_done(cells: int) -> str:
 
 
 def _main_clause(finding: str) -> str:
-    """A finding without the layers that are like the best one."""
+    """Shorten a finding by the layers that do not differ from the best one."""
     return finding.partition("; ")[0].removesuffix(".") + "."
 
 
 def _comparison(comparison: markup.Table) -> Table:
-    """The columns of a comparison table that fit a terminal; all of it is in ``models.md``."""
+    """Select the columns of a comparison table that fit a terminal; ``models.md`` has all."""
     shown = [
         position
         for position, name in enumerate(comparison.header)

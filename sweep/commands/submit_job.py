@@ -1,9 +1,9 @@
 """``sweep submit``: a driver that runs on the cluster itself, so that the laptop may sleep.
 
-What is shipped is a wheel of this project, unpacked, and the resolved spec: never the folder, with
-its data, its caches and whatever secrets lie in it. Unpacked, for Ray would install the wheel with
-all its dependencies; those must be on the nodes already, as they are for ``sweep run --address``.
-Where the project is installed as a wheel, the files of that are shipped.
+A wheel of this project, unpacked, and the resolved spec are shipped: never the folder, with its
+data, caches and possibly secrets. The wheel is unpacked because Ray would install it with all its
+dependencies; those must be on the nodes already, as for ``sweep run --address``. If the project is
+installed as a wheel, its installed files are shipped.
 """
 
 import json
@@ -36,23 +36,23 @@ from sweep.spec.schema import Spec
 from sweep.state.run_folder import run_folder
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "sweep", "jobs")
-"""What a wheel is built from."""
+"""Sources of the wheel."""
 SPEC_NAME = "spec.yaml"
 SHIPPED_BYTES = 100 * 2**20
-"""What is shipped at most. Ray takes up to 500 MiB (GCS_STORAGE_MAX_SIZE in its packaging.py), and
-keeps it in the memory of the head."""
+"""Maximum number of bytes shipped. Ray takes up to 500 MiB (GCS_STORAGE_MAX_SIZE in its
+packaging.py), and keeps it in the memory of the head."""
 
 
 class SubmitError(RuntimeError):
-    """There is nothing that could be submitted; the message says why."""
+    """Nothing can be submitted; the message says why."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A sweep that the cluster has taken on."""
+    """A sweep that the cluster has accepted."""
 
     id: str
-    """Ray's."""
+    """Ray's id of the job."""
     out: Location
     """The run's folder, as the cluster's nodes see it."""
     shipped_bytes: int
@@ -68,7 +68,7 @@ def submit(
     unlock: bool = False,
     command: Sequence[str] = (),
 ) -> Submission:
-    """Have a cluster run what is left of a spec.
+    """Have a cluster run the remaining cells of a spec.
 
     Args:
         spec_path: the spec; its paths are those of the cluster's nodes, and so absolute.
@@ -77,12 +77,12 @@ def submit(
         cache: the activation cache on the cluster.
         overrides: ``KEY=VALUE`` assignments to the spec.
         unlock: take the run over from a driver on another machine that shows no sign of life.
-        command: what submits, for provenance and as the way to go on.
+        command: the submitting command, for provenance and to resume the run.
 
     Raises:
         SpecError: the spec is wrong in form, or a path is relative.
         SubmitError: no wheel can be built here, or it is too large.
-        ClusterError: the cluster does not take it.
+        ClusterError: the cluster does not accept it.
     """
     loaded = read_spec(spec_path, overrides)
     loaded.raise_problems()
@@ -111,7 +111,7 @@ def submit(
 
 
 def _events_there(out: Location) -> int | None:
-    """Bytes of the events that runs before left there; None: none are seen from here."""
+    """Bytes of events that earlier runs left there; None: they are not visible from here."""
     folder = run_folder(out)
     try:
         return size(folder.for_jobs(folder.events))
@@ -120,7 +120,7 @@ def _events_there(out: Location) -> int | None:
 
 
 def leave_note(out: Location, name: str, told: int) -> None:
-    """Tell ``sweep watch`` that more is to come than the events that are there.
+    """Leave a note for ``sweep watch`` that more events will follow.
 
     Args:
         out: the run's folder.
@@ -136,16 +136,16 @@ def leave_note(out: Location, name: str, told: int) -> None:
 def entrypoint(
     out: Location, cache: Location | None, *, unlock: bool, command: Sequence[str]
 ) -> str:
-    """The shell command that the cluster runs in the folder that was shipped."""
+    """Return the shell command that the cluster runs in the shipped folder."""
     words = ["python", "-m", "sweep", "run", SPEC_NAME, "--address", "auto", "--display", "plain"]
     words += ["--out", str(out), "--cache", str(cache), *(["--unlock"] if unlock else [])]
-    # Ray shows the command to whoever may look at the dashboard.
+    # Ray shows the command to every user of the dashboard.
     typed = shlex.join(map(without_secrets, command))
     return f"{COMMAND_VARIABLE}={shlex.quote(typed)} {shlex.join(words)}"
 
 
 def make_package(spec: Spec, folder: Path, root: Path = ROOT) -> Path:
-    """The folder to ship, made below ``folder``: this project's wheel, unpacked, and the spec.
+    """Make the folder to ship below ``folder``: this project's wheel, unpacked, and the spec.
 
     Raises:
         SubmitError: no wheel can be built from ``root``, and none is installed there.
@@ -180,7 +180,7 @@ def _copy_installed(root: Path, package: Path) -> None:
 
 
 def build_wheel(folder: Path, root: Path = ROOT) -> Path:
-    """A wheel of this project, in ``folder``; built from a copy, so that ``root`` stays as it is.
+    """Build a wheel of this project in ``folder``, from a copy, so that ``root`` is not changed.
 
     Raises:
         SubmitError: it cannot be built.
@@ -214,7 +214,7 @@ def _check_absolute(option: str, path: Location | None) -> Iterator[Problem]:
 
 
 def _relative_paths(spec: Spec) -> Iterator[Finding]:
-    """Paths that mean something else on the cluster; included checkpoints travel along."""
+    """Find relative paths, which would differ on the cluster, except included checkpoints."""
     included = {folder.name for folder in INCLUDED.iterdir()}
     for location, path in _paths(spec, ()):
         if not path.is_absolute() and str(path) not in included:

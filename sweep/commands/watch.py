@@ -25,7 +25,7 @@ def watch(
     with exit_codes(), make_display(display, sys.stdout) as shown:
         try:
             ending = watch_run(run_folder(place_of(run)), shown, say)
-        except ValueError as error:  # the file is not what a driver writes
+        except ValueError as error:  # the file was not written by a driver
             say(str(error))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:

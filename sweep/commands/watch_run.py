@@ -14,25 +14,25 @@ from sweep.state.run_folder import RunFolder
 
 POLL_SECONDS, REMOTE_POLL_SECONDS = 0.3, 5.0
 HEAD_BYTES = 200
-"""By which a file of events is known again: its first event has a time."""
+"""Length of the beginning that identifies a file of events, as its first event has a time."""
 GRACE_SECONDS = 5.0
-"""How long a driver's last lines may take to arrive after it let go of the run."""
+"""Seconds that a driver's last lines may take to arrive after it released the run."""
 SUBMIT_SECONDS = 120.0
-"""How long one that was submitted may take to begin, where a run has ended before."""
+"""Seconds that a submitted run may take to begin if an earlier run has ended."""
 
 Ending = Literal["done", "failed", "interrupted", "died"]
 
 
 def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
-    """Show a run's events, those of the past first, until nobody drives it; wait for it to begin.
+    """Show a run's events, past ones first, until no driver is left; wait for it to begin.
 
-    A run on an object store is shown from there, as far as its driver has brought it, unless it is
+    A run on an object store is shown from there, as far as its driver has uploaded it, unless it is
     driven from this machine.
 
     Args:
-        folder: of the run; it need not exist yet.
-        show: given every event.
-        say: told what is no event.
+        folder: the run's folder; it need not exist yet.
+        show: called with every event.
+        say: called with messages that are not events.
 
     Raises:
         ValueError: a line is not an event.
@@ -46,7 +46,7 @@ def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
     told_waiting = seen_driven = False
     began = time.monotonic()
     while True:
-        # Looked at before the events: what a driver wrote before it ended is read after.
+        # Checked before the events are read, so that a driver's last events are not missed.
         driven = reins.holder() is not None
         for event in tail.read():
             show(event)
@@ -72,7 +72,7 @@ def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
 
 
 def _submitted(folder: RunFolder, tail: "EventTail | RemoteTail") -> str | None:
-    """A job that was submitted since the events were written; None if there is none."""
+    """Return the job that was submitted since the events were written; None if there is none."""
     place = folder.for_jobs(folder.submission)
     try:
         note = json.loads(place.read_bytes() if isinstance(place, Path) else read_now(place))
@@ -82,7 +82,7 @@ def _submitted(folder: RunFolder, tail: "EventTail | RemoteTail") -> str | None:
 
 
 class EventTail:
-    """New events of a file that another process appends to, and may replace."""
+    """Reader of new events from a file that another process appends to, and may replace."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -92,13 +92,13 @@ class EventTail:
 
     @property
     def position(self) -> int:
-        """Bytes that were read."""
+        """Number of bytes read so far."""
         return self._offset
 
     def read(self) -> list[Event]:
-        """The whole lines since the last call; none while there is no file.
+        """Read the complete new lines; none if there is no file.
 
-        The file is opened each time: NFS then asks its server for what is new.
+        The file is opened each time, so that NFS fetches new data from its server.
 
         Raises:
             ValueError: a whole line is not an event.
@@ -116,7 +116,7 @@ class EventTail:
         return events
 
     def _find_place(self, descriptor: int) -> None:
-        """Begin anew in another file, or in one that was cut."""
+        """Start again in a replaced or truncated file."""
         status = os.fstat(descriptor)
         if status.st_ino != self._file_number or status.st_size < self._offset:
             self._offset = self._lines = 0
@@ -124,7 +124,7 @@ class EventTail:
 
 
 class RemoteTail:
-    """New events of an object that a driver uploads now and then, whole and longer each time."""
+    """Reader of new events from an object that a driver uploads repeatedly, longer each time."""
 
     def __init__(self, place: RemotePath) -> None:
         self._place = place
@@ -135,11 +135,11 @@ class RemoteTail:
 
     @property
     def position(self) -> int:
-        """Bytes that were read."""
+        """Number of bytes read so far."""
         return self._offset
 
     def read(self) -> list[Event]:
-        """The whole lines since the last call; none while there is no object.
+        """Read the complete new lines; none if there is no object.
 
         Raises:
             ValueError: a whole line is not an event.
@@ -167,7 +167,8 @@ class RemoteTail:
 
 
 def _events_of(data: bytes, name: str, before: int) -> list[Event]:
-    """The events of the whole lines of ``data``, which follow ``before`` others of the file."""
+    """Parse the events of the complete lines of ``data``, which follow ``before`` others of the
+    file."""
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     return [parse_event(line, f"{name}:{n}") for n, line in enumerate(lines, start=before + 1)]
 
