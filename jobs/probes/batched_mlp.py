@@ -23,7 +23,7 @@ depend on a network's position in the batch."""
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the networks are trained; fields as in ``MlpSettings``."""
+    """Training settings of the networks; fields as in ``MlpSettings``."""
 
     widths: tuple[int, ...]
     """Features, hidden widths, 1."""

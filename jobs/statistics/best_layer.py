@@ -1,7 +1,7 @@
 """Score the best of many layers on speakers that were not used to choose it.
 
 A layer chosen on the test split has the best of many scores there, and an interval around that
-score ignores the choice: for uninformative layers it lies above 0 far too often. Here, as in BBC-CV
+score ignores the choice: for uninformative layers it excludes 0 far too often. Here, as in BBC-CV
 (Tsamardinos, Greasidou & Borboudakis 2018, Machine Learning 107, 1895-1922, doi
 10.1007/s10994-018-5714-4), the choice is bootstrapped along with the score, and the scores are
 those of held-out predictions, so no probe is retrained. BBC-CV scores the speakers that a resample
@@ -54,7 +54,7 @@ class SpeakerErrors:
     """(S, 4), columns ``ERRORS``, summed over folds and averaged over seeds."""
 
     def at(self, speakers: Sequence[str]) -> FloatArray:
-        """(S, 4) values for ``speakers``, which include all of its own; 0 for the others."""
+        """(S, 4) values for ``speakers``, a superset of its own speakers; 0 for the others."""
         position = {name: i for i, name in enumerate(speakers)}
         values = np.zeros((len(speakers), len(ERRORS)))
         values[[position[name] for name in self.speakers]] = self.values
@@ -120,8 +120,8 @@ def score_on_other_speakers(
     chose: 1 − Σ loss / Σ reference over the parts. The value is the mean over deals of all
     speakers. Its interval is that of the layer that is best on all speakers, widened by the factor
     by which the choice increases the variation over resamples of speakers. Each resample is dealt
-    anew; a speaker drawn twice stays in one part. For a single layer, this is its score and its
-    interval.
+    separately; a speaker drawn twice stays in one part. For a single layer, this is its score and
+    its interval.
 
     Args:
         layers: of one model, at least one.

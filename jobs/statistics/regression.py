@@ -138,7 +138,7 @@ class WeightedSums:
     values: Mapping[str, FloatArray]
     """(R,) each, by the names in ``SUMS``."""
     size: float
-    """As in ``SpeakerSums``."""
+    """Largest magnitude, as in ``SpeakerSums``."""
 
 
 def mse_of_sums(sums: WeightedSums) -> FloatArray:

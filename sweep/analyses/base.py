@@ -26,7 +26,7 @@ class RunContext:
     """The utterance table, with the targets as columns."""
     folder: RunFolder
     cache: Location
-    """Where activations are stored."""
+    """The activation cache."""
 
 
 class StoredRun(Protocol):

@@ -37,7 +37,7 @@ class Finding:
     what: str
     found: str
     remedy: str = ""
-    """What to do about it; empty if all is well."""
+    """Advice for a remedy; empty if the check succeeded."""
 
 
 def print_environment(cache: Path) -> bool:

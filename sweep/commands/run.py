@@ -41,7 +41,7 @@ def run(
     cache: Cache = None,
     unlock: Unlock = False,
 ) -> None:
-    """Run what is left of SPEC; run it again to go on where it stopped."""
+    """Run the remaining cells of SPEC; run it again to resume after a stop."""
     from sweep.running.options import RunOptions
 
     options = RunOptions(

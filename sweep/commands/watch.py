@@ -17,7 +17,7 @@ def watch(
         typer.Option(help="On standard output [rich on a terminal, else plain]."),
     ] = None,
 ) -> None:
-    """Show a run that goes on elsewhere, until it ends; wait for it to begin."""
+    """Show a run that is driven elsewhere, until it ends; wait for it to begin."""
     from sweep.commands.watch_run import watch_run
     from sweep.progress.display import make_display
     from sweep.state.run_folder import run_folder

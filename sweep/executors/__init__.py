@@ -2,5 +2,5 @@
 
 Only this package and ``jobs.workers`` may import Ray. It imports ``jobs`` and lower levels of
 ``sweep``, and is independent of the kinds of jobs. To add an executor, write a class with the
-methods of ``base.Executor`` in a file of its own and add a row to ``registry.EXECUTORS``.
+methods of ``base.Executor`` in its own file and add a row to ``registry.EXECUTORS``.
 """

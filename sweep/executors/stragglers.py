@@ -1,4 +1,4 @@
-"""Which work is late, as slow nodes and hanging jobs make it: it would hold the whole sweep."""
+"""Detection of stragglers on slow nodes, and of hanging jobs, which would delay the whole sweep."""
 
 from bisect import insort
 from collections import OrderedDict, defaultdict
@@ -6,61 +6,62 @@ from collections.abc import Callable
 from typing import Any
 
 LATE = 3.0
-"""Work is late when it has taken so many times as long as half of its kind."""
+"""Multiple of the median duration of its kind from which a job is late."""
 ENOUGH = 3
-"""Pieces of work that must have come back before another one of the kind is called late."""
+"""Number of jobs of a kind that must have returned before another one can count as late."""
 STUCK = 10.0
-"""A user is told of work that has taken so many times as long as half of its kind ..."""
+"""The user is warned of a job that has taken this multiple of the median of its kind ..."""
 STUCK_SECONDS = 600.0
-"""... and that long at least; ..."""
+"""... and at least this many seconds; ..."""
 UNKNOWN_SECONDS = 1800.0
-"""... and of work that has taken that long where nothing is known of its kind."""
+"""... and of a job that has taken this many seconds if the durations of its kind are unknown."""
 
 
 class Waits:
-    """How long the work of each kind took: the shards of a model, the layers of a model."""
+    """Durations of jobs by kind: the shards of a model, the layers of a model."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
-        """Sorted: all that is out is compared with them, at every turn of the driver."""
+        """Sorted, as all jobs in flight are compared with them at every turn of the driver."""
 
     def add(self, kind: str, seconds: float) -> None:
-        """One came back."""
+        """Add the duration of a job that returned."""
         insort(self._seconds[kind], seconds)
 
     def median(self, kind: str) -> float | None:
-        """Seconds that half of the kind took; None: too few came back."""
+        """Median duration of the kind in seconds; None: too few returned."""
         known = self._seconds.get(kind, ())
         if len(known) < ENOUGH:
             return None
         return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
 
     def is_late(self, kind: str, seconds: float) -> bool:
-        """Whether one that was begun ``seconds`` ago is late."""
+        """Return whether a job that began ``seconds`` ago is late."""
         median = self.median(kind)
         return median is not None and seconds > LATE * median
 
     def is_stuck(self, kind: str, seconds: float) -> bool:
-        """Whether one that was begun ``seconds`` ago is so late that it may never come back."""
+        """Return whether a job that began ``seconds`` ago is so late that it may hang."""
         median = self.median(kind)
         most = UNKNOWN_SECONDS if median is None else max(STUCK_SECONDS, STUCK * median)
         return seconds > most
 
     def describe(self, kind: str, seconds: float) -> str:
-        """What is known of one that is stuck, or seems to be."""
+        """Describe a job that hangs, or seems to."""
         median = self.median(kind)
         others = "" if median is None else f", where half of the {kind} took {median:.3g} s"
         return f"has not come back for {seconds / 60:.0f} minutes{others}"
 
     def forget(self, kind: str) -> None:
-        """Nothing of it is left to do."""
+        """Forget a kind of which no job is left."""
         self._seconds.pop(kind, None)
 
 
 class Line:
-    """Tasks in the order that they were sent in, of which the first are at work.
+    """Tasks in the order of their submission, of which the first are running.
 
-    Ray does not say when a task began. It begins them in this order, as soon as one has a place.
+    Ray does not say when a task began. It starts them in this order, each as soon as there is a
+    place.
 
     Args:
         clock: seconds.
@@ -77,28 +78,28 @@ class Line:
 
     @property
     def has_place(self) -> bool:
-        """Whether one more would begin at once."""
+        """Return whether another task would begin at once."""
         return len(self) < self._places
 
     def set_places(self, places: int) -> None:
-        """So many can be at work at a time."""
+        """Set the number of tasks that can run at a time."""
         self._places = places
         self._begin()
 
     def join(self, task: Any) -> None:
-        """It was sent."""
+        """Add a submitted task."""
         self._queue[task] = None
         self._begin()
 
     def leave(self, task: Any) -> float | None:
-        """It is out no more; the seconds that it was at work, None if it never was."""
+        """Remove a task; return the seconds that it ran, None if it never began."""
         begun = self._begun.pop(task, None)
         self._queue.pop(task, None)
         self._begin()
         return None if begun is None else self._clock() - begun
 
     def begun(self, task: Any) -> float | None:
-        """When, on the clock; None: it waits."""
+        """Return the time at which a task began; None: it is waiting."""
         return self._begun.get(task)
 
     def _begin(self) -> None:

@@ -73,7 +73,7 @@ class ModelProgress:
     """Utterances that could not be read."""
     failed: int = 0
     best: Best | None = None
-    """By R²."""
+    """Best layer by R²."""
     best_accuracy: Best | None = None
     last_change: int = 0
     """Number of the last event that concerned it; the greatest is the most recent."""
@@ -96,9 +96,9 @@ class Progress:
         self.n_warnings = 0
         self.n_events = 0
         self.forward_seconds = 0.0
-        """Of all processes, in forward passes, all runs into the folder together."""
+        """Seconds of all processes in forward passes, over all runs into the folder."""
         self.probe_seconds = 0.0
-        """The same, in fits of probes."""
+        """Seconds of all processes in fits of probes, over all runs into the folder."""
 
     @property
     def failed(self) -> int:
@@ -194,7 +194,8 @@ class Progress:
         model.best_accuracy = _better(model.best_accuracy, layer, told, "accuracy")
 
     def _came_back(self, name: str, count: int, seconds: float) -> None:
-        """Count units of a stage; without events of its own it lasts from first work to last."""
+        """Count units of a stage; without its own events, it lasts from the first unit to the
+        last."""
         stage = self._stage(name)
         if stage.started is None and self.now is not None:
             begin = self.now - timedelta(seconds=seconds)

@@ -10,7 +10,7 @@ from sweep.results.run import Run
 
 @dataclass(frozen=True)
 class Content:
-    """What a section shows, in this order; text is escaped unless it is declared as HTML."""
+    """Content of a section, shown in this order; text is escaped unless it is declared as HTML."""
 
     findings: Sequence[str] = ()
     """Sentences, as a list."""
@@ -39,7 +39,7 @@ class Section:
     """Writes the section's tables and figures into the run's folder, or removes old ones, and
     returns its content; None leaves it off the page."""
     methods: Callable[[Run], Iterator[str]] | None = None
-    """Sentences for the methods text, if the section has a method of its own."""
+    """Sentences for the methods text, if the section uses its own method."""
 
 
 def as_svg(figures: Sequence[Path]) -> list[Path]:

@@ -26,7 +26,7 @@ def skipped_by_extraction(
     """Utterances that extraction skipped, as recorded and at other rates, each once, since every
     model reads the same audio.
 
-    If shards of finished cells are gone from the cache or damaged, their skipped utterances are
+    If shards of finished cells are missing from the cache or damaged, their skipped utterances are
     taken from the table as last written.
     """
     seen: dict[Skipped, None] = {}

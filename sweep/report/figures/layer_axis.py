@@ -18,7 +18,7 @@ MOST_STRIPS = 4
 STRIP = 0.13
 """Height in inches of a strip with the stages of an architecture."""
 GAP = 0.06
-"""Inches between the axis and the first strip."""
+"""Gap in inches between the axis and the first strip."""
 _GREYS = ("#E3E3E3", "#F3F3F3")
 
 

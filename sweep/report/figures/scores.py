@@ -109,7 +109,7 @@ def score_of_speaker_mean(score: Score, rows: pd.DataFrame) -> float | None:
 def best_position(score: Score, group: pd.DataFrame) -> int | None:
     """Row of the best layer in ``group``; None when no layer has the score.
 
-    A point that lacks cells is no candidate unless there are no others, as in the tables.
+    A point that lacks cells is not a candidate unless there are no others, as in the tables.
     """
     candidate = group.index.isin(complete(group).index)
     y = group[score.best_by or score.column].to_numpy(dtype=float)

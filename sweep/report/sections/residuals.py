@@ -56,7 +56,7 @@ def write_residuals(tables: Path, plots: Path, run: Run) -> list[Path]:
     """Write ``residuals.csv`` and, for every target of numbers and every probe of it, the figure
     ``residuals_<target>_<probe>``.
 
-    A run that keeps no predictions has a table without rows, and no figure.
+    A run without stored predictions has a table without rows, and no figure.
 
     Returns:
         The PNG files; the SVG beside each has the same stem.

@@ -153,4 +153,4 @@ READING = (
     "resample, and two-sided p-values corrected by Holm's method (1979) among the models of one "
     "target and probe. <code>tables/differences.csv</code> has everything, layer by layer."
 )
-"""How to read the findings, in HTML."""
+"""Introduction to the findings, in HTML."""
