@@ -98,8 +98,8 @@ def fit_by_validation(
 def fit_by_inner_folds(part: TrainingPart, alphas: FloatArray, groups: StrArray) -> Fitted:
     """Fit ``part`` with the alphas that are best over ``inner_folds`` of its ``groups`` (N,).
 
-    Each fold is fitted on features about its own mean, in the scale of the whole part: so its
-    products are the whole part's without the rows held out, and no new ones are needed.
+    Each fold is fitted on features about its own mean, in the scale of all training rows: so its
+    products are those of all rows without the held-out ones, and no new ones are needed.
     """
     errors = np.zeros((len(part.targets), len(alphas)))
     for _, held_out in inner_folds(np.arange(len(groups)), groups):
@@ -133,7 +133,7 @@ def leave_one_out_errors(part: TrainingPart, factored: Spectrum, alphas: FloatAr
     The error of row i, left out, is (yᵢ − ŷᵢ) / (1 − hᵢ), where h is the diagonal of
     11ᵀ/N + Z(ZᵀZ + λ)⁻¹Zᵀ (Allen 1974; Golub, Heath & Wahba 1979, Technometrics 21:215–223), here
     with λ = (N − 1)α. In the dual form both are lines of (ZZᵀ + λ)⁻¹: y − ŷ = λa with its
-    solution a, and 1 − hᵢ = λ times its diagonal − 1/N. Z keeps the scale of the whole part.
+    solution a, and 1 − hᵢ = λ times its diagonal − 1/N. Z keeps the scale of all rows.
     """
     equations, n = part.equations(), len(part.X)
     penalties = (n - 1) * alphas

@@ -191,7 +191,7 @@ def collect(ref: Any) -> Ended:
         return Ended(error=error, died="memory")
     except ray.exceptions.OutOfDiskError as error:
         return Ended(error=error, died="disk")
-    except ray.exceptions.RayError as error:  # the worker, the actor or the node is gone
+    except ray.exceptions.RayError as error:  # the worker, the actor or the node has died
         return Ended(error=error, died="died")
 
 

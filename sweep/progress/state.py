@@ -149,7 +149,7 @@ class Progress:
                 self.status = event["status"]
 
     def _stage_started(self, name: str, now: datetime) -> None:
-        if name == STAGES[0]:  # a new run into the same folder: counts start anew
+        if name == STAGES[0]:  # a new run into the same folder: reset the counts
             self.status, self.started = "running", now
             self.stages = {stage: Stage(stage) for stage in STAGES}
             self.warnings.clear()
@@ -160,7 +160,7 @@ class Progress:
     def _stage_finished(self, name: str) -> None:
         stage = self._stage(name)
         stage.ended = self.now
-        if name == STAGES[0]:  # what it counted last was a part of it
+        if name == STAGES[0]:  # its last count was of a part of it
             stage.total = stage.finished = 0
 
     def _planned(self, event: Event, now: datetime) -> None:

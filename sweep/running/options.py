@@ -1,4 +1,4 @@
-"""Options of a run beside the spec, from the command line."""
+"""Options of a run from the command line, in addition to the spec."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -112,7 +112,7 @@ def find_up_to_date(spec_path: Path, options: RunOptions) -> UpToDate | None:
 
 
 def _request(spec_path: Path, options: RunOptions) -> str | None:
-    """Digest of everything that determines a run, beside the states of files.
+    """Digest of everything that determines a run, except the states of files.
 
     None: an ordinary run is required, or its files are not visible to this process.
     """

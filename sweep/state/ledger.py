@@ -112,7 +112,7 @@ class Ledger:
         before = os.fstat(self._file.fileno()).st_size
         data = b"".join(map(to_line, records))
         try:
-            while data:  # a disk that is nearly full takes a part
+            while data:  # a nearly full disk writes only a part
                 data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
         except OSError:

@@ -1,4 +1,4 @@
-"""One panel of curves: a score over layers, one line per model, beside its references."""
+"""One panel of curves: a score over layers, one line per model, with its references."""
 
 import numpy as np
 import numpy.typing as npt

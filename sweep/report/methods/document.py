@@ -25,7 +25,7 @@ def methods(run: Run, sections: Iterable[Section] = ()) -> str:
 
     Args:
         run: the run.
-        sections: sections of the report; their sentences on optional analyses end the part on
+        sections: sections of the report; their sentences on optional analyses end the subsection on
             statistics.
     """
     sentences = {title: list(part(run)) for title, part in PARTS.items()}
