@@ -137,8 +137,7 @@ def demand_problems(nodes: Sequence[Node], demand: Demand) -> Iterator[str]:
 
 
 def workers(nodes: Sequence[Node], compute: Compute, gram_memory: int = 0) -> list[Node]:
-    """Select the nodes that jobs can run on; a head without CPUs, for instance, needs no shared
-    storage."""
+    """Select the nodes that jobs can run on; a head without CPUs needs no shared storage."""
     demands = (extraction(compute, gram_memory), probing(compute))
     return [node for node in nodes if any(one.places(node.resources) for one in demands)]
 
@@ -183,8 +182,7 @@ def _available_memory() -> float | None:
 
 @contextmanager
 def meeting_places(storage: Storage) -> Iterator[tuple[Location, ...]]:
-    """Create folders in the run's folder and in the cache where driver and nodes leave one file
-    each.
+    """Create folders in the run's folder and the cache where driver and nodes leave a file each.
 
     Raises:
         ClusterError: the driver itself cannot write there.
