@@ -17,7 +17,7 @@ import numpy.typing as npt
 from jobs.activations.store import read_names, read_sums
 from jobs.arrays import FloatArray
 from jobs.gram.moments import Moments, together, total
-from jobs.gram.sums import GramSettings
+from jobs.gram.settings import GramSettings
 from jobs.gram.units import Units
 from jobs.probes import CcaSettings, RidgeSettings, cca, ridge
 from jobs.probes.normal_equations import NormalEquations

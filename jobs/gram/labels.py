@@ -5,8 +5,9 @@ import pandas as pd
 
 from jobs.arrays import FloatArray
 from jobs.corpus.table import has_value
-from jobs.gram.sums import GramSettings
-from jobs.protocol.cells import Cell, control_target
+from jobs.gram.settings import GramSettings
+from jobs.protocol.cells import Cell
+from jobs.protocol.controls import control_target
 from jobs.protocol.folds import make_folds, only
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from jobs.corpus.table import has_value
-from jobs.gram.sums import GramSettings
+from jobs.gram.settings import GramSettings
 from jobs.probes.ridge import inner_folds
 from jobs.protocol.folds import Fold, IntArray, StrArray, group_labels, make_folds
 from jobs.protocol.settings import KFoldProtocol

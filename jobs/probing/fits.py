@@ -17,7 +17,8 @@ from jobs.probing.errors import error_line
 from jobs.probing.layer_data import LayerData
 from jobs.probing.results import CellResult, FittedCell
 from jobs.process import ran_out_of_memory
-from jobs.protocol.cells import Cell, control_target
+from jobs.protocol.cells import Cell
+from jobs.protocol.controls import control_target
 from jobs.protocol.folds import Fold, only
 from jobs.protocol.predictions import CellPredictions
 from jobs.statistics.classification import majority_class

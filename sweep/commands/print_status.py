@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from sweep.commands.run_output import print_findings
 from sweep.progress.state import Progress
 from sweep.progress.wording import printable, status_lines
-from sweep.results.run import Run
+from sweep.results.records import RunRecords
 from sweep.state.control import DriverLease, resume_command
 from sweep.state.events import read_events
 from sweep.wording import counted
 
 
-def print_status(run: Run) -> None:
+def print_status(run: RunRecords) -> None:
     """Print the state of a run: its cells from the ledger, its stages from the events."""
     counts = Counter(record.status for record in run.records.values())
     left = run.plan.n_cells - counts["done"] - counts["failed"]

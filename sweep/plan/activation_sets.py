@@ -16,7 +16,8 @@ from jobs.extraction.settings import EXTRACT_VERSION, ExtractSettings
 from jobs.extraction.shard import Shard
 from jobs.gram.fit import chooses_on_inner_folds
 from jobs.gram.labels import label_values, row_sets
-from jobs.gram.sums import GRAM_VERSION, GramSettings, Labels
+from jobs.gram.settings import GRAM_VERSION, GramSettings
+from jobs.gram.sums import Labels
 from jobs.gram.units import make_units
 from jobs.identity import canonical_json, content_id, lines_digest
 from jobs.models import ModelInfo, is_baseline

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard
-from jobs.gram.sums import GramSettings
+from jobs.gram.settings import GramSettings
 from jobs.identity import canonical_json, content_id, content_id_of
 from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_count
 from jobs.protocol.cells import Cell

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from jobs.extraction.extractor import LOT
-from jobs.gram.sums import BLOCK_ROWS, GramSettings, LayerSums
+from jobs.gram.settings import BLOCK_ROWS, GramSettings
+from jobs.gram.sums import LayerSums
 from jobs.models import describe_model, load_model
 from jobs.protocol.settings import SplitsProtocol
 from tests.benchmarks.measure import interleaved, ratios

@@ -14,7 +14,7 @@ from jobs.audio.settings import FeatureSettings
 from jobs.audio.stretch import TEMPO_VERSION
 from jobs.corpus.table import audio_digest_of_table, label_digest
 from jobs.extraction.settings import EXTRACT_VERSION
-from jobs.gram.sums import GRAM_VERSION
+from jobs.gram.settings import GRAM_VERSION
 from jobs.identity import canonical_json, content_id
 from jobs.probes import PROBE_VERSION, ProbeSettings
 from jobs.probing.tempo_rows import stretched_rows

@@ -12,7 +12,8 @@ from jobs.extraction.extractor import Extractor
 from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard
 from jobs.gram.moments import total
-from jobs.gram.sums import GramSettings, Labels
+from jobs.gram.settings import GramSettings
+from jobs.gram.sums import Labels
 from jobs.models import load_model
 from jobs.models.describe import weights_digest
 from jobs.models.wespeaker.settings import WespeakerSettings

@@ -12,7 +12,8 @@ from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.gram.fit import GramSets, normal_equations
 from jobs.gram.labels import label_values, row_sets
 from jobs.gram.moments import total
-from jobs.gram.sums import GramSettings, LayerSums
+from jobs.gram.settings import GramSettings
+from jobs.gram.sums import LayerSums
 from jobs.gram.units import make_units
 from jobs.probes import CcaSettings, RidgeSettings
 from jobs.probes.standardiser import fit_standardiser

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from jobs.gram.moments import Moments, total, width_of
-from jobs.gram.sums import BLOCK_ROWS, GramSettings, Labels, LayerSums, Sums
+from jobs.gram.settings import BLOCK_ROWS, GramSettings
+from jobs.gram.sums import Labels, LayerSums, Sums
 from jobs.protocol.settings import SplitsProtocol
 
 CPU = torch.device("cpu")

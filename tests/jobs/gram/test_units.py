@@ -5,10 +5,11 @@ import pytest
 
 from jobs.corpus.table import Utterance, make_table
 from jobs.gram.labels import label_values, row_sets
-from jobs.gram.sums import GramSettings
+from jobs.gram.settings import GramSettings
 from jobs.gram.units import NOT_SUMMED, make_units
 from jobs.probes.ridge import inner_folds
-from jobs.protocol.cells import Cell, control_target
+from jobs.protocol.cells import Cell
+from jobs.protocol.controls import control_target
 from jobs.protocol.folds import group_labels, make_folds
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 

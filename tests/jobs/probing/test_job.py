@@ -25,7 +25,8 @@ from jobs.probes import (
 )
 from jobs.probes.result import ProbeResult
 from jobs.probing.job import ProbeJob, probe_layer
-from jobs.protocol.cells import Cell, control_target
+from jobs.protocol.cells import Cell
+from jobs.protocol.controls import control_target
 from jobs.protocol.folds import make_folds
 from jobs.protocol.predictions import read_predictions
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol

@@ -11,7 +11,8 @@ from scipy import stats
 
 from jobs.probes import RidgeSettings
 from jobs.probes.ridge import fit_predict
-from jobs.protocol.cells import Cell, control_target
+from jobs.protocol.cells import Cell
+from jobs.protocol.controls import control_target
 from jobs.protocol.folds import Fold, make_folds
 from jobs.protocol.settings import KFoldProtocol
 from jobs.statistics.classification import class_sums

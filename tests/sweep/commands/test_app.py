@@ -35,7 +35,7 @@ HEAVY = {"torch", "ray", "sklearn", "scipy", "pandas", "matplotlib"}
     "arguments",
     [
         ["--help"], ["--version"], ["run", "--help"], ["list", "."], ["gc", "--cache", "nowhere"],
-        ["validate", "wrong.yaml"], ["fetch", "model", "--help"],
+        ["validate", "wrong.yaml"], ["fetch", "model", "--help"], ["status", "nowhere"],
     ],
     ids=" ".join,
 )  # fmt: skip
