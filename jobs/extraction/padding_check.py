@@ -26,6 +26,9 @@ from jobs.models.taps import Pooling
 
 LIMIT = 3.0
 """Maximum ratio of the masked batch's error to the rounding error of a network that is exact."""
+UNIT_ROUNDOFF = 2.0**-24
+"""Largest relative error of rounding one value to float32 (IEEE 754). A layer that happens to be
+nearer to its float64 values on one CPU is no more exact than this."""
 FRAMES = (97, 160, 231)
 """Lengths of the test utterances; no two differ by a multiple of a common stride."""
 
@@ -42,10 +45,8 @@ class LayerCheck:
 
     @property
     def ratio(self) -> float:
-        """``error`` ÷ ``rounding``; 0 if both are 0."""
-        if self.rounding:
-            return self.error / self.rounding
-        return float("inf") if self.error else 0.0
+        """``error`` ÷ ``rounding``, where ``rounding`` counts as at least `UNIT_ROUNDOFF`."""
+        return self.error / max(self.rounding, UNIT_ROUNDOFF)
 
 
 def check_mask(

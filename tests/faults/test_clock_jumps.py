@@ -22,7 +22,8 @@ class JumpingClock(datetime.datetime):
         return cls.fromtimestamp(jumping(), tz)
 
 time.time = jumping
-from sweep import cli, display, run, views
+import sweep.commands.app, sweep.commands.print_status, sweep.progress.display
+import sweep.running.run, sweep.state.events
 for name, module in list(sys.modules.items()):
     if name.split(".")[0] in ("jobs", "sweep") and hasattr(module, "datetime"):
         module.datetime = JumpingClock

@@ -132,8 +132,8 @@ def test_on_ray_workers_use_the_store_too(
 
 
 QUICK = (
-    "from sweep import cli, mirror, remote_lease;"
-    "mirror.PUSH_SECONDS = remote_lease.BEAT_SECONDS = 0.3; cli.main()"
+    "from sweep.commands import app; from sweep.state import mirror, remote_lease;"
+    "mirror.PUSH_SECONDS = remote_lease.BEAT_SECONDS = 0.3; app.main()"
 )
 """The command line, for a store that need not be spared."""
 

@@ -282,7 +282,7 @@ def test_a_probe_that_raises_fails_its_own_cells_with_the_reason(tmp_path, corpu
     def broken(*_):
         raise FloatingPointError("no luck\nat all")
 
-    monkeypatch.setitem(PROBES, "cca", Probe(broken, predicts=REGRESSION))
+    monkeypatch.setitem(PROBES, "cca", Probe(PROBES["cca"].settings, broken, predicts=REGRESSION))
     results = probe_layer(job(tmp_path, corpus, activations(corpus, 0.5)))
     for result in results:
         assert result.status == ("failed" if result.cell_id.startswith("cca") else "done")
@@ -298,7 +298,9 @@ def test_a_non_finite_prediction_fails_only_its_cell(tmp_path, corpus, monkeypat
         predictions[0, 0], predictions[0, 1] = np.nan, 1e39
         return ProbeResult(predictions, [{}] * Y.shape[1])
 
-    monkeypatch.setitem(PROBES, "mlp", Probe(half_broken, predicts=REGRESSION))
+    monkeypatch.setitem(
+        PROBES, "mlp", Probe(PROBES["mlp"].settings, half_broken, predicts=REGRESSION)
+    )
     results = by_id(probe_layer(job(tmp_path, corpus, activations(corpus, 0.5))))
     for cell_id in ("mlp-cps-none-0-0", "mlp-cps-none-1-0"):
         assert results[cell_id].status == "failed"
@@ -483,7 +485,12 @@ def test_numbers_and_classes_are_never_fitted_together(tmp_path, corpus, monkeyp
 
         return fit
 
-    both = Probe(told("number"), predicts=REGRESSION | {"classification"}, classify=told("class"))
+    both = Probe(
+        PROBES["logistic"].settings,
+        told("number"),
+        predicts=REGRESSION | {"classification"},
+        classify=told("class"),
+    )
     monkeypatch.setitem(PROBES, "logistic", both)
     given = class_job(tmp_path, corpus, activations(corpus, 0.5), ("sex", "cps"))
     results = by_id(probe_layer(given))

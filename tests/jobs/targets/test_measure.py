@@ -251,7 +251,7 @@ def driver(tmp_path, cache):
     process = subprocess.Popen(
         [sys.executable, "drive.py", "table.json", str(cache)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

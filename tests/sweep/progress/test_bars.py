@@ -98,7 +98,7 @@ def test_on_a_terminal_there_is_a_bar_with_counts_rate_and_time_left():
         reader.start()
         said = subprocess.run(
             [sys.executable, "-c", SHOW],
-            cwd=Path(bars.__file__).parents[1],
+            cwd=Path(bars.__file__).parents[2],
             env={"TERM": "xterm", "COLUMNS": "100"},
             stdout=subprocess.PIPE,
             stderr=theirs,

@@ -181,7 +181,7 @@ def test_a_probe_more_sums_nothing_anew(prepare: Prepare, values: Values) -> Non
                 "probes": [{"kind": "ridge", "choose": "inner"}],
             },
             "- kind: ridge",
-            "let it choose on validation",
+            "choose on validation",
         ),
         (
             {"protocol": {"kind": "kfold"}, "similarity": {"utterances": 20}},
@@ -191,7 +191,7 @@ def test_a_probe_more_sums_nothing_anew(prepare: Prepare, values: Values) -> Non
         (
             {"similarity": {"part": "train", "utterances": 20}},
             "part: train",
-            "only the test part 'test'",
+            "only the test split 'test'",
         ),
     ],
 )

@@ -24,7 +24,7 @@ from jobs.models.describe import weights_digest
 from jobs.models.errors import ModelError
 from jobs.models.pooling import POOLINGS
 from jobs.models.tap_reader import TapReader
-from jobs.models.transformers.encoders import LogMelEncoder, WaveformEncoder
+from jobs.models.transformers.encoders import LogMelEncoder, TimeNorm, WaveformEncoder
 from jobs.models.transformers.model import MODEL_TYPES
 from jobs.models.transformers.settings import TransformersSettings
 from sweep.commands.app import app
@@ -170,9 +170,7 @@ def error(found, alone):
 def test_leaving_a_mask_out_is_seen(folders, name, without, monkeypatch):
     model = load(folders[name])
     if without == "norm":
-        monkeypatch.setattr(
-            "jobs.models.transformers.encoders.TimeNorm.forward", torch.nn.GroupNorm.forward
-        )
+        monkeypatch.setattr(TimeNorm, "forward", torch.nn.GroupNorm.forward)
     else:
         forward = model.module.network.forward
         model.module.network.forward = lambda wave, mask=None: forward(wave)

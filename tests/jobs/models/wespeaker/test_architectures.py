@@ -245,7 +245,7 @@ def test_one_frame_fewer_would_make_no_embedding(short):
     ],
 )
 def test_the_number_of_taps_follows_from_the_published_blocks(architecture, n_taps):
-    taps = taps_at(full_size(architecture, 192), ARCHITECTURES[architecture].places)
+    taps = taps_at(full_size(architecture, 192), ARCHITECTURES[architecture].patterns)
     assert len(taps) == n_taps
     assert len({tap.name for tap in taps}) == len({tap.study_name for tap in taps}) == n_taps
 
