@@ -11,6 +11,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from jobs.corpus.librispeech_facts import LIBRISPEECH, Fact
+from jobs.optional_packages import OptionalPackage
 from jobs.targets.measure import MEASUREMENTS
 from sweep.commands.app import app
 from sweep.commands.prepare_corpus import PreparedPart, prepare_corpus, statistics_table
@@ -255,7 +256,8 @@ def test_measured_targets_are_measured_once_and_shown_while_it_lasts(
 def test_a_package_that_is_missing_is_told_at_the_target_before_anything_is_written(
     spec, tmp_path, monkeypatch
 ):
-    absent = replace(MEASUREMENTS["pitch"], module="no_such_module")
+    package = OptionalPackage("praat-parselmouth", "no_such_module")
+    absent = replace(MEASUREMENTS["pitch"], package=package)
     monkeypatch.setitem(MEASUREMENTS, "pitch", absent)
     with pytest.raises(SpecError, match=r"f0_sd cannot be measured.*pip install praat-parselmouth"):
         prepare(spec, tmp_path, "targets=[cps, f0_sd]")
