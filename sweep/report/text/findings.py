@@ -144,8 +144,8 @@ READING_OF_FOLDS = (
 )
 READING = (
     "Each sentence is supported by the test speakers at the 5 % level: a peak is named only where "
-    "some layer is above chance (with Holm's correction over layers) and so is the interval of its "
-    "score. The score is that of the best layer, on speakers who were not used to choose it. The "
+    "some layer beats the mean predictor or majority class (with Holm's correction over layers) "
+    "and the interval of its score lies above it, too. The score is that of the best layer, on speakers who were not used to choose it. The "
     "layers that are not distinguishable from the peak include the truly best one in 95 % of such "
     "experiments, however many layers were compared: multiple comparisons with the best (Hsu "
     "1984), with the reference of White (2000) from a bootstrap over speakers. The table compares "

@@ -115,7 +115,7 @@ def explanations(kinds: Collection[str], *, by_fold: bool = False) -> Iterator[t
 
 _TOO_GOOD = (
     "The best of many layers scores too well on the speakers on which it was chosen: even among "
-    "layers that encode nothing, some are above chance by luck. "
+    "layers that encode nothing, some beat the mean predictor by luck. "
 )
 
 
