@@ -78,7 +78,7 @@ def exit_at_once() -> None:
 
 
 @contextmanager
-def exit_at_once_on_second_signal() -> Iterator[None]:
+def exit_at_once_if_asked() -> Iterator[None]:
     """After the block, end the process with its exit code, if ``exit_at_once`` was called."""
     try:
         yield

@@ -29,7 +29,7 @@ from sweep.commands.submit import submit
 from sweep.commands.validate import validate
 from sweep.commands.watch import watch
 from sweep.own_packages import DISTRIBUTION, search_own_packages_first
-from sweep.signals import exit_at_once_on_second_signal
+from sweep.signals import exit_at_once_if_asked
 
 app = typer.Typer(
     help="Layer-wise probing sweeps of speech models.",
@@ -72,5 +72,5 @@ def options(
 def main() -> None:
     """The ``sweep`` command."""
     search_own_packages_first()
-    with exit_at_once_on_second_signal():
+    with exit_at_once_if_asked():
         app(prog_name="sweep")

@@ -27,6 +27,7 @@ from tests.benchmarks import (
     perceptrons,
     scale,
     traffic,
+    verbs,
 )
 from tests.benchmarks.result import Result, render
 from tests.benchmarks.workbench import Workbench
@@ -49,6 +50,7 @@ BENCHMARKS: dict[int, Callable[[Workbench], list[Result]]] = {
     17: many_shards.plans_and_shards,
     18: scale.cluster_use,
     19: demo_share.run,
+    20: verbs.run,
     16: devices.end_to_end,
 }
 """By the number of their row; run in this order, the timed ones on one thread."""

@@ -76,5 +76,5 @@ def _watch() -> Iterator[Spent]:
         spent.probes += time.process_time() - start
         return results
 
-    with patch.object(Forward, "read", read), patch("sweep.executors.inline.probe_layer", probe):
+    with patch.object(Forward, "read", read), patch("jobs.probing.job.probe_layer", probe):
         yield spent

@@ -26,8 +26,13 @@ PATIENCE = 120.0
 class Spy:
     """Stands for the settings of a model, or for a probe's job."""
 
+    affinity = None
+    kind = "spies"
+    resources = "probe"
+
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
+        self.key = self.title = name
 
     def __reduce__(self) -> tuple[Callable[..., str], tuple[Path, str]]:
         return look_around, (self.folder, self.name)

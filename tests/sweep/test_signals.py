@@ -9,13 +9,13 @@ from sweep.signals import StopSignal, Terminated, sigterm_interrupts
 
 ENDING = """
 import atexit, os, signal, sys
-from sweep.signals import deaf_at_last, end_with
+from sweep.signals import ignore_signals_at_exit, end_with
 
 class Late:
     def __del__(self, kill=os.kill, pid=os.getpid()):
         kill(pid, {number})  # when Python has taken its handlers away
 
-deaf_at_last()
+ignore_signals_at_exit()
 sys.kept_to_the_end = Late()
 if {early}:
     atexit.register(os.kill, os.getpid(), {number})
@@ -53,12 +53,12 @@ def test_sigterm_interrupts_as_ctrl_c_does_but_for_the_time_that_somebody_listen
 
 STUCK = """
 import atexit
-from sweep.signals import abrupt_if_asked, leave_abruptly
+from sweep.signals import exit_at_once_if_asked, exit_at_once
 atexit.register(print, "Python ended it")
-with abrupt_if_asked():
+with exit_at_once_if_asked():
     print("done")
     if {stuck}:
-        leave_abruptly()
+        exit_at_once()
     raise SystemExit(3)
 """
 
