@@ -76,7 +76,8 @@ def between_speaker_share(y: FloatArray, speakers: npt.NDArray[np.str_]) -> floa
         MSB = Σ_i n_i (ȳ_i − ȳ)² / (k − 1)      MSW = Σ_i Σ_j (y_ij − ȳ_i)² / (N − k)
         n_0 = (N − Σ_i n_i² / N) / (k − 1)      ICC = (MSB − MSW) / (MSB + (n_0 − 1) MSW)
 
-    It is not truncated at 0: it is negative if speakers differ less than expected by chance.
+    An estimate below 0, where speakers differ less than expected by chance, is reported as 0: a
+    share of a variance cannot be negative.
     Source: A. Donner, A review of inference procedures for the intraclass correlation coefficient
     in the one-way random effects model, International Statistical Review 54 (1986), 67–82.
 
@@ -96,4 +97,4 @@ def between_speaker_share(y: FloatArray, speakers: npt.NDArray[np.str_]) -> floa
     between = float(counts @ (means - y.mean()) ** 2) / (k - 1)
     within = float(np.square(y - means[index]).sum()) / (n - k)
     size = (n - float(counts @ counts) / n) / (k - 1)
-    return (between - within) / (between + (size - 1) * within)
+    return max(0.0, (between - within) / (between + (size - 1) * within))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jobs.arrays import FloatArray
-from jobs.statistics.classification import COUNTS, ClassSums
+from jobs.statistics.classification import COUNTS, ClassSums, pool
 from jobs.statistics.intervals import (
     LEVEL,
     ROUNDING,
@@ -40,7 +40,7 @@ PARTS = 5
 
 ERRORS = ("n", "loss", "reference", "nothing")
 """Columns of ``SpeakerErrors.values``; the last is the loss of the no-skill prediction: the
-training mean, which is the reference of R², or the training split's most frequent class."""
+training mean, which is the reference of R², or a class that is predicted for every utterance."""
 
 _COLUMNS = [SUMS.index(name) for name in ("n", "sse", "sst", "sst")]
 
@@ -92,19 +92,34 @@ def class_errors(
     """Compute the classification errors by speaker of one layer from the sums of every fold and
     seed: the loss of an utterance is 1 where its class was not predicted.
 
-    ``majority`` holds the code of each such fold's most frequent class.
+    ``majority`` holds the code of each such fold's most frequent class in the training split. The
+    no-skill prediction is that class, or the most frequent class of all tested utterances where it
+    is right more often: folds whose training and test splits differ in their classes would
+    otherwise put it below chance.
     """
     speakers = tuple(sorted({name for folds in runs for sums in folds for name in sums.speakers}))
     position = {name: i for i, name in enumerate(speakers)}
     values = np.zeros((len(speakers), len(ERRORS)))
     for folds, guesses in zip(runs, majority, strict=True):
-        for sums, guess in zip(folds, guesses, strict=True):
+        pooled = pool(folds)
+        constant = pooled.classes[pooled.values.sum(axis=0)[COUNTS.index("occurs")].argmax()]
+        candidates = guesses, [constant] * len(folds)
+        best = max(candidates, key=lambda codes: sum(map(_guessed_in_all, folds, codes)))
+        for sums, guess in zip(folds, best, strict=True):
             hits, n, _ = sums.values.sum(axis=2).T
-            occurs = sums.values[:, COUNTS.index("occurs")]
-            guessed = occurs[:, [code == guess for code in sums.classes]].sum(axis=1)
-            columns = np.stack([n, n - hits, n, n - guessed], axis=1)
+            columns = np.stack([n, n - hits, n, n - _guessed(sums, guess)], axis=1)
             values[[position[name] for name in sums.speakers]] += columns
     return SpeakerErrors(speakers, values / len(runs))
+
+
+def _guessed(sums: ClassSums, code: float) -> FloatArray:
+    """(S,) utterances of each speaker whose class is ``code``."""
+    occurs = sums.values[:, COUNTS.index("occurs")]
+    return np.asarray(occurs[:, [own == code for own in sums.classes]].sum(axis=1))
+
+
+def _guessed_in_all(sums: ClassSums, code: float) -> float:
+    return float(_guessed(sums, code).sum())
 
 
 def score_on_other_speakers(

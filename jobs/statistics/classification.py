@@ -52,6 +52,14 @@ def majority_class(y: FloatArray) -> float:
     return float(codes[counts.argmax()])
 
 
+def counts_of_constant(counts: FloatArray) -> FloatArray:
+    """(3, C) counts of always predicting the class that occurs most in ``counts`` (3, C)."""
+    occurs = counts[COUNTS.index("occurs")]
+    is_largest = np.arange(len(occurs)) == occurs.argmax()
+    predicted = np.where(is_largest, occurs.sum(), 0.0)
+    return np.stack([np.where(is_largest, occurs, 0.0), occurs, predicted])
+
+
 @dataclass(frozen=True)
 class ClassSums:
     """Counts over the utterances of each speaker of one test split."""

@@ -105,11 +105,15 @@ def layer_curves(
     averaged over folds with weight ``n_test``; seeds are then averaged. A correlation that is
     undefined in every fold is NaN. ``selectivity`` is ``r2`` minus that of the shuffled control,
     where this is above 0 (a control below 0 has learned nothing either, and its size shows only
-    overfitting); for classes it is ``accuracy`` minus that of the control. ``gain`` is the
+    overfitting); for classes it is ``accuracy`` minus that of the control, where this is above
+    ``majority_accuracy``, and minus ``majority_accuracy`` elsewhere. ``gain`` is the
     improvement over the no-skill prediction: ``mean_mse`` − ``mse``, for classes
-    ``accuracy`` − ``majority_accuracy``. ``…_speaker_control`` is the score on a random value per
+    ``accuracy`` − ``majority_accuracy``, the accuracy of always predicting the most frequent class,
+    of each training split or of all tested utterances, whichever is right more often.
+    ``…_speaker_control`` is the score on a random value per
     speaker, which is about 0 where no speaker is in both the training and the test split;
-    ``speaker_mean_…`` are the scores of `jobs.statistics.speaker_mean`.
+    ``speaker_mean_…`` are the scores of `jobs.statistics.speaker_mean`, or those of the no-skill
+    prediction where these are better.
 
     Args:
         points: ``POINT_COLUMNS``, a row per point that has a finished cell, done or failed.
@@ -176,8 +180,8 @@ def _frame(rows: Sequence[Mapping[str, object]], points: pd.DataFrame) -> pd.Dat
     layers[scores] = layers[scores].astype(np.float64)
     of_classes = layers["target_kind"] == "classification"
     selectivity = layers["r2"] - layers["r2_control"].clip(lower=0)
-    of_them = layers["accuracy"] - layers["accuracy_control"]
-    layers["selectivity"] = selectivity.where(~of_classes, of_them)
+    control = layers["accuracy_control"].clip(lower=layers["majority_accuracy"])
+    layers["selectivity"] = selectivity.where(~of_classes, layers["accuracy"] - control)
     gain = layers["mean_mse"] - layers["mse"]
     layers["gain"] = gain.where(~of_classes, layers["accuracy"] - layers["majority_accuracy"])
     for name in NAMES:  # the order of the categories is that of rows and legends

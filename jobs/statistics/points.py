@@ -15,16 +15,26 @@ from jobs.arrays import FloatArray
 from jobs.protocol.folds import StrArray
 from jobs.protocol.predictions import CellPredictions
 from jobs.statistics.best_layer import SpeakerErrors, class_errors, speaker_errors
-from jobs.statistics.classification import ClassSums, class_sums, pool
+from jobs.statistics.classification import ClassSums, class_sums, counts_of_constant, pool
 from jobs.statistics.fold_jackknife import fold_errors, fold_intervals, speaker_mean_of_folds
 from jobs.statistics.regression import HeldOut, SpeakerSums, speaker_sums
-from jobs.statistics.scores import MAIN_SCORE, class_scores, references_for, regression_scores
+from jobs.statistics.scores import (
+    MAIN_SCORE,
+    SCORES,
+    class_scores,
+    references_for,
+    regression_scores,
+)
 from jobs.statistics.speaker_intervals import (
     class_intervals,
     intervals_by_evaluation,
     regression_intervals,
 )
-from jobs.statistics.speaker_mean import speaker_mean_scores
+from jobs.statistics.speaker_mean import (
+    SPEAKER_MEAN_COLUMNS,
+    SPEAKER_MEAN_PREFIX,
+    speaker_mean_scores,
+)
 
 ReadPredictions = Callable[[str], CellPredictions]
 """Returns the predictions of a cell by its id."""
@@ -63,13 +73,15 @@ def point_of_predictions(
     tested = [read(name) for name in cells.drop_duplicates("fold")["cell_id"]]
     folds = [(_values(cell)[0], _speakers(cell, speakers), cell.train_mean) for cell in tested]
     counts = {"n_speakers": len(errors.speakers), "interval_over": SPEAKERS}
-    return _checked(columns | speaker_mean_scores(folds, of_classes) | counts, errors)
+    columns = columns | speaker_mean_scores(folds, of_classes)
+    return _checked(columns | _not_below_no_skill(columns) | counts, errors)
 
 
 def point_of_folds(cells: pd.DataFrame) -> PointScores:
     """Score a point from its rows of ``metrics.csv`` alone, with intervals over folds."""
     columns = averaged_scores(cells) | _ends(fold_intervals(cells))
-    known = columns | speaker_mean_of_folds(cells) | {"interval_over": FOLDS}
+    columns |= speaker_mean_of_folds(cells)
+    known = columns | _not_below_no_skill(columns) | {"interval_over": FOLDS}
     return _checked(known, fold_errors(cells))
 
 
@@ -137,9 +149,40 @@ def _of_classes(
         [class_sums(*_values(cell), _speakers(cell, speakers)) for cell in folds] for folds in runs
     ]
     columns = pooled_class_scores(counts) | _ends(class_intervals(counts))
-    columns |= {name: _average(cells, name) for name in references_for("classification")}
+    columns |= _class_references(cells, counts)
     majority = [[cell.train_mean for cell in folds] for folds in runs]
     return columns, class_errors(counts, majority)
+
+
+def _class_references(cells: pd.DataFrame, runs: list[list[ClassSums]]) -> dict[str, float]:
+    """Score the no-skill predictions of classes, by column.
+
+    They are the most frequent class of each fold's training split, and the most frequent class of
+    all tested utterances; the better of the two counts. The first alone may be below chance, where
+    a class that is rare in the training split is frequent in the test split.
+    """
+    constant = [counts_of_constant(pool(folds).values.sum(axis=0)) for folds in runs]
+    found = {}
+    for row in class_scores():
+        if row.reference:
+            of_test = float(np.mean([float(row.of_counts(counts)) for counts in constant]))
+            found[row.reference] = row.better(_average(cells, row.reference), of_test)
+    return found
+
+
+def _not_below_no_skill(columns: Mapping[str, float]) -> dict[str, float]:
+    """Return the speaker mean's scores, each at least as good as that of the no-skill prediction.
+
+    Every utterance is predicted from the others of its speaker, which are anti-correlated with it
+    where speakers hardly differ: knowing the speaker would seem worse than knowing nothing.
+    """
+    found = {}
+    for name in SPEAKER_MEAN_COLUMNS:
+        if name in columns:
+            row = SCORES[name.removeprefix(SPEAKER_MEAN_PREFIX)]
+            nothing = columns[row.reference] if row.reference else 0.0
+            found[name] = row.better(columns[name], nothing)
+    return found
 
 
 def _over_folds(folds: pd.DataFrame) -> dict[str, float]:

@@ -54,8 +54,10 @@ class Score:
     """Scale on which its interval is symmetric, a key of `jobs.statistics.intervals.SCALES`; None:
     it has no interval."""
     reference: str | None = None
-    """Column of the same score of the no-skill prediction, which is the training mean or the
-    majority class; None: that score is 0, or not defined."""
+    """Column of the same score of the no-skill prediction, which is the training mean or a single
+    class; None: that score is 0, or not defined. For classes, a row of ``metrics.csv`` has that of
+    the training split's most frequent class, a row of ``layers.csv`` the better of that and of the
+    most frequent class of all tested utterances."""
     compared: bool = False
     """True if the best layer's value is a column of ``models.csv``."""
     drawn: bool = False
@@ -63,6 +65,10 @@ class Score:
     cut: float | None = None
     """Value at which the axis of its figure may be cut, in units of the ``reference`` if it has
     one; None: never."""
+
+    def better(self, a: float, b: float) -> float:
+        """Return the better of two values; ``a`` if either is NaN."""
+        return max(a, b) if self.higher_is_better else min(a, b)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +211,8 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
         label="balanced accuracy",
         tex="Balanced accuracy",
         definition="The mean over the classes of the test split of the share of each class's "
-        "utterances that is found (recall): every class counts the same, however rare it is.",
+        "utterances that is found (recall): every class counts the same, however rare it is. Always "
+        "predicting one class scores 1 divided by the number of classes.",
         of_counts=balanced_accuracy_of,
         macro=True,
         scale="share",

@@ -16,9 +16,12 @@ Fold = tuple[FloatArray, npt.NDArray[np.str_], float]
 """Values (n,) of a test split, their speakers (n,), and the training mean or the code of the
 training split's most frequent class."""
 
+SPEAKER_MEAN_PREFIX = "speaker_mean_"
+
 SPEAKER_MEAN_COLUMNS = [
-    f"speaker_mean_{score}" for score in ("r2", "mse", "mae", "pearson", "accuracy")
+    f"{SPEAKER_MEAN_PREFIX}{score}" for score in ("r2", "mse", "mae", "pearson", "accuracy")
 ]
+"""Columns of ``layers.csv``, one per score that the speaker mean has."""
 
 
 def speaker_mean_scores(folds: Sequence[Fold], of_classes: bool) -> dict[str, float]:

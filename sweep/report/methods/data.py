@@ -60,5 +60,7 @@ def _distribution(measures: dict[str, float | None], name: str, unit: str) -> li
     mean, spread, share = (measures[f"{name} {key}"] for key in ("mean", "SD", "ICC"))
     shown = [f"mean {mean:.3g}{unit}"] if mean is not None else []
     shown += [f"SD {spread:.3g}{unit}"] if spread is not None else []
-    shown += [f"{100 * max(share, 0):.0f} % of its variance between speakers"] if share else []
+    if share is not None:
+        some = f"{100 * share:.0f} %" if share > 0 else "no detectable part"
+        shown.append(f"{some} of its variance between speakers")
     return shown

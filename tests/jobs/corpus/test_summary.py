@@ -24,7 +24,7 @@ def test_icc_follows_from_the_f_statistic_of_scipy(sizes):
     f = f_oneway(*(y[speakers == one] for one in sorted(set(speakers)))).statistic
     n0 = (sum(sizes) - sum(size**2 for size in sizes) / sum(sizes)) / (len(sizes) - 1)
     # Numerator and denominator of the estimator divided by the mean square within.
-    expected = (f - 1) / (f + n0 - 1)
+    expected = max((f - 1) / (f + n0 - 1), 0)
     assert between_speaker_share(y, speakers) == pytest.approx(expected, rel=1e-9)
 
 
@@ -44,9 +44,12 @@ def test_icc_finds_the_share_that_was_put_in(share):
     assert between_speaker_share(y, speakers) == pytest.approx(share, abs=0.05)
 
 
-def test_icc_is_negative_where_speakers_differ_less_than_chance():
+def test_icc_is_0_where_speakers_differ_less_than_chance():
     y, speakers = np.array([0.0, 2.0, 0.0, 2.0]), np.array(["a", "a", "b", "b"])
-    assert between_speaker_share(y, speakers) == pytest.approx(-1.0)
+    assert between_speaker_share(y, speakers) == 0
+    # Ten speakers with hardly more than an utterance each: the estimator itself is -11.
+    y, speakers = np.array([*[0.0] * 10, 1.0]), np.array([*map(str, range(10)), "0"])
+    assert between_speaker_share(y, speakers) == 0
 
 
 @pytest.mark.parametrize(

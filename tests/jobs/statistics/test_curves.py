@@ -176,7 +176,9 @@ def test_the_speaker_control_has_a_column_of_its_own_and_no_part_in_selectivity(
 
 
 def test_the_speaker_mean_is_that_of_what_was_tested():
-    run = Run().add("m", "stem", 0, "ridge", 0.5, seeds=1)
+    run = Run()
+    run.truth += np.array([int(SPEAKERS[name][1:]) % 4 for name in NAMES], dtype=np.float32)
+    run.add("m", "stem", 0, "ridge", 0.5, seeds=1)
     row = run.curves(10).iloc[0]
     parts = [(y, groups, mean) for y, _, mean, groups in run.folds("m/stem/ridge")[0]]
     for name, value in speaker_mean_scores(parts, of_classes=False).items():
@@ -359,6 +361,43 @@ def test_bootstrap_settings_reach_the_score_of_a_chosen_layer():
     assert one["m", "cps", "ridge"].low != two["m", "cps", "ridge"].low
 
 
+def test_the_speaker_mean_is_no_worse_than_the_mean_predictor_where_speakers_do_not_differ():
+    run = Run()
+    run.truth = np.resize(np.array([11, 13], dtype=np.float32), len(NAMES))
+    row = run.add("m", "stem", 0, "ridge", 0.5, seeds=1).curves(10).iloc[0]
+    parts = [(y, groups, mean) for y, _, mean, groups in run.folds("m/stem/ridge")[0]]
+    alone = speaker_mean_scores(parts, of_classes=False)
+    assert alone["speaker_mean_r2"] < 0 and alone["speaker_mean_pearson"] < 0
+    assert row["speaker_mean_r2"] == row["speaker_mean_pearson"] == 0
+    assert row["speaker_mean_mse"] == row["mean_mse"] < alone["speaker_mean_mse"]
+    assert row["speaker_mean_mae"] == row["mean_mae"] < alone["speaker_mean_mae"]
+
+
+def test_no_reference_of_classes_is_below_the_best_constant_prediction():
+    """The class that is most frequent in training, 0, is the rarer one in what is tested."""
+    run = Run()
+    of_fold = np.array([int(SPEAKERS[name][1:]) % 3 for name in NAMES])
+    run.truth = np.where(of_fold == 0, 12, 13).astype(np.float32)
+    run.add_classes("m", "stem", 0, 0.5).add_classes("m", "stem", 0, 0.1, control="shuffled")
+    found = run.all_curves(50)
+    row, share = found.layers.iloc[0], np.mean(of_fold != 0)
+    trained = run.metrics().query("control == 'none'")
+    assert np.average(trained["majority_accuracy"], weights=trained["n_test"]) < 0.5 < share
+    assert row["majority_accuracy"] == pytest.approx(share, rel=1e-12)
+    assert row["gain"] == row["selectivity"] == row["accuracy"] - row["majority_accuracy"]
+    assert row["speaker_mean_accuracy"] == 1
+    (errors,) = found.errors.values()
+    n, _, _, nothing = errors.values.sum(axis=0)
+    assert 1 - nothing / n == pytest.approx(share, rel=1e-12)
+
+
+def test_the_speakers_most_frequent_class_is_no_worse_a_guess_than_one_class_for_all():
+    run = Run()
+    run.truth = np.resize(np.array([12, 13], dtype=np.float32), len(NAMES))
+    row = run.add_classes("m", "stem", 0, 0.6).curves(10).iloc[0]
+    assert row["speaker_mean_accuracy"] == row["majority_accuracy"] >= 0.5
+
+
 def test_classes_are_pooled_over_folds_with_intervals_and_set_against_control_and_majority():
     run = Run().add_classes("m", "stem", 0, 0.8)
     run.add_classes("m", "stem", 0, 0.55, control="shuffled")
@@ -375,7 +414,8 @@ def test_classes_are_pooled_over_folds_with_intervals_and_set_against_control_an
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
         assert low < row[name] < high
     assert 0.4 < row["accuracy_control"] < 0.7
-    assert row["selectivity"] == row["accuracy"] - row["accuracy_control"]
+    control = max(row["accuracy_control"], row["majority_accuracy"])
+    assert row["selectivity"] == row["accuracy"] - control
     assert row["gain"] == row["accuracy"] - row["majority_accuracy"]
     assert np.isnan([row[name] for name in ("r2", "mse", "r2_control", "mean_mse")]).all()
     counts = [row[name] for name in ("n_test", "n_speakers", "seeds", "folds", "cells", "missing")]
