@@ -186,7 +186,7 @@ ROWS = {
     ),
     "jobs/statistics/scores.py": (
         '    RegressionScore(\n        name="mse",',
-        '    RegressionScore(\n        name="worst", label="Worst error", tex="max",\n'
+        '    RegressionScore(\n        name="worst", label="worst error",\n'
         '        definition="The largest absolute error in the test split.",\n'
         '        of_test=lambda test: float(abs(test.y_pred - test.y).max()), unit="target",\n'
         "        higher_is_better=False,\n    ),\n"
@@ -298,6 +298,7 @@ def test_the_new_statistic_is_a_column_of_the_tables_and_in_the_glossary(extende
         values = [row["worst"] for row in _rows(extended / "out/tables" / table) if row["worst"]]
         assert all(float(value) > 0 for value in values)
         assert values
+    assert "| Worst error |" in (extended / "out/tables/layers.md").read_text()
     assert (
         "The largest absolute error in the test split."
         in (extended / "out/report.html").read_text()

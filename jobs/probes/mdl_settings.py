@@ -28,7 +28,7 @@ class MdlSettings(BaseProbeSettings):
 
     def describe(self, validation: str | None) -> str:
         """Name the code, its precision and its repetitions."""
-        repeated = f", repeated with {self.seeds} orders of speakers" if self.seeds > 1 else ""
+        repeated = f", repeated with {self.seeds} orders of the data" if self.seeds > 1 else ""
         return (
             "Minimum description length by the online code (Voita & Titov 2020), numbers sent "
             f"to {100 * self.precision:g} % of their SD{repeated}."

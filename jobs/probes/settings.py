@@ -41,7 +41,7 @@ Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_posit
 
 def chosen_on(validation: str | None) -> str:
     """Name the data on which a hyperparameter is chosen."""
-    return f"on the {validation}" if validation else "on inner folds of the training speakers"
+    return f"on the {validation}" if validation else "on inner folds of the training split"
 
 
 def describe_penalty(alphas: tuple[float, ...], chosen: str) -> str:

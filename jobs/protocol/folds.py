@@ -79,6 +79,29 @@ def check_speakers(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame
     return _kfold_problems(settings, table)
 
 
+@dataclass(frozen=True)
+class TestedSpeakers:
+    """Numbers of the speakers in the test splits of all folds."""
+
+    tested: int
+    trained: int
+    """How many of them are in the training split of a fold that tests them."""
+
+
+def count_tested_speakers(
+    settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame
+) -> TestedSpeakers:
+    """Count the tested speakers of ``table``, and those whom probes also train on."""
+    speakers = table["speaker_id"].astype(str).to_numpy()
+    tested: set[str] = set()
+    trained: set[str] = set()
+    for fold in make_folds(settings, table):
+        of_fold = set(speakers[fold.test])
+        tested |= of_fold
+        trained |= of_fold & set(speakers[fold.train])
+    return TestedSpeakers(len(tested), len(trained))
+
+
 def _splits_fold(settings: SplitsProtocol, table: pd.DataFrame) -> Fold:
     split = table["split"].to_numpy()
     empty = np.empty(0, dtype=np.int64)

@@ -2,7 +2,8 @@
 
 A new score is a row of ``SCORES`` and its function; it then has a column in ``metrics.csv``, one in
 ``layers.csv`` with the ends of its interval if it has a ``scale``, one in ``models.csv`` if it is
-``compared``, a figure if it is ``drawn``, and an entry in the report's glossary.
+``compared``, a figure if it is ``drawn``, and an entry in the report's glossary. The report's
+tables of layers and of models have it as well, if it is ``tabulated`` and ``compared``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -44,8 +45,6 @@ class Score:
     """Its column in the tables on disk."""
     label: str
     """Its name in headings and on axes, in plain text."""
-    tex: str
-    """Its name in LaTeX tables."""
     definition: str
     """Its entry in the glossary: one or two sentences."""
     higher_is_better: bool = True
@@ -60,11 +59,19 @@ class Score:
     most frequent class of all tested utterances."""
     compared: bool = False
     """True if the best layer's value is a column of ``models.csv``."""
+    tabulated: bool = True
+    """True if it is a column of the report's table of layers, with its interval if it has one and
+    no unit."""
     drawn: bool = False
     """True if it has a figure over the layers of every model, which needs a ``scale``."""
     cut: float | None = None
     """Value at which the axis of its figure may be cut, in units of the ``reference`` if it has
     one; None: never."""
+
+    @property
+    def heading(self) -> str:
+        """Its label at the start of a heading."""
+        return self.label[0].upper() + self.label[1:]
 
     def better(self, a: float, b: float) -> float:
         """Return the better of two values; ``a`` if either is NaN."""
@@ -112,7 +119,6 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     RegressionScore(
         name="mse",
         label="MSE",
-        tex="MSE",
         definition="The mean squared error of the predictions in the test split.",
         of_test=mse_of,
         of_sums=mse_of_sums,
@@ -128,7 +134,6 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     RegressionScore(
         name="mae",
         label="MAE",
-        tex="MAE",
         definition="The mean absolute error of the predictions in the test split.",
         of_test=mae_of,
         of_sums=mae_of_sums,
@@ -143,8 +148,8 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     RegressionScore(
         name="rmse",
         label="RMSE",
-        tex="RMSE",
         definition="The square root of the MSE, in the target's own unit.",
+        tabulated=False,
         of_test=rmse_of,
         of_sums=rmse_of_sums,
         sums_over="all folds",
@@ -156,7 +161,6 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     RegressionScore(
         name="r2",
         label="R²",
-        tex="$R^2$",
         definition="The share of the target's variance in the test split that a probe explains, "
         "measured against the mean of the training targets: 1 is perfect, 0 is the score of "
         "always predicting that mean, and a negative value is worse than that.",
@@ -172,7 +176,6 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     RegressionScore(
         name="pearson",
         label="Pearson r",
-        tex="Pearson $r$",
         definition="The linear correlation of the predictions with the target in the test split.",
         of_test=pearson_of,
         of_sums=pearson_of_sums,
@@ -182,14 +185,13 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     RegressionScore(
         name="spearman",
         label="Spearman ρ",
-        tex=r"Spearman $\rho$",
         definition="The rank correlation of the predictions with the target in the test split.",
+        tabulated=False,
         of_test=spearman_of,
     ),
     RegressionScore(
         name="within_speaker",
         label="within-speaker r",
-        tex="within-speaker $r$",
         definition="The correlation after each speaker's own mean is subtracted: how well a layer "
         "tells utterances apart, beyond telling speakers apart.",
         of_test=within_speaker_of,
@@ -197,7 +199,6 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     ClassScore(
         name="accuracy",
         label="accuracy",
-        tex="Accuracy",
         definition="The share of the test split's utterances whose class a probe predicts "
         "correctly, for targets that are classes, such as the speaker's sex.",
         of_counts=accuracy_of,
@@ -209,10 +210,9 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     ClassScore(
         name="balanced_accuracy",
         label="balanced accuracy",
-        tex="Balanced accuracy",
         definition="The mean over the classes of the test split of the share of each class's "
-        "utterances that is found (recall): every class counts the same, however rare it is. Always "
-        "predicting one class scores 1 divided by the number of classes.",
+        "utterances that is found (recall): every class counts the same, however rare it is. "
+        "Always predicting one class scores 1 divided by the number of classes.",
         of_counts=balanced_accuracy_of,
         macro=True,
         scale="share",
@@ -221,7 +221,6 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     ClassScore(
         name="macro_f1",
         label="macro F1",
-        tex="Macro $F_1$",
         definition="The mean over the classes of the test split of F1, which also counts the "
         "utterances of other classes that were mistaken for it.",
         of_counts=macro_f1_of,

@@ -12,6 +12,7 @@ from jobs.activations.store import read_layer
 from jobs.corpus.skipped import Skipped
 from jobs.corpus.table import read_table
 from jobs.probes import seed_count
+from jobs.protocol.folds import TestedSpeakers, count_tested_speakers
 from jobs.protocol.predictions import CellPredictions, read_predictions
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.statistics.difference_table import difference_table
@@ -32,6 +33,11 @@ class Run(RunRecords):
     def utterances(self) -> pd.DataFrame:
         """The utterance table, with the targets."""
         return read_table(self.folder.utterances, text=tuple(self.plan.classes))
+
+    @cached_property
+    def tested_speakers(self) -> TestedSpeakers:
+        """How many speakers are tested, and how many of them are also in the training split."""
+        return count_tested_speakers(self.plan.protocol, self.utterances)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

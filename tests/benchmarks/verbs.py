@@ -58,6 +58,8 @@ def _seconds(folder: Path, arguments: str, code: int) -> float:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != code:
-        raise RuntimeError(f"sweep {arguments} ended with {done.returncode}, not {code}:\n"
-                           f"{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"sweep {arguments} ended with {done.returncode}, not {code}:\n"
+            f"{done.stdout}{done.stderr}"
+        )
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime

@@ -94,7 +94,7 @@ def baselines_in(rows: pd.DataFrame) -> list[str]:
 
 
 def score_of_nothing(score: Score, rows: pd.DataFrame) -> float:
-    """Score of predicting the mean of the training targets, or their most frequent class."""
+    """Score of the no-skill prediction: the mean of the training targets, or one class."""
     return float(rows[score.nothing].median()) if score.nothing else 0.0
 
 

@@ -25,8 +25,15 @@ def sentences(run: Run) -> Iterator[str]:
     else:
         yield _folds(protocol)
     unit = "split" if isinstance(protocol, SplitsProtocol) else "fold"
-    if protocol.allow_speaker_overlap:
-        yield f"A speaker could be in more than one {unit}."
+    shared = run.tested_speakers
+    if shared.trained:
+        yield (
+            f"Of the {shared.tested} test speakers, {shared.trained} were also in the training "
+            "split, so scores do not show how well probes do on speakers that they were not "
+            "trained on."
+        )
+    elif protocol.allow_speaker_overlap:
+        yield "No test speaker was in the training split."
     else:
         yield f"No speaker was in more than one {unit}."
     if any(run.plan.kind(target) == "regression" for target in run.plan.targets):
@@ -37,7 +44,8 @@ def sentences(run: Run) -> Iterator[str]:
     if run.plan.classes:
         yield (
             "Classes were scored by accuracy, reported beside that of always predicting the most "
-            "frequent training class."
+            "frequent class: that of the training split, or that of all test utterances where it "
+            "was right more often."
         )
     yield from _controls(run)
 
@@ -62,7 +70,8 @@ def _controls(run: Run) -> Iterator[str]:
     if "shuffled" in run.plan.controls:
         yield (
             "As a control, the same probes were trained and scored on targets shuffled within each "
-            "split; selectivity is the difference (after Hewitt & Liang 2019)."
+            "split; selectivity is the difference (after Hewitt & Liang 2019), or that from the "
+            "no-skill prediction where the control scored below it."
         )
     if "speaker" in run.plan.controls:
         yield "As a further control, they were trained and scored on one random value per speaker."
@@ -71,5 +80,6 @@ def _controls(run: Run) -> Iterator[str]:
         yield f"As baselines, the same probes were given {listed(baselines)}."
     yield (
         "Scores are compared with the speaker mean, which predicts each test utterance by the mean "
-        "(for classes, the most frequent one) of the same speaker's other test utterances."
+        "(for classes, the most frequent one) of the same speaker's other test utterances, or with "
+        "the no-skill prediction where that is better."
     )

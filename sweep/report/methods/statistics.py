@@ -8,19 +8,20 @@ from sweep.results.run import Run
 
 def sentences(run: Run) -> Iterator[str]:
     """Describe the statistics, over folds where only sums were kept, else over speakers."""
-    return _over_folds() if run.plan.scored_by_sums else _over_speakers(run)
+    return _over_folds(run) if run.plan.scored_by_sums else _over_speakers(run)
 
 
-def _over_folds() -> Iterator[str]:
+def _over_folds(run: Run) -> Iterator[str]:
+    members = "utterances" if run.tested_speakers.trained else "speakers"
     yield (
         "Only sums over each fold were kept and no predictions: 95 % intervals come from a "
-        "jackknife over folds, which are groups of speakers (Wolter 2007), with Student's t and at "
-        "most one degree of freedom less than there are folds, fewer where folds are of unequal "
+        f"jackknife over folds, which are groups of {members} (Wolter 2007), with Student's t and "
+        "at most one degree of freedom less than there are folds, fewer where folds are of unequal "
         "size or one of them dominates the standard error (Satterthwaite 1946; O'Neill 2014)."
     )
     yield (
-        "The score of a model at its best layer is measured on folds that were not used to choose "
-        "the layer, and its interval repeats the choice without each fold."
+        "The selection-corrected score of a model at its best layer is measured on folds that were "
+        "not used to choose the layer, and its interval repeats the choice without each fold."
     )
     yield (
         "Layers were compared with the best of their model by multiple comparisons with the best "
@@ -48,10 +49,10 @@ def _over_speakers(run: Run) -> Iterator[str]:
         f"2014){exact if run.plan.classes else ''}."
     )
     yield (
-        "The score of a model at its best layer is measured on speakers who were not used to "
-        f"choose the layer; {run.spec.bootstrap.resamples} bootstrap resamples of speakers (seed "
-        "0), the same for all layers and models, repeat the choice, and its interval is widened by "
-        "the variation that this adds (after Tsamardinos et al. 2018)."
+        "The selection-corrected score of a model at its best layer is measured on speakers who "
+        f"were not used to choose the layer; {run.spec.bootstrap.resamples} bootstrap resamples of "
+        "speakers (seed 0), the same for all layers and models, repeat the choice, and its "
+        "interval is widened by the variation that this adds (after Tsamardinos et al. 2018)."
     )
     yield (
         "Layers were compared with the best of their model by multiple comparisons with the best "

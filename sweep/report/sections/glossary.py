@@ -8,14 +8,20 @@ from sweep.report.text.glossary import explanations
 from sweep.results.run import Run
 
 
-def content(layers: pd.DataFrame) -> Content:
-    """Explain the terms that a report on the targets of ``layers.csv`` uses."""
+def content(layers: pd.DataFrame, *, shared_speakers: bool = False) -> Content:
+    """Explain the terms that a report on the targets of ``layers.csv`` uses.
+
+    Args:
+        layers: ``layers.csv``.
+        shared_speakers: True if test speakers are also in the training split.
+    """
     kinds = {kind for kind, _ in by_kind(layers)}
-    return Content(terms=list(explanations(kinds, by_fold=by_fold(layers))))
+    terms = explanations(kinds, by_fold=by_fold(layers), shared_speakers=shared_speakers)
+    return Content(terms=list(terms))
 
 
 def _render(run: Run) -> Content:
-    return content(run.curves.layers)
+    return content(run.curves.layers, shared_speakers=run.tested_speakers.trained > 0)
 
 
 SECTION = Section("reading", "How to read this", _render)

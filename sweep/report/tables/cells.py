@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from jobs.statistics.points import FOLDS
+from jobs.statistics.scores import TargetKind
 from sweep.report.tables.markup import LACKING, MISSING, Cell, Table
 
-NUMBERS, CLASSES = "regression", "classification"
+NUMBERS: TargetKind = "regression"
+CLASSES: TargetKind = "classification"
 """The kinds of targets, which have tables of their own."""
 
 Row = Mapping[Hashable, Any]
@@ -25,7 +27,7 @@ def decimals(values: "pd.Series[float]") -> int:
     return int(np.clip(2 - math.floor(math.log10(float(np.median(finite)))), 0, 4))
 
 
-def by_kind(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def by_kind(frame: pd.DataFrame) -> list[tuple[TargetKind, pd.DataFrame]]:
     """(kind of target, its rows), numbers first; an empty frame counts as numbers."""
     groups = [(kind, frame[frame["target_kind"] == kind]) for kind in (NUMBERS, CLASSES)]
     return [(kind, rows) for kind, rows in groups if not rows.empty] or groups[:1]

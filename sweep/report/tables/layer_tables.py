@@ -1,12 +1,12 @@
 """The table of all layers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from jobs.statistics.model_table import MAJORITY_CLASS
+from jobs.statistics.scores import Score, main_score_first
 from sweep.report.tables.cells import (
-    CLASSES,
-    NUMBERS,
     Row,
     assemble,
     by_kind,
@@ -25,16 +25,17 @@ def layers_tables(layers: pd.DataFrame) -> list[Table]:
     counted = bool(lacks_cells(layers).any())
     tables = []
     for kind, group in by_kind(layers):
-        columns = [*_LAYER_COLUMNS[kind], *([("Cells", True)] if counted else [])]
+        scores = [score for score in main_score_first(kind) if score.tabulated]
+        columns = [*_PLACE, *_score_columns(scores), *([("Cells", True)] if counted else [])]
         rows = [
             [
                 text(target),
                 *_layer_name_cells(row),
-                *(_layer_class_cells(row) if kind == CLASSES else _layer_cells(row, places)),
+                *_score_cells(scores, row, places),
                 *([_cell_counts(row)] if counted else []),
             ]
             for target, of_target in group.groupby("target", sort=False)
-            for places in [{score: decimals(of_target[score]) for score in ("mse", "mae")}]
+            for places in [{score.name: _decimals(score, of_target) for score in scores}]
             for row in of_target.to_dict("records")
         ]
         tables.append(assemble(several(layers), columns, rows))
@@ -42,27 +43,37 @@ def layers_tables(layers: pd.DataFrame) -> list[Table]:
 
 
 _PLACE = [("Model", False), ("Probe", False), ("#", True), ("Layer", False)]
-_LAYER_COLUMNS = {
-    NUMBERS: [
-        *_PLACE,
-        ("R² [95 %]", True),
-        ("Selectivity", True),
-        ("Speaker control", True),
-        ("MSE", True),
-        ("MAE", True),
-        ("Pearson r", True),
-        ("r within speakers", True),
-    ],
-    CLASSES: [
-        *_PLACE,
-        ("Accuracy [95 %]", True),
-        ("Selectivity", True),
-        ("Speaker control", True),
-        ("Above majority class", True),
-        ("Balanced accuracy [95 %]", True),
-        ("Macro F1 [95 %]", True),
-    ],
-}
+
+
+def _score_columns(scores: Sequence[Score]) -> list[tuple[str, bool]]:
+    """Headings of the main score, of what it is compared with, and of the other scores."""
+    main, *others = (
+        f"{score.heading} [95 %]" if _has_interval(score) else score.heading for score in scores
+    )
+    above = [f"Above {MAJORITY_CLASS}"] if scores[0].reference else []
+    headings = [main, "Selectivity", "Speaker control", *above, *others]
+    return [(heading, True) for heading in headings]
+
+
+def _score_cells(scores: Sequence[Score], row: Row, places: Mapping[str, int]) -> list[Cell]:
+    main, *others = (
+        interval(row, score.name)
+        if _has_interval(score)
+        else number(row[score.name], places[score.name])
+        for score in scores
+    )
+    control = number(row[f"{scores[0].name}_speaker_control"], 3)
+    above = [number(row["gain"], 3)] if scores[0].reference else []
+    return [main, number(row["selectivity"], 3), control, *above, *others]
+
+
+def _has_interval(score: Score) -> bool:
+    return score.scale is not None and score.unit == "none"
+
+
+def _decimals(score: Score, rows: pd.DataFrame) -> int:
+    """Decimals of a score in the table of one target."""
+    return 3 if score.unit == "none" else decimals(rows[score.name])
 
 
 def _layer_name_cells(row: Row) -> list[Cell]:
@@ -71,29 +82,6 @@ def _layer_name_cells(row: Row) -> list[Cell]:
         text(row["probe"]),
         number(row["layer_index"], 0),
         marked(row["layer"], row["missing"] > 0 or row["missing_control"] > 0),
-    ]
-
-
-def _layer_cells(row: Row, places: Mapping[str, int]) -> list[Cell]:
-    return [
-        interval(row, "r2"),
-        number(row["selectivity"], 3),
-        number(row["r2_speaker_control"], 3),
-        number(row["mse"], places["mse"]),
-        number(row["mae"], places["mae"]),
-        number(row["pearson"], 3),
-        number(row["within_speaker"], 3),
-    ]
-
-
-def _layer_class_cells(row: Row) -> list[Cell]:
-    return [
-        interval(row, "accuracy"),
-        number(row["selectivity"], 3),
-        number(row["accuracy_speaker_control"], 3),
-        number(row["gain"], 3),
-        interval(row, "balanced_accuracy"),
-        interval(row, "macro_f1"),
     ]
 
 

@@ -1,11 +1,19 @@
 """The comparison table, with models, baselines and references in rows."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pandas as pd
 
 from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR, REFERENCES, SPEAKER_MEAN
+from jobs.statistics.scores import (
+    MAIN_SCORE,
+    RANKING_SCORE,
+    SCORES,
+    Score,
+    TargetKind,
+    scores_for,
+)
 from sweep.report.tables.cells import (
     CLASSES,
     NUMBERS,
@@ -35,9 +43,12 @@ def models_tables(models: pd.DataFrame) -> list[Table]:
     """
     tables = []
     for kind, group in by_kind(models):
-        cells = _class_cells if kind == CLASSES else _model_cells
-        rows = _comparison_rows(group, cells)
-        tables.append(assemble(several(models), _MODEL_COLUMNS[kind], rows))
+        rows = [
+            [text(target), *_cells(kind, row, cca, of_target)]
+            for target, of_target in group.groupby("target", sort=False)
+            for row, cca in _shown_rows(of_target)
+        ]
+        tables.append(assemble(several(models), _columns(kind), rows))
     return tables
 
 
@@ -48,13 +59,13 @@ def models_notes(models: pd.DataFrame) -> Iterator[str]:
         if layers > 1 and kind == CLASSES and len(by_kind(models)) > 1:
             yield (
                 "The same holds for targets that are classes: their best layer is chosen by "
-                "accuracy, and accuracy on other speakers corrects for that."
+                "accuracy, and the selection-corrected accuracy avoids that."
             )
         elif layers > 1:
-            scores, score = ("MSE and R²", "R²") if kind == NUMBERS else ("scores", "Accuracy")
+            scores, score = ("MSE and R²", "R²") if kind == NUMBERS else ("scores", "accuracy")
             yield (
                 f"The best layer is chosen on the test split, among up to {layers} layers, so its "
-                f"{scores} are too good. {score} on other speakers avoids this: "
+                f"{scores} are too good. The selection-corrected {score} avoids this: "
                 f"{_FOLD_CHOICE if by_fold(group) else _SPEAKER_CHOICE}"
             )
         if group["model"].eq(SPEAKER_MEAN).any():
@@ -65,8 +76,9 @@ def models_notes(models: pd.DataFrame) -> Iterator[str]:
             )
         if kind == CLASSES:
             yield (
-                f"The {MAJORITY_CLASS} is the most frequent class of the training split; its "
-                "accuracy is that of always predicting it."
+                f"The {MAJORITY_CLASS} is the most frequent one of the training split, or of all "
+                "test utterances where that is right more often; its accuracy is that of always "
+                "predicting it."
             )
     probes = _cca_probes(models)
     if len(probes) > 1:
@@ -92,15 +104,6 @@ def _cca_probes(models: pd.DataFrame) -> list[str]:
     return [str(name) for name in models.loc[models["probe_kind"] == CCA, "probe"].unique()]
 
 
-def _comparison_rows(
-    models: pd.DataFrame, cells: Callable[[Row, float, int], list[Cell]]
-) -> Iterator[list[Cell]]:
-    for target, group in models.groupby("target", sort=False):
-        place = decimals(group["best_mse"])
-        for row, cca in _shown_rows(group):
-            yield [text(target), *cells(row, cca, place)]
-
-
 def _shown_rows(group: pd.DataFrame) -> Iterator[tuple[Row, float]]:
     """Yield the rows of one target to show, each with its model's mean CCA (NaN without)."""
     of_no_model = group["model"].isin(REFERENCES)
@@ -112,57 +115,48 @@ def _shown_rows(group: pd.DataFrame) -> Iterator[tuple[Row, float]]:
         yield row, float(cca.get(row["model"], math.nan))
 
 
-_MODEL_COLUMNS = {
-    NUMBERS: [
+def _columns(kind: TargetKind) -> list[tuple[str, bool]]:
+    ranking, main = SCORES[RANKING_SCORE[kind]], SCORES[MAIN_SCORE[kind]]
+    nothing = MAJORITY_CLASS if kind == CLASSES else MEAN_PREDICTOR
+    return [
         ("Model", False),
         ("Probe", False),
-        ("MSE on embedding", True),
-        ("Best layer (MSE)", False),
-        ("R² of best layer", True),
-        ("R² on other speakers [95 %]", True),
+        (f"{ranking.heading} on embedding", True),
+        (f"Best layer ({ranking.label})", False),
+        *((f"{score.heading} of best layer", True) for score in _other_scores(kind)),
+        (f"Selection-corrected {main.label} [95 %]", True),
         ("Mean CCA over layers", True),
-        (f"MSE of {MEAN_PREDICTOR}", True),
-    ],
-    CLASSES: [
-        ("Model", False),
-        ("Probe", False),
-        ("Accuracy on embedding", True),
-        ("Best layer (accuracy)", False),
-        ("Balanced accuracy of best layer", True),
-        ("Macro F1 of best layer", True),
-        ("Accuracy on other speakers [95 %]", True),
-        (f"Accuracy of {MAJORITY_CLASS}", True),
-    ],
-}
-
-
-def _model_cells(row: Row, cca: float, place: int) -> list[Cell]:
-    return [
-        *_name_cells(row),
-        number(row["embedding_mse"], place),
-        _best_cell(row, number(row["best_mse"], place)),
-        number(row["best_r2"], 3),
-        interval(row, "best_r2_honest"),
-        number(cca, 3),
-        number(row["mean_mse"], place),
+        (f"{ranking.heading} of {nothing}", True),
     ]
 
 
-def _class_cells(row: Row, cca: float, place: int) -> list[Cell]:
-    return [
-        *_name_cells(row),
-        number(row["embedding_accuracy"], 3),
-        _best_cell(row, number(row["best_accuracy"], 3)),
-        number(row["best_balanced_accuracy"], 3),
-        number(row["best_macro_f1"], 3),
-        interval(row, "best_accuracy_honest"),
-        number(row["majority_accuracy"], 3),
-    ]
-
-
-def _name_cells(row: Row) -> list[Cell]:
+def _cells(kind: TargetKind, row: Row, cca: float, group: pd.DataFrame) -> list[Cell]:
+    ranking = SCORES[RANKING_SCORE[kind]]
+    place = _decimals(ranking, group)
     probe = marked(row["probe"], row["missing"] > 0) if row["probe"] else text(MISSING)
-    return [text(row["model"]), probe]
+    return [
+        text(row["model"]),
+        probe,
+        number(row[f"embedding_{ranking.name}"], place),
+        _best_cell(row, number(row[f"best_{ranking.name}"], place)),
+        *(
+            number(row[f"best_{score.name}"], _decimals(score, group))
+            for score in _other_scores(kind)
+        ),
+        interval(row, f"best_{MAIN_SCORE[kind]}_honest"),
+        number(cca, 3),
+        number(row[str(ranking.reference)], place),
+    ]
+
+
+def _other_scores(kind: TargetKind) -> list[Score]:
+    """The scores of the best layer, without the one that selects it."""
+    return [s for s in scores_for(kind) if s.compared and s.name != RANKING_SCORE[kind]]
+
+
+def _decimals(score: Score, rows: pd.DataFrame) -> int:
+    """Decimals of a score of the best layers of one target."""
+    return 3 if score.unit == "none" else decimals(rows[f"best_{score.name}"])
 
 
 def _best_cell(row: Row, score: Cell) -> Cell:

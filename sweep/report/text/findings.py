@@ -57,8 +57,8 @@ def _finding(row: Row, compared: pd.DataFrame, names: Sequence[str]) -> str:
     if above.empty or not row[f"{honest}_low"] > floor:  # the more cautious of two tests
         known = names[0] if len(names) == 1 else "no layer"
         verb = "is not clearly" if len(names) == 1 else "is clearly"
-        where = "" if len(names) == 1 else " on other speakers"
-        shown = f" ({score} {value}{where})" if not math.isnan(row[honest]) else ""
+        corrected = "" if len(names) == 1 else "selection-corrected "
+        shown = f" ({corrected}{score} {value})" if not math.isnan(row[honest]) else ""
         return f"{known} {verb} above the {nothing}{shown}"
     if len(names) == 1:
         return f"{score} {value} at {names[0]}"
@@ -71,7 +71,7 @@ def _finding(row: Row, compared: pd.DataFrame, names: Sequence[str]) -> str:
         rest = "every other layer is worse"
     else:
         rest = f"{', '.join(_ranges(names, alike, best))} not distinguishable from it"
-    return f"peak at {best}, {score} {value} on other speakers; {rest}"
+    return f"peak at {best}, selection-corrected {score} {value}; {rest}"
 
 
 def _score(row: Row, name: str) -> str:
@@ -101,7 +101,7 @@ def differences_tables(differences: pd.DataFrame) -> list[Table]:
         ("Probe", False),
         ("A", False),
         ("B", False),
-        ("A − B on other speakers [95 %]", True),
+        ("A − B, selection-corrected [95 %]", True),
         ("p", True),
         ("p (Holm)", True),
     ]
@@ -133,25 +133,25 @@ def _p(value: float) -> Cell:
 
 
 READING_OF_FOLDS = (
-    "Each sentence is supported by the folds at the 5 % level. The score is that of the best "
-    "layer, on folds that were not used to choose it. The layers that are not distinguishable from "
-    "the peak include the truly best one in 95 % of such experiments, however many layers were "
-    "compared: multiple comparisons with the best (Hsu 1984), here with Bonferroni's correction, "
-    "because there are too few folds to resample. The table compares models at their best layers: "
-    "paired over the same folds, with two-sided p-values from a jackknife over folds with "
-    "Student's t, corrected by Holm's method (1979) among the models of one target and probe. "
-    "<code>tables/differences.csv</code> has everything, layer by layer."
+    "Each sentence is supported by the folds at the 5 % level. The selection-corrected score is "
+    "that of the best layer, on folds that were not used to choose it. The layers that are not "
+    "distinguishable from the peak include the truly best one in 95 % of such experiments, however "
+    "many layers were compared: multiple comparisons with the best (Hsu 1984), here with "
+    "Bonferroni's correction, because there are too few folds to resample. The table compares "
+    "models at their best layers: paired over the same folds, with two-sided p-values from a "
+    "jackknife over folds with Student's t, corrected by Holm's method (1979) among the models of "
+    "one target and probe. <code>tables/differences.csv</code> has everything, layer by layer."
 )
 READING = (
     "Each sentence is supported by the test speakers at the 5 % level: a peak is named only where "
     "some layer beats the mean predictor or majority class (with Holm's correction over layers) "
-    "and the interval of its score lies above it, too. The score is that of the best layer, on "
-    "speakers who were not used to choose it. The layers that are not distinguishable from the "
-    "peak include the truly best one in 95 % of such experiments, however many layers were "
-    "compared: multiple comparisons with the best (Hsu 1984), with the reference of White (2000) "
-    "from a bootstrap over speakers. The table compares models at their best layers: paired over "
-    "the same speakers, with the choice repeated in every resample, and two-sided p-values "
-    "corrected by Holm's method (1979) among the models of one target and probe. "
-    "<code>tables/differences.csv</code> has everything, layer by layer."
+    "and the interval of its score lies above it, too. The selection-corrected score is that of "
+    "the best layer, on speakers who were not used to choose it. The layers that are not "
+    "distinguishable from the peak include the truly best one in 95 % of such experiments, however "
+    "many layers were compared: multiple comparisons with the best (Hsu 1984), with the reference "
+    "of White (2000) from a bootstrap over speakers. The table compares models at their best "
+    "layers: paired over the same speakers, with the choice repeated in every resample, and "
+    "two-sided p-values corrected by Holm's method (1979) among the models of one target and "
+    "probe. <code>tables/differences.csv</code> has everything, layer by layer."
 )
 """Introduction to the findings, in HTML."""

@@ -33,6 +33,13 @@ def footnotes(run: Run) -> Iterator[str]:
             f"Intervals come from a jackknife over the {run.plan.n_folds} folds with Student's t; "
             "they are wider than those over speakers that store: activations gives."
         )
+    shared = run.tested_speakers
+    if shared.trained:
+        yield (
+            f"{shared.trained} of {counted(shared.tested, 'test speaker')} are also in the "
+            "training split: no score says how well probes do on speakers that they were not "
+            "trained on."
+        )
     for note in run.provenance.get("audio", []):
         yield f"{note}."
     yield from precision_notes(run.provenance.get("precision", {}))

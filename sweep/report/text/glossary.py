@@ -28,19 +28,24 @@ _NUMBERS = (
 _CLASSES = (
     (
         "Majority class",
-        "The accuracy of always predicting the most frequent class of the training split. Read "
-        "every accuracy beside it: where nine of ten speakers are women, it is 0.9.",
+        "The accuracy of always predicting one class: the most frequent one of each training "
+        "split, or the most frequent one of all test utterances, whichever is right more often. "
+        "The second applies where a class is rare in training and frequent in testing: the first "
+        "would then be below chance. Read every accuracy beside it: where nine of ten "
+        "speakers are women, it is 0.9.",
     ),
     (
         "Selectivity of classes",
-        "Accuracy minus the accuracy of the same probe trained and tested on shuffled classes.",
+        "Accuracy minus the accuracy of the same probe trained and tested on shuffled classes, or "
+        "minus that of the majority class where the control is below it.",
     ),
-    (
-        "Where the classes are speakers",
-        "Every speaker is then in both the training and the test split, and a resample of speakers "
-        "is a resample of classes: the interval is about other speakers to be told apart, not "
-        "about other utterances of the same speakers.",
-    ),
+)
+_SHARED_SPEAKERS = (
+    "Speakers in both splits",
+    "Some test speakers are also in the training split. A probe may score well by recognising "
+    "them, and no score here, selection-corrected or not, says how well it would do on speakers "
+    "that it has not been trained on. Where the classes are speakers, a resample of speakers is a "
+    "resample of classes: the interval is about which speakers are to be told apart.",
 )
 _INTERVAL = (
     "Interval",
@@ -56,8 +61,9 @@ _INTERVAL_OF_FOLDS = (
     "Interval",
     "95 %, from a jackknife over <em>folds</em> with Student's t and at most one degree of freedom "
     "less than there are folds, fewer where one fold dominates: only sums over folds were kept, "
-    "nothing about single speakers. No speaker is in two folds, so the interval is valid; with few "
-    "folds it is wide. Two overlapping intervals do not show that two layers are equal.",
+    "nothing about single speakers. With few folds it is wide, and it is valid for other speakers "
+    "only where no speaker is in two folds. Two overlapping intervals do not show that two layers "
+    "are equal.",
 )
 _BASELINES = (
     "Baselines",
@@ -68,8 +74,9 @@ _SPEAKER = (
     (
         "Speaker mean",
         "Predicts each test utterance by the mean (for classes, the most frequent one) of the same "
-        "speaker's <em>other</em> test utterances: the score of knowing only who speaks. It uses "
-        "test targets, so no probe can do the same; a layer below it may only tell speakers apart.",
+        "speaker's <em>other</em> test utterances: the score of knowing only who speaks, or that "
+        "of the mean predictor or majority class where it is better. It uses test targets, so no "
+        "probe can do the same; a layer below it may only tell speakers apart.",
     ),
     (
         "Speaker control",
@@ -93,10 +100,15 @@ _NOTES: dict[TargetKind, tuple[tuple[str, str], ...]] = {
 }
 
 
-def explanations(kinds: Collection[str], *, by_fold: bool = False) -> Iterator[tuple[str, str]]:
+def explanations(
+    kinds: Collection[str], *, by_fold: bool = False, shared_speakers: bool = False
+) -> Iterator[tuple[str, str]]:
     """Yield (term, explanation) for every term in a report on targets of ``kinds``.
 
-    ``by_fold``: intervals are over folds instead of speakers.
+    Args:
+        kinds: kinds of targets.
+        by_fold: True if intervals are over folds instead of speakers.
+        shared_speakers: True if test speakers are also in the training split.
     """
     scores = [
         entry
@@ -106,7 +118,9 @@ def explanations(kinds: Collection[str], *, by_fold: bool = False) -> Iterator[t
     ]
     yield scores[0]
     yield _INTERVAL_OF_FOLDS if by_fold else _INTERVAL
-    yield _on_other_folds() if by_fold else _on_other_speakers(kinds)
+    yield _corrected_by_folds() if by_fold else _corrected_by_speakers(kinds)
+    if shared_speakers:
+        yield _SHARED_SPEAKERS
     yield from scores[1:]
     yield _BASELINES
     yield from _SPEAKER
@@ -114,7 +128,7 @@ def explanations(kinds: Collection[str], *, by_fold: bool = False) -> Iterator[t
 
 
 _TOO_GOOD = (
-    "The best of many layers scores too well on the speakers on which it was chosen: even among "
+    "The best of many layers scores too well on the data on which it was chosen: even among "
     "layers that encode nothing, some beat the mean predictor by luck. "
 )
 
@@ -122,25 +136,25 @@ _TOO_GOOD = (
 def _definitions(kind: TargetKind) -> Iterator[tuple[str, str]]:
     for score in main_score_first(kind):
         yield (
-            escape(score.label[0].upper() + score.label[1:]),
+            escape(score.heading),
             escape(score.definition, quote=False),
         )
 
 
-def _on_other_folds() -> tuple[str, str]:
+def _corrected_by_folds() -> tuple[str, str]:
     return (
-        "R² on other speakers",
+        "Selection-corrected R²",
         f"{_TOO_GOOD}So each fold is scored with the layer that the other folds choose, and the "
         "interval repeats the choice without each fold. For a model with one layer it is that "
         "layer's score and interval.",
     )
 
 
-def _on_other_speakers(kinds: Collection[str]) -> tuple[str, str]:
+def _corrected_by_speakers(kinds: Collection[str]) -> tuple[str, str]:
     names = [name for kind, name in ((NUMBERS, "R²"), (CLASSES, "accuracy")) if kind in kinds]
     score = " or ".join(names)
     return (
-        f"{score[0].upper()}{score[1:]} on other speakers",
+        f"Selection-corrected {score}",
         f"{_TOO_GOOD}So the test speakers are split into groups at random, and each group is "
         "scored with the layer that the other groups choose; the value is the mean over many "
         "random splits. The interval is one layer's, widened by the variation of the choice over "

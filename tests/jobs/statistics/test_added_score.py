@@ -20,7 +20,6 @@ def row(name, of_test):
     return RegressionScore(
         name=name,
         label="an error",
-        tex="an error",
         definition="An error.",
         of_test=of_test,
         unit="target",

@@ -130,7 +130,7 @@ def test_a_peak_is_named_with_the_neighbours_that_it_cannot_be_told_from():
     (said,) = said_of(make_curves({"a": [0.1, 0.68, 0.7, 0.69, 0.1, 0.695, 0.1]}))
     assert said.startswith("a: peak at layer")
     assert said.endswith(
-        ", R² 0.50 [0.40, 0.60] on other speakers; layer1 to layer3, layer5 not distinguishable "
+        ", selection-corrected R² 0.50 [0.40, 0.60]; layer1 to layer3, layer5 not distinguishable "
         "from it."
     )
 
@@ -144,12 +144,12 @@ def test_a_peak_that_stands_alone_and_one_that_does_not_stand_out_are_told():
 
 def test_where_nothing_is_known_that_is_said():
     (said,) = said_of(make_curves({"a": [-0.05, -0.02, -0.08]}))
-    told = "(R² 0.50 [0.40, 0.60] on other speakers)"
+    told = "(selection-corrected R² 0.50 [0.40, 0.60])"
     assert said == f"a: no layer is clearly above the mean predictor {told}."
     (said,) = said_of(make_curves({"a": [-0.05]}))
     assert said == "a: layer0 is not clearly above the mean predictor (R² 0.50 [0.40, 0.60])."
     (said,) = said_of(make_curves({"a": [-0.5, -0.3]}, target="sex", kind="classification"))
-    told = "(accuracy 0.50 [0.40, 0.60] on other speakers)"
+    told = "(selection-corrected accuracy 0.50 [0.40, 0.60])"
     assert said == f"a: no layer is clearly above the majority class {told}."
 
 
@@ -157,7 +157,9 @@ def test_where_nothing_is_known_that_is_said():
 def test_no_peak_is_named_whose_interval_holds_knowing_nothing(low):
     levels = {"a": [0.1, 0.7, 0.2]}
     (said,) = said_of(make_curves(levels, honest_score=Estimate(0.3, low, 0.8)))
-    assert said.startswith("a: no layer is clearly above the mean predictor (R² 0.30")
+    assert said.startswith(
+        "a: no layer is clearly above the mean predictor (selection-corrected R² 0.30"
+    )
     (said,) = said_of(make_curves({"a": [0.7]}, honest_score=Estimate(0.3, low, 0.8)))
     assert said.startswith("a: layer0 is not clearly above")
     guessed = Estimate(0.5, 0.25, 0.7)  # the majority class has 0.3
@@ -173,7 +175,7 @@ def test_the_terminal_shows_the_peak_alone(tmp_path, capsys):
     folder.findings.parent.mkdir(parents=True)
     folder.findings.write_text(f"{said}\n", encoding="utf-8")
     print_findings(folder)
-    expected = "a: peak at layer1, R² 0.50 [0.40, 0.60] on other speakers.\n"
+    expected = "a: peak at layer1, selection-corrected R² 0.50 [0.40, 0.60].\n"
     assert capsys.readouterr().out == expected
 
 

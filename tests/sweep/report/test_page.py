@@ -144,8 +144,8 @@ def test_a_plot_that_is_no_image_is_refused(tmp_path):
 
 def test_the_page_explains_what_it_shows_of_numbers_and_of_classes():
     numbers = Page(rendered()).text
-    assert "Mean predictor" in numbers and "R² on other speakers" in numbers
+    assert "Mean predictor" in numbers and "Selection-corrected R²" in numbers
     assert "most frequent class" not in numbers
     both = Page(rendered(classes=("sex",))).text
-    assert "The accuracy of always predicting the most frequent class" in both
-    assert "R² or accuracy on other speakers" in both and "Macro F1" in both
+    assert "The accuracy of always predicting one class" in both
+    assert "Selection-corrected R² or accuracy" in both and "Macro F1" in both

@@ -93,9 +93,7 @@ def test_a_probe_describes_itself_with_the_settings_that_matter(settings, expect
 
 
 def test_without_a_validation_split_inner_folds_choose():
-    assert (
-        RidgeSettings().describe(None).endswith("chosen on inner folds of the training speakers.")
-    )
+    assert RidgeSettings().describe(None).endswith("chosen on inner folds of the training split.")
 
 
 def test_a_probe_without_a_description_of_its_own_lists_its_settings():
@@ -126,3 +124,24 @@ def test_with_folds_it_says_what_each_was_for(make_run, folds, roles, chosen):  
     parts = [set(table["speaker_id"][rows]) for rows in (fold.test, fold.validation, fold.train)]
     assert bool(parts[1]) == ("validation fold, and" in text)
     assert sum(map(len, parts)) == 5
+
+
+def test_shared_speakers_are_counted_and_no_score_is_said_to_be_about_others(make_run):  # noqa: F811
+    shared = {"kind": "kfold", "folds": 5, "group": "utterance_id", "allow_speaker_overlap": True}
+    run = make_run(lambda task, cell: None, probes=PROBES, protocol=shared)
+    build_report(run)
+    text = methods(run, SECTIONS)
+    assert "Of the 10 test speakers, 10 were also in the training split" in text
+    assert "No speaker was in more than one" not in text and "training speakers" not in text
+    root = run.folder.root
+    page, table = ((root / name).read_text() for name in ("report.html", "tables/models.md"))
+    assert "10 of 10 test speakers are also in the training split" in table
+    assert "Speakers in both splits" in page
+    for said in (text, page, table, (root / "report" / "findings.txt").read_text()):
+        assert not re.search("on (other|unseen|new) speakers", said)
+
+
+def test_a_permission_to_share_speakers_that_none_uses_is_not_reported_as_sharing(make_run):  # noqa: F811
+    allowed = {"kind": "splits", "allow_speaker_overlap": True}
+    run = make_run(lambda task, cell: None, probes=PROBES, protocol=allowed)
+    assert "No test speaker was in the training split." in methods(run, SECTIONS)

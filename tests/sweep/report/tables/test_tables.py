@@ -113,7 +113,7 @@ def test_the_comparison_table_is_the_studys_with_baselines_beside_it():
         "MSE on embedding",
         "Best layer (MSE)",
         "R² of best layer",
-        "R² on other speakers [95 %]",
+        "Selection-corrected R² [95 %]",
         "Mean CCA over layers",
         "MSE of mean predictor",
     )
@@ -167,7 +167,7 @@ def test_classes_have_a_comparison_table_of_their_own_with_the_majority_class():
         "Best layer (accuracy)",
         "Balanced accuracy of best layer",
         "Macro F1 of best layer",
-        "Accuracy on other speakers [95 %]",
+        "Selection-corrected accuracy [95 %]",
         "Accuracy of majority class",
     )
     curve = layers[(layers["target"] == "sex") & (layers["model"] == "SimAMResNet34 vb")]
@@ -217,8 +217,8 @@ def test_classes_alone_have_one_table_and_their_own_notes(tmp_path):
     layers = make_layers(probes=(), classes=("sex",))
     assert models_table(make_models(layers)).header[0] == "Model"
     text = written(tmp_path, layers)["models.md"]
-    assert "Accuracy on other speakers avoids this" in text
-    assert "majority class is the most frequent class of the training split" in text
+    assert "The selection-corrected accuracy avoids this" in text
+    assert "majority class is the most frequent one of the training split" in text
     assert "R²" not in text and "MSE" not in text
 
 
