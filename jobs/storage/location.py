@@ -16,7 +16,7 @@ NEEDS = {"s3": S3FS, "gs": GCSFS}
 """Protocol → the package that it requires."""
 
 
-class PlaceError(ValueError):
+class LocationError(ValueError):
     """A URL that cannot be used as a location."""
 
 
@@ -64,25 +64,25 @@ class RemotePath:
 Location: TypeAlias = Path | RemotePath
 
 
-def as_place(text: str | Path) -> Location:
+def parse_location(text: str | Path) -> Location:
     """Parse a location given by a user: a path or a URL.
 
     Raises:
-        PlaceError: a URL of a kind that cannot be used, or with a password in it.
+        LocationError: a URL of a kind that cannot be used, or with a password in it.
     """
     if isinstance(text, Path) or "://" not in text:
         return Path(text)
     parts = urlsplit(text)
     if parts.scheme not in PROTOCOLS:
-        raise PlaceError(f"{parts.scheme}:// is not known: expected a path, s3:// or gs://")
+        raise LocationError(f"{parts.scheme}:// is not known: expected a path, s3:// or gs://")
     if parts.username is not None or parts.query or parts.fragment:
-        raise PlaceError(
+        raise LocationError(
             f"{parts.scheme}:// with a user, a query or a fragment: expected BUCKET/FOLDER alone; "
             "credentials come from the environment"
         )
     if parts.scheme in NEEDS and not (parts.netloc and parts.path.strip("/")):
-        raise PlaceError(f"{text} names no folder: expected {parts.scheme}://BUCKET/FOLDER")
+        raise LocationError(f"{text} names no folder: expected {parts.scheme}://BUCKET/FOLDER")
     missing = NEEDS[parts.scheme].missing() if parts.scheme in NEEDS else None
     if missing is not None:
-        raise PlaceError(f"{text}: {missing}, on every machine that works")
+        raise LocationError(f"{text}: {missing}, on every machine that works")
     return RemotePath(text.rstrip("/"))

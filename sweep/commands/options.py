@@ -71,11 +71,11 @@ Unlock = Annotated[
 
 def place_of(text: str) -> "Location":
     """Parse a folder or a URL of the command line."""
-    from jobs.storage.location import PlaceError, as_place
+    from jobs.storage.location import LocationError, parse_location
 
     try:
-        place = as_place(text)
-    except PlaceError as error:
+        place = parse_location(text)
+    except LocationError as error:
         raise typer.BadParameter(str(error)) from None
     if isinstance(place, Path) and place.is_file():
         raise typer.BadParameter(f"{text} is a file: expected a folder")

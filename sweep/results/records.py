@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import yaml
 
-from jobs.storage.location import PlaceError, as_place
+from jobs.storage.location import LocationError, parse_location
 from sweep.errors import RunError
 from sweep.plan.plan import Plan, layer_tasks
 from sweep.spec.schema import Spec
@@ -34,8 +34,8 @@ class RunRecords:
             RunError: there is no run at ``path``.
         """
         try:
-            place = as_place(path)
-        except PlaceError as error:
+            place = parse_location(path)
+        except LocationError as error:
             raise RunError(str(error)) from None
         folder = RunFolder(place) if isinstance(place, Path) else fetch(run_folder(place))
         if not folder.plan.exists():

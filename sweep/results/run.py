@@ -17,7 +17,7 @@ from jobs.protocol.predictions import CellPredictions, read_predictions
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
-from jobs.storage.location import as_place
+from jobs.storage.location import parse_location
 from sweep.analyses import ANALYSES
 from sweep.errors import RunError
 from sweep.plan.plan import PlannedModel
@@ -179,7 +179,7 @@ class Run(RunRecords):
             RunError: the run has no such model, or keeps no activations.
             jobs.activations.manifest.CorruptShard: activations are missing or damaged.
         """
-        cache = as_place(self.provenance["cache"])
+        cache = parse_location(self.provenance["cache"])
         ids: list[str] = []
         arrays = []
         sets = self._model(model).stored_sets

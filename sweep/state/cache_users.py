@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jobs.identity import ID_DIGITS
 from jobs.storage.atomic import slug
-from jobs.storage.location import Location, PlaceError, as_place
+from jobs.storage.location import Location, LocationError, parse_location
 from jobs.storage.object_store import read_bytes, write_text
 from sweep.errors import GcError
 from sweep.state.run_folder import COPIES, RunFolder
@@ -80,8 +80,8 @@ def _remembered(cache: Path) -> Iterator[Location]:
     """Yield the runs that used this cache, except deleted ones."""
     for note in sorted((cache / RUNS).glob("*.json")):
         try:
-            run = as_place(json.loads(note.read_bytes())["run"])
-        except (ValueError, KeyError, TypeError, PlaceError) as error:
+            run = parse_location(json.loads(note.read_bytes())["run"])
+        except (ValueError, KeyError, TypeError, LocationError) as error:
             raise GcError(f"{note} does not name a run ({error}); delete it if none does") from None
         if isinstance(run, Path):
             # An empty folder may be the mount point of an unmounted disk.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.storage.location import RemotePath, as_place
+from jobs.storage.location import RemotePath, parse_location
 from jobs.storage.object_store import (
     create,
     download,
@@ -42,7 +42,7 @@ def bucket(
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.ERROR, "gcp_storage_emulator")
     with google_store(monkeypatch):
-        place = as_place(f"gs://{BUCKET}/study")
+        place = parse_location(f"gs://{BUCKET}/study")
         assert isinstance(place, RemotePath)
         yield place
 

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from jobs.activations.store import read_layer
-from jobs.storage.location import as_place
+from jobs.storage.location import parse_location
 from jobs.storage.object_store import StorageError
 from sweep import open_run
 from sweep.commands.app import app
@@ -52,8 +52,8 @@ class Machine:
         local.mkdir(parents=True)
         (local / "corpora").symlink_to(corpora / "corpora")
         self.home = home
-        self.out = as_place(f"{store.url}/runs/demo")
-        self.cache = as_place(f"{store.url}/cache")
+        self.out = parse_location(f"{store.url}/runs/demo")
+        self.cache = parse_location(f"{store.url}/cache")
         self.environment = {"SWEEP_NODE_CACHE": str(home / "near"), **environment(store)}
 
     @property
@@ -322,7 +322,7 @@ def test_a_bucket_that_is_not_there_is_found_before_anything_runs(
 ) -> None:
     one, _ = machines
     with pytest.raises(ClusterError, match=r"cannot write to s3://nowhere/x: .*bucket"):
-        one.run(monkeypatch, cache=as_place("s3://nowhere/x"))
+        one.run(monkeypatch, cache=parse_location("s3://nowhere/x"))
     assert one.copy.ledger() == []
 
 

@@ -14,7 +14,7 @@ from jobs.activations.store import (
     write_shard,
 )
 from jobs.corpus.skipped import Skipped
-from jobs.storage.location import as_place
+from jobs.storage.location import parse_location
 from tests.support.object_store import ObjectStore, s3
 
 LAYERS = {"stem": 5, "layer1.0.simam": 3, "embedding": 2}
@@ -35,7 +35,7 @@ def key(request):
 
 @pytest.fixture
 def folder(store, key):
-    return as_place(f"{store.url}/{key}")
+    return parse_location(f"{store.url}/{key}")
 
 
 def write(folder, index, n=4, dtype=np.float32, seed=0):

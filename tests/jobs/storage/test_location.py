@@ -3,19 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from jobs.storage.location import PlaceError, RemotePath, Stat, as_place
+from jobs.storage.location import LocationError, RemotePath, Stat, parse_location
 
 
 @pytest.mark.parametrize("text", ["results/x", "/a/b", "s3:/bucket/x", Path("a/b")])
 def test_what_is_no_url_is_a_path(text):
-    assert as_place(text) == Path(text)
+    assert parse_location(text) == Path(text)
 
 
 def test_a_url_is_joined_and_taken_apart_like_a_path():
-    place = as_place("s3://bucket/runs/") / "demo" / "a.csv"
+    place = parse_location("s3://bucket/runs/") / "demo" / "a.csv"
     assert str(place) == "s3://bucket/runs/demo/a.csv"
     assert place.name == "a.csv"
-    assert place.parent == as_place("s3://bucket/runs/demo")
+    assert place.parent == parse_location("s3://bucket/runs/demo")
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,15 @@ def test_a_url_is_joined_and_taken_apart_like_a_path():
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_without_repeating_secrets(text, message):
-    with pytest.raises(PlaceError, match=message) as refused:
-        as_place(text)
+    with pytest.raises(LocationError, match=message) as refused:
+        parse_location(text)
     assert "secret" not in str(refused.value)
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(PlaceError, match="pip install gcsfs"):
-        as_place("gs://bucket/x")
+    with pytest.raises(LocationError, match="pip install gcsfs"):
+        parse_location("gs://bucket/x")
 
 
 def test_two_looks_at_a_place_are_the_same_place():

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from jobs.storage import object_store
-from jobs.storage.location import as_place
+from jobs.storage.location import parse_location
 from tests.support.object_store import ObjectStore, s3
 
 
@@ -23,7 +23,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def remote(store, request):
-    return as_place(f"{store.url}/{request.node.name}")
+    return parse_location(f"{store.url}/{request.node.name}")
 
 
 @pytest.fixture(params=["path", "s3", "memory"])
@@ -31,7 +31,7 @@ def place(request, tmp_path):
     if request.param == "path":
         return tmp_path / "folder"
     if request.param == "memory":
-        return as_place(f"memory://{tmp_path.name}")
+        return parse_location(f"memory://{tmp_path.name}")
     return request.getfixturevalue("remote")
 
 

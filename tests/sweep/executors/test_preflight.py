@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import jobs
-from jobs.storage.location import as_place
+from jobs.storage.location import parse_location
 from jobs.workers.node import NodeReport, describe_node
 from sweep.errors import ClusterError
 from sweep.executors import preflight
@@ -173,7 +173,7 @@ def test_what_a_node_writes_must_be_seen_here(
 
 
 def test_an_object_store_is_asked_as_a_folder_is_and_never_full(tmp_path: Path) -> None:
-    cache = as_place(f"file://{tmp_path}/bucket")
+    cache = parse_location(f"file://{tmp_path}/bucket")
     storage = Storage(tmp_path / "run", cache, 2**60)
     assert list(disk_problems(storage)) == []
     with preflight.meeting_places(storage) as met:
