@@ -20,7 +20,7 @@ from jobs.activations.manifest import CorruptShard, FileState, data_name, manife
 from jobs.activations.store import read_manifest
 from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location, RemotePath
-from jobs.storage.object_store import listed, read_bytes, read_parts, whole, write_text
+from jobs.storage.object_store import read_bytes, read_parts, whole_object, with_listing, write_text
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def look_over(folder: Location, n_shards: int, *, keep_index: bool = True) -> li
         StorageError: the object store cannot be read.
     """
     # One listing: a request for each of thousands of files would take minutes.
-    seen = listed(folder) if isinstance(folder, RemotePath) else folder
+    seen = with_listing(folder) if isinstance(folder, RemotePath) else folder
     listing = _states(seen)
     known = _read_index(seen) if INDEX in listing else {}
     states = [
@@ -68,7 +68,7 @@ def look_over(folder: Location, n_shards: int, *, keep_index: bool = True) -> li
     ]
     if new and isinstance(seen, RemotePath):
         with suppress(FileNotFoundError):  # one has since been deleted: they are read one by one
-            read_parts([whole(seen / manifest_name(index)) for index in new])
+            read_parts([whole_object(seen / manifest_name(index)) for index in new])
     read = {index: _read(seen, index, states[index]) for index in new}
     if seen is not folder:
         # Damaged, or rewritten since the listing?

@@ -21,7 +21,15 @@ from jobs.activations.manifest import (
     manifest_name,
 )
 from jobs.storage.location import RemotePath
-from jobs.storage.object_store import Part, exists, forget_part, listed, read_parts, stat, whole
+from jobs.storage.object_store import (
+    Part,
+    exists,
+    forget_part,
+    read_parts,
+    stat,
+    whole_object,
+    with_listing,
+)
 
 AT_A_TIME = 32
 """Number of shards whose layer is in memory or being fetched."""
@@ -31,9 +39,9 @@ Tensor = npt.NDArray[np.floating[Any]]
 
 def read_ahead(folder: RemotePath, n_shards: int) -> RemotePath:
     """Return the current listing of ``folder``, with the manifests of its shards cached."""
-    seen = listed(folder)
+    seen = with_listing(folder)
     places = [seen / manifest_name(index) for index in range(n_shards)]
-    read_parts([whole(place) for place in places if exists(place)])
+    read_parts([whole_object(place) for place in places if exists(place)])
     return seen
 
 

@@ -36,7 +36,15 @@ from jobs.activations.manifest import (
 from jobs.activations.remote import read_ahead, read_remote_tensors
 from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location
-from jobs.storage.object_store import exists, read_bytes, remove, rename, size, write_text, written
+from jobs.storage.object_store import (
+    atomic_path,
+    exists,
+    read_bytes,
+    remove,
+    rename,
+    size,
+    write_text,
+)
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -71,7 +79,7 @@ def write_shard(
         assert sums or len(values) == len(utterance_ids), (layer, values.shape)
     # A manifest must never be next to tensors of another version.
     remove(manifest_path(folder, index))
-    with written(data_path(folder, index)) as temporary:
+    with atomic_path(data_path(folder, index)) as temporary:
         save_tensors(arrays, temporary)
         n_bytes = temporary.stat().st_size
     manifest = ShardManifest(

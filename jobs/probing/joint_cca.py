@@ -27,7 +27,7 @@ from jobs.process import ran_out_of_memory
 from jobs.protocol.folds import StrArray, only
 from jobs.protocol.predictions import DAMAGED_NPZ
 from jobs.storage.location import Location
-from jobs.storage.object_store import written
+from jobs.storage.object_store import atomic_path
 
 
 class CanonicalError(ValueError):
@@ -124,7 +124,7 @@ def write_components(path: Location, found: Mapping[str, Sequence[FoldComponents
                 f"{start}/n_train": np.array(fold.n_train),
                 f"{start}/saturated": np.array(fold.found.saturated),
             }
-    with written(path) as temporary:
+    with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 
 

@@ -27,7 +27,7 @@ from jobs.probing.parts import ProbedLayer
 from jobs.probing.results import FittedCell
 from jobs.settings import Settings
 from jobs.storage.location import Location
-from jobs.storage.object_store import write_text, written
+from jobs.storage.object_store import atomic_path, write_text
 
 FORMAT = 1
 """Version of the card; to be raised when older cards can no longer be read."""
@@ -158,7 +158,7 @@ def card_path(folder: Path, cell_id: str) -> Path:
 
 def save_probe(folder: Location, card: ProbeCard, weights: Weights) -> None:
     """Write a probe atomically, its card last."""
-    with written(folder / f"{card.cell_id}.safetensors") as temporary:
+    with atomic_path(folder / f"{card.cell_id}.safetensors") as temporary:
         save_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()}, temporary)
     write_text(folder / f"{card.cell_id}.json", json.dumps(card.model_dump(mode="json"), indent=1))
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from jobs.protocol.folds import StrArray
 from jobs.storage.location import Location
-from jobs.storage.object_store import written
+from jobs.storage.object_store import atomic_path
 
 DAMAGED_NPZ = (
     KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error,
@@ -65,7 +65,7 @@ def write_predictions(path: Location, cells: Mapping[str, CellPredictions]) -> N
         arrays[f"y_true/{cell_id}"] = cell.y_true
         arrays[f"y_pred/{cell_id}"] = cell.y_pred
     arrays["rows"] = np.array(numbers, dtype=np.int64)
-    with written(path) as temporary:
+    with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 
 

@@ -31,7 +31,7 @@ from jobs.similarity.measures import (
 )
 from jobs.similarity.settings import FEWEST, Measure
 from jobs.storage.location import Location
-from jobs.storage.object_store import read_bytes, written
+from jobs.storage.object_store import atomic_path, read_bytes
 
 SIMILARITY_VERSION = 2
 """Version in the identity of a comparison; to be raised when its numbers change."""
@@ -172,7 +172,7 @@ def _sketch(job: SketchJob) -> dict[Measure, Values]:
     if "pwcca" in job.measures:
         subspace = leading_subspace(X)
         arrays |= {"basis": subspace.basis, "loadings": subspace.loadings}
-    with written(job.sketch) as temporary:
+    with atomic_path(job.sketch) as temporary:
         save_tensors({name: np.ascontiguousarray(a) for name, a in arrays.items()}, temporary)
     return {}
 

@@ -35,7 +35,8 @@ class RemotePath:
 
     url: str
     listing: dict[str, Stat] | None = field(default=None, compare=False, repr=False)
-    """Contents of a ``listed`` folder by name; for a file in it, only itself, with the name ""."""
+    """Contents of a folder ``with_listing`` by name; for a file in it, only itself, with the name
+    ""."""
 
     def __truediv__(self, name: str | Path) -> "RemotePath":
         if self.listing is None:

@@ -23,7 +23,7 @@ DEFAULT_GIB = 20.0
 
 
 @dataclass(frozen=True)
-class NearCache:
+class NodeCache:
     """A cache folder on this machine.
 
     Attributes:
@@ -35,7 +35,7 @@ class NearCache:
     limit: int
 
     @classmethod
-    def of_this_machine(cls) -> "NearCache":
+    def of_this_machine(cls) -> "NodeCache":
         """Open the cache that ``$SWEEP_NODE_CACHE`` and ``$SWEEP_NODE_CACHE_GIB`` configure.
 
         Raises:
@@ -89,7 +89,7 @@ class NearCache:
 
 
 @lru_cache
-def _open(folder: Path, gib: str) -> NearCache:
+def _open(folder: Path, gib: str) -> NodeCache:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(
@@ -97,10 +97,10 @@ def _open(folder: Path, gib: str) -> NearCache:
             f"choose another folder with {FOLDER_VARIABLE}"
         )
     if gib:
-        return NearCache(folder, int(float(gib) * 2**30))
+        return NodeCache(folder, int(float(gib) * 2**30))
     kept = sum(size for _, size, _ in _entries(folder))
     room = kept + shutil.disk_usage(folder).free // 4
-    return NearCache(folder, min(int(DEFAULT_GIB * 2**30), room))
+    return NodeCache(folder, min(int(DEFAULT_GIB * 2**30), room))
 
 
 def _entries(folder: Path) -> list[tuple[int, int, Path]]:

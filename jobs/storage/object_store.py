@@ -3,7 +3,7 @@
 With a plain path every function does what ``jobs.storage.atomic`` and ``pathlib`` do. On a store,
 an upload is atomic and visible to every machine once it returns (guaranteed by S3 and Google Cloud
 Storage), so a manifest that is written last means the same as on a disk. Objects that are read are
-kept in this machine's `NearCache`, keyed by the version that the store reports.
+kept in this machine's `NodeCache`, keyed by the version that the store reports.
 
 Credentials, region and endpoint come from the environment (``AWS_…``, an instance's role); URLs,
 jobs and files of a run contain none.
@@ -24,7 +24,7 @@ import fsspec
 
 from jobs.storage import atomic
 from jobs.storage.location import Location, RemotePath, Stat
-from jobs.storage.node_cache import NearCache
+from jobs.storage.node_cache import NodeCache
 
 _DIGESTS = ("ETag", "etag", "md5Hash")
 """Names of an object's digest in the metadata of S3 and Google Cloud Storage."""
@@ -46,12 +46,12 @@ class Part:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Key of the part in the near cache."""
+        """Key of the part in the node cache."""
         return self.place.url, self.state.version, str(self.start), str(self.stop)
 
 
 def stat(place: RemotePath) -> Stat:
-    """Return size and version of an object, from the listing if its folder is ``listed``.
+    """Return size and version of an object, from the listing of a folder ``with_listing``.
 
     Raises:
         FileNotFoundError: there is none.
@@ -96,7 +96,7 @@ def list_files(folder: RemotePath) -> dict[str, Stat]:
     return {name[len(root) + 1 :]: _stat_of(info) for name, info in found.items()}
 
 
-def listed(folder: RemotePath) -> RemotePath:
+def with_listing(folder: RemotePath) -> RemotePath:
     """List ``folder`` once and return it with the listing, for many look-ups."""
     return RemotePath(folder.url, list_files(folder))
 
@@ -109,11 +109,11 @@ def read_bytes(place: Location) -> bytes:
     """
     if isinstance(place, Path):
         return place.read_bytes()
-    return read_parts([whole(place)])[0]
+    return read_parts([whole_object(place)])[0]
 
 
-def read_now(place: RemotePath, start: int | None = None, stop: int | None = None) -> bytes:
-    """Read an object, or some of its bytes, bypassing the near cache.
+def read_uncached(place: RemotePath, start: int | None = None, stop: int | None = None) -> bytes:
+    """Read an object, or some of its bytes, bypassing the node cache.
 
     It is for objects that change often, such as a lease.
 
@@ -124,7 +124,7 @@ def read_now(place: RemotePath, start: int | None = None, stop: int | None = Non
         return bytes(_filesystem(place).cat_file(place.url, start=start, end=stop))
 
 
-def whole(place: RemotePath) -> Part:
+def whole_object(place: RemotePath) -> Part:
     """Return the current version of an object as one part.
 
     Raises:
@@ -144,7 +144,7 @@ def open_file(place: Location) -> BinaryIO:
 
 
 @contextmanager
-def written(place: Location) -> Iterator[Path]:
+def atomic_path(place: Location) -> Iterator[Path]:
     """Yield a temporary path whose file is moved or uploaded to ``place`` if the block succeeds."""
     if isinstance(place, Path):
         with atomic.atomic_path(place) as temporary:
@@ -182,7 +182,7 @@ def upload(path: Path, place: RemotePath) -> None:
 
 
 def download(place: RemotePath, path: Path) -> None:
-    """Copy an object to a local file, atomically, bypassing the near cache."""
+    """Copy an object to a local file, atomically, bypassing the node cache."""
     with atomic.atomic_path(path) as temporary, _os_errors(place):
         _filesystem(place).get_file(place.url, str(temporary))
 
@@ -225,8 +225,8 @@ def read_parts(parts: Sequence[Part]) -> list[bytes]:
     Raises:
         FileNotFoundError: an object is gone.
     """
-    near = NearCache.of_this_machine()
-    found = {part: near.read(*part.key) if part.stop > part.start else b"" for part in parts}
+    cache = NodeCache.of_this_machine()
+    found = {part: cache.read(*part.key) if part.stop > part.start else b"" for part in parts}
     missing = [part for part, data in found.items() if data is None]
     if missing:
         with _os_errors(missing[0].place.parent):
@@ -236,17 +236,17 @@ def read_parts(parts: Sequence[Part]) -> list[bytes]:
                 [part.stop for part in missing],
                 on_error="raise",
             )
-        keep = near.make_room(sum(map(len, fetched)))
+        keep = cache.make_room(sum(map(len, fetched)))
         for part, data in zip(missing, fetched, strict=True):
             found[part] = bytes(data)
             if keep:
-                near.keep(bytes(data), *part.key)
+                cache.keep(bytes(data), *part.key)
     return [data for part in parts if (data := found[part]) is not None]
 
 
 def forget_part(part: Part) -> None:
-    """Remove a part that turned out to be damaged from the near cache."""
-    NearCache.of_this_machine().forget(*part.key)
+    """Remove a part that turned out to be damaged from the node cache."""
+    NodeCache.of_this_machine().forget(*part.key)
 
 
 def _filesystem(place: RemotePath) -> Any:

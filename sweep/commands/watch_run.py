@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from jobs.storage.location import RemotePath
-from jobs.storage.object_store import read_now, stat
+from jobs.storage.object_store import read_uncached, stat
 from sweep.state.control import DriverLease, Say, resume_command
 from sweep.state.events import Event, Listener, parse_event
 from sweep.state.run_folder import RunFolder
@@ -75,7 +75,7 @@ def _submitted(folder: RunFolder, tail: "EventTail | RemoteTail") -> str | None:
     """Return the job that was submitted since the events were written; None if there is none."""
     place = folder.for_jobs(folder.submission)
     try:
-        note = json.loads(place.read_bytes() if isinstance(place, Path) else read_now(place))
+        note = json.loads(place.read_bytes() if isinstance(place, Path) else read_uncached(place))
         return None if tail.position > note["told"] else f"{note['id']}, submitted {note['since']}"
     except FileNotFoundError:
         return None
@@ -150,13 +150,15 @@ class RemoteTail:
             if state.version == self._version:
                 return []
             head = (
-                read_now(self._place, 0, min(HEAD_BYTES, state.n_bytes)) if state.n_bytes else b""
+                read_uncached(self._place, 0, min(HEAD_BYTES, state.n_bytes))
+                if state.n_bytes
+                else b""
             )
             if not head.startswith(self._head):  # another file: --fresh
                 self._offset = self._lines = 0
             data = b""
             if state.n_bytes > self._offset:
-                data = read_now(self._place, self._offset, state.n_bytes)
+                data = read_uncached(self._place, self._offset, state.n_bytes)
         except FileNotFoundError:
             return []
         events = _events_of(data, str(self._place), self._lines)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from jobs.storage.location import RemotePath
-from jobs.storage.object_store import create, read_now, remove, write_text
+from jobs.storage.object_store import create, read_uncached, remove, write_text
 from sweep.errors import RunIsLocked
 from sweep.state.lease import Holder, Lease, LeaseWatch
 
@@ -57,7 +57,7 @@ class StoredLease:
         """
         lease = self._remote / LEASE
         try:
-            return Holder(**json.loads(read_now(lease)))
+            return Holder(**json.loads(read_uncached(lease)))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
@@ -81,7 +81,7 @@ class StoredLease:
     def read_request(self) -> str | None:
         """See ``LeaseStore``."""
         try:
-            return read_now(self._remote / STOP_REQUEST).decode()
+            return read_uncached(self._remote / STOP_REQUEST).decode()
         except FileNotFoundError:
             return None
 

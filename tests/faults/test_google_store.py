@@ -13,14 +13,14 @@ from jobs.storage.object_store import (
     exists,
     list_files,
     read_bytes,
-    read_now,
     read_parts,
+    read_uncached,
     remove,
     remove_folder,
     rename,
     stat,
     upload,
-    whole,
+    whole_object,
     write_text,
 )
 from sweep.state.run_folder import run_folder
@@ -53,7 +53,7 @@ def test_files_are_written_read_renamed_and_removed(bucket: RemotePath, tmp_path
     write_text(place, "hëllo")
     before = stat(place)
     assert read_bytes(place) == "hëllo".encode()
-    assert read_now(place, 1, 3) == "ë".encode()
+    assert read_uncached(place, 1, 3) == "ë".encode()
     write_text(place, "hallo!")
     assert stat(place).version != before.version
     assert read_bytes(place) == b"hallo!"
@@ -73,7 +73,7 @@ def test_a_large_file_is_the_same_when_it_comes_back(bucket: RemotePath, tmp_pat
     upload(tmp_path / "large", bucket / "large")
     download(bucket / "large", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == data
-    assert read_parts([whole(bucket / "large")]) == [data]
+    assert read_parts([whole_object(bucket / "large")]) == [data]
     remove_folder(bucket)
     assert not exists(bucket / "large")
 

@@ -20,8 +20,8 @@ from jobs.probing.joint_cca import JointCca
 from jobs.probing.saved_probes import Saving, card_path
 from jobs.probing.tempo import StretchedSpeech
 from jobs.storage.location import RemotePath, Stat
-from jobs.storage.node_cache import NearCache
-from jobs.storage.object_store import whole
+from jobs.storage.node_cache import NodeCache
+from jobs.storage.object_store import whole_object
 from jobs.targets.measure import MEASUREMENTS
 from sweep.plan.plan import layer_tasks
 from sweep.running.probe_jobs import ProbeJobs
@@ -92,7 +92,7 @@ def test_a_synthetic_corpus_is_found_by_its_settings_and_the_version_of_its_spea
 
 def test_what_a_machine_keeps_of_a_store(tmp_path: Path) -> None:
     place = RemotePath("s3://bucket/cache/shard", {"": Stat(5, "version 1")})
-    NearCache(tmp_path, 1000).keep(b"bytes", *whole(place).key)
+    NodeCache(tmp_path, 1000).keep(b"bytes", *whole_object(place).key)
     expected = sha256(b"s3://bucket/cache/shard\0version 1\x000\x005").hexdigest()
     assert [path.name for path in tmp_path.iterdir()] == [expected]
 

@@ -61,20 +61,20 @@ def test_what_changes_all_the_time_is_read_as_it_is_now_and_not_kept(
     monkeypatch.setenv("SWEEP_NODE_CACHE", str(tmp_path / "near"))
     file = remote / "lease"
     with pytest.raises(FileNotFoundError):
-        object_store.read_now(file)
+        object_store.read_uncached(file)
     for text in ("first", "other"):
         object_store.write_text(file, text)
-        assert object_store.read_now(file) == text.encode()
-        assert object_store.read_now(file, 1, 3) == text.encode()[1:3]
+        assert object_store.read_uncached(file) == text.encode()
+        assert object_store.read_uncached(file, 1, 3) == text.encode()[1:3]
     assert not (tmp_path / "near").exists()
 
 
 def test_a_file_appears_whole_or_not_at_all(place):
     file = place / "a.bin"
-    with object_store.written(file) as temporary:
+    with object_store.atomic_path(file) as temporary:
         temporary.write_bytes(b"one")
         assert not object_store.exists(file)
-    with pytest.raises(KeyboardInterrupt), object_store.written(file) as temporary:
+    with pytest.raises(KeyboardInterrupt), object_store.atomic_path(file) as temporary:
         temporary.write_bytes(b"half of two")
         raise KeyboardInterrupt
     assert object_store.read_bytes(file) == b"one"
@@ -111,7 +111,7 @@ def test_what_was_read_is_not_fetched_again_until_it_changes(store: ObjectStore,
 def test_a_listed_folder_is_asked_for_once(store: ObjectStore, remote):
     for name in "abc":
         object_store.write_text(remote / name, name)
-    seen = object_store.listed(remote)
+    seen = object_store.with_listing(remote)
     before = len(store.requests)
     assert [object_store.size(seen / name) for name in "abc"] == [1, 1, 1]
     assert not object_store.exists(seen / "d")
