@@ -25,7 +25,7 @@ from tests.conftest import Values
 
 T = TypeVar("T")
 
-EXTRACTING, PROBING = "ray::_ExtractionActor.extract", "ray::_probe"
+EXTRACTING, PROBING = "ray::_JobActor.run", "ray::_run_task"
 """What Ray calls a process that is at such work."""
 PATIENCE = 120.0
 """Seconds after which waiting for something is given up, and the test fails."""

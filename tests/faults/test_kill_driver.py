@@ -168,7 +168,7 @@ def test_a_signal_stops_a_run_that_says_how_to_go_on(
         out, err = process.communicate(timeout=120)
         assert process.returncode == code, err
         wait_for(lambda: not working(process.pid))
-    assert f"stopped; resume with: sweep run {sweep.spec.schema} {where} --display none" in err
+    assert f"stopped; resume with: sweep run {sweep.spec} {where} --display none" in err
     assert "--fresh" not in err
     assert "interrupted" in out
     assert sweep.events("run_finished")[-1]["status"] == "interrupted"
@@ -211,7 +211,7 @@ def test_a_signal_while_ray_starts_is_heard_too(
         _, err = process.communicate(timeout=120)
         assert process.returncode == code, err
         wait_for(lambda: not working(process.pid))
-    assert f"stopped; resume with: sweep run {sweep.spec.schema}" in err
+    assert f"stopped; resume with: sweep run {sweep.spec}" in err
     assert "Traceback" not in err
     assert sweep.ledger() == []
     assert sweep.here().status == "done"
@@ -231,7 +231,7 @@ def test_sigterm_while_tables_are_made_says_how_to_go_on(
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=120)
         assert process.returncode == 143, err
-    assert f"stopped; resume with: sweep run {sweep.spec.schema}" in err
+    assert f"stopped; resume with: sweep run {sweep.spec}" in err
     assert "Traceback" not in err
     assert sweep.here().ran_cells == 0
     assert sweep.tables() == undisturbed.tables()
@@ -245,6 +245,6 @@ def test_ctrl_c_before_anything_ran_says_how_to_go_on_too(make_sweep: MakeSweep)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
         assert process.returncode == 130, err
-    assert f"stopped; resume with: sweep run {sweep.spec.schema}" in err
+    assert f"stopped; resume with: sweep run {sweep.spec}" in err
     assert "Traceback" not in err
     assert not sweep.folder.root.exists()

@@ -59,11 +59,15 @@ def seen(folder: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: one["name"])
 
 
+def shard_of(model: str, folder: Path) -> ExtractJob:
+    """A shard of the model that leaves a note of where it is unpacked."""
+    return ExtractJob(model, settings=cast(Any, Spy(folder, model)), shard=cast(Any, None))
+
+
 def send(executor: RayExecutor, folder: Path, *names: str) -> list[dict[str, Any]]:
     """Let a shard of each of these models be extracted, and what was seen there."""
     for name in names:
-        spy, nothing = cast(Any, Spy(folder, name)), cast(Any, None)
-        job = ExtractJob(name, settings=spy, shard=nothing)
+        job = shard_of(name, folder)
         assert executor.room(job), name
         executor.submit(job)
     return collect(executor, folder, len(names))
@@ -105,11 +109,11 @@ def whole_gpus(address: str, folder: Path) -> dict[str, Any]:
         spy: Any = Spy(folder, "probe")
         executor.submit(spy)
         facts["probe"] = collect(executor, folder, 1)
-        executor.release("m", last=False)
+        executor.release(shard_of("m", folder), last=False)
         facts["free after m"] = free_gpus(3.0)
         facts["gone"] = [is_gone(one["pid"]) for one in facts["both"] if one["name"] == "m"]
         facts["third"] = send(executor, folder, "o")
-        executor.release("o", last=True)
+        executor.release(shard_of("o", folder), last=True)
         facts["free at the end"] = free_gpus(4.0)
     return facts
 

@@ -45,11 +45,16 @@ def test_more_cores_than_the_machine_has_are_shared_locally() -> None:
 
 
 def test_code_is_sent_to_each_cluster_once_however_many_tasks_run_it() -> None:
+    def sent() -> set[bytes]:
+        return set(_internal_kv_list("RemoteFunction", namespace="fun"))
+
     for _ in range(2):
         with ray_session(compute(), None):
             [node] = [node["NodeID"] for node in ray.nodes()]
-            before = len(_internal_kv_list("RemoteFunction", namespace="fun"))
-            for _ in range(3):
+            ray_workers.ask_nodes([node], (), 60.0)
+            first = sent()
+            assert first
+            for _ in range(2):
                 answers = ray_workers.ask_nodes([node], (), 60.0)
-                assert isinstance(answers[node], NodeReport)
-            assert len(_internal_kv_list("RemoteFunction", namespace="fun")) == before + 1
+                assert isinstance(answers[node], NodeReport), answers
+            assert sent() == first

@@ -364,7 +364,7 @@ def test_a_comparison_that_fails_makes_the_run_fail_each_time_it_is_tried(
     def fails(job: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("sweep.executors.inline.compare", fails)
+    monkeypatch.setattr("jobs.similarity.job.compare", fails)
     spec_values |= {"similarity": {"measures": ["cka"]}, "layers": [-1], "controls": []}
     spec_values["models"] = spec_values["models"][:1]
     for _ in range(2):

@@ -289,6 +289,8 @@ def test_the_values_that_python_gets(folder: RunFolder) -> None:
         "utterance_id", "speaker_id", "probe", "target", "control", "seed", "fold", "y_true",
         "y_pred",
     ]  # fmt: skip
-    for name in ("metrics", "layers", "models", "differences", "similarity", "canonical"):
+    values = {name: getattr(run, name) for name in ("metrics", "layers", "models", "differences")}
+    values |= {name: run.table(name) for name in ("similarity", "canonical", "tempo")}
+    for name, value in values.items():
         written = pd.read_csv(folder.tables / f"{name}.csv", nrows=0)
-        assert list(getattr(run, name).columns) == list(written.columns), name
+        assert list(value.columns) == list(written.columns), name
