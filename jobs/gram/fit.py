@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from jobs.activations.store import read_names, read_sums
 from jobs.arrays import FloatArray
-from jobs.gram.moments import Moments, together, total
+from jobs.gram.moments import Moments, combine, moments_of_sums
 from jobs.gram.settings import GramSettings
 from jobs.gram.units import Units
 from jobs.probes import CcaSettings, RidgeSettings, cca, ridge
@@ -66,7 +66,7 @@ class LayerMoments:
     def of(self, target: str, units: Iterable[int]) -> Moments | None:
         """Return the moments of the rows of ``units`` with a value of ``target``; None if none."""
         found = self.moments[self.settings.row_set(target)]
-        return together(found[unit] for unit in units)
+        return combine(found[unit] for unit in units)
 
     def tested(self, target: str, fold: int) -> Moments | None:
         """Return the moments of the test split of ``fold``; None if it was not summed."""
@@ -159,7 +159,7 @@ def read_moments(sets: GramSets, units: Units, layer: str) -> LayerMoments:
 
     def read(place: tuple[Location, int], row_set: int) -> Moments | None:
         # Read one set of rows at a time: each has D² numbers, and there is rarely a second.
-        return total((shard[row_set] for shard in read_sums(*place, layer)), n_columns)
+        return moments_of_sums((shard[row_set] for shard in read_sums(*place, layer)), n_columns)
 
     moments = [
         [read(place, row_set) for place in sets.units]

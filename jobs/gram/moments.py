@@ -70,22 +70,22 @@ def width_of(length: int, n_columns: int) -> int:
     return width
 
 
-def total(parts: Iterable[FloatArray], n_columns: int) -> Moments | None:
-    """Combine ``parts``, packed sums of one layer; None if they have no rows.
+def moments_of_sums(packed_sums: Iterable[FloatArray], n_columns: int) -> Moments | None:
+    """Combine packed sums of one layer, from several sets of rows; None if they have none.
 
-    Each part is centred on its own mean before the parts are added by the method of Chan, Golub &
+    Each set is centred on its own mean before the sets are added by the method of Chan, Golub &
     LeVeque 1983 (The American Statistician 37:242–247), which avoids cancellation.
     """
-    return together(_unpack(packed, n_columns) for packed in parts)
+    return combine(_unpack(packed, n_columns) for packed in packed_sums)
 
 
-def together(parts: Iterable[Moments | None]) -> Moments | None:
-    """Combine the moments of ``parts``, where None has no rows; None if no part has any."""
-    whole: Moments | None = None
-    for part in parts:
-        if part is not None:
-            whole = part if whole is None else _add(whole, part)
-    return whole
+def combine(sets: Iterable[Moments | None]) -> Moments | None:
+    """Combine the moments of ``sets`` of rows, None for an empty one; None if all are empty."""
+    combined: Moments | None = None
+    for one in sets:
+        if one is not None:
+            combined = one if combined is None else _add(combined, one)
+    return combined
 
 
 def _unpack(packed: FloatArray, n_columns: int) -> Moments | None:

@@ -11,7 +11,7 @@ from jobs.activations.store import read_layer, read_manifest, read_names, read_s
 from jobs.extraction.extractor import Extractor
 from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard
-from jobs.gram.moments import total
+from jobs.gram.moments import moments_of_sums
 from jobs.gram.settings import GramSettings
 from jobs.gram.sums import Labels
 from jobs.models import load_model
@@ -74,7 +74,7 @@ def test_sums_are_those_of_the_stored_rows(shards, monkeypatch, lot, dtype):
         [sums] = read_sums(summed.folder, 1, layer)
         for row_set in (0, 1):
             used = np.isfinite(y[:, row_set])
-            found = total([sums[row_set]], 2)
+            found = moments_of_sums([sums[row_set]], 2)
             x_own = X[used] - X[used].mean(axis=0)
             y_own = y[used, row_set] - y[used, row_set].mean()
             assert found.n == used.sum() == (10, 9)[row_set]
@@ -112,5 +112,5 @@ def test_a_gpu_leaves_the_same_statistics(shards, tmp_path):
     Extractor(ExtractSettings(model=MODEL), device="cuda").extract(other)
     for layer in LAYERS:
         [one], [two] = (list(read_sums(s.folder, 1, layer)) for s in (summed, other))
-        found, expected = (total([sums[0]], 2).xx for sums in (one, two))
+        found, expected = (moments_of_sums([sums[0]], 2).xx for sums in (one, two))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())

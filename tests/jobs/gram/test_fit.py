@@ -11,7 +11,7 @@ from jobs.activations.store import write_shard
 from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.gram.fit import GramSets, normal_equations
 from jobs.gram.labels import label_values, row_sets
-from jobs.gram.moments import total
+from jobs.gram.moments import moments_of_sums
 from jobs.gram.settings import GramSettings
 from jobs.gram.sums import LayerSums
 from jobs.gram.units import make_units
@@ -214,7 +214,7 @@ def test_the_standardiser_is_that_of_the_rows(table):
     )
     sums = LayerSums(gram, torch.device("cpu"))
     sums.add({"x": X}, table[["full"]].to_numpy())
-    moments = total(sums.packed()["x"], 1)
+    moments = moments_of_sums(sums.packed()["x"], 1)
     found, equations = normal_equations(moments, np.array([0]))
     expected = fit_standardiser(X)
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)

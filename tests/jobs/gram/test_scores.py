@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.gram.moments import total
+from jobs.gram.moments import moments_of_sums
 from jobs.gram.scores import score_by_sums, speaker_scores
 from jobs.gram.sums import Sums
 from jobs.statistics import scoring
@@ -26,7 +26,7 @@ def summed(X, y):
     sums = Sums(WIDTH, 1, torch.device("cpu"))
     for start in range(0, len(X), 64):
         sums.add(X[start : start + 64], y[start : start + 64, None])
-    return total([sums.packed()], 1)
+    return moments_of_sums([sums.packed()], 1)
 
 
 def both(X, y, groups, weight, bias):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.gram.moments import Moments, total, width_of
+from jobs.gram.moments import Moments, moments_of_sums, width_of
 from jobs.gram.settings import BLOCK_ROWS, GramSettings
 from jobs.gram.sums import Labels, LayerSums, Sums
 from jobs.protocol.settings import SplitsProtocol
@@ -58,7 +58,7 @@ def check(found: Moments, X, Y, tolerance):
 @pytest.mark.parametrize("block", [1, 32, 1000])
 def test_sums_of_blocks_are_those_of_all_rows(block, by_torch):
     X, Y = rows()
-    found = total([summed(X, Y, block, by_torch=by_torch)], COLUMNS)
+    found = moments_of_sums([summed(X, Y, block, by_torch=by_torch)], COLUMNS)
     check(found, X, Y, 1e-12)
 
 
@@ -67,19 +67,19 @@ def test_shards_add_up_whatever_they_are_shifted_by():
     order = np.argsort(X[:, 0])  # so that no shard's first block is like the whole
     X, Y = X[order], Y[order]
     cuts = (slice(0, 10), slice(10, 200), slice(200, 200), slice(200, None))
-    found = total([summed(X[cut], Y[cut], 32) for cut in cuts], COLUMNS)
+    found = moments_of_sums([summed(X[cut], Y[cut], 32) for cut in cuts], COLUMNS)
     check(found, X, Y, 1e-12)
 
 
 def test_a_mean_far_above_the_spread_costs_no_digits():
     X, Y = rows(offset=3e4)
     # 1e-12 of the products themselves: unshifted sums of squares would leave 1e-7 of them.
-    check(total([summed(X, Y, 64)], COLUMNS), X, Y, 1e-12)
+    check(moments_of_sums([summed(X, Y, 64)], COLUMNS), X, Y, 1e-12)
 
 
 def test_nothing_that_was_summed_is_nothing():
-    assert total([Sums(WIDTH, COLUMNS, CPU).packed()], COLUMNS) is None
-    assert total([], COLUMNS) is None
+    assert moments_of_sums([Sums(WIDTH, COLUMNS, CPU).packed()], COLUMNS) is None
+    assert moments_of_sums([], COLUMNS) is None
 
 
 @pytest.mark.parametrize("width", [1, 2, 160, 5120])
@@ -93,7 +93,7 @@ def test_squared_errors_are_those_of_the_rows():
     X, Y = rows()
     rng = np.random.default_rng(1)
     weights, bias = rng.standard_normal((WIDTH, 5)), rng.standard_normal(5)
-    found = total([summed(X, Y, 50)], COLUMNS).squared_errors(2, weights, bias)
+    found = moments_of_sums([summed(X, Y, 50)], COLUMNS).squared_errors(2, weights, bias)
     expected = ((Y[:, [2]] - X.astype(np.float64) @ weights - bias) ** 2).sum(axis=0)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
@@ -101,8 +101,8 @@ def test_squared_errors_are_those_of_the_rows():
 def test_a_value_that_is_not_finite_stays_in_the_sums():
     X, Y = rows()
     X[40, 3] = np.inf
-    assert not total([summed(X, Y, 32)], COLUMNS).finite
-    assert total([summed(*rows(), 32)], COLUMNS).finite
+    assert not moments_of_sums([summed(X, Y, 32)], COLUMNS).finite
+    assert moments_of_sums([summed(*rows(), 32)], COLUMNS).finite
 
 
 def test_targets_that_miss_other_utterances_are_summed_apart():
@@ -120,7 +120,7 @@ def test_targets_that_miss_other_utterances_are_summed_apart():
     usable = Labels(both, labels).usable
     for row_set, columns in ((0, [0, 1]), (1, [2, 3])):
         rows_used = usable(row_set)
-        found = total([packed["layer"][row_set]], both.n_columns)
+        found = moments_of_sums([packed["layer"][row_set]], both.n_columns)
         y, x = labels[rows_used][:, columns], X[rows_used].astype(np.float64)
         assert found.n == len(x) == (100 if row_set == 0 else 66)
         expected = (y - y.mean(axis=0)).T @ (x - x.mean(axis=0))
@@ -145,4 +145,4 @@ def test_a_gpu_sums_as_the_cpu_does():
     X, Y = rows()
     sums = Sums(WIDTH, COLUMNS, torch.device("cuda"))
     sums.add(X, Y)
-    check(total([sums.packed()], COLUMNS), X, Y, 1e-12)
+    check(moments_of_sums([sums.packed()], COLUMNS), X, Y, 1e-12)
