@@ -139,8 +139,8 @@ class DiaryExecutor(InlineExecutor):
         super().submit(job, alone=alone)
 
 
-def open_diary(place):
-    return nullcontext(DiaryExecutor(place.compute))
+def open_diary(arguments):
+    return nullcontext(DiaryExecutor(arguments.compute))
 '''
 NEW_FILES = {
     "jobs/probes/median.py": PROBE,

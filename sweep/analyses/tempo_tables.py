@@ -77,7 +77,7 @@ def tempo_tables(
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _TempoPredictions:
     """The predictions of one layer for one target by one probe."""
 
     factors: tuple[float, ...]
@@ -110,17 +110,17 @@ class _Heard:
 
     def changes(self) -> Iterator[dict[str, object]]:
         """Compute the rows of ``tempo_changes.csv``, over the utterances that have a prediction."""
-        known = np.isfinite(self.predicted[:, 1:]) & np.isfinite(self.predicted[:, :1])
-        x = np.where(known, self.y[:, 1:], np.nan)
+        is_known = np.isfinite(self.predicted[:, 1:]) & np.isfinite(self.predicted[:, :1])
+        x = np.where(is_known, self.y[:, 1:], np.nan)
         of_x = mean_changes(self.y[:, 0], x, self.speakers)
         of_d = mean_changes(self.predicted[:, 0], self.predicted[:, 1:], self.speakers)
-        for factor, true, told in zip(self.factors, of_x, of_d, strict=True):
+        for factor, known, predicted in zip(self.factors, of_x, of_d, strict=True):
             yield {
                 "factor": factor,
-                "known_change": true.value,
-                "predicted_change": told.value,
-                "predicted_change_low": told.low,
-                "predicted_change_high": told.high,
+                "known_change": known.value,
+                "predicted_change": predicted.value,
+                "predicted_change_low": predicted.low,
+                "predicted_change_high": predicted.high,
             }
 
 
@@ -145,7 +145,7 @@ def _points(
     records: Mapping[str, Record],
     folder: Path,
     speakers: Mapping[str, str],
-) -> Iterator[tuple[dict[str, object], _Heard]]:
+) -> Iterator[tuple[dict[str, object], _TempoPredictions]]:
     """Points of a layer that have predictions, by their key columns."""
     reader = _Reader(folder)
     points: dict[tuple[str, str], list[dict[float | str, CellPredictions]]] = {}
@@ -159,8 +159,8 @@ def _points(
         if prediction_key(cell.cell_id, RECORDED) in found:
             assert plan.tempo is not None
             rates = _rates(plan.tempo)
-            told = {rate: found[prediction_key(cell.cell_id, rate)] for rate in rates}
-            points.setdefault(point, []).append(told)
+            predictions = {rate: found[prediction_key(cell.cell_id, rate)] for rate in rates}
+            points.setdefault(point, []).append(predictions)
     for (target, probe), cells in points.items():
         place = (task.model.name, task.layer.name, task.layer.index, target, probe)
         named: dict[str, object] = dict(zip(POINT, place, strict=True))
@@ -178,21 +178,21 @@ def _gather(
     cells: Sequence[Mapping[float | str, CellPredictions]],
     counts: Mapping[str, int],
     speakers: Mapping[str, str],
-) -> _Heard:
+) -> _TempoPredictions:
     """Gather the predictions of all seeds and folds by utterance."""
     rates = _rates(tempo)
     row = {name: number for number, name in enumerate(tempo.utterances)}
     n, total, y = (np.zeros((len(row), len(rates))) for _ in range(3))
     for cell in cells:
         for column, rate in enumerate(rates):
-            told = cell[rate]
-            rows = [row[name] for name in told.utterance_id.tolist()]
-            y[rows, column] = told.y_true
+            predictions = cell[rate]
+            rows = [row[name] for name in predictions.utterance_id.tolist()]
+            y[rows, column] = predictions.y_true
             n[rows, column] += 1
-            total[rows, column] += told.y_pred
+            total[rows, column] += predictions.y_pred
     with np.errstate(invalid="ignore"):
         mean = np.where(n > 0, total / np.maximum(n, 1), np.nan)
-    return _Heard(
+    return _TempoPredictions(
         factors=tempo.factors,
         speakers=np.array([speakers[name] for name in tempo.utterances], dtype=np.str_),
         y=np.where(n > 0, y, np.nan),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from sweep.commands.options import exit_codes, how_to_go_on
+from sweep.commands.options import exit_codes, resume_hint
 from sweep.signals import (
     EXIT_CODES,
     Terminated,
@@ -50,12 +50,12 @@ def drive(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn
         except KeyboardInterrupt as interrupt:  # before the driver listens for it, or after
             code = EXIT_CODES[SIGTERM if isinstance(interrupt, Terminated) else SIGINT]
             end_with(code)
-            print(how_to_go_on(), file=terminal)
+            print(resume_hint(), file=terminal)
             raise typer.Exit(code) from None
         end_with(exit_code(result))  # before SIGTERM is given back to the system
     print_result(result)
     if result.status == "interrupted":
-        print(how_to_go_on(), file=sys.stderr)
+        print(resume_hint(), file=sys.stderr)
     raise typer.Exit(exit_code(result))
 
 

@@ -118,7 +118,7 @@ def typed_arguments() -> list[str]:
     return shlex.split(submitted) if submitted else sys.argv[1:]
 
 
-def how_to_go_on() -> str:
+def resume_hint() -> str:
     """Describe how to resume a run that was stopped."""
     from sweep.state.control import resume_with
 

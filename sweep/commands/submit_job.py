@@ -103,10 +103,10 @@ def submit(
                 f"{SHIPPED_BYTES / 2**20:.0f}; keep data and checkpoints out of sweep/ and jobs/"
             )
         started = entrypoint(out, cache, unlock=unlock, command=command)
-        told = _events_there(out)
+        n_event_bytes = _events_there(out)
         name = submit_entrypoint(url, started, folder)
-    if told is not None:
-        leave_note(out, name, told)
+    if n_event_bytes is not None:
+        leave_note(out, name, n_event_bytes)
     return Submission(name, out, shipped)
 
 
@@ -119,17 +119,17 @@ def _events_there(out: Location) -> int | None:
         return None
 
 
-def leave_note(out: Location, name: str, told: int) -> None:
+def leave_note(out: Location, name: str, n_event_bytes: int) -> None:
     """Leave a note for ``sweep watch`` that more events will follow.
 
     Args:
         out: the run's folder.
         name: of the job.
-        told: bytes of events that were there before it was submitted.
+        n_event_bytes: bytes of events that were there before it was submitted.
     """
     folder = run_folder(out)
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    note = json.dumps({"id": name, "since": since, "told": told})
+    note = json.dumps({"id": name, "since": since, "told": n_event_bytes})
     write_text(folder.for_jobs(folder.submission), note)
 
 

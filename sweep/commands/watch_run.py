@@ -38,37 +38,37 @@ def watch_run(folder: RunFolder, show: Listener, say: Say) -> Ending:
         ValueError: a line is not an event.
         StorageError: the store cannot be read.
     """
-    reins = DriverLease(folder)
-    place = folder.for_jobs(folder.events) if reins.are_remote else folder.events
+    lease = DriverLease(folder)
+    place = folder.for_jobs(folder.events) if lease.is_remote else folder.events
     tail = EventTail(place) if isinstance(place, Path) else RemoteTail(place)
     last: Event | None = None
     alone_since: float | None = None
-    told_waiting = seen_driven = False
+    warned = seen_driven = False
     began = time.monotonic()
     while True:
         # Checked before the events are read, so that a driver's last events are not missed.
-        driven = reins.holder() is not None
+        driven = lease.holder() is not None
         for event in tail.read():
             show(event)
             last, alone_since = event, None
         if driven:
             alone_since, seen_driven = None, True
         elif last is None:
-            if not told_waiting:
+            if not warned:
                 say(f"waiting for {folder.for_jobs(folder.root)} to begin")
-                told_waiting = True
+                warned = True
         elif last["kind"] == "run_finished":
             submitted = None if seen_driven else _submitted(folder, tail)
             if submitted is None or time.monotonic() - began > SUBMIT_SECONDS:
                 return _ended(last, folder, say, before=not seen_driven)
-            if not told_waiting:
+            if not warned:
                 say(f"this is the run that ended at {last['time']}; waiting for {submitted}")
-                told_waiting = True
+                warned = True
         else:
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since > GRACE_SECONDS:
-                return _died(folder, reins, say)
-        time.sleep(REMOTE_POLL_SECONDS if reins.are_remote else POLL_SECONDS)
+                return _died(folder, lease, say)
+        time.sleep(REMOTE_POLL_SECONDS if lease.is_remote else POLL_SECONDS)
 
 
 def _submitted(folder: RunFolder, tail: "EventTail | RemoteTail") -> str | None:
@@ -185,8 +185,8 @@ def _ended(event: Event, folder: RunFolder, say: Say, *, before: bool) -> Ending
     return status
 
 
-def _died(folder: RunFolder, reins: DriverLease, say: Say) -> Ending:
-    holder = reins.last_holder()
+def _died(folder: RunFolder, lease: DriverLease, say: Say) -> Ending:
+    holder = lease.last_holder()
     who = f"its driver, {holder}, died" if holder else "its driver ended"
     say(f"{folder.for_jobs(folder.root)} is not finished, and {who}; {resume_command(folder)}")
     return "died"

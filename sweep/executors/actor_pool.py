@@ -88,7 +88,7 @@ class Actors:
                 self._finish(idle)
             node = self._roomiest(self._places)
             actor = actor if node is None else self._new(model, node)
-        assert actor is not None, "has_room told otherwise"
+        assert actor is not None, "has_room said otherwise"
         actor.model = model
         actor.calls += 1
         return actor

@@ -12,7 +12,7 @@ from sweep.spec.schema import Compute
 
 
 @dataclass(frozen=True)
-class Place:
+class ExecutorArguments:
     """Arguments for opening an executor."""
 
     compute: Compute
@@ -29,23 +29,25 @@ class Place:
 class ExecutorKind:
     """Functions that open an executor, and check its address before anything is prepared."""
 
-    open: Callable[[Place], AbstractContextManager[Executor]]
+    open: Callable[[ExecutorArguments], AbstractContextManager[Executor]]
     """Raises ``ClusterError`` if jobs cannot run there."""
     check_address: Callable[[str | None], None] = lambda address: None
     """Raises ``ClusterError`` if nothing answers at the address."""
 
 
-def _inline(place: Place) -> AbstractContextManager[Executor]:
-    check([*disk_problems(place.storage), *inline_problems(place.compute, place.storage)])
-    return nullcontext(InlineExecutor(place.compute))
+def _inline(arguments: ExecutorArguments) -> AbstractContextManager[Executor]:
+    check(
+        [*disk_problems(arguments.storage), *inline_problems(arguments.compute, arguments.storage)]
+    )
+    return nullcontext(InlineExecutor(arguments.compute))
 
 
-def _local(place: Place) -> AbstractContextManager[Executor]:
-    return ray_session(place.compute, None, place.storage, place.warn)
+def _local(arguments: ExecutorArguments) -> AbstractContextManager[Executor]:
+    return ray_session(arguments.compute, None, arguments.storage, arguments.warn)
 
 
-def _cluster(place: Place) -> AbstractContextManager[Executor]:
-    return ray_session(place.compute, place.address, place.storage, place.warn)
+def _cluster(arguments: ExecutorArguments) -> AbstractContextManager[Executor]:
+    return ray_session(arguments.compute, arguments.address, arguments.storage, arguments.warn)
 
 
 EXECUTORS = {

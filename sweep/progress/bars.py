@@ -40,12 +40,12 @@ def bars_on_stderr() -> Iterator[ProgressCallback]:
     with Progress(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(printable(what), total=total)
             bars.update(tasks[what], completed=done, total=total)
 
-        yield tell
+        yield report
 
 
 class _Rate(ProgressColumn):

@@ -190,8 +190,8 @@ class Progress:
         model.layers.add(event["layer"])
         layer = event["layer"]
         model.best = _better(model.best, layer, event["best"], "r2")
-        told = event.get("best_accuracy")  # not recorded before class targets existed
-        model.best_accuracy = _better(model.best_accuracy, layer, told, "accuracy")
+        accuracy = event.get("best_accuracy")  # not recorded before class targets existed
+        model.best_accuracy = _better(model.best_accuracy, layer, accuracy, "accuracy")
 
     def _came_back(self, name: str, count: int, seconds: float) -> None:
         """Count units of a stage; without its own events, it lasts from the first unit to the

@@ -43,9 +43,9 @@ class Recorder:
             made.append([self._make(task, c, by_id[c.cell_id], predictions) for c in task.cells])
         self._ledger.append(record for records in made for record in records)
         for (task, _, _), records in zip(scored, made, strict=True):
-            self._tell(task, records)
+            self._report(task, records)
 
-    def _tell(self, task: LayerTask, records: Sequence[Record]) -> None:
+    def _report(self, task: LayerTask, records: Sequence[Record]) -> None:
         self.scored += len(records)
         failed = [record for record in records if record.status == "failed"]
         for error, count in Counter(record.error or "" for record in failed).items():

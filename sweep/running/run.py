@@ -18,7 +18,7 @@ from jobs.storage.atomic import is_temporary, write_text
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove, remove_folder
 from sweep.errors import ClusterError, Problem, SpecError
-from sweep.executors.registry import EXECUTORS, Place
+from sweep.executors.registry import EXECUTORS, ExecutorArguments
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.plan.provenance import describe_plan, describe_session
 from sweep.prepare.prepare import Prepared, load_and_prepare
@@ -144,8 +144,8 @@ def _run(
     if work.n_cells or work.n_analysis_jobs:
         _add_provenance(folder, prepared, options)
         compute, warn = prepared.spec.compute, recorder.warning
-        place = Place(compute, options.address, work.storage(), warn)
-        with stop, EXECUTORS[options.where].open(place) as executor:
+        arguments = ExecutorArguments(compute, options.address, work.storage(), warn)
+        with stop, EXECUTORS[options.where].open(arguments) as executor:
             try:
                 status = work.driver.run(executor, stop)
             except ClusterError:  # no node was left, and none came

@@ -27,11 +27,11 @@ class DriverLease:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self.are_remote = False
-        """Watch of the lease on the object store."""
+        self.is_remote = False
+        """True if its lease is on the object store."""
         self._watch = local_watch(folder)
         if folder.remote is not None and self._watch.holder() is None:
-            self.are_remote = True
+            self.is_remote = True
             self._watch = LeaseWatch(StoredLease(folder.remote))
 
     def holder(self) -> Holder | None:
@@ -63,10 +63,10 @@ def stop_run(folder: RunFolder, say: Say) -> bool:
         return True
     lease.ask_to_stop(holder)
     say(f"asked {holder} to stop; it finishes what is in flight")
-    patience = REMOTE_STOP_SECONDS if lease.are_remote else STOP_SECONDS
+    patience = REMOTE_STOP_SECONDS if lease.is_remote else STOP_SECONDS
     deadline = time.monotonic() + patience
     while lease.holder() is not None and time.monotonic() < deadline:
-        time.sleep(REMOTE_POLL_SECONDS if lease.are_remote else POLL_SECONDS)
+        time.sleep(REMOTE_POLL_SECONDS if lease.is_remote else POLL_SECONDS)
     left = lease.last_holder()
     if left is None or left.token != holder.token:
         say(f"stopped; {resume_command(folder)}")

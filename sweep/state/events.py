@@ -126,13 +126,13 @@ def progress_events(events: EventLog, stage: str) -> ProgressCallback:
     """Return a function that emits ``stage_progress`` from its calls, now and then."""
     last = time.monotonic()
 
-    def tell(what: str, done: int, total: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= PROGRESS_SECONDS:
             last = time.monotonic()
             events.emit("stage_progress", stage=stage, what=what, done=done, total=total)
 
-    return tell
+    return report
 
 
 def read_events(path: Path) -> list[Event]:

@@ -155,10 +155,10 @@ def test_a_driver_that_is_dead_is_not_waited_for_long(remote: RemotePath, quick:
 
 def test_of_a_run_that_is_driven_from_here_the_lock_is_asked(remote: RemotePath) -> None:
     folder = run_folder(remote)
-    assert DriverLease(folder).are_remote
+    assert DriverLease(folder).is_remote
     with run_lock(folder.lock, folder.stop_request):
-        assert not DriverLease(folder).are_remote
-    assert not DriverLease(RunFolder(folder.root)).are_remote
+        assert not DriverLease(folder).is_remote
+    assert not DriverLease(RunFolder(folder.root)).is_remote
 
 
 def test_a_request_is_passed_on_to_the_drivers_own_heart(
