@@ -1,58 +1,25 @@
 """Jobs on Ray, on this machine or on a cluster: submission and collection."""
 
 import logging
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-
 from jobs.job import Job
-from jobs.process import ran_out_of_memory
 from jobs.workers import ray_workers
 from sweep.executors import preflight
 from sweep.executors.actor_pool import Actor, Actors
 from sweep.executors.base import Outcome
 from sweep.executors.nodes import NodePool
+from sweep.executors.pending import PendingJob, lacked_shared_memory, outcome_of
 from sweep.executors.preflight import Demand
-from sweep.executors.stragglers import Line, Waits
+from sweep.executors.stragglers import HangWarnings, Line, Waits
 from sweep.spec.schema import Compute
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 30.0
-"""Seconds between two searches for work that may hang."""
-HOW_TO_END_IT = (
-    "it hangs, or waits for a place: --set compute.timeout=MINUTES ends a job that takes longer"
-)
 HELPERS = 3
 """Copies that a late job may have, one after the other, as a copy may die."""
-
-
-@dataclass
-class _Pending:
-    """A job on Ray."""
-
-    job: Job
-    actor: Actor | None = None
-    """Actor that has it, if it is a shard."""
-    held: Demand | None = None
-    """Resources that it holds, if it is not a shard."""
-    nodes: frozenset[str] | None = None
-    """Nodes that it may run on, if it is not a shard; None: all."""
-    twin: Any = None
-    """Speculative copy of the job; the first result counts."""
-    helpers: int = 0
-    """Number of copies that were started, whatever their outcome."""
-    helped: float = -math.inf
-    """Time of the last copy."""
-    told: bool = False
-    """True if the user was warned that it takes long."""
-    sent: float = field(default_factory=lambda: time.monotonic())
-    begun: float = field(default_factory=lambda: time.monotonic())
-    """Later than ``sent`` if its actor had another shard first; see ``_begun`` for tasks."""
 
 
 class RayExecutor:
@@ -60,7 +27,7 @@ class RayExecutor:
 
     Args:
         compute: resources that a job holds.
-        roster: the nodes to use.
+        node_pool: the nodes to use.
         gram_memory: bytes that the statistics of an extraction actor take.
         warn: called with a message for the user.
 
@@ -71,25 +38,24 @@ class RayExecutor:
     def __init__(
         self,
         compute: Compute,
-        roster: NodePool,
+        node_pool: NodePool,
         gram_memory: int = 0,
         warn: Callable[[str], object] = log.warning,
     ) -> None:
         self._compute = compute
-        self._roster = roster
+        self._node_pool = node_pool
         self._extraction = preflight.extraction(compute, gram_memory)
         self._probing = preflight.probing(compute)
         on_gpus = bool(compute.extractor.gpus)
         self._actors = Actors(self._start_actor, ray_workers.end, on_gpus=on_gpus)
         self._waits = Waits()
-        self._warn = warn
-        self._looked = time.monotonic()
-        self._pending: dict[Any, _Pending] = {}
+        self._hangs = HangWarnings(self._waits, warn, lambda: time.monotonic())
+        self._pending: dict[Any, PendingJob] = {}
         self._tasks = Line(lambda: time.monotonic())
         """Pending jobs that no actor has."""
         self._came: dict[str, float] = {}
         """Time at which each node last returned a task that was not late."""
-        self._lonely: Demand | None = None
+        self._unmet: Demand | None = None
         """Demand of a job that no node has had a place for since the last ``wait``."""
         self.probe_window = 0
         self._count_places()
@@ -101,12 +67,12 @@ class RayExecutor:
 
     def room(self, job: Job) -> bool:
         """Return whether an actor, or a place for a new one, is free; for probes, the window."""
-        if not self._roster.answers:
+        if not self._node_pool.answers:
             return False
         extracts = job.affinity is not None
         if not (self.slots if extracts else self.probe_window):
-            self._lonely = self._extraction if extracts else self._probing
-            self._roster.missing(self._lonely)
+            self._unmet = self._extraction if extracts else self._probing
+            self._node_pool.missing(self._unmet)
             return False
         if job.affinity is not None:
             return self._actors.has_room(job.affinity)
@@ -117,15 +83,15 @@ class RayExecutor:
         if job.affinity is not None:
             self._send_shard(job, self._actors.take(job.affinity))
             return
-        held = self._roster.whole_node(self._probing) if alone else self._probing
-        fit = self._roster.with_place(held) if alone else self._probe_nodes
-        self._send_task(job, held, fit if self._roster.changes else None)
+        held = self._node_pool.whole_node(self._probing) if alone else self._probing
+        fit = self._node_pool.with_place(held) if alone else self._probe_nodes
+        self._send_task(job, held, fit if self._node_pool.changes else None)
         self._actors.make_way()
 
     def help_stragglers(self) -> None:
         """Start a copy of each straggler in a free place on another node, as a slow node would
         delay the sweep."""
-        if not self._roster.answers or (not len(self._actors) and not self._tasks.has_place):
+        if not self._node_pool.answers or (not len(self._actors) and not self._tasks.has_place):
             return
         for ref, pending in list(self._pending.items()):
             if pending.twin or pending.helpers == HELPERS or not self._is_late(ref, pending):
@@ -138,23 +104,23 @@ class RayExecutor:
             pending.helped = time.monotonic()
             self._pending[twin].twin, self._pending[twin].helpers = ref, HELPERS
 
-    def _is_late(self, ref: Any, pending: _Pending) -> bool:
+    def _is_late(self, ref: Any, pending: PendingJob) -> bool:
         begun = self._begun(ref, pending)
         if begun is None:
             return False
         since = max(begun, pending.helped)
         return self._waits.is_late(pending.job.kind, time.monotonic() - since)
 
-    def _begun(self, ref: Any, pending: _Pending) -> float | None:
+    def _begun(self, ref: Any, pending: PendingJob) -> float | None:
         """Time at which the job began, as far as known; None: it waits for a place."""
         return pending.begun if pending.actor else self._tasks.begun(ref)
 
-    def _help_shard(self, late: _Pending) -> Any:
+    def _help_shard(self, late: PendingJob) -> Any:
         assert late.actor is not None
         helper = self._actors.take_elsewhere(late.actor)
         return None if helper is None else self._send_shard(late.job, helper)
 
-    def _help_task(self, ref: Any, late: _Pending) -> Any:
+    def _help_task(self, ref: Any, late: PendingJob) -> Any:
         """Submit a copy to nodes that returned work while the job was late. The job's own node is
         unknown, but a slow or hanging node returns nothing in time."""
         since = self._tasks.begun(ref)
@@ -162,7 +128,7 @@ class RayExecutor:
             return None
         assert late.held is not None
         assert since is not None
-        fit = self._roster.with_place(late.held)
+        fit = self._node_pool.with_place(late.held)
         able = frozenset(node for node in fit if self._came.get(node, since) > since)
         return self._send_task(late.job, late.held, able) if able and len(fit) > 1 else None
 
@@ -173,11 +139,12 @@ class RayExecutor:
             ClusterError: no job is in flight, and no node could take the next one for a long time.
         """
         lost = self._look_around()
-        self._tell_what_is_stuck()
-        lonely, self._lonely = self._lonely, None
+        if self._compute.timeout is None:
+            self._hangs.search(self._in_flight)
+        unmet, self._unmet = self._unmet, None
         if lost or not self._pending:
-            if lonely and not lost:
-                self._roster.give_up(lonely)
+            if unmet and not lost:
+                self._node_pool.give_up(unmet)
             return lost
         done = ray_workers.wait(list(self._pending), seconds)
         outcomes = [self._collect(ref) for ref in done if ref in self._pending]
@@ -202,7 +169,7 @@ class RayExecutor:
 
     def _send_shard(self, job: Job, actor: Actor) -> Any:
         ref = ray_workers.submit_to_actor(actor.handle, job)
-        self._pending[ref] = _Pending(job, actor)
+        self._pending[ref] = PendingJob(job, time.monotonic(), actor)
         return ref
 
     def _send_task(self, job: Job, held: Demand, nodes: frozenset[str] | None) -> Any:
@@ -215,7 +182,7 @@ class RayExecutor:
             hide_gpus=self._hide_gpus,
             seconds=self._seconds,
         )
-        self._pending[ref] = _Pending(job, held=held, nodes=nodes)
+        self._pending[ref] = PendingJob(job, time.monotonic(), held=held, nodes=nodes)
         self._tasks.join(ref)
         self._actors.probes_wait = True
         return ref
@@ -237,50 +204,36 @@ class RayExecutor:
 
     def _count_places(self) -> None:
         """Count the places on the nodes."""
-        nodes = self._roster.usable
+        nodes = self._node_pool.usable
         self._hide_gpus = any(node.resources.get("GPU", 0) for node in nodes.values())
         self._actors.set_places(
             {name: self._extraction.places(node.resources) for name, node in nodes.items()}
         )
-        self._probe_nodes = self._roster.with_place(self._probing)
+        self._probe_nodes = self._node_pool.with_place(self._probing)
         probes = sum(self._probing.places(node.resources) for node in nodes.values())
         self.probe_window = 2 * probes
         self._tasks.set_places(probes)
         for demand, places in ((self._extraction, self.slots), (self._probing, probes)):
             if places:
-                self._roster.found(demand)
+                self._node_pool.found(demand)
 
     def _look_around(self) -> list[Outcome]:
         """Update the nodes; give up tasks that Ray would now keep waiting forever."""
-        if not self._roster.refresh():
+        if not self._node_pool.refresh():
             return []
         self._count_places()
         lost = []
         for ref, pending in list(self._pending.items()):
-            if pending.nodes is not None and not pending.nodes & self._roster.usable.keys():
+            if pending.nodes is not None and not pending.nodes & self._node_pool.usable.keys():
                 self._give_up(ref)
                 error = RuntimeError("every node that it was given to is gone")
                 lost.append(self._settle(pending, Outcome(pending.job, error=error, died="died")))
         return [outcome for outcome in lost if outcome is not None]
 
-    def _tell_what_is_stuck(self) -> None:
-        """Warn once about each job that seems to hang, as without a time limit it would go
-        unnoticed."""
-        now = time.monotonic()
-        if self._seconds is not None or now - self._looked < LOOK_SECONDS:
-            return
-        self._looked = now
-        told = []
+    def _in_flight(self) -> Iterator[tuple[Any, str, str, float | None]]:
+        """Yield reference, title, kind and beginning of every job in flight."""
         for ref, pending in self._pending.items():
-            begun = self._begun(ref, pending)
-            kind = pending.job.kind
-            if pending.told or begun is None or not self._waits.is_stuck(kind, now - begun):
-                continue
-            pending.told = True
-            told.append(f"{pending.job.title} {self._waits.describe(kind, now - begun)}")
-        if told:
-            others = f" (and {len(told) - 1} others)" if len(told) > 1 else ""
-            self._warn(f"{told[0]}{others}; {HOW_TO_END_IT}")
+            yield ref, pending.job.title, pending.job.kind, self._begun(ref, pending)
 
     def _collect(self, ref: Any) -> Outcome | None:
         """Return the outcome of a job; None if a copy of it is still running."""
@@ -293,16 +246,19 @@ class RayExecutor:
             self._shard_came_back(pending, outcome, ended.seconds)
         return self._settle(pending, outcome)
 
-    def _task_came_back(self, ref: Any, pending: _Pending, ended: ray_workers.Ended) -> None:
+    def _task_came_back(self, ref: Any, pending: PendingJob, ended: ray_workers.Ended) -> None:
         seconds, kind = self._task_is_out(ref), pending.job.kind
         if ended.node is not None and not (seconds and self._waits.is_late(kind, seconds)):
             self._came[ended.node] = time.monotonic()
         if ended.node is not None and seconds is not None:
             self._waits.add(kind, seconds)
 
-    def _shard_came_back(self, pending: _Pending, outcome: Outcome, seconds: float | None) -> None:
+    def _shard_came_back(
+        self, pending: PendingJob, outcome: Outcome, seconds: float | None
+    ) -> None:
         assert pending.actor is not None
-        if outcome.died == "memory" or self._lacked_shared_memory(outcome.error):
+        gpus = self._compute.extractor.gpus
+        if outcome.died == "memory" or lacked_shared_memory(outcome.error, gpus):
             self._actors.ran_out_of_memory(pending.actor)
         died = outcome.died is not None
         self._actors.came_back(pending.actor, seconds=seconds, died=died)
@@ -312,7 +268,7 @@ class RayExecutor:
             if other.actor is pending.actor:
                 other.begun = time.monotonic()
 
-    def _settle(self, pending: _Pending, outcome: Outcome) -> Outcome | None:
+    def _settle(self, pending: PendingJob, outcome: Outcome) -> Outcome | None:
         """Settle a job when it or its copy returns; None: the other one decides."""
         twin = self._pending.get(pending.twin) if pending.twin is not None else None
         if twin is None:
@@ -327,25 +283,12 @@ class RayExecutor:
         self._give_up(pending.twin)
         return outcome
 
-    def _lacked_shared_memory(self, error: BaseException | None) -> bool:
-        """Return whether fewer actors would help: a GPU that an actor owns is not shared."""
-        own_gpu = self._compute.extractor.gpus >= 1 and isinstance(error, torch.OutOfMemoryError)
-        return ran_out_of_memory(error) and not own_gpu
-
-    def _outcome(self, ref: Any, pending: _Pending, ended: ray_workers.Ended) -> Outcome:
-        if ended.died != "died" or self._seconds is None:
-            return Outcome(pending.job, ended.result, ended.error, ended.died)
+    def _outcome(self, ref: Any, pending: PendingJob, ended: ray_workers.Ended) -> Outcome:
         begun = self._begun(ref, pending)
         if pending.actor and self._compute.extractor.gpus:
             begun = pending.sent  # an actor begins its second shard at once
-        if begun is None or time.monotonic() - begun < self._seconds:
-            return Outcome(pending.job, error=ended.error, died="died")
-        late = TimeoutError(
-            f"no result within {self._compute.timeout:g} minutes (compute.timeout): its process "
-            "was ended, with a traceback in Ray's log of that worker"
-        )
-        late.__cause__ = ended.error
-        return Outcome(pending.job, error=late, died="timeout")
+        seconds = None if begun is None else time.monotonic() - begun
+        return outcome_of(pending.job, ended, self._compute.timeout, seconds)
 
     @property
     def _seconds(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from bisect import insort
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 LATE = 3.0
@@ -15,6 +15,12 @@ STUCK_SECONDS = 600.0
 """... and at least this many seconds; ..."""
 UNKNOWN_SECONDS = 1800.0
 """... and of a job that has taken this many seconds if the durations of its kind are unknown."""
+
+SEARCH_SECONDS = 30.0
+"""Seconds between two searches for jobs that may hang."""
+TIMEOUT_HINT = (
+    "it hangs, or waits for a place: --set compute.timeout=MINUTES ends a job that takes longer"
+)
 
 
 class Waits:
@@ -105,3 +111,43 @@ class Line:
     def _begin(self) -> None:
         while self._queue and len(self._begun) < self._places:
             self._begun[self._queue.popitem(last=False)[0]] = self._clock()
+
+
+class HangWarnings:
+    """Warns once about each job that seems to hang, as without a time limit it would go unnoticed.
+
+    Args:
+        waits: durations of the jobs that returned.
+        warn: called with a message for the user.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, waits: Waits, warn: Callable[[str], object], clock: Callable[[], float]
+    ) -> None:
+        self._waits, self._warn, self._clock = waits, warn, clock
+        self._searched = clock()
+        self._warned: set[Any] = set()
+
+    def search(self, jobs: Callable[[], Iterable[tuple[Any, str, str, float | None]]]) -> None:
+        """Search for jobs that hang, if the last search was a while ago.
+
+        Args:
+            jobs: returns the key, the title and the kind of every job in flight, and the time at
+                which it began, None if it is waiting.
+        """
+        now = self._clock()
+        if now - self._searched < SEARCH_SECONDS:
+            return
+        self._searched = now
+        keys, messages = set(), []
+        for key, title, kind, begun in jobs():
+            keys.add(key)
+            if key in self._warned or begun is None or not self._waits.is_stuck(kind, now - begun):
+                continue
+            self._warned.add(key)
+            messages.append(f"{title} {self._waits.describe(kind, now - begun)}")
+        self._warned &= keys
+        if messages:
+            others = f" (and {len(messages) - 1} others)" if len(messages) > 1 else ""
+            self._warn(f"{messages[0]}{others}; {TIMEOUT_HINT}")

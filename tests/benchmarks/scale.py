@@ -266,7 +266,9 @@ def _may_run_on(executor: RayExecutor, count: int) -> None:
     """Tasks name the nodes of a cluster that they may run on: all but one of ours are made up."""
     made_up = frozenset(f"{number:056x}" for number in range(count - 1))
     executor._probe_nodes |= made_up
-    executor._roster = NodePool(executor._roster.usable.values(), executor._roster.usable.values)
+    executor._node_pool = NodePool(
+        executor._node_pool.usable.values(), executor._node_pool.usable.values
+    )
 
 
 def _nothing(packed: bytes, cpus: int, seconds: float | None) -> ray_workers.JobResult:

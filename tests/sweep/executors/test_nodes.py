@@ -20,7 +20,7 @@ class Answer:
 
 
 class Cluster:
-    """Nodes that come and go, what they say of themselves, and a roster of them."""
+    """Nodes that come and go, what they say of themselves, and a pool of them."""
 
     def __init__(self, **answers: Sequence[str] | None) -> None:
         self.now = 0.0
@@ -29,7 +29,7 @@ class Cluster:
         self.asked: list[str] = []
         self.told: list[str] = []
         self.failure: Exception | None = None
-        self.roster = NodePool(
+        self.pool = NodePool(
             [node("first")], lambda: map(node, self.there), self.ask,
             lambda node: node.id != "head", self.told.append, lambda: self.now,
         )  # fmt: skip
@@ -42,7 +42,7 @@ class Cluster:
 
     def look(self) -> bool:
         self.now += 6
-        return self.roster.refresh()
+        return self.pool.refresh()
 
 
 def node(name: str) -> Node:
@@ -53,10 +53,10 @@ def test_a_node_that_joins_is_used_once_it_has_answered_well() -> None:
     cluster = Cluster(second=None)
     cluster.there.append("second")
     assert not cluster.look()
-    assert list(cluster.roster.usable) == ["first"]
+    assert list(cluster.pool.usable) == ["first"]
     cluster.answers["second"].said = []
     assert cluster.look()
-    assert list(cluster.roster.usable) == ["first", "second"]
+    assert list(cluster.pool.usable) == ["first", "second"]
     assert cluster.asked == ["second"]
     assert cluster.answers["second"].closed
     assert cluster.told == ["second joined and gets work"]
@@ -67,7 +67,7 @@ def test_one_that_is_not_fit_is_told_of_once_and_gets_no_work() -> None:
     cluster.there.append("other")
     for _ in range(3):
         assert not cluster.look()
-    assert list(cluster.roster.usable) == ["first"]
+    assert list(cluster.pool.usable) == ["first"]
     assert cluster.asked == ["other"]
     assert cluster.told == ["other joined and gets NO WORK: has other code; does not share /cache"]
 
@@ -98,7 +98,7 @@ def test_one_that_is_gone_is_told_of_and_may_come_back() -> None:
     cluster = Cluster(first=[])
     cluster.there.remove("first")
     assert cluster.look()
-    assert not cluster.roster.usable
+    assert not cluster.pool.usable
     cluster.there.append("first")
     assert cluster.look()
     assert cluster.told == ["first is gone: others do its work", "first joined and gets work"]
@@ -121,14 +121,14 @@ def test_one_that_cannot_be_asked_now_is_asked_at_the_next_look() -> None:
     assert not cluster.look()
     cluster.failure = None
     assert cluster.look()
-    assert list(cluster.roster.usable) == ["first", "second"]
+    assert list(cluster.pool.usable) == ["first", "second"]
 
 
 def test_those_that_have_not_answered_at_the_end_are_forgotten() -> None:
     cluster = Cluster(second=None)
     cluster.there.append("second")
     cluster.look()
-    cluster.roster.close()
+    cluster.pool.close()
     assert cluster.answers["second"].closed
 
 
@@ -136,12 +136,12 @@ def test_nobody_looks_more_often_than_needed() -> None:
     cluster = Cluster(second=[])
     cluster.there.append("second")
     cluster.now += 4
-    assert not cluster.roster.refresh()
+    assert not cluster.pool.refresh()
     cluster.now += 2
-    assert cluster.roster.refresh()
+    assert cluster.pool.refresh()
 
 
 def test_a_ray_of_ones_own_does_not_change() -> None:
-    roster = NodePool([node("first")], clock=lambda: 1e9)
-    assert not roster.changes
-    assert not roster.refresh()
+    pool = NodePool([node("first")], clock=lambda: 1e9)
+    assert not pool.changes
+    assert not pool.refresh()

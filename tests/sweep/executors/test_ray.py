@@ -376,7 +376,7 @@ def test_of_two_tries_of_a_layer_one_may_be_lost_with_its_node(fake: FakeRay) ->
     fake.now += 1
     executor.help_stragglers()
     late, twin = list(executor._pending)
-    executor._roster = NodePool(nodes.values(), lambda: [nodes["a"]], clock=lambda: fake.now)
+    executor._node_pool = NodePool(nodes.values(), lambda: [nodes["a"]], clock=lambda: fake.now)
     fake.now += 6
     assert executor.wait(0) == []
     assert fake.cancelled == [twin]
@@ -426,7 +426,7 @@ class Comings:
         self.nodes = list(nodes)
         self.told: list[str] = []
         self.fake = fake
-        self.roster = NodePool(
+        self.pool = NodePool(
             nodes, lambda: self.nodes, mock.Mock(side_effect=lambda node: Fit()),
             warn=self.told.append, clock=lambda: fake.now,
         )  # fmt: skip
@@ -449,7 +449,7 @@ class Fit:
 def test_a_node_that_joins_gets_actors_and_probes(fake: FakeRay) -> None:
     a, b = (Node(name, name, {"CPU": 1}) for name in "ab")
     comings = Comings(fake, a)
-    executor = RayExecutor(compute(), comings.roster)
+    executor = RayExecutor(compute(), comings.pool)
     executor.submit(extract_job("m"))
     assert not executor.room(extract_job("m"))
     comings.nodes.append(b)
@@ -466,7 +466,7 @@ def test_a_node_that_joins_gets_actors_and_probes(fake: FakeRay) -> None:
 def test_probes_that_only_nodes_that_are_gone_could_run_come_back_as_died(fake: FakeRay) -> None:
     a, b = (Node(name, name, {"CPU": 1}) for name in "ab")
     comings = Comings(fake, a)
-    executor = RayExecutor(compute(), comings.roster)
+    executor = RayExecutor(compute(), comings.pool)
     executor.submit(probe_job())
     comings.nodes[:] = [b]
     assert comings.later(executor) == ["died"]
@@ -481,7 +481,7 @@ def test_probes_are_given_to_nodes_that_hold_them_alone(fake: FakeRay) -> None:
         Node("c", "c", {"CPU": 8, "memory": 2**35}),
     ]
     comings = Comings(fake, *nodes)
-    executor = RayExecutor(compute(probe={"cpus": 1, "memory": 8}), comings.roster)
+    executor = RayExecutor(compute(probe={"cpus": 1, "memory": 8}), comings.pool)
     executor.submit(probe_job())
     assert fake.taken[-1]["nodes"] == {"a", "c"}
     comings.nodes[:] = nodes[1:2]
@@ -492,7 +492,7 @@ def test_probes_are_given_to_nodes_that_hold_them_alone(fake: FakeRay) -> None:
 def test_when_the_last_node_is_gone_the_run_waits_for_one_and_then_ends(fake: FakeRay) -> None:
     gpu = Node("a", "node a", {"CPU": 1, "GPU": 1})
     comings = Comings(fake, gpu)
-    executor = RayExecutor(compute(extractor={"gpus": 1, "cpus": 1}), comings.roster)
+    executor = RayExecutor(compute(extractor={"gpus": 1, "cpus": 1}), comings.pool)
     comings.nodes[:] = [Node("b", "node b", {"CPU": 1})]
     comings.later(executor)
     assert not executor.room(extract_job("m"))
@@ -518,7 +518,7 @@ def test_when_the_last_node_is_gone_the_run_waits_for_one_and_then_ends(fake: Fa
 def test_a_node_that_comes_in_time_ends_the_waiting(fake: FakeRay) -> None:
     a, b = (Node(name, name, {"CPU": 1}) for name in "ab")
     comings = Comings(fake, a)
-    executor = RayExecutor(compute(), comings.roster)
+    executor = RayExecutor(compute(), comings.pool)
     comings.nodes.clear()
     comings.later(executor)
     assert not executor.room(extract_job("m"))
