@@ -36,7 +36,7 @@ MAX_ITERATIONS = 1000
 
 _NOTHING_TO_CHOOSE_BY = (
     "no held-out utterance has a class that was fitted, so that none can choose alpha: give the "
-    "validation part utterances of the training part's classes, or group the folds by another "
+    "validation split utterances of the training split's classes, or group the folds by another "
     "column than that of the classes"
 )
 

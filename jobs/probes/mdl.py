@@ -80,8 +80,28 @@ def fit_predict(
         _Code(bits, alphas, bool(one_varies))
         for bits, one_varies in zip(marginal, varies, strict=True)
     ]
+    _send_numbers(settings, X, rows, scaled, _orders(seeds, groups[rows]), codes)
+    whole = TrainingPart(X[rows], Y[rows])
+    test = whole.standardise(X[fold.test])
+    predictions = [
+        of_alphas[:, code.best()]
+        for code, of_alphas in zip(codes, _ridge(whole, test, alphas), strict=True)
+    ]
+    return ProbeResult(np.stack(predictions, axis=1), [code.details() for code in codes])
+
+
+def _send_numbers(
+    settings: MdlSettings,
+    X: npt.NDArray[np.float32],
+    rows: IntArray,
+    scaled: FloatArray,
+    orders: Iterator[tuple[list[int], list[IntArray]]],
+    codes: Sequence["_Code"],
+) -> None:
+    """Send all portions of the standardised targets ``scaled`` (K, N) of ``rows`` (N,) of X."""
+    alphas = np.asarray(ALPHAS)
     squared_errors = np.ones((len(codes), len(alphas)))
-    for of_seed, portions in _orders(seeds, groups[rows]):
+    for of_seed, portions in orders:
         for k in of_seed:
             codes[k].begin(portions[0])
         for sent, following in _steps(portions):
@@ -92,13 +112,6 @@ def fit_predict(
                 missed = scaled[k, following, None] - ours
                 codes[k].add(_normal_bits(missed, of_alpha, settings.precision).sum(axis=0))
                 squared_errors[k] += (missed**2).sum(axis=0)
-    whole = TrainingPart(X[rows], Y[rows])
-    test = whole.standardise(X[fold.test])
-    predictions = [
-        of_alphas[:, code.best()]
-        for code, of_alphas in zip(codes, _ridge(whole, test, alphas), strict=True)
-    ]
-    return ProbeResult(np.stack(predictions, axis=1), [code.details() for code in codes])
 
 
 def classify(

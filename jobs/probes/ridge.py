@@ -61,7 +61,7 @@ def fit_predict(
         fitted = fit_by_validation(part, alphas, X[fold.validation], Y[fold.validation])
     else:
         raise ValueError(
-            "alpha is to be chosen on validation, but the protocol has no validation part: name "
+            "alpha is to be chosen on validation, but the protocol has no validation split: name "
             "one in the protocol, or set choose: inner"
         )
     return predicted(fitted, alphas, X[fold.test])
@@ -163,8 +163,8 @@ def inner_folds(train: IntArray, groups: StrArray) -> Iterator[tuple[IntArray, I
     n_groups = len(np.unique(groups[train]))
     if n_groups < 2:
         raise ValueError(
-            f"choosing settings without a validation part needs at least 2 training speakers, "
-            f"found {n_groups}: add a validation part or speakers"
+            f"choosing settings without a validation split needs at least 2 training speakers, "
+            f"found {n_groups}: add a validation split or speakers"
         )
     splitter = GroupKFold(n_splits=min(INNER_FOLDS, n_groups))
     for fitted, held_out in splitter.split(train, groups=groups[train]):

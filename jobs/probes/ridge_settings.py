@@ -22,9 +22,9 @@ class RidgeSettings(BaseProbeSettings):
     that a value means the same at any number of utterances; scikit-learn's is N times this.
     """
     choose: Literal["auto", "validation", "inner", "loo"] = "auto"
-    """What alpha is chosen on: the ``validation`` part; ``inner`` folds of the training speakers;
+    """What alpha is chosen on: the ``validation`` split; ``inner`` folds of the training speakers;
     ``loo``, every training utterance left out once, which ignores speakers. ``auto``: validation
-    where there is such a part, else inner.
+    where there is such a split, else inner.
     """
 
     def describe(self, validation: str | None) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from jobs.statistics.best_layer import Estimate, SpeakerErrors, score_on_other_speakers
 from jobs.statistics.fold_jackknife import score_on_other_folds
 from jobs.statistics.points import (
+    PointScores,
     ReadPredictions,
     control_scores,
     point_of_folds,
@@ -103,15 +104,13 @@ def layer_curves(
     Within a seed, errors are pooled over folds by sums (``r2`` = 1 − Σ SSE / Σ SST, SST about each
     fold's own training mean; ``accuracy`` and its like from summed counts) and correlations
     averaged over folds with weight ``n_test``; seeds are then averaged. A correlation that is
-    undefined in every fold is NaN. ``selectivity`` is ``r2`` minus that of the shuffled control,
-    where this is above 0 (a control below 0 has learned nothing either, and its size shows only
-    overfitting); for classes it is ``accuracy`` minus that of the control, where this is above
-    ``majority_accuracy``, and minus ``majority_accuracy`` elsewhere. ``gain`` is the
-    improvement over the no-skill prediction: ``mean_mse`` − ``mse``, for classes
-    ``accuracy`` − ``majority_accuracy``, the accuracy of always predicting the most frequent class,
-    of each training split or of all tested utterances, whichever is right more often.
-    ``…_speaker_control`` is the score on a random value per
-    speaker, which is about 0 where no speaker is in both the training and the test split;
+    undefined in every fold is NaN. ``majority_accuracy`` is the accuracy of always predicting the
+    most frequent class, of each training split or of all tested utterances, whichever is right more
+    often. ``gain`` is the improvement over the no-skill prediction: ``mean_mse`` − ``mse``, for
+    classes ``accuracy`` − ``majority_accuracy``. ``selectivity`` is the main score minus that of
+    the shuffled control, or minus that of the no-skill prediction where the control is below it: it
+    has learned nothing either, and its size shows only overfitting. ``…_speaker_control`` is the
+    score on a random value per speaker, about 0 where no test speaker is in the training split;
     ``speaker_mean_…`` are the scores of `jobs.statistics.speaker_mean`, or those of the no-skill
     prediction where these are better.
 
@@ -122,13 +121,12 @@ def layer_curves(
             None: there are none, and intervals are over folds.
         speakers: speaker of every utterance id.
         bootstrap: resampling of speakers, for choices among layers. The ends of all other intervals
-            (95 %), ``…_low`` and ``…_high``, are those of ``jobs.statistics.intervals``.
+            (95 %) are those of ``jobs.statistics.intervals``.
 
     Returns:
-        Layers sorted by model, layer index, target, probe (in the order of the categories where
-        such a column is an ordered categorical, which it stays). ``cells`` of the point are done,
-        ``missing`` and ``missing_control`` are not. Columns about a control are NaN where there is
-        none of its kind.
+        Layers sorted by model, layer index, target, probe, in the order of the categories where
+        such a column is an ordered categorical. ``cells`` of the point are done, ``missing`` and
+        ``missing_control`` are not. Columns about a control are NaN where there is none.
     """
     real = dict(_curves(metrics[metrics["control"] == "none"]))
     controls = {
@@ -146,17 +144,25 @@ def layer_curves(
         row = _counts(point, cells, sum(map(len, of_controls.values())))
         if len(cells):
             of_classes = point["target_kind"] == "classification"
-            found = (
-                point_of_folds(cells)
-                if read is None
-                else point_of_predictions(cells, read, speakers, of_classes=of_classes)
-            )
-            errors[key] = found.errors
+            found = _scored(cells, read, speakers, of_classes=of_classes)
             controlled = control_scores(of_controls, of_classes=of_classes)
             row |= {**_tested(cells), **controlled, **found.columns}
+            errors[key] = found.errors
         rows.append(row)
     layers, by_fold = _frame(rows, points), read is None
     return Curves(layers, _honest(layers, errors, None if by_fold else bootstrap), errors, by_fold)
+
+
+def _scored(
+    cells: pd.DataFrame,
+    read: ReadPredictions | None,
+    speakers: Mapping[str, str],
+    *,
+    of_classes: bool,
+) -> PointScores:
+    if read is None:
+        return point_of_folds(cells)
+    return point_of_predictions(cells, read, speakers, of_classes=of_classes)
 
 
 def _counts(

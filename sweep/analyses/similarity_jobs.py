@@ -2,15 +2,14 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from jobs.activations.index import SeenShard, look_over
-from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob, TileJob, Values
+from jobs.similarity.job import ComparisonJob, ComparisonReport, SketchJob, TileJob
 from jobs.similarity.settings import Measure
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove_folder
@@ -24,6 +23,7 @@ from sweep.analyses.similarity_pairs import (
     read_pair,
     write_pair,
 )
+from sweep.analyses.similarity_tiles import fill, tile_blocks, tile_side, unknown_values
 from sweep.errors import reason
 from sweep.plan.plan import Plan, PlannedLayer, PlannedModel
 from sweep.spec.schema import Spec
@@ -31,12 +31,8 @@ from sweep.state.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
-TILE_BYTES = 2**30
-"""Maximum number of sketches that a tile holds in memory."""
 SKETCHES = "sketches"
 """Folder, below that of the pairs, for files that are deleted with the last pair."""
-MOST_ROWS = 32
-"""Maximum number of layers on a side of a tile: seconds to minutes of work."""
 
 
 class Comparison:
@@ -148,9 +144,9 @@ class Comparison:
             pair_id, rows, columns = self._places[job]
             for measure, part in result.values.items():
                 whole = self._values[pair_id].by_measure[measure]
-                _fill(whole, part, np.ix_(rows, columns))
+                fill(whole, part, np.ix_(rows, columns))
                 if self._left[pair_id].a == self._left[pair_id].b:
-                    _fill(whole, part.transposed(), np.ix_(columns, rows))
+                    fill(whole, part.transposed(), np.ix_(columns, rows))
             self._count_tile(pair_id)
 
     def fail(self, job: ComparisonJob, error: BaseException | None) -> None:
@@ -245,12 +241,9 @@ class Comparison:
 
     def _blocks(self, pair: ModelPair) -> Iterator[tuple[list[int], list[int]]]:
         """Positions of the layers of every tile; for a model with itself, one half of them."""
-        size = min(self._side(pair.a), self._side(pair.b))
-        rows = _chunks(self._sketched(pair.a), size)
-        columns = _chunks(self._sketched(pair.b), size)
-        for i, row_chunk in enumerate(rows):
-            for column_chunk in columns[i:] if pair.a == pair.b else columns:
-                yield row_chunk, column_chunk
+        side = min(tile_side(model, len(self._drawn)) for model in (pair.a, pair.b))
+        layers = self._sketched(pair.a), self._sketched(pair.b)
+        return tile_blocks(*layers, side, symmetric=pair.a == pair.b)
 
     def _sketched(self, model: PlannedModel) -> list[int]:
         return [
@@ -259,20 +252,12 @@ class Comparison:
             if self._sketch(model, layer) not in self._broken
         ]
 
-    def _side(self, model: PlannedModel) -> int:
-        """Number of layers on a side of a tile: known before any sketch, so that equal runs have
-        equal tiles.
-
-        A sketch of N utterances and width D has at most N²/2 + r (N + D) numbers, r ≤ N, D.
-        """
-        n, width = len(self._drawn), max(layer.width for layer in model.layers)
-        n_bytes = 4 * (n * n // 2 + min(n, width) * (n + width))
-        return max(1, min(MOST_ROWS, TILE_BYTES // n_bytes))
-
     def _empty(self, pair: ModelPair) -> PairValues:
         shape = (len(pair.a.layers), len(pair.b.layers))
         whole = all(len(self._sketched(m)) == len(m.layers) for m in (pair.a, pair.b))
-        return PairValues(len(self._used), whole, {m: _nothing(shape) for m in self._measures})
+        return PairValues(
+            len(self._used), whole, {m: unknown_values(shape) for m in self._measures}
+        )
 
     def _count_tile(self, pair_id: str) -> None:
         self._tiles_left[pair_id] -= 1
@@ -284,18 +269,3 @@ class Comparison:
         write_pair(self._left.pop(pair_id).file(self._folder), self._values.pop(pair_id))
         if not self._left:
             remove_folder(self._sketch_folder)
-
-
-def _chunks(positions: Sequence[int], size: int) -> list[list[int]]:
-    return [list(positions[i : i + size]) for i in range(0, len(positions), size)]
-
-
-def _nothing(shape: tuple[int, int]) -> Values:
-    unknown = np.full(shape, np.nan)
-    return Values(unknown, unknown.copy(), unknown.copy(), np.zeros(shape, dtype=bool))
-
-
-def _fill(whole: Values, part: Values, at: tuple[npt.NDArray[np.intp], ...]) -> None:
-    """Store a tile's values in those of its pair."""
-    for name, array in vars(part).items():
-        getattr(whole, name)[at] = array

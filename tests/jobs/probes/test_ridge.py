@@ -153,7 +153,7 @@ def test_weights_alone_predict_the_same(width, choose):
 def test_choosing_on_a_validation_part_that_is_not_there_is_refused():
     X, Y, groups = problem(200, 5)
     fold = split(groups, with_validation=False)
-    with pytest.raises(ValueError, match="the protocol has no validation part"):
+    with pytest.raises(ValueError, match="the protocol has no validation split"):
         ridge.fit_predict(RidgeSettings(choose="validation"), X, Y, fold, groups, [0] * 3)
 
 

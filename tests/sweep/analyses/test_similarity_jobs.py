@@ -185,7 +185,7 @@ def test_small_tiles_give_the_same_values(
     sweep: Sweep, values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = similarity(sweep(values, out="whole"))
-    monkeypatch.setattr("sweep.analyses.similarity_jobs.MOST_ROWS", 2)
+    monkeypatch.setattr("sweep.analyses.similarity_tiles.MOST_ROWS", 2)
     result = sweep(values, out="tiles")
     assert jobs_done(result) == 2 * 3 + 3 + 4 + 3
     pd.testing.assert_frame_equal(similarity(result), whole, rtol=0, atol=FLOAT32)
