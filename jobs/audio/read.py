@@ -4,7 +4,10 @@ Legend: N samples.
 """
 
 import math
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +15,24 @@ import numpy.typing as npt
 import soundfile
 
 from jobs.audio.frames import FRAME_LENGTH, SAMPLE_RATE, resampled_length
+from jobs.audio.level import LevelMeter
+from jobs.audio.opening import BLOCK, Sound, open_sound
 from jobs.audio.segments import Span, split_span, split_tempo
 from jobs.audio.stretch import stretch
+from jobs.audio.truncation import truncation
 
 INT16_SCALE = 32_768.0
 """Value of a full-scale sample: features are computed in the range of 16-bit integers."""
 
-_TRUNCATED_WAV = re.compile(r"^data : (?!4294967295)(\d+) \(should be (\d+)\)$", re.MULTILINE)
-"""Entry in libsndfile's log for a truncated WAV, whose frame count it lowers without an error (it
-raises for a FLAC). 2³² − 1 is excluded: programs that write to a pipe use it for "unknown"."""
-_UNKNOWN_LENGTH = 2**63 - 1
-"""libsndfile's frame count where the header has none."""
-_MAX_MAGNITUDE = 1e6
-"""Largest magnitude of a sample in a float file, where 1 is full scale; the power of far larger
-ones overflows float32, and the features would not be finite."""
-_BLOCK = 1 << 20
-"""Samples per channel decoded at a time."""
 _RATES = (4_000, 384_000)
 """Hz; outside this range the header is damaged, or the audio is not speech."""
+_HOW_TO_CONVERT = "for example with `ffmpeg -i FILE FILE.flac`"
+_UNKNOWN_FORMAT = (1, 7)
+"""libsndfile's codes of errors for content that it does not know, such as AAC."""
+_HEAD = 1024
+"""Bytes at the start of a file that may hold a text header."""
+_REMEMBERED = 4096
+"""Files whose length and level are remembered."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -57,7 +60,10 @@ def check_format(sample_rate: int, n_samples: int) -> None:
             f"wrong sample rate: expected {_RATES[0]} to {_RATES[1]} Hz, found {sample_rate} Hz"
         )
     if n_samples == 0:
-        raise AudioError("zero duration: the header has a sample count of zero, or none")
+        raise AudioError(
+            "zero duration: found no samples; if the file contains audio, "
+            f"save it again with its length, {_HOW_TO_CONVERT}"
+        )
     if resampled_length(n_samples, sample_rate) < FRAME_LENGTH:
         raise AudioError(
             f"too short: expected at least {FRAME_LENGTH} samples (one frame), "
@@ -99,27 +105,31 @@ def _stretch_checked(wave: FloatArray, factor: float) -> FloatArray:
 def _load(path: Path, span: Span | None) -> FloatArray:
     try:
         return _decode(path, span)
+    except AudioUnavailable:
+        raise
     except AudioError:
         # libsndfile reports a failing disk as a damaged file, so read all bytes before blaming
         # the content.
-        _read_through(path)
+        try:
+            _read_through(path)
+        except OSError as error:
+            raise _unavailable(path, error) from error
         raise
+    except OSError as error:
+        raise _unavailable(path, error) from error
 
 
 def _read_through(path: Path) -> None:
-    """Read every byte of a file.
+    """Read every byte of a file."""
+    with path.open("rb") as file:
+        while file.read(BLOCK):
+            pass
 
-    Raises:
-        AudioUnavailable: the system cannot read them.
-    """
-    try:
-        with path.open("rb") as file:
-            while file.read(_BLOCK):
-                pass
-    except OSError as error:
-        raise AudioUnavailable(
-            f"{path} cannot be read: {error.strerror}; make it readable and run again"
-        ) from error
+
+def _unavailable(path: Path, error: OSError) -> AudioUnavailable:
+    return AudioUnavailable(
+        f"{path} cannot be read: {error.strerror}; make it readable and run again"
+    )
 
 
 def _decode(path: Path, span: Span | None) -> FloatArray:
@@ -128,44 +138,119 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
             f"{path} is missing: expected the file that was there when the corpus was read; put it "
             "back, or run again to continue without it"
         )
-    if path.stat().st_size == 0:
-        raise AudioError("empty file")
-    try:
-        with soundfile.SoundFile(path) as file:
-            _check_header(file)
-            sample_rate = file.samplerate
-            first, expected = piece_of(span, sample_rate, file.frames)
-            file.seek(first)
-            wave = _read(file, expected)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"not readable as audio: {error.error_string}") from error
-    if len(wave) < expected:
-        raise AudioError(f"truncated: the header says {expected} samples, found {len(wave)}")
+    with _open(path) as sound:
+        sample_rate = sound.file.samplerate
+        if span is None:
+            wave, meter = _read(sound, 0, sound.length)
+            _check_length(len(wave), sound.length, sample_rate)
+            full_scale = _full_scale(meter, sound.is_float)
+        else:
+            # The level is that of the whole file: a quiet piece does not show its full scale.
+            whole = examine(path) if _has_to_be_decoded(sound) else _facts(sound, sound.file.frames)
+            first, length = piece_of(span, sample_rate, whole.length)
+            wave, _ = _read(sound, first, length)
+            _check_length(len(wave), length, sample_rate)
+            full_scale = whole.full_scale
     if not np.isfinite(wave).all():
         raise AudioError("not finite: the samples contain NaN or infinity")
-    peak = float(np.abs(wave).max())
-    if peak > _MAX_MAGNITUDE:
-        raise AudioError(
-            f"damaged: expected samples of about ±1, or ±32768, found one of {peak:.3g}"
-        )
     if not wave.any():
         raise AudioError("silent: every sample is zero")
     # A power of two, so the product is exact and 16-bit PCM gets its integers back.
-    wave *= INT16_SCALE
+    wave *= INT16_SCALE / full_scale
     return wave if sample_rate == SAMPLE_RATE else _resample(wave, sample_rate)
 
 
-def _check_header(file: soundfile.SoundFile) -> None:
-    """Refuse a file whose header shows that it is unusable.
+@dataclass(frozen=True)
+class SoundFacts:
+    """What is known of an audio file before its samples are used."""
+
+    sample_rate: int
+    """Hz."""
+    channels: int
+    length: int
+    """Samples per channel, at the file's own rate."""
+    full_scale: float
+    """Value of a full-scale sample: 1, or larger in a float file with the values of integers."""
+
+
+def examine(path: Path) -> SoundFacts:
+    """Read the header of an audio file, and all of it if the header does not say enough.
+
+    The length is counted where the header has none, or an estimate; the level of float files is
+    measured. Both are remembered as long as the file does not change.
 
     Raises:
-        AudioError: a truncated WAV, an unknown length, an implausible rate, or too short.
+        AudioError: the file is empty, not audio, truncated, or of unknown level.
     """
-    cut = _TRUNCATED_WAV.search(file.extra_info)
-    if cut:
-        raise AudioError(f"truncated: the header says {cut[1]} bytes, found {cut[2]}")
-    n_samples = 0 if file.frames == _UNKNOWN_LENGTH else file.frames
-    check_format(file.samplerate, n_samples)
+    status = path.stat()
+    return _examine(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _examine(path: Path, size: int, modified: int) -> SoundFacts:
+    with _open(path) as sound:
+        if not _has_to_be_decoded(sound):
+            return _facts(sound, sound.file.frames)
+        meter, length = LevelMeter(), 0
+        for block in sound.blocks(0, sound.length):
+            meter.add(block)
+            length += len(block)
+        _check_length(length, sound.length, sound.file.samplerate)
+        return _facts(sound, length, _full_scale(meter, sound.is_float))
+
+
+def _has_to_be_decoded(sound: Sound) -> bool:
+    return sound.length is None or sound.is_float
+
+
+def _facts(sound: Sound, length: int, full_scale: float = 1.0) -> SoundFacts:
+    return SoundFacts(sound.file.samplerate, sound.file.channels, length, full_scale)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Sound]:
+    """Open a file, and refuse it if its header shows that it is unusable.
+
+    Raises:
+        AudioError: it is empty, not audio, truncated, too short, or its rate is out of range.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head:
+        raise AudioError("empty file")
+    try:
+        with open_sound(path) as sound:
+            missing = truncation(sound.file, head)
+            if missing:
+                raise AudioError(f"truncated: {missing}")
+            if sound.length is not None:
+                check_format(sound.file.samplerate, sound.length)
+            yield sound
+    except soundfile.LibsndfileError as error:
+        if error.code in _UNKNOWN_FORMAT:
+            reason = f"the format is not known to libsndfile; convert it, {_HOW_TO_CONVERT}"
+        else:
+            reason = error.error_string
+        raise AudioError(f"not readable as audio: {reason}") from error
+
+
+def _check_length(found: int, expected: int | None, sample_rate: int) -> None:
+    if expected is None:
+        check_format(sample_rate, found)
+    elif found < expected:
+        raise AudioError(f"truncated: the header says {expected} samples, found {found}")
+
+
+def _full_scale(meter: LevelMeter, is_float: bool) -> float:
+    if not np.isfinite(meter.peak):
+        raise AudioError("not finite: the samples contain NaN or infinity")
+    try:
+        full_scale = meter.full_scale()
+    except ValueError as error:
+        raise AudioError(str(error)) from None
+    if full_scale != 1.0 and not is_float:
+        raise AudioError(f"damaged: expected samples of about ±1, found a peak of {meter.peak:.3g}")
+    return full_scale
 
 
 def piece_of(span: Span | None, sample_rate: int, n_samples: int) -> tuple[int, int]:
@@ -184,18 +269,14 @@ def piece_of(span: Span | None, sample_rate: int, n_samples: int) -> tuple[int, 
     return first, length
 
 
-def _read(file: soundfile.SoundFile, n_samples: int) -> FloatArray:
-    """Read the mean of all channels: (N,) samples, N at most ``n_samples``.
-
-    It is read block by block, so that a damaged header cannot cause a huge allocation.
-    """
-    blocks = [np.zeros(0, dtype=np.float32)]
-    left = n_samples
-    while len(block := file.read(min(left, _BLOCK), dtype="float32", always_2d=True)):
+def _read(sound: Sound, first: int, n_samples: int | None) -> tuple[FloatArray, LevelMeter]:
+    """Read the mean of all channels, (N,) samples, and the level of the channels."""
+    waves, meter = [np.zeros(0, dtype=np.float32)], LevelMeter()
+    for block in sound.blocks(first, n_samples):
+        meter.add(block)
         with np.errstate(over="ignore", invalid="ignore"):  # damaged float files are refused later
-            blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-        left -= len(block)
-    return np.concatenate(blocks)
+            waves.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+    return np.concatenate(waves), meter
 
 
 def _resample(wave: FloatArray, sample_rate: int) -> FloatArray:

@@ -5,41 +5,54 @@ may name a piece. A path may also have a tempo, an extension of this project: ``
 ``FILE#t=START,END&tempo=0.8``.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 _SPAN = re.compile(r"(?P<file>.+)#t=(?P<start>[0-9.]+),(?P<end>[0-9.]+)")
 _TEMPO = re.compile(r"(?P<rest>.+)[#&]tempo=(?P<factor>[0-9.]+)")
-_SLACK = 0.025
-"""Seconds (one frame) by which a span may exceed its file, since manifests are rounded."""
+SLACK = 0.1
+"""Seconds by which a span may exceed its file at either end, where it is then cut: manifests are
+rounded, and aligned to frames that reach beyond the audio."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Time span in seconds, rounded to the microsecond, the precision of a path."""
+    """Time span in seconds, rounded to the microsecond, the precision of a path.
+
+    A start that is at most ``SLACK`` before the file begins becomes its beginning.
+    """
 
     start: float
     end: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", round(self.start, 6))
+        start = 0.0 if -SLACK <= self.start < 0 else round(self.start, 6)
+        object.__setattr__(self, "start", start)
         object.__setattr__(self, "end", round(self.end, 6))
 
     def samples(self, sample_rate: int, n_samples: int) -> tuple[int, int]:
         """Return the first sample and length of the span in ``n_samples`` at ``sample_rate`` Hz.
 
         Raises:
-            ValueError: the span is empty, or ends beyond the file.
+            ValueError: the span is empty, or reaches beyond the file.
         """
+        if not (math.isfinite(self.start) and math.isfinite(self.end)):
+            raise ValueError(f"no piece: expected seconds, found {self.start} to {self.end}")
+        if self.start < 0:
+            raise ValueError(
+                f"before the start: expected a piece from 0 s on, found {self.start:.3f} to "
+                f"{self.end:.3f} s"
+            )
         first, last = round(self.start * sample_rate), round(self.end * sample_rate)
-        if last > n_samples + round(_SLACK * sample_rate):
+        if last > n_samples + round(SLACK * sample_rate):
             raise ValueError(
                 f"beyond the end: expected a piece within {n_samples / sample_rate:.3f} s, found "
                 f"{self.start:.3f} to {self.end:.3f} s"
             )
         last = min(last, n_samples)
-        if not 0 <= first < last:
+        if first >= last:
             raise ValueError(f"empty piece: from {self.start:.3f} to {self.end:.3f} s")
         return first, last - first
 

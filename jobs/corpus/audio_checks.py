@@ -1,14 +1,13 @@
-"""Length and identity of an audio file, from its header, without decoding."""
+"""Length and identity of an audio file, from its header where that says enough."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import soundfile
-
 from jobs.audio.frames import SAMPLE_RATE, resampled_length
-from jobs.audio.read import AudioError, check_format, piece_of
+from jobs.audio.read import AudioError, SoundFacts, check_format, examine, piece_of
 from jobs.audio.segments import Span
+from jobs.audio.tags import after_id3v2
 from jobs.identity import file_digest
 
 _HEADER_BYTES = 42
@@ -40,6 +39,8 @@ class AudioFile:
     channels: int
     length: int
     """Samples per channel, at the file's own rate."""
+    full_scale: float = 1.0
+    """Value of a full-scale sample, by which the samples are divided."""
 
     def piece(self, span: Span) -> "AudioFile":
         """Return the description of a segment of the file.
@@ -58,48 +59,80 @@ class AudioFile:
 
 
 def describe_audio(path: Path, size: int) -> AudioFile:
-    """Read the header of a file of ``size`` bytes.
+    """Describe a file of ``size`` bytes, from its header if that says enough.
 
-    A FLAC header contains the MD5 of the audio; for other formats the whole file is hashed.
+    A FLAC header contains the MD5 of the audio; for other formats the whole file is hashed. A file
+    is decoded only if its length has to be counted, or the level of its float samples measured.
 
     Raises:
-        AudioError: empty, not audio, or too short.
+        AudioError: empty, not audio, too short, or of unknown level.
     """
-    if path.suffix.lower() == ".flac":
-        header = read_flac_header(path)
-        sample_rate, channels, length = header.sample_rate, header.channels, header.n_samples
-        md5 = header.md5
+    is_flac = path.suffix.lower() == ".flac"
+    header = read_flac_header(path) if is_flac else None
+    if header is not None and header.n_samples:
+        sound = SoundFacts(header.sample_rate, header.channels, header.n_samples, full_scale=1.0)
+    elif is_flac and header is None:
+        sound = _examine_other(path)
     else:
-        sample_rate, channels, length = _sound_header(path, size)
-        md5 = _NO_MD5
-    check_format(sample_rate, length)
-    n_samples = resampled_length(length, sample_rate)
+        sound = examine(path)
+    check_format(sound.sample_rate, sound.length)
+    n_samples = resampled_length(sound.length, sound.sample_rate)
+    content = header.md5.hex() if header and header.md5 != _NO_MD5 else file_digest(path)
     # A truncated file keeps its header, so the size is part of the identity.
-    digest = f"{md5.hex() if md5 != _NO_MD5 else file_digest(path)}-{n_samples}-{size}"
-    if (sample_rate, channels) != (SAMPLE_RATE, 1):
+    digest = f"{content}-{n_samples}-{size}"
+    if (sound.sample_rate, sound.channels) != (SAMPLE_RATE, 1):
         # The MD5 covers the samples only, which sound different at another rate.
-        digest += f"-{sample_rate}x{channels}"
-    return AudioFile(length / sample_rate, n_samples, digest, sample_rate, channels, length)
+        digest += f"-{sound.sample_rate}x{sound.channels}"
+    if sound.full_scale != 1.0:
+        # Earlier versions used these samples as they are.
+        digest += f"-fs{sound.full_scale:.0f}"
+    return AudioFile(
+        seconds=sound.length / sound.sample_rate,
+        n_samples=n_samples,
+        digest=digest,
+        sample_rate=sound.sample_rate,
+        channels=sound.channels,
+        length=sound.length,
+        full_scale=sound.full_scale,
+    )
 
 
-def read_flac_header(path: Path) -> FlacHeader:
-    """Read the STREAMINFO block (RFC 9639, section 8.2).
+def _examine_other(path: Path) -> SoundFacts:
+    """Examine a file that is called FLAC but is something else, which libsndfile may know."""
+    try:
+        return examine(path)
+    except AudioError as error:
+        with path.open("rb") as file:
+            begin = file.read(4)
+        raise AudioError(
+            f"not FLAC audio: it begins with {begin!r}, expected b'fLaC'; {error}"
+        ) from error
 
-    The file begins with ``fLaC``; the first block must be STREAMINFO (type 0, 34 bytes). Its bytes
-    10 to 17 pack 20 bits of sample rate, 3 of channels − 1, 5 of bits per sample − 1 and 36 of
-    samples per channel; the last 16 bytes are the MD5 of the decoded samples.
+
+def read_flac_header(path: Path) -> FlacHeader | None:
+    """Read the STREAMINFO block (RFC 9639, section 8.2), None if the file is not FLAC.
+
+    The file begins with ``fLaC``, perhaps after ID3v2 tags; the first block must be STREAMINFO
+    (type 0, 34 bytes). Its bytes 10 to 17 pack 20 bits of sample rate, 3 of channels − 1, 5 of bits
+    per sample − 1 and 36 of samples per channel; the last 16 bytes are the MD5 of the decoded
+    samples.
 
     Raises:
-        AudioError: empty, or not a FLAC file.
+        AudioError: empty, or too short for a header.
     """
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
+        if header.startswith(b"ID3"):
+            file.seek(after_id3v2(file))
+            header = file.read(_HEADER_BYTES)
     if not header:
         raise AudioError("empty file")
-    if header.startswith(b"fLaC") and len(header) < _HEADER_BYTES:
+    if not header.startswith(b"fLaC"):
+        return None
+    if len(header) < _HEADER_BYTES:
         raise AudioError(f"truncated: a FLAC header has {_HEADER_BYTES} bytes, found {len(header)}")
-    if header[:4] != b"fLaC" or len(header) < _HEADER_BYTES or header[4] & 0x7F != 0:
-        raise AudioError(f"not FLAC audio: it begins with {header[:4]!r}, expected b'fLaC'")
+    if header[4] & 0x7F != 0:
+        return None
     packed = int.from_bytes(header[18:26])
     return FlacHeader(
         sample_rate=packed >> 44,
@@ -107,14 +140,3 @@ def read_flac_header(path: Path) -> FlacHeader:
         n_samples=packed & (1 << 36) - 1,
         md5=header[26:42],
     )
-
-
-def _sound_header(path: Path, size: int) -> tuple[int, int, int]:
-    """Return rate, channels and samples per channel, read by libsndfile."""
-    if size == 0:
-        raise AudioError("empty file")
-    try:
-        info = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"not readable as audio: {error.error_string}") from error
-    return info.samplerate, info.channels, info.frames

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jobs.audio.segments import Span
+from jobs.audio.segments import SLACK, Span
 from jobs.corpus.assemble import Line, absolute, assemble_lines
 from jobs.corpus.lhotse_settings import LhotseSettings
 from jobs.corpus.skipped import Skipped
@@ -18,7 +18,7 @@ from jobs.optional_packages import LHOTSE, MissingPackageError
 from jobs.progress import ProgressCallback, ignore_progress
 
 _SLACK = 0.025
-"""Seconds that a supervision of a whole recording may differ from it: one frame."""
+"""Seconds of a whole recording that a supervision of it may leave out at either end: one frame."""
 
 
 def read_lhotse(settings: LhotseSettings, progress: ProgressCallback = ignore_progress) -> Corpus:
@@ -100,7 +100,8 @@ def _problem(supervision: Any, recording: Any) -> str | None:
 
 def _span(supervision: Any, recording: Any) -> Span | None:
     """Return the position of an utterance in its recording, None for all of it."""
-    if supervision.start <= _SLACK and supervision.end >= recording.duration - _SLACK:
+    begins = -SLACK <= supervision.start <= _SLACK
+    if begins and -_SLACK <= supervision.end - recording.duration <= SLACK:
         return None
     return Span(float(supervision.start), float(supervision.end))
 

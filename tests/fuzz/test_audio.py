@@ -117,11 +117,11 @@ def test_a_float_sample_without_a_place_in_the_features_is_refused(
     wave = np.full((16_000, channels), 0.1, dtype=np.float32)
     wave[100] = value
     soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"not finite|damaged: expected samples of about ±1"):
+    with pytest.raises(AudioError, match=r"not finite|unknown level: expected float"):
         load_audio(tmp_path / "a.wav")
 
 
-def test_float_samples_in_int16_scale_are_used(tmp_path: Path) -> None:
+def test_float_samples_in_int16_scale_are_brought_to_scale(tmp_path: Path) -> None:
     wave = np.linspace(-32_768, 32_767, 16_000, dtype=np.float32)
     soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
-    np.testing.assert_array_equal(load_audio(tmp_path / "a.wav"), wave * 32_768)
+    np.testing.assert_array_equal(load_audio(tmp_path / "a.wav"), wave)

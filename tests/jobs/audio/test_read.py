@@ -174,16 +174,13 @@ def test_audio_without_samples_is_refused(tmp_path):
         load_audio(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize(
-    ("n_samples", "reason"), [(0, "zero duration"), (1 << 35, "not readable|truncated")]
-)
-def test_a_header_with_a_wrong_length_is_refused(tmp_path, n_samples, reason):
+def test_a_header_with_too_large_a_length_is_refused(tmp_path):
     path = tmp_path / "a.flac"
     write(path, noise(64_000))
     data = bytearray(path.read_bytes())
-    data[21:26] = (int.from_bytes(data[21:26]) >> 36 << 36 | n_samples).to_bytes(5)
+    data[21:26] = (int.from_bytes(data[21:26]) >> 36 << 36 | 1 << 35).to_bytes(5)
     path.write_bytes(data)
-    with pytest.raises(AudioError, match=reason):
+    with pytest.raises(AudioError, match=r"not readable|truncated"):
         load_audio(path)
 
 

@@ -24,10 +24,24 @@ def test_other_paths_are_files(path):
     assert split_span(path) == (Path(path), None)
 
 
-def test_a_span_may_reach_a_frame_beyond_the_end_and_no_more():
-    assert Span(0.5, 1.02).samples(16_000, 16_000) == (8_000, 8_000)
+def test_a_span_that_exceeds_its_file_by_a_little_is_cut_at_both_ends():
+    assert Span(0.5, 1.1).samples(16_000, 16_000) == (8_000, 8_000)
+    assert Span(-0.001, 0.5).samples(16_000, 16_000) == (0, 8_000)
+    assert Span(-0.1, 1.1).samples(16_000, 16_000) == (0, 16_000)
     with pytest.raises(ValueError, match="beyond the end"):
-        Span(0.5, 1.03).samples(16_000, 16_000)
+        Span(0.5, 1.11).samples(16_000, 16_000)
+    with pytest.raises(ValueError, match="before the start: expected a piece from 0 s on"):
+        Span(-0.11, 0.5).samples(16_000, 16_000)
+
+
+def test_a_span_that_was_cut_at_its_start_comes_back_from_its_path():
+    assert split_span(Span(-0.05, 0.5).of(Path("/a/b.wav"))) == (Path("/a/b.wav"), Span(0.0, 0.5))
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_a_span_without_ends_is_refused(odd):
+    with pytest.raises(ValueError, match="no piece: expected seconds"):
+        Span(0.0, odd).samples(16_000, 16_000)
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.7, 0.5), (1.01, 1.02)])

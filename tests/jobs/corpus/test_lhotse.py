@@ -212,14 +212,29 @@ def test_pieces_are_extracted_as_files_of_their_own_are(tmp_path):
     [
         (0.2, 0.5, "beyond the end: expected a piece within 0.500 s, found 0.200 to 0.700 s"),
         (0.2, 0.02, "too short: expected at least 400 samples"),
+        (0.0, 5.0, "beyond the end: expected a piece within 0.500 s, found 0.000 to 5.000 s"),
     ],
 )
 def test_a_piece_that_cannot_be_used_is_named(manifests, start, duration, reason):
     manifests.add("odd", start=start, duration=duration)
     skipped = only_skipped(manifests.read())
     assert skipped.reason.startswith(reason)
+    assert skipped.path.endswith(f"#t={start:.6f},{start + duration:.6f}")
     with pytest.raises(AudioError, match=reason):
         load_audio(skipped.path)
+
+
+def test_a_supervision_that_is_rounded_beyond_its_recording_is_cut(manifests):
+    for name, start, end in (("start", -0.001, 0.3), ("end", 0.2, 0.56), ("both", -0.05, 0.6)):
+        manifests.add(name, start=start, duration=end - start)
+    corpus = manifests.read()
+    assert corpus.skipped == ()
+    table = corpus.utterances.set_index("utterance_id")
+    whole = 8_000 + len("both")
+    expected = {"start": 4_800, "end": 8_000 + len("end") - 3_200, "both": whole}
+    for name, n_samples in expected.items():
+        assert table.loc[name, "n_samples"] == n_samples
+        assert len(load_audio(table.loc[name, "audio_path"])) == n_samples
 
 
 def test_a_file_whose_name_looks_like_a_piece_is_a_file(tmp_path):
