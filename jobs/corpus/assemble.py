@@ -143,7 +143,7 @@ def assemble(items: Iterable[Found | Skipped]) -> Corpus:
 
 
 def _notes(files: Sequence[AudioFile]) -> tuple[str, ...]:
-    """Report the conversion of files that are not mono at 16 kHz."""
+    """Report the conversion of files that are not mono at 16 kHz with a full scale of 1."""
     rates = Counter(file.sample_rate for file in files if file.sample_rate != SAMPLE_RATE)
     channels = Counter(file.channels for file in files if file.channels != 1)
     notes = []
@@ -153,4 +153,11 @@ def _notes(files: Sequence[AudioFile]) -> tuple[str, ...]:
     if channels:
         shown = ", ".join(f"{count} of {n} channels" for n, count in sorted(channels.items()))
         notes.append(f"{channels.total()} of {len(files)} utterances are mixed to mono: {shown}")
+    scales = Counter(file.full_scale for file in files if file.full_scale != 1.0)
+    if scales:
+        shown = ", ".join(f"{count} from ±{scale:.0f}" for scale, count in sorted(scales.items()))
+        notes.append(
+            f"{scales.total()} of {len(files)} utterances have float samples in the range of "
+            f"integers, which are brought to a full scale of ±1: {shown}"
+        )
     return tuple(notes)

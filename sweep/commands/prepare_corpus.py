@@ -23,6 +23,8 @@ from jobs.targets.registry import add_targets
 from sweep.errors import SpecError, UsageError
 from sweep.export.tables import write_split_tables
 from sweep.prepare.checks.targets import check_targets
+from sweep.prepare.notes import value_notes
+from sweep.prepare.plausibility import plausibility_notes
 from sweep.progress.bars import bars_on_stderr
 from sweep.progress.wording import printable
 from sweep.report.tables.files import write_csv
@@ -106,7 +108,12 @@ def prepare_corpus(
         PreparedPart(name, subsets.get(name), describe_split(rows, targets))
         for name, rows in _parts(spec.corpus, table)
     )
-    warnings = (*corpus.notes, *check_speakers(spec.protocol, table))
+    warnings = (
+        *corpus.notes,
+        *plausibility_notes(table),
+        *value_notes(spec, table),
+        *check_speakers(spec.protocol, table),
+    )
     return PreparedCorpus(folder, files, parts, corpus.skipped, warnings)
 
 

@@ -17,11 +17,12 @@ def target_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
         spec: a valid spec.
         table: the final utterance table, with the targets as columns.
     """
-    yield from _gaps(spec, table)
+    yield from value_notes(spec, table)
     yield from _unknown_classes(spec, table)
 
 
-def _gaps(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
+def value_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
+    """Report constant targets and missing values; the protocol of the spec need not fit."""
     for name in spec.targets:
         values = table[name][has_value(table[name])].unique()
         if len(values) == 1:

@@ -25,6 +25,7 @@ from sweep.plan.make_plan import all_models, used_splits
 from sweep.plan.plan import Plan
 from sweep.prepare.checks import run_checks
 from sweep.prepare.notes import target_notes
+from sweep.prepare.plausibility import plausibility_notes
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.loading import LoadedSpec, read_spec
 from sweep.spec.schema import Spec
@@ -40,7 +41,8 @@ class Prepared:
     skipped: tuple[Skipped, ...]
     """Utterances that were left out because they are unreadable."""
     notes: tuple[str, ...]
-    """Remarks for the user: conversions of the audio, missing values of targets."""
+    """Remarks for the user: conversions of the audio, implausible utterances, missing values of
+    targets."""
     plan: Plan
     audio: frozenset[Path]
     """All audio files of the corpus, those of unused splits included."""
@@ -92,7 +94,7 @@ def prepare(
     context = replace(context, utterances=corpus.utterances, table=table)
     loaded.raise_problems(run_checks(spec, context))
 
-    notes = (*corpus.notes, *target_notes(spec, table))
+    notes = (*corpus.notes, *plausibility_notes(table), *target_notes(spec, table))
     plan = plan_run(spec, table, models)
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
     return Prepared(spec, table, corpus.skipped, notes, plan, audio)

@@ -394,3 +394,14 @@ def test_the_home_of_a_user_who_is_not_known_is_an_error_of_the_corpus(folder, k
     settings = {"path": str(folder / "table.csv"), key: "~nobody-is-called-so/x"}
     with pytest.raises(CorpusError, match="no home directory for ~nobody-is-called-so"):
         read_csv(CsvSettings(**settings))
+
+
+def test_float_samples_in_the_range_of_integers_are_scaled_and_noted(folder):
+    path = folder / "clips/1.wav"
+    wave = 0.3 * np.sin(np.arange(8_000) / 10)
+    soundfile.write(path, wave * 32_768, 16_000, subtype="FLOAT")
+    corpus = read(folder)
+    assert corpus.notes == (
+        "1 of 6 utterances have float samples in the range of integers, which are brought to a "
+        "full scale of ±1: 1 from ±32768",
+    )
