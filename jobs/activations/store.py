@@ -171,6 +171,26 @@ def read_layer(folder: Location, n_shards: int, layer: str) -> tuple[list[str], 
     return utterance_ids, values_UD
 
 
+def read_shard(
+    folder: Location, index: int
+) -> tuple[tuple[str, ...], dict[str, npt.NDArray[np.floating[Any]]]]:
+    """Read a finished shard completely: its utterance ids, and each layer (U, D) as stored.
+
+    Raises:
+        FileNotFoundError: the shard was never finished.
+        CorruptShard: the shard is damaged.
+    """
+    manifest = read_manifest(folder, index)
+    if manifest is None:
+        raise FileNotFoundError(f"{manifest_path(folder, index)}: no such shard")
+    layers = {
+        layer: values
+        for layer, entry in manifest.layers.items()
+        for values in _read_tensors(folder, [manifest], layer, entry.width)
+    }
+    return manifest.utterance_ids, layers
+
+
 def read_names(folder: Location, n_shards: int) -> list[str]:
     """Read the utterance ids of all shards, shard by shard.
 

@@ -4,7 +4,7 @@ Legend: U utterances, D the pooled width of a layer.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from jobs.activations.contents import Row, read_rows
 from jobs.activations.dtype import as_dtype
 from jobs.activations.manifest import CorruptShard, FileState, ShardManifest
 from jobs.activations.skips import file_state, has_stale_skips
@@ -111,8 +112,10 @@ class Extractor:
         """Compute and store a shard.
 
         An utterance whose audio cannot be used is skipped with its reason. Activations that are
-        not finite are stored as they are. A shard that another run, sharing the cache, has finished
-        is kept: probes may read it already, and writing it anew would take it away from them.
+        not finite are stored as they are. Utterances that other shards have are copied from there:
+        their values differ from those of a new pass only by rounding. A shard that another run,
+        sharing the cache, has finished is kept: probes may read it already, and writing it anew
+        would take it away from them.
 
         Raises:
             ModelError: the model is not the one that the shard was planned for.
@@ -126,8 +129,11 @@ class Extractor:
         found = _whole(shard)
         if found:
             return _report(found, start)
+        copied: dict[str, Row] = {}
         if shard.labels is None:
-            done = self._read(*self._load(shard.paths))
+            copied = read_rows(shard.cached)
+            paths = {name: path for name, path in shard.paths.items() if name not in copied}
+            done = _with_rows(self._read(*self._load(paths)), copied, shard.utterance_ids)
         else:
             done = self._sum(shard.paths, shard.labels)
         info = {
@@ -148,6 +154,7 @@ class Extractor:
             frames_useful=done.frames_useful,
             bytes_written=0 if found else manifest.n_bytes,
             forward_seconds=done.forward_seconds,
+            copied=0 if found else len(copied),
         )
 
     def _changed(self, planned: str) -> str:
@@ -222,6 +229,27 @@ class Extractor:
                 values = torch.stack([one.mean(dim=0) for one in torch.split(values, n_inputs)])
             stored[layer] = as_dtype(layer, values.numpy(force=True), self._settings.dtype)
         return stored
+
+
+def _with_rows(done: _Done, rows: Mapping[str, Row], order: Sequence[str]) -> _Done:
+    """Add copied rows to computed ones; all rows are in the given order of utterances."""
+    if not rows:
+        return done
+    computed = {name: row for row, name in enumerate(done.utterance_ids)}
+    names = [name for name in order if name in computed or name in rows]
+    return replace(
+        done,
+        utterance_ids=names,
+        layers={
+            layer: np.stack(
+                [
+                    rows[name][layer] if name in rows else done.layers[layer][computed[name]]
+                    for name in names
+                ]
+            )
+            for layer in next(iter(rows.values()))
+        },
+    )
 
 
 def _whole(shard: Shard) -> ShardManifest | None:

@@ -1,12 +1,14 @@
 """A shard: some utterances whose activations are extracted and stored together."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location
 
-if TYPE_CHECKING:  # torch is not needed to plan a shard
+if TYPE_CHECKING:  # torch and safetensors are not needed to plan a shard
+    from jobs.activations.contents import CachedRow
     from jobs.gram.sums import Labels
 
 
@@ -22,11 +24,18 @@ class Shard:
     """Expected weights digest of the model, see `jobs.models.describe.weights_digest`."""
     labels: "Labels | None" = field(default=None, compare=False)
     """Labels of the utterances; if given, statistics are stored instead of activations."""
+    cached: "Mapping[str, CachedRow]" = field(default_factory=dict, compare=False)
+    """Utterance id → where another shard has its activations; these are copied."""
 
     @property
     def paths(self) -> dict[str, str]:
         """Utterance id → its audio path."""
         return dict(zip(self.utterance_ids, self.audio_paths, strict=True))
+
+    @property
+    def paths_to_read(self) -> list[str]:
+        """Audio paths of the utterances whose activations are not copied."""
+        return [path for name, path in self.paths.items() if name not in self.cached]
 
 
 @dataclass(frozen=True)
@@ -47,3 +56,5 @@ class ShardReport:
     """Bytes of tensors; 0 if the shard existed already."""
     forward_seconds: float = 0.0
     """Share of ``seconds`` spent in forward passes, including pooling."""
+    copied: int = 0
+    """Utterances whose activations were copied from other shards."""

@@ -1,7 +1,7 @@
 """The probe job: one layer of one model, all its probes, targets, seeds, folds and controls."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from jobs.gram.fit import GramSets
@@ -10,7 +10,7 @@ from jobs.probes import ProbeSettings
 from jobs.probing.fits import LayerFits
 from jobs.probing.layer_data import LayerData, read_layer_data
 from jobs.probing.parts import JobPart, ProbedLayer
-from jobs.probing.results import CellResult
+from jobs.probing.results import CellResult, left_out_id
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.protocol.settings import ProtocolSettings
@@ -90,8 +90,8 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
     fits, not_finite = LayerFits(data, job.alone), data.non_finite(job.layer)
     if not_finite:
         return [fits.failed(cell, not_finite) for cell in job.cells]
-    results = _run(job, fits, data)
-    return [results[cell.cell_id] for cell in job.cells]
+    results, left_out = _run(job, fits, data), left_out_id(data.left_out)
+    return [replace(results[cell.cell_id], left_out=left_out) for cell in job.cells]
 
 
 def _run(job: ProbeJob, fits: LayerFits, data: LayerData) -> dict[str, CellResult]:

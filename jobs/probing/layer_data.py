@@ -52,6 +52,16 @@ class LayerData:
         """(U,) speaker of each utterance."""
         return self.table["speaker_id"].to_numpy(dtype=np.str_)
 
+    @property
+    def left_out(self) -> list[str]:
+        """Ids of the utterances that the folds use and that have no activations."""
+        used = np.zeros(len(self.table), dtype=bool)
+        for fold in self.folds:
+            for rows in (fold.train, fold.validation, fold.test):
+                used[rows] = True
+        left_out: list[str] = self.utterance_ids[used & ~self.present].tolist()
+        return left_out
+
     def non_finite(self, name: str) -> str | None:
         """Describe the activations that are not finite, for an error message; None if all are."""
         present = self.present[self.rows]

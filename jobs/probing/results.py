@@ -1,8 +1,10 @@
 """Results of cells: returned by a probe job, or used only inside it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from jobs.identity import content_id
 from jobs.probes import ProbeSettings
 from jobs.probes.result import Weights
 from jobs.protocol.cells import Cell
@@ -28,6 +30,16 @@ class CellResult:
     """Values that the probe chose: alpha, epochs, …"""
     seconds: float
     """The cell's share of the duration of its fit."""
+    left_out: str | None = None
+    """Id of the utterances that extraction skipped, see `left_out_id`."""
+
+
+def left_out_id(utterance_ids: Collection[str]) -> str:
+    """Identify the utterances that are left out of all cells of a layer; empty if there are none.
+
+    A cell that was scored without other utterances than are usable today is out of date.
+    """
+    return content_id(sorted(utterance_ids)) if utterance_ids else ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """``sweep gc``: drop the activations that no run needs.
 
 The needs of runs are found by ``sweep.state.cache_users``; if they are unknown, nothing is dropped.
-Only ``<cache>/activations`` is touched; corpora, measurements and fetched models stay.
+Only ``<cache>/activations`` and its lists of contents in ``<cache>/extractions`` are touched;
+corpora, measurements and fetched models stay.
 
 All sets to drop are renamed before any is deleted: after an interruption, no incomplete set is left
 under its name, and the next ``gc`` deletes the rest. Deleting takes minutes, in which a run may
@@ -19,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jobs.activations.contents import FOLDER as CONTENTS_FOLDER
 from jobs.activations.index import INDEX
 from jobs.identity import ID_DIGITS
 from jobs.storage.location import Location, RemotePath
@@ -193,7 +195,16 @@ def _drop(items: Sequence[Item], cache: Path, results: Sequence[Path]) -> list[I
         path, judged = item.paths[0], _judged(item, needs)
         if path in away and not judged.goes and _put_back(path, away[path]):
             fates[number] = judged
-    return [_delete(item, away) if item.goes and not item.error else item for item in fates]
+    dropped = [_delete(item, away) if item.goes and not item.error else item for item in fates]
+    _drop_contents(cache)
+    return dropped
+
+
+def _drop_contents(cache: Path) -> None:
+    """Delete the lists of contents of sets that no longer exist."""
+    for path in (cache / CONTENTS_FOLDER).glob("*/*.json"):
+        if not (cache / "activations" / path.stem).exists():
+            path.unlink(missing_ok=True)
 
 
 def _set_aside(item: Item, away: dict[Path, Path]) -> Item:

@@ -73,7 +73,7 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
         seconds = seconds.clip(lower=features.pad_to * FRAME_SHIFT / SAMPLE_RATE)
     for model in prepared.plan.models:
         left = work.get(model.name)
-        paths = [path for shard in left.shards for path in shard.audio_paths] if left else []
+        paths = [path for shard in left.shards for path in shard.paths_to_read] if left else []
         flops = forward_flops(model.extract.model) * float(seconds[paths].sum()) if paths else 0.0
         table.add_row(
             Text(printable(model.name)),

@@ -251,17 +251,23 @@ def _chosen_layers(
     return chosen
 
 
+def extraction_id(extract: ExtractSettings, model_digest: str) -> str:
+    """Identify what turns audio into activations: the model and its features, without any audio."""
+    return content_id(_extraction(extract, model_digest))
+
+
 def _activation_id(extract: ExtractSettings, model_digest: str, audio_digest: str) -> str:
+    return content_id({**_extraction(extract, model_digest), "audio": audio_digest})
+
+
+def _extraction(extract: ExtractSettings, model_digest: str) -> dict[str, object]:
     precision = precision_of(extract.model)
-    return content_id(
-        {
-            # Full precision is left out, which keeps ids from before it was a setting.
-            **({} if precision == "fp32" else {"precision": precision}),
-            "model": model_digest,
-            "audio": audio_digest,
-            "features": extract.features.identity(),
-            "pooling": extract.pooling,
-            "dtype": extract.dtype,
-            "version": EXTRACT_VERSION,
-        }
-    )
+    return {
+        # Full precision is left out, which keeps ids from before it was a setting.
+        **({} if precision == "fp32" else {"precision": precision}),
+        "model": model_digest,
+        "features": extract.features.identity(),
+        "pooling": extract.pooling,
+        "dtype": extract.dtype,
+        "version": EXTRACT_VERSION,
+    }

@@ -12,7 +12,7 @@ from jobs.storage.location import Location
 from sweep.errors import reason
 from sweep.plan.activation_sets import shards
 from sweep.running.attempts import Attempts
-from sweep.running.remaining import ModelWork, missing_shards
+from sweep.running.remaining import ModelWork, survey_shards
 
 log = logging.getLogger(__name__)
 
@@ -79,16 +79,15 @@ class ShardRepair:
         """
         found = list(self._described(work, error))
 
-        def on_corrupt(other: CorruptShard) -> None:
-            if not _is_among(other, work.extracting):  # others are being written
-                set_shard_aside(other, self._warn)
-
         try:
-            others = list(missing_shards(work.planned, self._table, self._cache, on_corrupt))
+            seen = survey_shards(work.planned, self._table, self._cache)
+            for other in seen.corrupt:
+                if not _is_among(other, work.extracting):  # others are being written
+                    set_shard_aside(other, self._warn)
         except OSError as failed:  # of an object store; probes will find what is missed here
             log.warning("%s: missing shards cannot be listed: %s", work.planned.name, failed)
             return found
-        return [*found, *(one for one in others if one not in found)]
+        return [*found, *(one for one in seen.missing if one not in found)]
 
     def _described(self, work: ModelWork, error: CorruptShard) -> Iterator[Shard]:
         """Describe the shard that ``error`` is about, as a job needs it."""

@@ -104,6 +104,7 @@ class Recorder:
             shard=number,
             utterances=report.n_utterances,
             skipped=len(report.skipped),
+            copied=report.copied,
             seconds=report.seconds,
             forward_seconds=report.forward_seconds,
         )
@@ -135,6 +136,7 @@ class Recorder:
             seconds=result.seconds,
             predictions=predictions if result.status == "done" else "",
             made_from=self._made_from[what],
+            left_out=result.left_out,
         )
 
 

@@ -1,7 +1,7 @@
 """Remaining work of a plan: unfinished cells, and the missing shards that they need."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -10,10 +10,12 @@ from jobs.activations.index import SeenShard, look_over
 from jobs.activations.manifest import CorruptShard
 from jobs.activations.skips import has_stale_skips
 from jobs.extraction.shard import Shard
+from jobs.probing.results import left_out_id
 from jobs.protocol.cells import Cell
 from jobs.storage.location import Location
 from sweep.plan.activation_sets import shards
 from sweep.plan.plan import LayerTask, Plan, PlannedModel, layer_tasks
+from sweep.running.cached_rows import record_sets, with_cached_rows
 from sweep.state.ledger import Finished, Record
 
 CellFilter = Callable[[LayerTask, Cell], bool]
@@ -51,28 +53,40 @@ def remaining_work(
 ) -> list[ModelWork]:
     """Find the models with unfinished cells, in plan order, with their missing shards.
 
-    Models whose layers are to be ``compared`` are included. Failed cells count as unfinished;
-    ``on_corrupt`` is called for shards that are damaged. Without ``keep_index``, nothing is
-    written.
+    Models whose layers are to be ``compared`` are included. Failed cells count as unfinished, and
+    so do cells that are based on other utterances than are usable today. ``on_corrupt`` is called
+    for shards that are damaged. Without ``keep_index``, nothing is written.
     """
+    # One string per utterance, shared by the shards of all models.
+    table = table.astype(dict.fromkeys(("utterance_id", "audio_path"), object))
+    in_cache = {
+        model.name: survey_shards(model, table, cache, keep_index=keep_index)
+        for model in plan.models
+    }
+    if keep_index:
+        for model in plan.models:
+            record_sets(model, table, cache)
     tasks: dict[str, deque[LayerTask]] = {model.name: deque() for model in plan.models}
     for task in layer_tasks(plan):
+        found = in_cache[task.model.name]
         cells = tuple(
-            cell for cell in task.cells if wanted(task, cell) and not is_done(records, cell.cell_id)
+            cell
+            for cell in task.cells
+            if wanted(task, cell)
+            and not (is_done(records, cell.cell_id) and found.is_current(records[cell.cell_id]))
         )
         if cells:
             tasks[task.model.name].append(LayerTask(task.model, task.layer, cells))
-    # One string per utterance, shared by the shards of all models.
-    table = table.astype(dict.fromkeys(("utterance_id", "audio_path"), object))
-    return [
-        ModelWork(
-            model,
-            tasks[model.name],
-            deque(missing_shards(model, table, cache, on_corrupt, keep_index=keep_index)),
-        )
-        for model in plan.models
-        if tasks[model.name] or model.name in compared
-    ]
+    work = []
+    for model in plan.models:
+        if not tasks[model.name] and model.name not in compared:
+            continue
+        found = in_cache[model.name]
+        for error in found.corrupt:
+            on_corrupt(error)
+        missing = with_cached_rows(model, found.missing, table, cache)
+        work.append(ModelWork(model, tasks[model.name], deque(missing)))
+    return work
 
 
 def is_done(records: Mapping[str, Finished | Record], cell_id: str) -> bool:
@@ -80,22 +94,53 @@ def is_done(records: Mapping[str, Finished | Record], cell_id: str) -> bool:
     return cell_id in records and records[cell_id].status == "done"
 
 
-def missing_shards(
-    model: PlannedModel,
-    table: pd.DataFrame,
-    cache: Location,
-    on_corrupt: Callable[[CorruptShard], object],
-    *,
-    keep_index: bool = True,
-) -> Iterator[Shard]:
-    """Find the model's shards that are missing, incomplete, or whose audio files changed since."""
+@dataclass(frozen=True)
+class CachedShards:
+    """The shards of a model, as the cache has them."""
+
+    missing: list[Shard]
+    """Shards to extract: absent, damaged, or with skipped audio that has changed since."""
+    corrupt: list[CorruptShard]
+    """The damaged ones."""
+    skipped: frozenset[str] | None
+    """Utterances of the corpus that the others left out; None: not known, as shards are missing."""
+    repaired: bool
+    """Whether audio that was skipped has changed since."""
+
+    def is_current(self, record: Finished | Record) -> bool:
+        """Return whether a finished cell is based on the utterances that are usable today.
+
+        A record from before this was recorded is trusted as long as no skipped audio has changed.
+        """
+        if self.repaired:
+            return record.left_out == ""
+        if self.skipped is None or record.left_out is None:
+            return True
+        return record.left_out == left_out_id(self.skipped)
+
+
+def survey_shards(
+    model: PlannedModel, table: pd.DataFrame, cache: Location, *, keep_index: bool = True
+) -> CachedShards:
+    """Look at the model's shards in the cache. Without ``keep_index``, nothing is written."""
+    missing: list[Shard] = []
+    corrupt: list[CorruptShard] = []
+    skipped: set[str] = set()
+    complete, repaired = True, False
     for planned in model.all_sets:
         found = look_over(planned.folder(cache), planned.n_shards, keep_index=keep_index)
         if all(isinstance(one, SeenShard) and not one.skipped for one in found):
             continue  # nothing to spell out
         for shard, one in zip(shards(planned, table, cache), found, strict=True):
             if isinstance(one, CorruptShard):
-                on_corrupt(one)
-                yield shard
-            elif one is None or has_stale_skips(one, shard.paths):
-                yield shard
+                corrupt.append(one)
+            if not isinstance(one, SeenShard):
+                complete = False
+                missing.append(shard)
+                continue
+            if has_stale_skips(one, shard.paths):
+                repaired = True
+                missing.append(shard)
+            if planned in model.sets:
+                skipped |= {left_out.utterance_id for left_out in one.skipped}
+    return CachedShards(missing, corrupt, frozenset(skipped) if complete else None, repaired)

@@ -192,7 +192,10 @@ def _announce(plan: Plan, work: RunWork, events: EventLog) -> None:
     totals |= work.n_analysis_jobs
     done |= dict.fromkeys(work.n_analysis_jobs, 0)
     models = [model.name for model in plan.models]
-    log.info("%s: %d shards and %d cells to do", plan.name, work.n_shards, work.n_cells)
+    log.info(
+        "%s: %d shards (%d of their utterances copied from the cache) and %d cells to do",
+        plan.name, work.n_shards, work.n_copied, work.n_cells,
+    )  # fmt: skip
     events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
 
 

@@ -128,6 +128,11 @@ class RunWork:
         return self._extraction.waiting
 
     @property
+    def n_copied(self) -> int:
+        """Number of utterances in missing shards whose activations are copied from others."""
+        return sum(len(shard.cached) for work in self._models.values() for shard in work.shards)
+
+    @property
     def n_cells(self) -> int:
         """Number of unfinished cells."""
         return self._probing.n_cells

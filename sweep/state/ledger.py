@@ -47,6 +47,9 @@ class Record:
     """File name below the run's ``predictions/``."""
     made_from: dict[str, str] = field(default_factory=dict)
     """Ids of the ingredients (activations, labels, probe, protocol, version)."""
+    left_out: str | None = None
+    """Id of the utterances that extraction skipped, see `jobs.probing.results.left_out_id`; empty:
+    none; None: from before this was recorded."""
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -73,6 +76,7 @@ class Finished(NamedTuple):
     probe: str
     control: str
     predictions: str
+    left_out: str | None = None
 
 
 def finished(records: Iterable[Record]) -> dict[str, Finished]:
@@ -80,7 +84,9 @@ def finished(records: Iterable[Record]) -> dict[str, Finished]:
     found: dict[str, Finished] = {}
     alike: dict[Finished, Finished] = {}
     for record in records:
-        short = Finished(record.status, record.probe, record.control, record.predictions)
+        short = Finished(
+            record.status, record.probe, record.control, record.predictions, record.left_out
+        )
         found[record.cell_id] = alike.setdefault(short, short)  # a layer's cells share a few
     return found
 

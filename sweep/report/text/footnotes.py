@@ -26,15 +26,14 @@ def footnotes(run: Run) -> Iterator[str]:
         yield f"{left} of {run.plan.n_cells} cells are not done yet."
     yield from _failures(run)
     yield from _skipped(run.skipped)
-    shared = run.tested_speakers
     if run.plan.scored_by_sums:
-        wider = "" if shared.trained else "; they are wider than those over speakers"
         yield (
             "store: gram with kfold keeps sums over folds and no predictions, so MAE, Spearman's "
             "and within-speaker correlations, residuals and figures of predictions are empty. "
-            f"Intervals come from a jackknife over the {run.plan.n_folds} folds with Student's "
-            f"t{wider}."
+            f"Intervals come from a jackknife over the {run.plan.n_folds} folds with Student's t; "
+            "they are wider than those over speakers that store: activations gives."
         )
+    shared = run.tested_speakers
     if shared.trained:
         yield (
             f"{shared.trained} of {counted(shared.tested, 'test speaker')} are also in the "

@@ -92,6 +92,7 @@ def test_sets_of_a_run_that_was_deleted_go_and_those_of_another_stay_usable(
     done = cli("--cache", str(one.cache))
     assert done.exit_code == 0, done.output
     assert there(one.cache) == needed
+    assert {path.stem for path in (one.cache / "extractions").glob("*/*.json")} == needed
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         *["drop"] * len(other), *["keep"] * len(needed), "dropped",
     ]  # fmt: skip

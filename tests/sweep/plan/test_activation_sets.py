@@ -11,7 +11,7 @@ from jobs.activations.store import write_shard
 from jobs.corpus.skipped import Skipped
 from sweep.plan import activation_sets
 from sweep.plan.activation_sets import shards
-from sweep.running.remaining import missing_shards
+from sweep.running.remaining import survey_shards
 from tests.conftest import Values
 from tests.support.small_plans import MakePlan, info, infos, small_table
 
@@ -80,8 +80,7 @@ def test_a_shard_is_extracted_again_after_a_skipped_file_is_repaired(
             write_shard(shard.folder, shard.index, values, rest, skipped, {}, files)
 
     def missing() -> list[str]:
-        found = missing_shards(model, table, tmp_path, on_corrupt=lambda error: None)
-        return [shard.folder.name for shard in found]
+        return [shard.folder.name for shard in survey_shards(model, table, tmp_path).missing]
 
     assert missing() == []
     audio.write_bytes(b"mended")

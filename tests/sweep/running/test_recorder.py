@@ -193,7 +193,7 @@ def test_a_layer_that_could_not_be_probed_fails_in_every_cell(recording: Recordi
 def test_all_else_that_happens_is_an_event_of_its_kind_and_no_record(recording: Recording) -> None:
     recorder = recording.recorder
     skipped = (Skipped("u1", "/audio/u1.flac", "truncated"),)
-    report = ShardReport(0, 11, skipped, 2.5, 100, 90, 4096, forward_seconds=1.5)
+    report = ShardReport(0, 11, skipped, 2.5, 100, 90, 4096, forward_seconds=1.5, copied=4)
     recorder.shard("a", 3, report)
     recorder.compared(0.5)
     recorder.warning("mind the disk")
@@ -202,7 +202,7 @@ def test_all_else_that_happens_is_an_event_of_its_kind_and_no_record(recording: 
     recorder.failure("extract", "a", "shard 3", "OSError: gone")
     assert recorder.any_failed
     assert recording.events("shard_done") == [
-        {"model": "a", "shard": 3, "utterances": 11, "skipped": 1, "seconds": 2.5,
+        {"model": "a", "shard": 3, "utterances": 11, "skipped": 1, "copied": 4, "seconds": 2.5,
          "forward_seconds": 1.5}
     ]  # fmt: skip
     assert recording.events("compared") == [{"seconds": 0.5}]

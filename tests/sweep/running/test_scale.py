@@ -17,7 +17,7 @@ from jobs.storage.atomic import cut_torn_line
 from jobs.storage.location import Location
 from sweep.plan.plan import LayerTask, layer_tasks, made_from
 from sweep.running.probe_jobs import ProbeJobs
-from sweep.running.remaining import missing_shards, remaining_work
+from sweep.running.remaining import remaining_work, survey_shards
 from sweep.state.ledger import Ledger, stream_records, to_line
 from tests.benchmarks.many_shards import make_set
 from tests.benchmarks.scale import (
@@ -136,7 +136,7 @@ def test_what_was_looked_over_once_is_not_read_again(tmp_path: Path) -> None:
 
     with patch.object(shard_index, "read_manifest", counted):
         for _ in range(2):
-            assert not list(missing_shards(model, big_table(3_000), tmp_path, print))
+            assert not survey_shards(model, big_table(3_000), tmp_path).missing
             assert len(reads) == model.sets[0].n_shards == 47
 
 
@@ -156,14 +156,14 @@ def test_64_nodes_never_wait_for_a_driver_that_takes_no_time(
 
     with (
         patch.object(ProbeJobs, "make", counted),
-        patch("sweep.state.ledger.os.fsync") as synced,
+        patch.object(Ledger, "append", autospec=True, side_effect=Ledger.append) as written,
     ):
         simulate(tmp_path, cluster, models, layers, utterances)
     # The last round may be a part of one, and before it is one of the first shards.
     rounds = cluster.jobs / cluster.nodes
     assert cluster.utilisation >= rounds / (rounds + 2)
     # All that comes back at once is written at once.
-    assert synced.call_count <= cluster.waits
+    assert written.call_count <= cluster.waits
     # A job is made to be sent; one at most is made in vain each time there is no room.
     assert len(made) <= models * layers + cluster.waits + 1
 

@@ -144,7 +144,7 @@ def test_the_ledger(folder: RunFolder) -> None:
     assert keys(records) == {
         "[]": (
             "cell_id status error model layer layer_index target probe seed fold "
-            "control n_train n_test scores details seconds predictions made_from"
+            "control n_train n_test scores details seconds predictions made_from left_out"
         ),
         "[].scores": (
             "mse mae rmse r2 pearson spearman within_speaker mean_mse mean_mae "
@@ -167,7 +167,7 @@ def test_the_events(folder: RunFolder) -> None:
         "stage_started": "stage",
         "stage_finished": "stage seconds",
         "planned": "run models totals done",
-        "shard_done": "model shard utterances skipped seconds forward_seconds",
+        "shard_done": "model shard utterances skipped copied seconds forward_seconds",
         "cells_done": "model layer layer_index cells failed seconds best best_accuracy",
         "compared": "seconds",
         "run_finished": "status done failed seconds",
