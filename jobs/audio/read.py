@@ -16,6 +16,7 @@ import soundfile
 
 from jobs.audio.frames import FRAME_LENGTH, SAMPLE_RATE, resampled_length
 from jobs.audio.level import LevelMeter
+from jobs.audio.ogg import is_chained
 from jobs.audio.opening import BLOCK, Sound, open_sound
 from jobs.audio.segments import Span, split_span, split_tempo
 from jobs.audio.stretch import stretch
@@ -223,6 +224,11 @@ def _open(path: Path) -> Iterator[Sound]:
             missing = truncation(sound.file, head)
             if missing:
                 raise AudioError(f"truncated: {missing}")
+            if sound.file.format == "OGG" and is_chained(path):
+                raise AudioError(
+                    "several streams one after another: libsndfile reads the first only; join "
+                    f"them, {_HOW_TO_CONVERT}"
+                )
             if sound.length is not None:
                 check_format(sound.file.samplerate, sound.length)
             yield sound

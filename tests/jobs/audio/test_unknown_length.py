@@ -181,6 +181,16 @@ def test_a_cut_file_is_refused_from_its_header(tmp_path, container, share):
             reader(path)
 
 
+@pytest.mark.parametrize("coding", ["VORBIS", "OPUS"])
+def test_joined_ogg_files_are_refused_and_single_ones_read(tmp_path, coding):
+    data = encoded(WAVE, "OGG", coding)
+    assert len(read(tmp_path, "one.ogg", data)) == len(WAVE)
+    (tmp_path / "two.ogg").write_bytes(data + encoded(WAVE[:8000], "OGG", coding))
+    for reader in (load_audio, examine):
+        with pytest.raises(AudioError, match="several streams one after another"):
+            reader(tmp_path / "two.ogg")
+
+
 def test_aac_is_refused_with_the_way_to_convert_it(tmp_path):
     frame = bytes([0xFF, 0xF1, 0x60, 0x40, 25, 0x1F, 0xFC]) + bytes(range(193))
     for name in ("a.aac", "a.mp3", "a.m4a"):
