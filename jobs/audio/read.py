@@ -6,7 +6,7 @@ Legend: N samples.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -147,7 +147,7 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
             full_scale = _full_scale(meter, sound.is_float)
         else:
             # The level is that of the whole file: a quiet piece does not show its full scale.
-            whole = examine(path) if _has_to_be_decoded(sound) else _facts(sound, sound.file.frames)
+            whole = examine(path) if _has_to_be_decoded(sound) else _header_facts(sound)
             first, length = piece_of(span, sample_rate, whole.length)
             wave, _ = _read(sound, first, length)
             _check_length(len(wave), length, sample_rate)
@@ -172,6 +172,8 @@ class SoundFacts:
     """Samples per channel, at the file's own rate."""
     full_scale: float
     """Value of a full-scale sample: 1, or larger in a float file with the values of integers."""
+    decoded: bool
+    """Whether the file had to be decoded to find them."""
 
 
 def examine(path: Path) -> SoundFacts:
@@ -191,21 +193,23 @@ def examine(path: Path) -> SoundFacts:
 def _examine(path: Path, size: int, modified: int) -> SoundFacts:
     with _open(path) as sound:
         if not _has_to_be_decoded(sound):
-            return _facts(sound, sound.file.frames)
+            return _header_facts(sound)
         meter, length = LevelMeter(), 0
         for block in sound.blocks(0, sound.length):
             meter.add(block)
             length += len(block)
         _check_length(length, sound.length, sound.file.samplerate)
-        return _facts(sound, length, _full_scale(meter, sound.is_float))
+        full_scale = _full_scale(meter, sound.is_float)
+        return replace(_header_facts(sound), length=length, full_scale=full_scale, decoded=True)
 
 
 def _has_to_be_decoded(sound: Sound) -> bool:
     return sound.length is None or sound.is_float
 
 
-def _facts(sound: Sound, length: int, full_scale: float = 1.0) -> SoundFacts:
-    return SoundFacts(sound.file.samplerate, sound.file.channels, length, full_scale)
+def _header_facts(sound: Sound) -> SoundFacts:
+    file = sound.file
+    return SoundFacts(file.samplerate, file.channels, file.frames, full_scale=1.0, decoded=False)
 
 
 @contextmanager

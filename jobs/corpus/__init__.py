@@ -46,10 +46,10 @@ class CorpusReader:
     that is below them. None: the corpus is made from its settings alone."""
 
 
-def _read_csv(settings: CsvSettings, _: Path, progress: ProgressCallback) -> "Corpus":
+def _read_csv(settings: CsvSettings, cache: Path, progress: ProgressCallback) -> "Corpus":
     from jobs.corpus.csv import read_csv
 
-    return read_csv(settings, progress)
+    return read_csv(settings, progress, cache)
 
 
 def _read_espeak(settings: EspeakSettings, cache: Path, progress: ProgressCallback) -> "Corpus":
@@ -65,10 +65,10 @@ def _outline_espeak(settings: EspeakSettings) -> "pd.DataFrame":
     return outline(settings)
 
 
-def _read_lhotse(settings: LhotseSettings, _: Path, progress: ProgressCallback) -> "Corpus":
+def _read_lhotse(settings: LhotseSettings, cache: Path, progress: ProgressCallback) -> "Corpus":
     from jobs.corpus.lhotse import read_lhotse
 
-    return read_lhotse(settings, progress)
+    return read_lhotse(settings, progress, cache)
 
 
 def _read_librispeech(

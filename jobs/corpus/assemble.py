@@ -10,6 +10,7 @@ from jobs.audio.frames import SAMPLE_RATE
 from jobs.audio.read import AudioError
 from jobs.audio.segments import Span
 from jobs.corpus.audio_checks import AudioFile, describe_audio
+from jobs.corpus.examined import ExaminedFiles
 from jobs.corpus.skipped import Skipped
 from jobs.corpus.table import Corpus, CorpusError, Utterance, make_table
 from jobs.progress import ProgressCallback, ignore_progress
@@ -55,13 +56,15 @@ def absolute(path: Path) -> Path:
         ) from error
 
 
-def examine_file(lines: Sequence[Line], size: int | None) -> list[Found | Skipped]:
+def examine_file(
+    lines: Sequence[Line], size: int | None, examined: ExaminedFiles | None = None
+) -> list[Found | Skipped]:
     """Read the header of the file of ``lines``, ``size`` bytes long, None if it does not exist."""
     audio = lines[0].audio
     try:
         if size is None:
             raise AudioError("missing audio: no such file")
-        file = describe_audio(audio, size)
+        file = describe_audio(audio, size, examined)
     except (AudioError, OSError) as error:
         return [Skipped(line.utterance_id, str(audio), str(error)) for line in lines]
     return [_utterance(line, file) for line in lines]
@@ -88,9 +91,18 @@ def _utterance(line: Line, file: AudioFile) -> Found | Skipped:
 
 
 def assemble_lines(
-    lines: Iterable[Line | Skipped], progress: ProgressCallback = ignore_progress
+    lines: Iterable[Line | Skipped],
+    progress: ProgressCallback = ignore_progress,
+    cache: Path | None = None,
 ) -> Corpus:
-    """Assemble a corpus from ``lines``; threads read the header of each file once."""
+    """Assemble a corpus from ``lines``; threads read the header of each file once.
+
+    Args:
+        lines: of all splits.
+        progress: called after every file.
+        cache: folder that keeps what had to be decoded.
+    """
+    examined = None if cache is None else ExaminedFiles(cache)
     files: dict[Path, list[Line]] = {}
     skipped = []
     for line in lines:
@@ -101,13 +113,16 @@ def assemble_lines(
 
     def look(lines: list[Line]) -> list[Found | Skipped]:
         audio = lines[0].audio
-        return examine_file(lines, audio.stat().st_size if audio.is_file() else None)
+        size = audio.stat().st_size if audio.is_file() else None
+        return examine_file(lines, size, examined)
 
     with ThreadPoolExecutor(THREADS) as pool:
         looked = with_progress(
             pool.map(look, files.values()), "reading files", len(files), progress
         )
         found = [item for items in looked for item in items]
+    if examined is not None:
+        examined.save()
     return assemble([*skipped, *found])
 
 

@@ -8,6 +8,7 @@ from jobs.audio.frames import SAMPLE_RATE, resampled_length
 from jobs.audio.read import AudioError, SoundFacts, check_format, examine, piece_of
 from jobs.audio.segments import Span
 from jobs.audio.tags import after_id3v2
+from jobs.corpus.examined import ExaminedFiles
 from jobs.identity import file_digest
 
 _HEADER_BYTES = 42
@@ -58,26 +59,34 @@ class AudioFile:
         )
 
 
-def describe_audio(path: Path, size: int) -> AudioFile:
+def describe_audio(path: Path, size: int, examined: ExaminedFiles | None = None) -> AudioFile:
     """Describe a file of ``size`` bytes, from its header if that says enough.
 
     A FLAC header contains the MD5 of the audio; for other formats the whole file is hashed. A file
     is decoded only if its length has to be counted, or the level of its float samples measured.
+
+    Args:
+        path: the file.
+        size: its bytes.
+        examined: facts of files that were decoded before.
 
     Raises:
         AudioError: empty, not audio, too short, or of unknown level.
     """
     is_flac = path.suffix.lower() == ".flac"
     header = read_flac_header(path) if is_flac else None
+    has_md5 = header is not None and header.md5 != _NO_MD5
+    content = header.md5.hex() if header is not None and has_md5 else file_digest(path)
     if header is not None and header.n_samples:
-        sound = SoundFacts(header.sample_rate, header.channels, header.n_samples, full_scale=1.0)
+        sound = SoundFacts(header.sample_rate, header.channels, header.n_samples, 1.0, False)
     elif is_flac and header is None:
         sound = _examine_other(path)
-    else:
+    elif examined is None or has_md5:
         sound = examine(path)
+    else:
+        sound = examined.facts(path, content)
     check_format(sound.sample_rate, sound.length)
     n_samples = resampled_length(sound.length, sound.sample_rate)
-    content = header.md5.hex() if header and header.md5 != _NO_MD5 else file_digest(path)
     # A truncated file keeps its header, so the size is part of the identity.
     digest = f"{content}-{n_samples}-{size}"
     if (sound.sample_rate, sound.channels) != (SAMPLE_RATE, 1):

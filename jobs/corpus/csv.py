@@ -32,7 +32,11 @@ _USUAL = {
 """Role → default column, used if it exists and no other is named."""
 
 
-def read_csv(settings: CsvSettings, progress: ProgressCallback = ignore_progress) -> Corpus:
+def read_csv(
+    settings: CsvSettings,
+    progress: ProgressCallback = ignore_progress,
+    cache: Path | None = None,
+) -> Corpus:
     """Read the table or tables; unusable rows are skipped with a reason.
 
     Returns:
@@ -53,7 +57,7 @@ def read_csv(settings: CsvSettings, progress: ProgressCallback = ignore_progress
         rows = list(_lines(cells, names, root, part))
         lines += rows
         others.append(_other_columns(cells, names, rows))
-    corpus = assemble_lines(lines, progress)
+    corpus = assemble_lines(lines, progress, cache)
     other = pd.concat(others, ignore_index=True).drop_duplicates(_KEY)
     columns = other.columns.difference(_KEY)
     unknown = [name for name in settings.classes if name not in columns]

@@ -21,7 +21,11 @@ _SLACK = 0.025
 """Seconds of a whole recording that a supervision of it may leave out at either end: one frame."""
 
 
-def read_lhotse(settings: LhotseSettings, progress: ProgressCallback = ignore_progress) -> Corpus:
+def read_lhotse(
+    settings: LhotseSettings,
+    progress: ProgressCallback = ignore_progress,
+    cache: Path | None = None,
+) -> Corpus:
     """Read the manifests of every split; unusable utterances are skipped with a reason.
 
     Returns:
@@ -46,7 +50,7 @@ def read_lhotse(settings: LhotseSettings, progress: ProgressCallback = ignore_pr
         for one in supervisions:
             genders.setdefault(one.id, str(one.gender or ""))
             languages.setdefault(one.id, str(one.language or ""))
-    corpus = with_labels(assemble_lines(lines, progress), "sex", "utterance_id", genders)
+    corpus = with_labels(assemble_lines(lines, progress, cache), "sex", "utterance_id", genders)
     return with_labels(corpus, "language", "utterance_id", languages)
 
 
