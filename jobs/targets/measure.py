@@ -83,10 +83,10 @@ MEASUREMENTS: dict[str, Measurement] = {
         ),
         Measurement(
             name="pitch",
-            version=1,
+            version=2,
             columns=("f0_mean", "f0_sd"),
             of=measure_pitch,
-            cost=0.007,
+            cost=0.01,
             package=PARSELMOUTH,
         ),
         Measurement(

@@ -11,6 +11,7 @@ import pandas as pd
 from jobs.corpus.table import COLUMNS, MISSING, is_number
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.measure import MEASUREMENTS, measure
+from jobs.targets.pitch import PITCH_RANGE
 
 Kind = Literal["regression", "classification"]
 
@@ -31,6 +32,8 @@ class Target:
     """Measurement of the audio that it needs, see ``jobs.targets.measure.MEASUREMENTS``."""
     tempo_exponent: int | None = None
     """e, where speech at f times the tempo has f^e times the value; None where that is unknown."""
+    limits: tuple[float, float] | None = None
+    """Lowest and highest value that the measurement can give; a value near one is suspect."""
 
 
 def _per_second(
@@ -130,9 +133,11 @@ TARGETS: dict[str, Target] = {
             name="f0_mean",
             unit="Hz",
             kind="regression",
-            description="mean fundamental frequency of the voiced frames; undefined without any",
+            description="mean fundamental frequency of the voiced frames, those at most 20 dB "
+            "below the loud ones, between 60 and 600 Hz; undefined without any",
             values=lambda table: table["f0_mean"],
             measurement="pitch",
+            limits=PITCH_RANGE,
         ),
         Target(
             name="f0_sd",

@@ -191,7 +191,7 @@ def test_another_version_measures_anew(table, cache, decoded, monkeypatch):
 
 
 def test_the_version_of_the_package_that_measures_is_part_of_the_name():
-    assert MEASUREMENTS["pitch"].file.startswith("pitch-1-praat-parselmouth-0")
+    assert MEASUREMENTS["pitch"].file.startswith("pitch-2-praat-parselmouth-0")
     assert MEASUREMENTS["speech"].file.startswith("speech-1-silero-vad-")
     assert MEASUREMENTS["level"].file == "level-1.jsonl"
 
