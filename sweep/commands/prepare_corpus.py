@@ -23,7 +23,7 @@ from jobs.targets.registry import add_targets
 from sweep.errors import SpecError, UsageError
 from sweep.export.tables import write_split_tables
 from sweep.prepare.checks.targets import check_targets
-from sweep.prepare.notes import value_notes
+from sweep.prepare.notes import limit_notes, value_notes
 from sweep.prepare.plausibility import plausibility_notes
 from sweep.progress.bars import bars_on_stderr
 from sweep.progress.wording import printable
@@ -108,10 +108,12 @@ def prepare_corpus(
         PreparedPart(name, subsets.get(name), describe_split(rows, targets))
         for name, rows in _parts(spec.corpus, table)
     )
+    limits = limit_notes(targets, corpus.utterances.columns, table)
     warnings = (
         *corpus.notes,
         *plausibility_notes(table),
         *value_notes(spec, table),
+        *limits,
         *check_speakers(spec.protocol, table),
     )
     return PreparedCorpus(folder, files, parts, corpus.skipped, warnings)

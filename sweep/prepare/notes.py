@@ -1,13 +1,17 @@
 """Remarks on the targets of a valid spec, each a sentence for the user."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
 
 from jobs.corpus.table import has_value, is_text
 from jobs.protocol.folds import make_folds
+from jobs.targets.registry import TARGETS
 from sweep.spec.schema import Spec
+
+NEAR_LIMIT = 0.1
+"""Relative distance from a limit of the search within which a measured value is suspect."""
 
 
 def target_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
@@ -19,6 +23,31 @@ def target_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
     """
     yield from value_notes(spec, table)
     yield from _unknown_classes(spec, table)
+
+
+def limit_notes(names: Collection[str], given: Collection[str], table: pd.DataFrame) -> list[str]:
+    """Report measured targets of which values stand at a limit of what can be measured.
+
+    Args:
+        names: names of targets.
+        given: columns of the corpus, which are not measured.
+        table: the utterances, with the targets as columns.
+    """
+    notes = []
+    for name in dict.fromkeys(names):
+        limits = TARGETS[name].limits if name in TARGETS and name not in given else None
+        if limits is None:
+            continue
+        low, high = limits
+        low_end, high_end = low * (1 + NEAR_LIMIT), high / (1 + NEAR_LIMIT)
+        at_limit = int(((table[name] < low_end) | (table[name] > high_end)).sum())
+        if at_limit:
+            notes.append(
+                f"{at_limit} of {len(table)} utterances have {name} within {NEAR_LIMIT:.0%} of a "
+                f"limit of its search, {low:g} and {high:g} {TARGETS[name].unit}: listen to them, "
+                "the value may be wrong"
+            )
+    return notes
 
 
 def value_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:

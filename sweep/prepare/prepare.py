@@ -24,7 +24,7 @@ from sweep.analyses import plan_run
 from sweep.plan.make_plan import all_models, used_splits
 from sweep.plan.plan import Plan
 from sweep.prepare.checks import run_checks
-from sweep.prepare.notes import target_notes
+from sweep.prepare.notes import limit_notes, target_notes
 from sweep.prepare.plausibility import plausibility_notes
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.loading import LoadedSpec, read_spec
@@ -94,7 +94,13 @@ def prepare(
     context = replace(context, utterances=corpus.utterances, table=table)
     loaded.raise_problems(run_checks(spec, context))
 
-    notes = (*corpus.notes, *plausibility_notes(table), *target_notes(spec, table))
+    limits = limit_notes(spec.targets, corpus.utterances.columns, table)
+    notes = (
+        *corpus.notes,
+        *plausibility_notes(table),
+        *target_notes(spec, table),
+        *limits,
+    )
     plan = plan_run(spec, table, models)
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
     return Prepared(spec, table, corpus.skipped, notes, plan, audio)

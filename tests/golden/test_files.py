@@ -69,7 +69,7 @@ def test_shards_of_activations() -> None:
 def test_what_was_measured_in_audio() -> None:
     assert {name: one.file for name, one in MEASUREMENTS.items()} == {
         "speech": f"speech-1-silero-vad-{version('silero-vad')}.jsonl",
-        "pitch": f"pitch-1-praat-parselmouth-{version('praat-parselmouth')}.jsonl",
+        "pitch": f"pitch-2-praat-parselmouth-{version('praat-parselmouth')}.jsonl",
         "level": "level-1.jsonl",
     }
 
