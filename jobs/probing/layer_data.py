@@ -131,28 +131,10 @@ def read_layer_data(
     ids = pd.Index(table["utterance_id"])
     if not ids.is_unique:
         raise ValueError(f"{path} names utterances twice: expected unique utterance ids")
-    X: npt.NDArray[np.float32] | None = None
-    present = np.zeros(len(table), dtype=bool)
     units = None if sums is None else make_units(sums.settings, table)
     kept = np.arange(len(table)) if units is None else _stored(protocol, table, units)
-    order = ids[kept]
-    for folder, n_shards in activations:
-        names, values = read_layer(folder, n_shards, layer)
-        if not names:
-            continue
-        if X is None:
-            X = np.full((len(kept), values.shape[1]), np.nan, dtype=np.float32)
-        elif X.shape[1] != values.shape[1]:
-            raise ValueError(
-                f"{folder} holds {values.shape[1]} values an utterance for {layer}, the sets "
-                f"before it {X.shape[1]}: they are not of one model and pooling"
-            )
-        rows: IntArray = order.get_indexer(pd.Index(names))
-        known = rows >= 0
-        if present[kept[rows[known]]].any() or len(set(names)) < len(names):
-            raise ValueError(f"{folder} holds utterances a second time, for {layer}")
-        X[rows[known]] = values[known]
-        present[kept[rows[known]]] = True
+    present = np.zeros(len(table), dtype=bool)
+    X, present[kept] = _read_sets(activations, layer, ids[kept])
     moments = None if sums is None or units is None else read_moments(sums, units, layer)
     if moments is not None and not kept.size:
         X = np.empty((0, moments.width), dtype=np.float32)
@@ -163,6 +145,37 @@ def read_layer_data(
     groups, folds = group_labels(protocol, table), make_folds(protocol, table)
     table = _with_codes(path, table, classes)
     return LayerData(table, classes, X, present, groups, folds, kept, moments)
+
+
+def _read_sets(
+    activations: Iterable[tuple[Location, int]], layer: str, order: "pd.Index[str]"
+) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
+    """Read the layer of all activation sets into rows in the ``order`` (R,) of utterance ids.
+
+    Returns:
+        (R, D) activations, NaN where no set has the utterance, None if all sets are empty; and a
+        mask (R,) of the utterances that a set has.
+    """
+    X: npt.NDArray[np.float32] | None = None
+    found = np.zeros(len(order), dtype=bool)
+    for folder, n_shards in activations:
+        names, values = read_layer(folder, n_shards, layer)
+        if not names:
+            continue
+        if X is None:
+            X = np.full((len(order), values.shape[1]), np.nan, dtype=np.float32)
+        elif X.shape[1] != values.shape[1]:
+            raise ValueError(
+                f"{folder} holds {values.shape[1]} values an utterance for {layer}, the sets "
+                f"before it {X.shape[1]}: they are not of one model and pooling"
+            )
+        rows: IntArray = order.get_indexer(pd.Index(names))
+        known = rows >= 0
+        if found[rows[known]].any() or len(set(names)) < len(names):
+            raise ValueError(f"{folder} holds utterances a second time, for {layer}")
+        X[rows[known]] = values[known]
+        found[rows[known]] = True
+    return X, found
 
 
 def _stored(protocol: ProtocolSettings, table: pd.DataFrame, units: Units) -> IntArray:
