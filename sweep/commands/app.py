@@ -30,6 +30,7 @@ from sweep.commands.validate import validate
 from sweep.commands.watch import watch
 from sweep.own_packages import DISTRIBUTION, search_own_packages_first
 from sweep.signals import exit_at_once_if_asked
+from sweep.streams import protect_standard_streams
 
 app = typer.Typer(
     help="Layer-wise probing sweeps of speech models.",
@@ -71,6 +72,7 @@ def options(
 
 def main() -> None:
     """The ``sweep`` command."""
+    protect_standard_streams()
     search_own_packages_first()
     with exit_at_once_if_asked():
         app(prog_name="sweep")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from sweep.commands.options import exit_codes, resume_hint
+from sweep.commands.options import exit_codes, resume_hint, say
 from sweep.signals import (
     EXIT_CODES,
     Terminated,
@@ -15,6 +15,7 @@ from sweep.signals import (
     ignore_signals_at_exit,
     sigterm_interrupts,
 )
+from sweep.streams import drop_standard_output
 
 if TYPE_CHECKING:
     from sweep.progress.display import Kind
@@ -53,7 +54,12 @@ def drive(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn
             print(resume_hint(), file=terminal)
             raise typer.Exit(code) from None
         end_with(exit_code(result))  # before SIGTERM is given back to the system
-    print_result(result)
+    try:
+        print_result(result)
+        sys.stdout.flush()
+    except OSError as error:  # what was computed is complete, and in the run's folder
+        say(f"cannot print the result: {error}")
+        drop_standard_output()
     if result.status == "interrupted":
         print(resume_hint(), file=sys.stderr)
     raise typer.Exit(exit_code(result))

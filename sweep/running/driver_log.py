@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import TextIO
 
 from jobs.secrets import without_secrets
+from sweep.streams import LossyStream
 
 
 def terminal_stream() -> TextIO:
-    """Open a stream to the current standard error that is not affected when fd 2 is captured."""
-    return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+    """Open a stream to the current standard error that is not affected when fd 2 is captured.
+
+    It is never an error to write to it: a run does not end because nobody sees it.
+    """
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    return LossyStream(os.dup(2), closes=True, encoding=encoding)
 
 
 class _Formatter(logging.Formatter):

@@ -25,6 +25,7 @@ folder append to one file, each beginning with its ``prepare``.
 """
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -37,6 +38,8 @@ from typing import Any
 from jobs.progress import ProgressCallback
 from jobs.storage.atomic import DISK_FULL, cut_torn_line
 
+log = logging.getLogger(__name__)
+
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
 PROGRESS_SECONDS = 1.0
@@ -45,6 +48,8 @@ PROGRESS_SECONDS = 1.0
 
 class EventLog:
     """The only writer of a run's events: a line in the file, then a call to every listener.
+
+    A listener that fails is logged and removed.
 
     A run begins before its folder is known: until ``open``, its lines are held back. From then on,
     every line is flushed when ``emit`` returns, so that another process can follow the file; while
@@ -80,8 +85,13 @@ class EventLog:
         line = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
         self._held.append(line)
         self._write_held()
-        for listener in self.listeners:
-            listener(event)
+        for listener in tuple(self.listeners):
+            try:
+                listener(event)
+            except Exception:
+                # What is seen of a run must not end it.
+                log.exception("a listener failed and hears no more events")
+                self.listeners.remove(listener)
         return event
 
     def _write_held(self) -> None:

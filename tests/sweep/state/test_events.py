@@ -126,3 +126,17 @@ def test_what_is_not_json_is_refused_and_leaves_no_line(tmp_path):
         with pytest.raises(TypeError, match="int64"):
             log.emit("cells_done", cells=np.int64(3))
     assert read_events(path) == []
+
+
+def test_a_listener_that_fails_is_removed_and_ends_nothing(tmp_path, caplog):
+    def lost(event):
+        raise OSError("the terminal is gone")
+
+    heard = []
+    with EventLog([lost, heard.append]) as log:
+        log.open(tmp_path / "events.jsonl")
+        for message in "abc":
+            log.emit("warning", message=message)
+    assert [event["message"] for event in heard] == ["a", "b", "c"]
+    assert len(read_events(tmp_path / "events.jsonl")) == 3
+    assert "the terminal is gone" in caplog.text
