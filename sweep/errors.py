@@ -1,8 +1,10 @@
 """Errors that a user sees, each with its exit code."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from jobs.secrets import without_secrets
 
@@ -69,7 +71,23 @@ class SpecError(ValueError):
 
 
 def reason(error: BaseException | None) -> str:
-    """An error in one line, for a table or a log."""
-    text = without_secrets(str(error)).strip().splitlines()
-    first = textwrap.shorten(text[0], REASON_LENGTH, placeholder=" …") if text else ""
-    return f"{type(error).__name__}: {first}".rstrip(": ")
+    """An error in one line, for a table or a log.
+
+    Ray quotes the traceback of a worker between escape codes: its last line is the error. The line
+    of the user's code is added where `jobs.user_code.run_job` has noted it.
+    """
+    text = _ESCAPES.sub("", without_secrets(str(error))).strip()
+    lines = [line.strip() for line in text.splitlines()]
+    places = _FRAME.findall(text)
+    if places:
+        file, number = places[-1]
+        message = f"{lines[-1]} ({PurePath(file).name}:{number})"
+    else:
+        message = lines[0] if lines else ""
+    first = textwrap.shorten(message, REASON_LENGTH, placeholder=" …")
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {first}".rstrip(": ") + notes
+
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+)', re.MULTILINE)

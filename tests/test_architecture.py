@@ -13,7 +13,7 @@ RAY_EDGES = ("sweep/executors/", "jobs/workers/")
 LEVELS = {
     "jobs": """
         job arrays identity optional_packages process progress secrets settings yaml_reader
-        ties
+        ties user_code
         audio storage
         corpus downloads protocol
         models statistics targets activations
@@ -24,7 +24,7 @@ LEVELS = {
         workers
     """,
     "sweep": """
-        errors own_packages signals wording work_queue
+        errors own_packages signals streams wording work_queue
         spec
         plan
         state

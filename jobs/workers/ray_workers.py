@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import (
 from jobs.job import Job, Worker
 from jobs.process import TimeLimit, keep_freed_memory, limit_threads
 from jobs.storage.location import Location
+from jobs.user_code import run_job
 from jobs.workers.node import NodeReport, describe_node
 
 NO_GPU: dict[str, Any] = {"runtime_env": {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}}
@@ -74,7 +75,7 @@ def _run_task(packed: bytes, cpus: int, seconds: float | None) -> JobResult:
 
 def _run(job: Job, worker: Worker) -> JobResult:
     start = time.perf_counter()
-    return JobResult(job.run(worker), _here(), time.perf_counter() - start)
+    return JobResult(run_job(job, worker), _here(), time.perf_counter() - start)
 
 
 def _here() -> str:

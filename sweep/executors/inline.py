@@ -2,6 +2,7 @@
 
 from jobs.job import Job, Worker
 from jobs.process import keep_freed_memory, limit_threads
+from jobs.user_code import run_job
 from sweep.executors.base import Outcome
 from sweep.spec.schema import Compute
 
@@ -33,7 +34,7 @@ class InlineExecutor:
             return []
         limit_threads(self._cpus[job.resources])
         try:
-            return [Outcome(job, result=job.run(self._worker))]
+            return [Outcome(job, result=run_job(job, self._worker))]
         except Exception as error:  # noqa: BLE001 - user code may raise anything; the driver records it
             return [Outcome(job, error=error)]
 

@@ -14,6 +14,7 @@ from jobs.models.python.settings import PythonSettings
 from jobs.models.tap_reader import first_tensor
 from jobs.models.taps import Tap
 from jobs.process import ran_out_of_memory
+from jobs.user_code import described
 
 NETWORK = "output"
 """Name of the layer that is the whole network's output."""
@@ -88,12 +89,11 @@ def _output_shapes(
             network(batch)
     except ModelError:
         raise
-    except Exception as error:  # whatever the user's network does
+    except (Exception, SystemExit) as error:  # whatever the user's network does
         if ran_out_of_memory(error):
             raise  # not the network's fault
         raise ModelError(
-            f"the network failed on an input of shape {tuple(batch.shape)}: "
-            f"{type(error).__name__}: {error}"
+            f"the network failed on an input of shape {tuple(batch.shape)}: {described(error)}"
         ) from error
     finally:
         for handle in handles:

@@ -22,6 +22,7 @@ from jobs.models.python.find_taps import find_taps
 from jobs.models.python.redraw import redraw_weights
 from jobs.models.python.settings import NAME_IS_TAKEN, PythonSettings, is_own_module
 from jobs.models.waveform import Waveform
+from jobs.user_code import described
 
 
 def load_python(settings: PythonSettings) -> ProbedModel:
@@ -73,13 +74,11 @@ def _import(settings: PythonSettings) -> ModuleType:
     name, _, _ = settings.factory.partition(":")
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever the user's module does
+    except (Exception, SystemExit) as error:  # whatever the user's module does
         remedy = f"expected an installed module, or one in {settings.folder.absolute()} (folder)"
         if isinstance(error, ImportError) and is_own_module(error.name or ""):
             remedy = NAME_IS_TAKEN
-        raise ModelError(
-            f"{name} cannot be imported: {type(error).__name__}: {error}; {remedy}"
-        ) from error
+        raise ModelError(f"{name} cannot be imported: {described(error)}; {remedy}") from error
 
 
 def _source_file(module: ModuleType) -> Path:
@@ -97,9 +96,9 @@ def _call_factory(module: ModuleType, settings: PythonSettings) -> nn.Module:
         raise ModelError(f"{module.__file__} has no function {name!r}; nearest: {', '.join(near)}")
     try:
         network = factory(**settings.args)
-    except Exception as error:  # whatever the user's function does
+    except (Exception, SystemExit) as error:  # whatever the user's function does
         given = ", ".join(f"{key}={value!r}" for key, value in settings.args.items())
-        raise ModelError(f"{name}({given}) failed: {type(error).__name__}: {error}") from error
+        raise ModelError(f"{name}({given}) failed: {described(error)}") from error
     if not isinstance(network, nn.Module):
         raise ModelError(
             f"{settings.factory}: expected it to return a torch.nn.Module, "
