@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,12 +20,13 @@ from ray.job_submission import JobSubmissionClient
 
 from jobs.workers import ray_workers
 from jobs.workers.node import NodeReport, describe_node
-from sweep.errors import ClusterError
+from sweep.errors import ClusterError, reason
 from sweep.executors import preflight
 from sweep.executors.head_monitor import Head
 from sweep.executors.nodes import NodePool
 from sweep.executors.preflight import Node, Storage
 from sweep.executors.ray import RayExecutor
+from sweep.executors.temporary_folder import temporary_folder
 from sweep.signals import Terminated, exit_at_once
 from sweep.spec.schema import Compute
 
@@ -90,6 +91,12 @@ _NO_ANSWER = (
 _OTHER_VERSION = (
     "the cluster at {address} has another version of Ray or Python than this machine; install the "
     "same ones on all machines. Ray says: {error}"
+)
+
+
+_NOT_STARTED = (
+    "Ray does not start on this machine: {error}. Its logs are in {folder}/session_latest/logs; "
+    "RAY_TMPDIR names another folder, and --inline runs without Ray"
 )
 
 
@@ -184,19 +191,28 @@ def _connect(compute: Compute, address: str | None) -> None:
         needed = max(compute.extractor.cpus, compute.probe.cpus)
         cpus = max(len(os.sched_getaffinity(0)), needed)
         options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+        options["_temp_dir"] = temporary_folder()
     else:
         check_answers(address)
         options |= {"address": address}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        form = _OTHER_VERSION if "ersion mismatch" in str(error) else _NO_ANSWER
-        raise ClusterError(form.format(address=address or "local", error=error)) from error
     except SystemExit:  # by Ray's handler of SIGTERM, which it installs first
         raise Terminated from None
+    except Exception as error:  # Ray raises OSError, RuntimeError, and Exception itself
+        ray.shutdown()
+        raise ClusterError(_why_not(address, options, error)) from error
     finally:
         signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _why_not(address: str | None, options: Mapping[str, Any], error: Exception) -> str:
+    why = reason(error)
+    if address is None:
+        return _NOT_STARTED.format(error=why, folder=options["_temp_dir"])
+    form = _OTHER_VERSION if "ersion mismatch" in str(error) else _NO_ANSWER
+    return form.format(address=address, error=why)
 
 
 def _job_config() -> Any:
@@ -239,10 +255,14 @@ def submit_entrypoint(url: str, entrypoint: str, folder: Path) -> str:
     Raises:
         ClusterError: the dashboard does not answer, or rejects the job.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        parts, port = urlsplit(""), 0
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         raise ClusterError(f"{url} is no address of a dashboard: expected http://HOST:8265")
-    check_answers(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}")
+    check_answers(f"{parts.hostname}:{port}")
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(name, None)  # Ray would connect there, whatever address it is given
     try:
