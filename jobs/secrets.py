@@ -11,6 +11,9 @@ HIDDEN = "***"
 
 _USER = re.compile(r"(?<=://)[^/\s'\"@]+(?:@[^/\s'\"@]+)*(?=@)")
 """User and password of a URL: RFC 3986, section 3.2.1."""
+_PASSWORD = re.compile(r"(?<=://)[^/\s'\"@:]*:(?!\d+(?:[\s'\"/,;.)]|$))[^\n@]+(?=@)")
+"""User and password of a URL as they may be typed, with blanks, quotes and slashes; a port is no
+password."""
 _VALUE = re.compile(
     r"""(?ix)
     (?P<name> (?<![\w/-]) (?:[\w.-]*[_.-])?
@@ -31,6 +34,6 @@ def without_secrets(text: str) -> str:
     They are recognised by their place (in a URL, or after a name such as ``token`` or
     ``password``) or by the prefix of their issuer.
     """
-    text = _USER.sub(HIDDEN, text)
+    text = _USER.sub(HIDDEN, _PASSWORD.sub(HIDDEN, text))
     text = _VALUE.sub(rf"\g<name>\g<between>{HIDDEN}", text)
     return _SHAPE.sub(HIDDEN, text)

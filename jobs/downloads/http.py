@@ -4,40 +4,33 @@ Received bytes are kept in ``NAME.part``, from which a later call resumes (HTTP 
 section 14). ``NAME`` itself appears only after size and checksum have been verified.
 """
 
-import base64
 import hashlib
-import http.client
 import json
 import os
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from jobs.secrets import without_secrets
+from jobs.downloads.connection import (
+    FetchError,
+    InterruptedTransferError,
+    RangeNotAvailableError,
+    Speed,
+    TooSlowError,
+    content_range,
+    open_url,
+    read_block,
+    validator,
+    whole_number,
+)
 from jobs.storage.atomic import write_text
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes received so far, and the total bytes if known."""
 
-_BLOCK = 1 << 20
-_RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
 _MAX_WAIT = 30.0
-
-
-class FetchError(RuntimeError):
-    """A download failed; the message says why and what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(without_secrets(message))
-
-
-class _Interrupted(Exception):  # noqa: N818 - a state of the connection, retried
-    """The transfer was interrupted; another attempt may resume it."""
 
 
 def download(
@@ -156,8 +149,9 @@ def _receive_all(
         try:
             _receive(url, part, progress, timeout)
             break
-        except _Interrupted as error:
-            failures = 1 if part.size > furthest else failures + 1
+        except InterruptedTransferError as error:
+            goes_on = part.size > furthest and not isinstance(error, TooSlowError)
+            failures = 1 if goes_on else failures + 1
             furthest = max(furthest, part.size)
             if failures >= attempts:
                 kept = f"; {part.size} bytes are kept in {part.path}, the same command resumes"
@@ -172,92 +166,42 @@ def _receive(url: str, part: _Part, progress: Progress, timeout: float) -> None:
     """Make one attempt to receive the rest of the file.
 
     Raises:
-        _Interrupted: the transfer ended early.
+        InterruptedTransferError: the transfer ended early.
         FetchError: retrying would not help.
     """
-    with _open(url, part, timeout) as response:
+    with _request_rest(url, part, timeout) as response:
         if response.status == 206:
-            start, total = _content_range(response.headers.get("Content-Range"))
+            start, total = content_range(response.headers.get("Content-Range"))
             if start != part.size or part.total not in (None, total):
                 part.discard()
-                raise _Interrupted("the server sent a range other than the one requested")
+                raise InterruptedTransferError("the server sent another range than requested")
         else:
             length = response.headers.get("Content-Length")
-            total = int(length) if length is not None and length.isdigit() else None
-            part.begin(total, _validator(response.headers))
+            total = whole_number(length)
+            part.begin(total, validator(response.headers))
         part.check(url, total)
         progress(part.size, total)
+        speed = Speed()
         with part.path.open("ab") as file:
-            while block := _read(response):
+            while block := read_block(response):
+                speed.count(len(block))
                 file.write(block)
                 part.size += len(block)
                 progress(part.size, total)
     if total is not None and part.size != total:
-        raise _Interrupted(f"the connection ended after {part.size} of {total} bytes")
+        raise InterruptedTransferError(f"the connection ended after {part.size} of {total} bytes")
 
 
-def _open(url: str, part: _Part, timeout: float) -> Any:
+def _request_rest(url: str, part: _Part, timeout: float) -> Any:
     """Request the file from the end of the part; return the response."""
-    headers = {"User-Agent": "probing-sweep", "Accept-Encoding": "identity"}
-    if part.size:
-        headers["Range"] = f"bytes={part.size}-"
-        if part.validator:
-            headers["If-Range"] = part.validator
-    request = _request(url, headers)
+    headers = {"Range": f"bytes={part.size}-"} if part.size else {}
+    if part.size and part.validator:
+        headers["If-Range"] = part.validator
     try:
-        return urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416:
-            part.discard()
-            raise _Interrupted("the server's file is shorter than the received part") from error
-        if error.code in _RETRYABLE:
-            raise _Interrupted(f"HTTP {error.code} {error.reason}") from error
-        raise FetchError(
-            f"{url}: HTTP {error.code} {error.reason}; it may have moved: give its new folder "
-            "with --mirror"
-        ) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _Interrupted(str(error) or type(error).__name__) from error
-
-
-def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
-    """Make a request with user and password of the URL as a header, which urllib does not do.
-
-    The header (RFC 7617) is not sent to the target of a redirect.
-    """
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
-    if at:
-        encoded = base64.b64encode(unquote(user).encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {encoded}")
-    return request
-
-
-def _read(response: Any) -> bytes:
-    """Read the bytes available, without waiting for a full block; empty at the end."""
-    try:
-        block: bytes = response.read1(_BLOCK)
-    except (OSError, http.client.HTTPException) as error:
-        raise _Interrupted(str(error) or type(error).__name__) from error
-    return block
-
-
-def _content_range(header: str | None) -> tuple[int, int | None]:
-    """Parse ``bytes 5-9/10`` or ``bytes 5-9/*`` to first byte and total, None if unknown."""
-    try:
-        span, _, total = (header or "").removeprefix("bytes ").partition("/")
-        return int(span.partition("-")[0]), None if total == "*" else int(total)
-    except ValueError:
-        return -1, None
-
-
-def _validator(headers: Any) -> str | None:
-    """Return the validator for If-Range: a strong ETag, else the modification date."""
-    etag: str | None = headers.get("ETag")
-    date: str | None = headers.get("Last-Modified")
-    return etag if etag and not etag.startswith("W/") else date
+        return open_url(url, headers, timeout)
+    except RangeNotAvailableError:
+        part.discard()
+        raise
 
 
 def _verify(path: Path, size: int | None, md5: str | None, url: str) -> None:

@@ -3,6 +3,7 @@
 Operations on them are in ``jobs.storage.object_store``.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 
 from jobs.optional_packages import GCSFS, S3FS
 
+LONGEST_NAME = 255
+"""Bytes of the name of a file, on all common file systems."""
 PROTOCOLS = ("s3", "gs", "file", "memory")
 """``file`` and ``memory`` (of one process) are for tests."""
 NEEDS = {"s3": S3FS, "gs": GCSFS}
@@ -72,8 +75,13 @@ def parse_location(text: str | Path) -> Location:
         LocationError: a URL of a kind that cannot be used, or with a password in it.
     """
     if isinstance(text, Path) or "://" not in text:
+        if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(text).parts):
+            raise LocationError(f"{text}: the name of a folder has at most {LONGEST_NAME} bytes")
         return Path(text)
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise LocationError(f"{text} is not a URL: {error}") from None
     if parts.scheme not in PROTOCOLS:
         raise LocationError(f"{parts.scheme}:// is not known: expected a path, s3:// or gs://")
     if parts.username is not None or parts.query or parts.fragment:

@@ -1,13 +1,10 @@
 """``sweep fetch``: download of corpora and checkpoints by name, complete or not at all."""
 
 import fcntl
-import http.client
 import json
 import shutil
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +30,8 @@ from jobs.downloads.catalogue import (
     Archive,
     find_archive,
 )
-from jobs.downloads.http import FetchError, download
+from jobs.downloads.connection import FetchError, read
+from jobs.downloads.http import download
 from jobs.identity import file_digest
 from jobs.models.wespeaker.folders import CONFIG, WEIGHTS
 from jobs.storage.atomic import write_text
@@ -42,7 +40,6 @@ from sweep.errors import UsageError
 Tell = Callable[[str, int, int | None], None]
 """Callback with an action, the bytes done, and their total."""
 
-_LISTING_TIMEOUT = 30.0
 _LISTING_BYTES = 10_000_000
 
 
@@ -164,12 +161,9 @@ def address_of(archive: Archive, mirror: str | None) -> str:
     if archive.listing is None:
         return f"{archive.base}/{archive.file}"
     try:
-        with urllib.request.urlopen(archive.listing, timeout=_LISTING_TIMEOUT) as response:
-            entries = json.loads(response.read(_LISTING_BYTES))["Data"]
+        entries = json.loads(read(archive.listing, _LISTING_BYTES))["Data"]
         addresses = {str(entry["Key"]): str(entry["Url"]) for entry in entries}
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
+    except (FetchError, ValueError, KeyError, TypeError) as error:
         raise FetchError(
             f"cannot read the list of addresses {archive.listing}: {error}; try again, or give a "
             f"folder with {archive.file} in it by --mirror"

@@ -25,7 +25,7 @@ EXIT_CODES = {
     "sweep.commands.submit_job.SubmitError": 2,
     "jobs.protocol.predictions.PredictionsError": 2,
     "jobs.probing.saved_probes.SavedProbeError": 2,
-    "jobs.downloads.http.FetchError": 1,
+    "jobs.downloads.connection.FetchError": 1,
     "jobs.downloads.archives.ArchiveError": 1,
     "jobs.targets.measure.MeasureError": 1,
     "jobs.storage.object_store.StorageError": 1,
@@ -84,11 +84,19 @@ def place_of(text: str) -> "Location":
 
 def out_of(given: str | None) -> "Location | None":
     """Parse the run's folder, if given."""
-    return place_of(given) if given else None
+    if given is not None and not given.strip():
+        raise typer.BadParameter(
+            "--out is empty: expected a folder or a URL; is a variable unset that was to hold it?"
+        )
+    return place_of(given) if given is not None else None
 
 
 def cache_of(given: str | None) -> "Location":
     """Return the activation cache."""
+    if given is not None and not given.strip():
+        raise typer.BadParameter(
+            "--cache is empty: expected a folder or a URL; is a variable unset that was to hold it?"
+        )
     return place_of(given or os.environ.get("SWEEP_CACHE") or "results/.cache")
 
 
@@ -126,8 +134,12 @@ def resume_hint() -> str:
 
 
 def say(message: str) -> None:
-    """Print a message on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a message on standard error, without what a server or a file may have put into it to
+    change the terminal."""
+    from sweep.progress.wording import printable
+
+    lines = message.splitlines() or [""]
+    print("\n".join(map(printable, lines)), file=sys.stderr, flush=True)
 
 
 @contextmanager

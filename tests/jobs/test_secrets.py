@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.downloads.http import FetchError, download
+from jobs.downloads.connection import FetchError
+from jobs.downloads.http import download
 from jobs.secrets import without_secrets
 from sweep.errors import reason
 from sweep.plan.provenance import describe_session
@@ -21,6 +22,10 @@ SECRET = "s3cr3t-V4lue"
     [
         f"https://user:{SECRET}@host:80/x",
         f"https://user:a@{SECRET}@host/x",
+        f"https://user:{SECRET} or so@host/x",
+        f"https://user:'{SECRET}'@host/x",
+        f'https://user:a"{SECRET}@host/x',
+        f"https://user:a/{SECRET}@host/x",
         f"s3://{SECRET}@bucket/x",
         f"https://host/x?X-Amz-Signature={SECRET}&part=1",
         f"https://host/x?a=1&token={SECRET}",
@@ -54,6 +59,7 @@ def test_a_secret_is_hidden_by_its_shape(text: str) -> None:
         "specs/x.yaml --only a/*/ridge --address 10.0.0.1:6379",
         "layer3.0.relu1: expected a token, found key=3 monkey=4 signatures=2",
         "a@b.c wrote: this",
+        "https://host:8265 does not answer: ask a@b.c",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from jobs.downloads.http import FetchError, download
+from jobs.downloads.connection import FetchError
+from jobs.downloads.http import download
 from tests.support.loopback import Server
 
 DATA = random.Random(0).randbytes(3_000_000)

@@ -24,7 +24,7 @@ from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.downloads import catalogue
 from jobs.downloads.archives import ArchiveError
 from jobs.downloads.catalogue import Archive
-from jobs.downloads.http import FetchError
+from jobs.downloads.connection import FetchError
 from jobs.models.wespeaker.folders import INCLUDED
 from jobs.models.wespeaker.model import load_wespeaker
 from jobs.models.wespeaker.settings import WespeakerSettings
