@@ -7,6 +7,7 @@ implemented here without torchaudio, with the operations of ``lhotse.features.ka
 Legend: N samples, T frames, L samples in a frame, F mel bins (80 by default).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,19 @@ from torch.nn import functional
 
 from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT, N_BINS, SAMPLE_RATE, n_frames
 from jobs.audio.read import AudioError, FloatArray
-from jobs.audio.settings import FeatureSettings
+from jobs.audio.settings import FeatureSettings, Window
 
 _LOWEST_HZ = 20.0
 _PREEMPHASIS = 0.97
 _FFT_LENGTH = 512
+_INT16 = 32_768
+"""Scale of the samples."""
+_WINDOWS: dict[Window, Callable[[], Tensor]] = {
+    "hamming": lambda: torch.hamming_window(FRAME_LENGTH, periodic=False, alpha=0.54, beta=0.46),
+    # Kaldi's default, which is Hann's with wider shoulders.
+    "povey": lambda: torch.hann_window(FRAME_LENGTH, periodic=False).pow(0.85),
+}
+"""Name → function that makes the (L,) weights."""
 
 
 def pieces(wave: FloatArray, settings: FeatureSettings) -> list[FloatArray]:
@@ -61,11 +70,19 @@ class Fbank:
     Args:
         settings: by default ``FeatureSettings()``.
         n_bins: number of mel bins that the network expects.
+        window: ``povey`` also takes samples within ±1, as WeSpeaker does for the networks that it
+            gives this window; the floor of the logarithm is higher then.
     """
 
-    def __init__(self, settings: FeatureSettings | None = None, n_bins: int = N_BINS) -> None:
+    def __init__(
+        self,
+        settings: FeatureSettings | None = None,
+        n_bins: int = N_BINS,
+        window: Window = "hamming",
+    ) -> None:
         self.settings = settings or FeatureSettings()
-        self._window_L = torch.hamming_window(FRAME_LENGTH, periodic=False, alpha=0.54, beta=0.46)
+        self._window_L = _WINDOWS[window]()
+        self._scale = _INT16 if window == "povey" else 1
         self._filters_KF = _mel_filters(n_bins)
 
     def __call__(self, wave: FloatArray) -> Tensor:
@@ -98,7 +115,7 @@ class Fbank:
                 f"found {len(wave)}"
             )
         used = FRAME_LENGTH + (frames - 1) * FRAME_SHIFT
-        return self._log_mel(torch.tensor(wave[:used]))
+        return self._log_mel(torch.tensor(wave[:used]) / self._scale)
 
     def _log_mel(self, wave: Tensor) -> Tensor:
         """Compute (T, F) from (N,) as Kaldi's ``compute-fbank-feats`` does.

@@ -6,19 +6,26 @@ from pydantic import Field, model_validator
 
 from jobs.settings import Settings
 
+Frames = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A number of 10 ms frames, up to about three hours."""
+
+
+Window = Literal["hamming", "povey"]
+"""Window of the frames of filterbank features."""
+
 
 class FeatureSettings(Settings):
     """Input features of the models."""
 
     EXAMPLES = ("{max_frames: 300, crop: centre, pad_to: 300}",)
 
-    max_frames: Annotated[int, Field(ge=1)] | None = None
+    max_frames: Frames | None = None
     """Maximum number of 10 ms frames given to a model, cut out before mean normalisation. null:
     all."""
     crop: Literal["start", "centre", "windows"] = "start"
     """Frames kept of a longer utterance: the first; the middle ones; or all, in windows of
     ``max_frames`` over which the pooled activations are averaged."""
-    pad_to: Annotated[int, Field(ge=1)] | None = None
+    pad_to: Frames | None = None
     """Pad shorter utterances to this number of frames, with zeros after mean normalisation. The
     model sees them as if they were speech: for reproducing studies that padded. null: no padding.
     """

@@ -19,6 +19,7 @@ from jobs.models.taps import Pooling, TapShape
 from jobs.models.transformers import family as transformers
 from jobs.models.wespeaker import family as wespeaker
 from jobs.settings import ByKind
+from jobs.user_code import described
 
 if TYPE_CHECKING:
     from jobs.models.model import ProbedModel
@@ -45,6 +46,8 @@ class ModelInfo:
     n_parameters: int
     taps: tuple[TapShape, ...]
     """In depth order."""
+    notes: tuple[str, ...] = ()
+    """Warnings for the user, one sentence each."""
 
 
 def load_model(settings: ModelSettings) -> "ProbedModel":
@@ -105,16 +108,17 @@ def describe_model(settings: ModelSettings, pooling: Pooling) -> ModelInfo:
         taps = tap_shapes(model, pooling)
     except ModelError:
         raise
-    except Exception as error:  # a configuration may well make a network that takes no audio
+    except (Exception, SystemExit) as error:  # its configuration may take no audio
         raise ModelError(
-            f"its network does not run on a short input: {type(error).__name__}: {error}; expected "
-            "a checkpoint whose configuration fits its weights and audio features"
+            f"its network does not run on a short input: {described(error)}; expected a "
+            "checkpoint whose configuration fits its weights and audio features"
         ) from error
     return ModelInfo(
         architecture=model.architecture,
         digest=weights_digest(model),
         n_parameters=sum(parameter.numel() for parameter in model.module.parameters()),
         taps=taps,
+        notes=model.notes,
     )
 
 

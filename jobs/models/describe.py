@@ -55,6 +55,11 @@ def tap_shapes(model: ProbedModel, pooling: Pooling) -> tuple[TapShape, ...]:
                 f"{_SHAPE_FRAMES[0]} frames and {width_long} for {_SHAPE_FRAMES[1]}; check its "
                 "time axis"
             )
+        if not width:
+            raise ModelError(
+                f"layer {tap.name}: expected at least one value per utterance, found none: a layer "
+                "of width 0 cannot be probed"
+            )
         shape = _symbolic(tap, values, (len(short), len(long)), "N" if model.step == 1 else "T")
         shapes.append(TapShape(index, tap.name, tap.study_name, shape, width))
     return tuple(shapes)

@@ -49,3 +49,5 @@ class ProbedModel:
     step: int = FRAME_SHIFT
     """Samples per position of the input's first axis: 1 for a waveform."""
     padding: PaddingMode = "none"
+    notes: tuple[str, ...] = ()
+    """Warnings for the user, one sentence each."""

@@ -11,10 +11,17 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 
 from jobs.audio.frames import N_BINS
-from jobs.models.errors import ModelError
+from jobs.models.errors import ArgumentError, ModelError
 from jobs.models.wespeaker.architectures import find_group
 from jobs.models.wespeaker.package import import_network_module
 from jobs.optional_packages import MissingPackageError
@@ -86,6 +93,19 @@ def network_builder(architecture: str) -> Any:
         raise ModelError(f"{architecture}: {error}") from None
 
 
+def are_plausible(given: Mapping[str, object]) -> bool:
+    """Return whether some architecture takes these arguments; unlike `network_args`, this does not
+    import the networks, and torch."""
+    for name, value in given.items():
+        if name not in ARGUMENTS:
+            return False
+        try:
+            TypeAdapter(ARGUMENTS[name], config=ConfigDict(strict=True)).validate_python(value)
+        except ValidationError:
+            return False
+    return True
+
+
 def network_args(architecture: str, given: Mapping[str, object]) -> dict[str, object]:
     """Validate ``given`` and fill in the defaults; return plain JSON values.
 
@@ -97,12 +117,14 @@ def network_args(architecture: str, given: Mapping[str, object]) -> dict[str, ob
     expected = ", ".join(arguments.model_fields)
     unknown = []
     for name in given:
-        if name not in arguments.model_fields:
+        if not isinstance(name, str):
+            unknown.append(f"model_args: expected names of arguments, found the key {name!r}")
+        elif name not in arguments.model_fields:
             near = difflib.get_close_matches(name, arguments.model_fields, n=1, cutoff=0.0)
             unknown.append(f"model_args.{name}: unknown argument; nearest: {near[0]}")
     if unknown:
         problems = "; ".join(unknown)
-        raise ModelError(f"{problems}; the arguments of {architecture} are {expected}")
+        raise ArgumentError(f"{problems}; the arguments of {architecture} are {expected}")
     try:
         return arguments.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
@@ -111,7 +133,9 @@ def network_args(architecture: str, given: Mapping[str, object]) -> dict[str, ob
             f"found {'nothing' if problem['type'] == 'missing' else repr(problem['input'])}"
             for problem in error.errors()
         )
-        raise ModelError(f"{problems}; the arguments of {architecture} are {expected}") from error
+        raise ArgumentError(
+            f"{problems}; the arguments of {architecture} are {expected}"
+        ) from error
 
 
 def n_bins(args: Mapping[str, object]) -> int:

@@ -11,14 +11,19 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from jobs.audio.frames import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE
+from jobs.audio.settings import Window
 from jobs.models.errors import ModelError
 from jobs.models.wespeaker.folders import CONFIG, WEIGHTS
 from jobs.yaml_reader import PlainYamlError, read_yaml
+
+_CLASSIFIER = "projection."
+"""Prefix of the classifier, which only training needs."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Description:
     model_args: dict[str, object]
     mel_bins: object
     """Mel bins of the features that the network was trained on; None if not given."""
+    window: Window | None
+    """Window of these features; None if not given."""
 
 
 def read_description(folder: Path) -> Description:
@@ -55,7 +62,8 @@ def read_description(folder: Path) -> Description:
     dataset_args = config.get("dataset_args")
     _check_front_end(dataset_args, folder / CONFIG)
     mel_bins = _look_up(dataset_args, ("fbank_args", "num_mel_bins"))
-    return Description(architecture, model_args, mel_bins)
+    window = _look_up(dataset_args, ("fbank_args", "window_type"))
+    return Description(architecture, model_args, mel_bins, window)
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
@@ -78,6 +86,8 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path
         for key, tensor in expected.items()
         if key.endswith(".num_batches_tracked")
     }
+    weights = _without_prefix(weights, expected)
+    weights = {key: value for key, value in weights.items() if not key.startswith(_CLASSIFIER)}
     weights = {**counters, **weights}
     problems = [
         f"{key}: expected {_shape(expected.get(key))}, found {_shape(weights.get(key))}"
@@ -85,13 +95,53 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path
         if key not in weights or key not in expected or weights[key].shape != expected[key].shape
     ]
     if problems:
-        shown = "; ".join(problems[:3])
+        unexpected = [key for key in weights if key not in expected]
+        others = f"; it also has {', '.join(unexpected[:3])}" if unexpected else ""
         raise ModelError(
             f"{source} does not fit the network of its {CONFIG} in {len(problems)} of "
-            f"{len(expected)} tensors: {shown}; check 'model' and 'model_args'"
+            f"{len(expected)} tensors: {'; '.join(problems[:3])}{others}; check 'model' and "
+            "'model_args'"
+        )
+    odd = [problem for key in expected if (problem := _unusable(key, weights[key], expected[key]))]
+    if odd:
+        raise ModelError(
+            f"{source}: {'; '.join(odd[:3])}; expected dense floating-point weights, as "
+            "torch.save(model.state_dict()) writes them"
         )
     converted = {key: weights[key].to(expected[key].dtype).contiguous() for key in expected}
     network.load_state_dict(converted, strict=True, assign=True)
+
+
+def _without_prefix(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Remove the prefix that wrappers put before all names, such as ``module.`` of DataParallel and
+    ``model.`` of Lightning, if that leaves the names that the network has."""
+    first = next(iter(expected))
+    ends = [key.removesuffix(first) for key in weights if key.endswith(f".{first}")]
+    for prefix in ends if first not in weights else ():
+        bare = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        if len(bare) == len(weights):
+            return bare
+    return dict(weights)
+
+
+def _unusable(key: str, found: Tensor, expected: Tensor) -> str | None:
+    """Say why a tensor cannot be a weight; None if it can."""
+    if found.is_meta:
+        return f"{key} has no data (meta)"
+    if found.is_quantized or found.layout != torch.strided:
+        return f"{key} is {'quantised' if found.is_quantized else 'sparse'}"
+    if expected.is_floating_point() and not found.is_floating_point():
+        return f"{key} has the type {str(found.dtype).removeprefix('torch.')}"
+    return None
+
+
+def _noun(value: object) -> str:
+    if not isinstance(value, dict):
+        return f"a {type(value).__name__}"
+    keys = ", ".join(map(str, list(value)[:5]))
+    return f"a mapping with the keys {keys}; save the network's own state dict alone"
 
 
 def _shape(tensor: Tensor | None) -> str:
@@ -123,6 +173,10 @@ and the others apply to training only: WeSpeaker extracts embeddings without the
 
 def _check_front_end(dataset_args: object, path: Path) -> None:
     problems = []
+    window = _look_up(dataset_args, ("fbank_args", "window_type"))
+    if window is not None and window not in get_args(Window):
+        names = " or ".join(get_args(Window))
+        problems.append(f"fbank_args.window_type: expected {names}, found {window}")
     for keys, expected in _FRONT_END.items():
         found = _look_up(dataset_args, keys)
         if found is not None and found != expected:
@@ -134,7 +188,7 @@ def _check_front_end(dataset_args: object, path: Path) -> None:
         )
 
 
-def _look_up(value: object, keys: tuple[str, ...]) -> object:
+def _look_up(value: Any, keys: tuple[str, ...]) -> Any:
     """Return the value under nested ``keys``; None if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
@@ -173,7 +227,7 @@ def _name_forbidden(error: pickle.UnpicklingError) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the state dict in ``avg_model.pt`` without the training classifier (``projection.*``).
+    """Read the state dict in ``avg_model.pt``.
 
     Raises:
         ModelError: the file is damaged, or contains objects other than tensors.
@@ -197,5 +251,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
     ):
-        raise ModelError(f"{path}: expected a state dict (names to tensors), found something else")
-    return {key: value for key, value in weights.items() if not key.startswith("projection.")}
+        raise ModelError(
+            f"{path}: expected a state dict (names to tensors), found {_noun(weights)}"
+        )
+    return weights

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from jobs.audio.features import Fbank
 from jobs.audio.read import AudioError
-from jobs.audio.settings import FeatureSettings
+from jobs.audio.settings import FeatureSettings, Window
 from jobs.models.errors import ModelError
 from jobs.models.model import FrontEnd, ProbedModel
 from jobs.models.tap_patterns import taps_at
@@ -37,10 +37,11 @@ def load_wespeaker(settings: WespeakerSettings) -> ProbedModel:
         assert settings.architecture is not None
         architecture = settings.architecture
         args = network_args(architecture, settings.model_args)
+        declared: Window | None = None
         network = build_network(architecture, args, settings.seed or 0)
     else:
         folder = find_checkpoint(settings.checkpoint)
-        architecture, args = _read_architecture(folder)
+        architecture, args, declared = _read_architecture(folder)
         if settings.untrained:
             network = build_network(architecture, args, settings.seed or 0)
         else:
@@ -52,9 +53,25 @@ def load_wespeaker(settings: WespeakerSettings) -> ProbedModel:
             # On the instance, not the class; nn.Module keeps plain attributes in __dict__.
             module.__dict__["SimAM"] = MethodType(_simam, module)
     group = find_group(architecture)
-    front_end = _front_end(n_bins(args), group.min_frames)
-    taps = taps_at(network, group.patterns)
-    return ProbedModel(architecture, args, network, taps, front_end, padding="rules")
+    window = settings.window or declared or "hamming"
+    guessed = settings.checkpoint is not None and not (settings.window or declared)
+    return ProbedModel(
+        architecture,
+        args if window == "hamming" else {**args, "window": window},
+        network,
+        taps_at(network, group.patterns),
+        _front_end(n_bins(args), group.min_frames, window),
+        padding="rules",
+        notes=(_WINDOW_IS_GUESSED,) if guessed and group.source in _OFTEN_POVEY else (),
+    )
+
+
+_OFTEN_POVEY = ("campplus", "eres2net")
+_WINDOW_IS_GUESSED = (
+    f"its {CONFIG} does not say with which window its features were made, and hamming is assumed; "
+    "the CAM++ and ERes2Net of WeSpeaker's hub and of 3D-Speaker need window: povey. Give window: "
+    "hamming if that is right"
+)
 
 
 def build_network(architecture: str, model_args: Mapping[str, object], seed: int) -> nn.Module:
@@ -103,8 +120,9 @@ def _run_on_meta(architecture: str, args: Mapping[str, object]) -> nn.Module:
     return network
 
 
-def _read_architecture(folder: Path) -> tuple[str, dict[str, object]]:
-    """Return a checkpoint's architecture and the arguments of its network."""
+def _read_architecture(folder: Path) -> tuple[str, dict[str, object], Window | None]:
+    """Return a checkpoint's architecture, the arguments of its network, and the window of its
+    features, if it is given."""
     description = read_description(folder)
     try:
         args = network_args(description.architecture, description.model_args)
@@ -115,14 +133,14 @@ def _read_architecture(folder: Path) -> tuple[str, dict[str, object]]:
             f"{folder / CONFIG}: dataset_args.fbank_args.num_mel_bins: expected {n_bins(args)} as "
             f"the network of its model_args takes, found {description.mel_bins}"
         )
-    return description.architecture, args
+    return description.architecture, args, description.window
 
 
-def _front_end(bins: int, min_frames: int) -> Callable[[FeatureSettings], FrontEnd]:
+def _front_end(bins: int, min_frames: int, window: Window) -> Callable[[FeatureSettings], FrontEnd]:
     """Return the mean-normalised fbank of ``bins`` bins, refusing shorter utterances."""
 
     def for_settings(settings: FeatureSettings) -> FrontEnd:
-        fbank = Fbank(settings, bins)
+        fbank = Fbank(settings, bins, window)
 
         def features(wave: npt.NDArray[np.float32]) -> Tensor:
             features_TF = fbank(wave)

@@ -5,9 +5,11 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from jobs.audio.settings import Window
 from jobs.models.settings import NetworkSettings
 from jobs.models.wespeaker.architectures import find_group
-from jobs.models.wespeaker.arguments import Value, network_args
+from jobs.models.wespeaker.arguments import Value, are_plausible, network_args
+from jobs.settings import Seed
 
 
 class WespeakerSettings(NetworkSettings):
@@ -15,6 +17,7 @@ class WespeakerSettings(NetworkSettings):
 
     EXAMPLES = (
         "{kind: wespeaker, name: ResNet, precision: fp32, checkpoint: demo_samresnet34}",
+        "{kind: wespeaker, name: 'CAM++', checkpoint: campplus, window: povey}",
         "{kind: wespeaker, name: twin, checkpoint: demo_samresnet34, untrained: true, seed: 1}",
         "{kind: wespeaker, name: small, architecture: SimAM_ResNet34_ASP,"
         " model_args: {in_planes: 8}}",
@@ -31,8 +34,12 @@ class WespeakerSettings(NetworkSettings):
     """Architecture of an untrained network, by WeSpeaker's name; give this or ``checkpoint``."""
     model_args: dict[str, Value] = Field(default_factory=dict)
     """Arguments of ``architecture``, as in WeSpeaker's ``config.yaml``."""
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    seed: Seed | None = None
     """Seed of an untrained network's weights. null: 0."""
+    window: Window | None = None
+    """Window of the network's features. ``povey``, on samples within ±1: the CAM++ and ERes2Net of
+    WeSpeaker's hub and of 3D-Speaker need it. null: the one in ``config.yaml``, else ``hamming``.
+    """
 
     @field_validator("architecture")
     @classmethod
@@ -45,8 +52,8 @@ class WespeakerSettings(NetworkSettings):
     @classmethod
     def _valid(cls, model_args: dict[str, Value], info: ValidationInfo) -> dict[str, Value]:
         architecture = info.data.get("architecture")
-        if architecture is not None:
-            network_args(architecture, model_args)
+        if architecture is not None and not are_plausible(model_args):
+            network_args(architecture, model_args)  # its message names the valid ones
         return model_args
 
     @model_validator(mode="after")

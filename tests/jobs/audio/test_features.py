@@ -213,3 +213,15 @@ def test_what_is_off_is_in_no_identity_and_what_is_on_is():
     assert study.identity() == {"max_frames": 400, "pad_to": 400}
     windows = FeatureSettings(max_frames=400, crop="windows")
     assert windows.identity() == {"max_frames": 400, "crop": "windows"}
+
+
+@pytest.mark.parametrize("wave", [noise(), speechlike(), noise(400)])
+def test_a_povey_window_is_that_of_lhotse_on_samples_within_1(wave):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of snip_edges, and of numpy's logarithm of a tensor
+        lhotse = Wav2LogFilterBank(
+            window_type="povey", snip_edges=True, high_freq=0.0, num_filters=80
+        )
+    used = 400 + (n_frames(len(wave)) - 1) * 160
+    [expected] = lhotse(torch.tensor(wave[:used] / np.float32(32_768))[None])
+    assert torch.equal(Fbank(window="povey").uncentred(wave), expected)
