@@ -1,5 +1,6 @@
 """Reads untrusted YAML: plain values of bounded size, with the position of each."""
 
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -26,8 +27,17 @@ class PlainYamlError(ValueError):
         self.column = column
 
 
-def read_yaml(text: str) -> tuple[Any, Any]:
+def _ignore(node: Any) -> None:
+    pass
+
+
+def read_yaml(text: str, inspect: Callable[[Any], None] = _ignore) -> tuple[Any, Any]:
     """Read a YAML document with the safe loader: no tag makes an object or runs code.
+
+    Args:
+        text: the document.
+        inspect: called with the root node as it is written. Making the values puts the keys that a
+            merge (``<<``) brings in front of a mapping's own ones, which override them.
 
     Returns:
         The root node, which has all positions (None for an empty document), and the values.
@@ -43,6 +53,7 @@ def read_yaml(text: str) -> tuple[Any, Any]:
         if node is None:
             return None, None
         _count(node, {})
+        inspect(node)
         return node, loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from jobs.corpus.settings import CorpusSettings
-from jobs.settings import Settings
+from jobs.settings import Name, Settings
 
 
 class CsvColumns(Settings):
@@ -37,6 +37,18 @@ class CsvColumns(Settings):
     """Column with the recording session or chapter, for ``protocol.group: chapter_id``. By default
     ``chapter_id``."""
 
+    @model_validator(mode="after")
+    def _one_use_each(self) -> "CsvColumns":
+        roles = ("audio", "speaker", "split", "transcript")
+        used = [(role, getattr(self, role)) for role in roles if getattr(self, role) is not None]
+        for position, (role, column) in enumerate(used):
+            for other, earlier in used[:position]:
+                if column == earlier:
+                    raise ValueError(
+                        f"{role}: the column {column!r} is that of {other} already: name another"
+                    )
+        return self
+
 
 class CsvSettings(CorpusSettings):
     """A corpus described by a CSV table (UTF-8, with a header), one utterance in each row.
@@ -50,7 +62,7 @@ class CsvSettings(CorpusSettings):
 
     kind: Literal["csv"] = "csv"
     """A table of your own."""
-    path: Path | dict[str, Path]
+    path: Path | dict[Name, Path]
     """The table, or a mapping from each split to its table: ``{train: a.csv, test: b.csv}``."""
     root: Path | None = None
     """Folder that relative audio paths start from. By default the folder of the table."""

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.corpus.settings import CorpusSettings
-from jobs.settings import Settings
+from jobs.settings import Name, Settings
 
 
 class LhotseManifests(Settings):
@@ -31,7 +31,7 @@ class LhotseSettings(CorpusSettings):
 
     kind: Literal["lhotse"] = "lhotse"
     """Manifests of lhotse. Needs the extra ``lhotse``."""
-    splits: dict[str, LhotseManifests] = Field(min_length=1)
+    splits: dict[Name, LhotseManifests] = Field(min_length=1)
     """Manifests of each split, by its name."""
     root: Path = Path()
     """Folder that relative audio paths start from. By default the current folder, as in lhotse."""

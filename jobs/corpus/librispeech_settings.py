@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from jobs.corpus.settings import CorpusSettings
+from jobs.settings import Name
 
 
 class LibriSpeechSettings(CorpusSettings):
@@ -19,7 +20,7 @@ class LibriSpeechSettings(CorpusSettings):
     """Folders of FLAC files with transcripts, as LibriSpeech has them."""
     root: Path
     """Folder that contains the subset folders (``dev-clean``, …)."""
-    splits: dict[str, str | list[str]]
+    splits: dict[Name, str | list[str]]
     """Subset folder, or list of them, of each split, as in ``{train: train-clean-100, test:
     test-clean}``. The names of splits are free; ``protocol: {kind: splits}`` expects ``train``,
     ``validation`` and ``test`` by default."""

@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
-
-from jobs.settings import Settings
+from jobs.settings import Name, Settings
 
 Precision = Literal["fp32", "tf32", "bf16"]
 """Arithmetic of convolutions and matrix products: a significand of 24 bits; of 11 bits, on NVIDIA
@@ -17,7 +15,7 @@ BASELINE_PREFIX = "baseline:"
 class ModelSettings(Settings):
     """Settings of one model; each family has a subclass with its own literal ``kind``."""
 
-    name: str = Field(min_length=1)
+    name: Name
     """Name of the model in tables and plots."""
     kind: str
     """Model family."""

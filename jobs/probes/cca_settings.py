@@ -18,7 +18,7 @@ class CcaSettings(BaseProbeSettings):
     """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
     variance: float = Field(default=0.99, gt=0, le=1)
     """Share of the training variance that the retained SVD directions explain."""
-    components: int = Field(default=1, ge=1)
+    components: int = Field(default=1, ge=1, le=10_000)
     """Number of canonical components between a layer and all numeric targets together, at most the
     number of such targets. 1: each target is analysed by itself only."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from jobs.probes.settings import BaseProbeSettings, chosen_on
+from jobs.probes.settings import BaseProbeSettings, chosen_on, different_and_ascending
 
 
 class KnnSettings(BaseProbeSettings):
@@ -26,7 +26,12 @@ class KnnSettings(BaseProbeSettings):
     @field_validator("k")
     @classmethod
     def _ascending(cls, k: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sorted(set(k)))
+        return different_and_ascending(k)
+
+    @property
+    def fewest_rows(self) -> int:
+        """The smallest number of neighbours."""
+        return min(self.k)
 
     def describe(self, validation: str | None) -> str:
         """Name the distance and the number of neighbours."""

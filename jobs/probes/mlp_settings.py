@@ -20,7 +20,9 @@ class MlpSettings(TrainingSettings):
     """A multilayer perceptron."""
     name: str | None = None
     """Label in tables and plots; by default the kind. Needed where a kind is used twice."""
-    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (128,)
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=32)] = (
+        128,
+    )
     """Number of units of each hidden layer; an empty list is a linear probe."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of every hidden layer's outputs that is set to 0 in a training step. It does not make a

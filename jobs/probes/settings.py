@@ -1,10 +1,12 @@
 """Base class of probe settings, and phrases that their descriptions share."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
 
 from jobs.settings import Settings
+
+Number = TypeVar("Number", int, float)
 
 
 class BaseProbeSettings(Settings):
@@ -13,6 +15,11 @@ class BaseProbeSettings(Settings):
     if TYPE_CHECKING:
         kind: str
         name: str | None
+
+    @property
+    def fewest_rows(self) -> int:
+        """Number of training utterances that a fit needs at least."""
+        return 2
 
     def describe(self, validation: str | None) -> str:
         """Describe the probe in one sentence, with the settings that matter to a reader.
@@ -29,13 +36,25 @@ class BaseProbeSettings(Settings):
         return f"A {kind} probe ({shown})." if shown else f"A {kind} probe."
 
 
-def _positive_and_ascending(alphas: tuple[float, ...]) -> tuple[float, ...]:
-    if any(not 0 < alpha < float("inf") for alpha in alphas):
-        raise ValueError(f"every alpha must be finite and above 0, found {list(alphas)}")
-    return tuple(sorted(set(alphas)))
+def different_and_ascending(values: tuple[Number, ...]) -> tuple[Number, ...]:
+    """Sort candidates, and refuse those that are given twice."""
+    if len(set(values)) < len(values):
+        raise ValueError(f"expected different values, found {list(values)}")
+    return tuple(sorted(values))
 
 
-Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_positive_and_ascending)]
+def _penalties(alphas: tuple[float, ...]) -> tuple[float, ...]:
+    if any(not SMALLEST_ALPHA <= alpha <= LARGEST_ALPHA for alpha in alphas):
+        raise ValueError(
+            f"every alpha must be between {SMALLEST_ALPHA:g} and {LARGEST_ALPHA:g}, "
+            f"found {list(alphas)}"
+        )
+    return different_and_ascending(alphas)
+
+
+SMALLEST_ALPHA, LARGEST_ALPHA = 1e-20, 1e20
+
+Alphas = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_penalties)]
 """Candidate penalties, ascending."""
 
 

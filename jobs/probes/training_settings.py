@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from jobs.probes.settings import BaseProbeSettings
+from jobs.settings import Count
 
 STUDY: dict[str, object] = {
     "learning_rate": 3e-4,
@@ -23,15 +24,15 @@ class TrainingSettings(BaseProbeSettings):
     preset: Literal["study"] | None = None
     """Values for all keys that are not given: ``study`` trains as the study did (Adam at 3e-4, 3
     epochs, nothing standardised, no early stopping)."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1_000)
     """Step size of Adam."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: Count = 32
     """Number of utterances per step."""
-    epochs: int = Field(default=100, ge=1)
+    epochs: int = Field(default=100, ge=1, le=1_000_000)
     """Largest number of passes over the training split."""
-    patience: int = Field(default=10, ge=1)
+    patience: Count = 10
     """Number of epochs without a lower validation loss after which training stops."""
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=1e6)
     """L2 penalty, added to the gradient."""
     standardise: bool = True
     """Whether activations and targets are standardised, with the mean and standard deviation of the

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from jobs.audio.stretch import FASTEST, SLOWEST
-from jobs.settings import Settings
+from jobs.settings import Seed, Settings
 
 
 class TempoSettings(Settings):
@@ -18,14 +18,14 @@ class TempoSettings(Settings):
     ] = (0.8, 0.9, 1.1, 1.25)
     """New rate ÷ recorded rate, between 0.5 and 2; two or more, since stretched utterances are
     compared with each other."""
-    utterances: Annotated[int, Field(ge=2)] = 200
+    utterances: Annotated[int, Field(ge=2, le=1_000_000_000)] = 200
     """Largest number of test utterances to stretch; the same for all models, drawn at random, from
     all speakers equally."""
     targets: tuple[str, ...] | None = None
     """Targets to follow, of those whose change with tempo is known: ``cps``, ``cps_with_spaces``,
     ``words_per_second``, ``articulation_rate`` and ``duration``. null: all of them that are
     probed."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the random choice of utterances."""
 
     @field_validator("factors")

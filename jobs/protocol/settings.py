@@ -56,7 +56,7 @@ class KFoldProtocol(Settings):
 
     kind: Literal["kfold"] = "kfold"
     """Pool all splits and cut them into folds."""
-    folds: int = Field(default=5, ge=2)
+    folds: int = Field(default=5, ge=2, le=100_000)
     """Number of folds. With two there is no validation split, and inner folds are used instead."""
     group: str = "speaker_id"
     """Column of the utterance table whose values stay together: ``speaker_id``, ``chapter_id``,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.settings import Settings
+from jobs.settings import Seed, Settings
 
 FEWEST = 10
 """Utterances that layers are compared on at least; unbiased CKA is defined from 4."""
@@ -19,9 +19,9 @@ class SimilaritySettings(Settings):
 
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)] = ("cka", "pwcca")
     """Measures: ``cka`` (unbiased linear CKA) and ``pwcca`` (projection-weighted CCA)."""
-    utterances: Annotated[int, Field(ge=FEWEST)] = 1000
+    utterances: Annotated[int, Field(ge=FEWEST, le=1_000_000_000)] = 1000
     """Largest number of utterances to compare on; the same for all models, drawn at random."""
     part: str | None = None
     """Split to compare on. By default the test split, and with folds the whole corpus."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the random choice of utterances."""

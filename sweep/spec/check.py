@@ -39,8 +39,9 @@ class CheckContext:
     """The utterance table of the whole corpus; of a synthetic corpus, which is made only if the
     spec is valid, an outline with a row for each speaker. None: the corpus could not be read."""
     table: "pd.DataFrame | None" = None
-    """The final utterance table: the splits that the protocol uses, with the targets as columns.
-    None until the spec has passed the checks that need less."""
+    """The final utterance table: the splits that the protocol uses, with the targets as columns,
+    at first without those that are measured in the audio. None until the spec has passed the checks
+    that need less."""
 
 
 Check = Callable[[Spec, CheckContext], Iterable[Finding]]

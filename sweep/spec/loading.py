@@ -9,12 +9,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.settings import ByKind
+from jobs.settings import ByKind, Truth
 from sweep.errors import Problem, SpecError
 from sweep.spec.check import Finding, KeyPath
 from sweep.spec.schema import Spec
 from sweep.spec.source import Source
 from sweep.spec.suggestions import nearest
+from sweep.wording import counted
+
+MOST_PROBLEMS = 100
+"""Number of problems of form that are described; more are counted."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,10 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> LoadedSpec:
         return LoadedSpec(Spec.model_validate(source.values), (), source)
     except ValidationError as error:
         errors = [e for e in error.errors() if not _is_echo(e)]
-    problems = tuple(_explain(source, e) for e in errors)
+    problems = tuple(_explain(source, e) for e in errors[:MOST_PROBLEMS])
+    if len(errors) > MOST_PROBLEMS:
+        more = f"and {counted(len(errors) - MOST_PROBLEMS, 'more problem')} of form"
+        problems = (*problems, source.problem((), more))
     rest = source.without([e["loc"] for e in errors])
     rest.values.setdefault("name", "unnamed")
     rest.values["probes"] = rest.values.get("probes") or [{"kind": "ridge"}]
@@ -103,7 +110,8 @@ def _explain(source: Source, details: Any) -> Problem:
     elif kind in ("value_error", "assertion_error"):
         message = str(details["ctx"]["error"])
     else:
-        shown = repr(found) if isinstance(found, str | int | float | bool | None) else _noun(found)
+        plain = isinstance(found, str | int | float | bool | Truth | None)
+        shown = repr(found) if plain else _noun(found)
         message = f"{details['msg'][0].lower()}{details['msg'][1:]}, found {shown}"
         message = f"{name}: {message}" if name and not name.isdigit() else message
     return source.problem(location, message)

@@ -24,6 +24,8 @@ from sweep.spec.schema import Spec
 REFERENCE = Path(__file__).parents[2] / "specs" / "README.md"
 COMMAND = "python -m sweep.spec.reference"
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
+_NO_BOUND = 1e9
+"""Larger bounds only refuse numbers that nobody means."""
 _PLAIN = {
     bool: "true or false", int: "integer", float: "number", str: "text", Path: "path",
     type(None): "null",
@@ -164,7 +166,9 @@ def _bounds(metadata: Sequence[Any]) -> str:
     for constraint in _flat(metadata):
         if type(constraint) in _BOUNDS:
             sign, attribute = _BOUNDS[type(constraint)]
-            found.append(f"{sign} {getattr(constraint, attribute):g}")
+            bound = getattr(constraint, attribute)
+            if bound < _NO_BOUND:
+                found.append(f"{sign} {bound:g}")
         elif isinstance(constraint, MinLen) and constraint.min_length == 1:
             found.append("not empty")
     return "".join(f", {bound}" for bound in found)

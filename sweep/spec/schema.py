@@ -22,6 +22,10 @@ from jobs.similarity.settings import SimilaritySettings
 
 SMALLEST_SHARE = 0.01
 """Smallest share of a GPU for one actor."""
+Cpus = Annotated[int, Field(ge=1, le=10_000)]
+"""Number of CPU cores."""
+Gibibytes = Annotated[float, Field(gt=0, le=1_000_000)]
+"""Amount of memory."""
 
 
 class Bootstrap(Settings):
@@ -40,12 +44,12 @@ class ExtractorResources(Settings):
 
     EXAMPLES = ("{gpus: 1, cpus: 2, memory: 8}",)
 
-    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    gpus: Annotated[float, Field(ge=0, le=10_000)] = 0
     """Number of GPUs; 0 computes on the CPU. A fraction lets several actors share a GPU; they also
     share its memory, which nothing divides between them."""
-    cpus: Annotated[int, Field(ge=1)] = 1
+    cpus: Cpus = 1
     """Number of CPU cores, which is also the number of torch's threads."""
-    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    memory: Gibibytes | None = None
     """Memory to reserve on the actor's node, in GiB. null: nothing is reserved."""
 
     @field_validator("gpus")
@@ -63,9 +67,9 @@ class ProbeResources(Settings):
 
     EXAMPLES = ("{cpus: 1, memory: 4}",)
 
-    cpus: Annotated[int, Field(ge=1)] = 1
+    cpus: Cpus = 1
     """Number of CPU cores, which is also the number of torch's threads."""
-    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    memory: Gibibytes | None = None
     """Memory to reserve on the task's node, in GiB. null: nothing is reserved."""
 
 
@@ -78,10 +82,10 @@ class Compute(Settings):
     """Resources of one extraction actor."""
     probe: ProbeResources = ProbeResources()
     """Resources of one probe task."""
-    timeout: Annotated[float, Field(gt=0)] | None = None
+    timeout: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
     """Longest time for one shard, or for the probes of one layer, on Ray, in minutes. A process
     that takes longer is ended, and its work is tried again. null: no limit."""
-    give_up_after: Annotated[int, Field(ge=2)] | None = 10
+    give_up_after: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = 10
     """Number of failures (of layers, or of models' extractions) after which the run stops, if they
     all have the same error and nothing has succeeded. null: never."""
 

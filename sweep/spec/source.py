@@ -27,7 +27,10 @@ class Source:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise SpecError([Problem(self.file, 1, 1, f"cannot read the spec: {reason}")]) from None
         try:
-            self._node, values = read_yaml(text)
+            repeated: list[Problem] = []
+            self._node, values = read_yaml(
+                text, lambda node: repeated.extend(self._repeated_keys(node, set()))
+            )
         except PlainYamlError as error:
             problem = Problem(self.file, error.line, error.column, str(error))
             raise SpecError([problem]) from None
@@ -39,7 +42,7 @@ class Source:
                 [Problem(self.file, 1, 1, f"expected `key: value` lines, found {found}")]
             )
         self.values: dict[Hashable, Any] = values
-        repeated = list(self._repeated_keys(self._node, set()))
+        self._children: dict[int, dict[str, tuple[Any, Any]]] = {}
         if repeated:
             raise SpecError(repeated)
 
@@ -57,7 +60,7 @@ class Source:
             _, value = read_yaml(text)
         except PlainYamlError:
             raise SpecError([Problem(place, 1, len(key) + 2, "the value is not YAML")]) from None
-        location = tuple(int(p) if p.isdigit() else p for p in key.split("."))
+        location = tuple(map(_step_of, key.split(".")))
         holder: Any = self.values
         for step in location[:-1]:
             holder = self._step(holder, step, place)
@@ -138,13 +141,30 @@ class Source:
         node: Any = self._node
         mark = node.start_mark
         for position, step in enumerate(location):
-            key_node, value_node = _child(node, step)
+            key_node, value_node = self._child(node, step)
             if value_node is None:
                 continue
             last = position == len(location) - 1
             mark = (key_node if last and at_key and key_node else value_node).start_mark
             node = value_node
         return mark
+
+    def _child(self, node: Any, step: str | int) -> tuple[Any, Any]:
+        """Return key node (None in a list) and value node of ``step`` in ``node``, None if absent.
+
+        Of a key that a merge brings and the mapping overrides, these are the mapping's own.
+        """
+        if isinstance(node, yaml.MappingNode):
+            if id(node) not in self._children:
+                self._children[id(node)] = {
+                    key.value: (key, value)
+                    for key, value in node.value
+                    if isinstance(key, yaml.ScalarNode)
+                }
+            return self._children[id(node)].get(str(step), (None, None))
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            return None, node.value[step]
+        return None, None
 
     def _repeated_keys(self, node: Any, seen_nodes: set[int]) -> Iterator[Problem]:
         if id(node) in seen_nodes:  # an alias: its node was visited where it is defined
@@ -164,12 +184,7 @@ class Source:
                 yield from self._repeated_keys(item, seen_nodes)
 
 
-def _child(node: Any, step: str | int) -> tuple[Any, Any]:
-    """Return key node (None in a list) and value node of ``step`` in ``node``, None if absent."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(step):
-                return key, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return None, node.value[step]
-    return None, None
+def _step_of(text: str) -> str | int:
+    """Return a step of a dotted key: a position if it is a number of up to nine digits."""
+    is_position = text.isascii() and text.isdigit() and len(text) < 10
+    return int(text) if is_position else text

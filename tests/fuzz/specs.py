@@ -1,7 +1,8 @@
 """Specs with random damage: what typing errors, editors, merges and enemies make of a YAML file."""
 
 import random
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ NASTY = (
     # Numbers that are none, or too many.
     ".nan", ".inf", "-.inf", "1e400", "-0.0", "9223372036854775808", "1" * 400, "1" * 5000,
     "1e308", "0x7fffffffffffffff", "1_000_000_000", "1:30:00", "1000000000000", "5e-324",
+    "1e30", "1" + "0" * 30, "-1e30", "2147483648", "[true]", "[.inf]", "[.nan, 1]", "[1, 1]",
+    "[-1]", "false", "[1e30]", "[0]", "{a: .inf}", "{width: .nan}", "[0.5, 0.5]",
     # Dates and tags.
     "2020-01-01", "2020-13-40", "2020-01-01 25:61:00", "!!binary aGVsbG8=", "!!set {a, b}",
     "!!omap [a: 1]", "!!timestamp x", "!!int x", "!!float x", "!!bool x", "!!str 1", "!x y",
@@ -45,7 +48,8 @@ NASTY = (
     # Text.
     '"\\0"', '"a\\0b"', '"\\ud800"', '"\\U0001F600"', '"\\x1b[31m"', "'../../../x'", "/etc/passwd",
     "/dev/zero", "/dev/stdin", "~nobody_of_this_name/x", "~", "'*'", "'**'", "'['", "'[!'",
-    "'layer[0-'", "'$(exit 1)'", "'<script>'", "\u202eabc", "e\u0301", "\u00a0", "x" * 300,
+    "'layer[0-'", '"\\u200b"', '"\\u202e"', "'  '", "\u0661", "\u00b2", "m" + "\u0308" * 40,
+    "'$(exit 1)'", "'<script>'", "\u202eabc", "e\u0301", "\u00a0", "x" * 300,
     "x" * 70_000, "/" + "x/" * 3_000, "'%s{0}'", "baseline:duration", "mean predictor", "all",
     # Anchors, aliases, nesting.
     "&a [*a]", "&a {b: *a}", "*nowhere", "&a", "{<<: 1}", "{<<: [1, 2]}", "{<<: {a: 1}}",
@@ -82,8 +86,9 @@ def mutated(random_: random.Random) -> bytes:
         return text.encode()
     for _ in range(random_.choice((1, 1, 2, 3, 4))):
         edit = random_.choices(
-            (_replace_node, _replace_key, _move_node, _delete_node, _edit_line, _insert, _add_key),
-            weights=(8, 2, 3, 2, 3, 2, 2),
+            (_replace_node, _replace_key, _move_node, _delete_node, _edit_line, _insert, _add_key,
+             _set_number),
+            weights=(8, 2, 3, 2, 3, 2, 2, 2),
         )[0]
         text = edit(text, random_)
     data = text.encode("utf-8", "surrogatepass")
@@ -92,7 +97,9 @@ def mutated(random_: random.Random) -> bytes:
 
 def override(random_: random.Random) -> str:
     """An argument of ``--set``."""
-    keys = ("name", "models.0.name", "models.0.seed", "models.9.x", "probes.0", "corpus.root", "",
+    keys = ("probes.\u00b2.x", "probes.\u0661.kind", f"probes.{'9' * 5000}.x", "probes.-1.kind",
+            "probes.0.alphas", "features.pad_to", "similarity.seed", "name", "models.0.name",
+             "models.0.seed", "models.9.x", "probes.0", "corpus.root", "",
             "layers", "layers.0", "targets.0.a", "compute.probe.cpus", "a.b.c", ".", "0",
             "bootstrap")  # fmt: skip
     equals = random_.choice(("=", "=", "=", "=", "", "=="))
@@ -131,6 +138,37 @@ def _add_key(text: str, random_: random.Random) -> str:
             "baselines", "bootstrap", "similarity", "compute", "save_probes", "models",
             "unknown")  # fmt: skip
     return f"{text}\n{random_.choice(keys)}: {random_.choice(NASTY)}\n"
+
+
+_PROBES: Mapping[str, tuple[str, ...]] = {
+    "ridge": ("alphas", "choose", "name"), "knn": ("k", "metric"),
+    "cca": ("variance", "components"), "mdl": ("precision", "seeds"), "logistic": ("alphas",),
+    "mlp": ("hidden", "dropout", "learning_rate", "weight_decay", "epochs", "batch_size",
+            "patience", "seeds", "standardise"),
+}  # fmt: skip
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "features": ("max_frames", "pad_to", "crop"), "bootstrap": ("resamples",),
+    "similarity": ("utterances", "seed", "measures", "part"),
+    "tempo": ("factors", "utterances", "seed", "targets"),
+    "compute": ("timeout", "give_up_after", "extractor", "probe"),
+}  # fmt: skip
+
+
+def _set_number(text: str, random_: random.Random) -> str:
+    """Give a key of a probe or a section, most of which are numbers, a value that is hardly one."""
+    if random_.random() < 0.5:
+        kind = random_.choice(sorted(_PROBES))
+        key = random_.choice(_PROBES[kind])
+        return _with_section(text, "probes", f"[{{kind: {kind}, {key}: {random_.choice(NASTY)}}}]")
+    section = random_.choice(sorted(_SECTIONS))
+    key = random_.choice(_SECTIONS[section])
+    return _with_section(text, section, f"{{{key}: {random_.choice(NASTY)}}}")
+
+
+def _with_section(text: str, section: str, value: str) -> str:
+    """Replace a section, as a second one would be refused whatever its value is."""
+    kept = re.sub(rf"(?ms)^{section}:.*?(?=^\w|\Z)", "", text)
+    return f"{kept}\n{section}: {value}\n"
 
 
 def _edit_line(text: str, random_: random.Random) -> str:

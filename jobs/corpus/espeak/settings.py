@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from jobs.corpus.settings import CorpusSettings
+from jobs.settings import Seed
 
+Speakers = Annotated[int, Field(ge=1, le=1_000_000)]
 SplitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -22,9 +24,9 @@ class EspeakSettings(CorpusSettings):
 
     kind: Literal["espeak"] = "espeak"
     """Synthetic speech. Needs the extra ``demo``."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the voices, speaking rates and sentences."""
-    speakers: Annotated[dict[SplitName, Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    speakers: Annotated[dict[SplitName, Speakers], Field(min_length=1)]
     """Number of voices in each split: ``{train: 36, validation: 12, test: 24}``. No voice is in two
     splits."""
     utterances_per_speaker: Annotated[int, Field(ge=1, le=9_999)]

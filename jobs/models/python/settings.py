@@ -1,12 +1,14 @@
 """Settings of networks that a Python function makes, and their row in `jobs.models.FAMILIES`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
+from jobs.identity import canonical_json
 from jobs.models.family import ModelFamily
 from jobs.models.settings import NetworkSettings
+from jobs.settings import Seed
 
 if TYPE_CHECKING:
     from jobs.models.model import ProbedModel
@@ -39,13 +41,19 @@ class PythonSettings(NetworkSettings):
     taps: tuple[str, ...] = Field(min_length=1)
     """Layers that can be probed, as globs over the dotted paths of modules: ``*`` matches within
     one name, ``**`` any number of names; ``output`` is the network's own output."""
-    time_axis: int | None = None
+    time_axis: Annotated[int, Field(ge=-16, le=16)] | None = None
     """Time axis of the layers' outputs, where the batch axis is 0. null: found by running inputs of
     two lengths."""
     untrained: bool = False
     """Whether to replace the weights by random ones, drawn from ``seed``."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Seed = 0
     """Seed of all random weights: those drawn by the function, and an untrained network's."""
+
+    @field_validator("args")
+    @classmethod
+    def _has_an_id(cls, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        canonical_json(args)
+        return args
 
     @field_validator("factory")
     @classmethod

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from jobs.models.settings import NetworkSettings
+from jobs.settings import Seed
 
 
 class TransformersSettings(NetworkSettings):
@@ -23,7 +24,7 @@ class TransformersSettings(NetworkSettings):
     ``facebook/wav2vec2-base`` that was downloaded with ``hf download``."""
     untrained: bool = False
     """Whether to draw random weights from ``seed`` instead of reading the checkpoint's."""
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    seed: Seed | None = None
     """Seed of an untrained network's weights. null: 0."""
 
     @model_validator(mode="after")
