@@ -207,6 +207,11 @@ def add_targets(
     return table.assign(**{target.name: target.values(source) for target in targets})
 
 
+def is_measured(name: str, table: pd.DataFrame) -> bool:
+    """Return whether the target's values are measured in the audio, which takes long."""
+    return find_target(name, table).measurement is not None
+
+
 def find_target(name: str, table: pd.DataFrame) -> Target:
     """Return the target called ``name``: a column of the corpus, else a computed one.
 

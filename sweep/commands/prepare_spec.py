@@ -13,17 +13,23 @@ if TYPE_CHECKING:
     from sweep.prepare.prepare import Prepared
 
 
-def prepare_spec(path: Path, overrides: Sequence[str], cache: Path) -> "Prepared":
+def prepare_spec(
+    path: Path, overrides: Sequence[str], cache: Path, *, measure: bool = True
+) -> "Prepared":
     """Read and check a spec, with progress on standard error.
+
+    Targets that are measured in the audio are left out without ``measure``.
 
     Raises:
         SpecError: the spec is wrong; with all problems.
     """
     loaded = read_spec(path, overrides)
-    from sweep.prepare.prepare import prepare  # not needed if nothing of the spec can be checked
+    # Typing errors are reported at once: reading the corpus and the models takes seconds or hours.
+    loaded.raise_problems()
+    from sweep.prepare.prepare import prepare
 
     with bars_on_stderr() as progress:
-        return prepare(loaded, cache, progress)
+        return prepare(loaded, cache, progress, measure=measure)
 
 
 def corpus_line(prepared: "Prepared") -> str:

@@ -19,7 +19,8 @@ def target_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
 
     Args:
         spec: a valid spec.
-        table: the final utterance table, with the targets as columns.
+        table: the final utterance table, with the targets as columns; of those that are missing,
+            nothing is reported.
     """
     yield from value_notes(spec, table)
     yield from _unknown_classes(spec, table)
@@ -50,9 +51,13 @@ def limit_notes(names: Collection[str], given: Collection[str], table: pd.DataFr
     return notes
 
 
+def _known(spec: Spec, table: pd.DataFrame) -> list[str]:
+    return [name for name in spec.targets if name in table]
+
+
 def value_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
     """Report constant targets and missing values; the protocol of the spec need not fit."""
-    for name in spec.targets:
+    for name in _known(spec, table):
         values = table[name][has_value(table[name])].unique()
         if len(values) == 1:
             yield (
@@ -68,7 +73,7 @@ def value_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
 
 
 def _unknown_classes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
-    for name in spec.targets:
+    for name in _known(spec, table):
         if not is_text(table[name]):
             continue
         has_label, labels = has_value(table[name]), table[name].to_numpy(dtype=str)

@@ -2,9 +2,11 @@
 
 The context of the checks is built in stages: first the models and the corpus, of a synthetic
 corpus an outline; then, if nothing is wrong so far, the final table with the measured targets. All
-problems that a stage can find are reported together, with those of form.
+problems that a stage can find are reported together, with those of form. The audio is measured
+last, if at all.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +17,11 @@ from jobs.audio.segments import split_span
 from jobs.corpus import outline_corpus
 from jobs.corpus import prepare as read_corpus
 from jobs.corpus.skipped import Skipped
-from jobs.corpus.table import Corpus, CorpusError
+from jobs.corpus.table import CorpusError
 from jobs.models import ModelInfo, describe_model
 from jobs.models.errors import ModelError
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.targets.registry import add_targets
+from jobs.targets.registry import add_targets, is_measured
 from sweep.analyses import plan_run
 from sweep.plan.make_plan import all_models, used_splits
 from sweep.plan.plan import Plan
@@ -41,11 +43,14 @@ class Prepared:
     skipped: tuple[Skipped, ...]
     """Utterances that were left out because they are unreadable."""
     notes: tuple[str, ...]
-    """Remarks for the user: conversions of the audio, implausible utterances, missing values of
-    targets."""
+    """Remarks for the user: conversions of the audio, implausible utterances, assumptions about
+    models, missing values of targets."""
     plan: Plan
     audio: frozenset[Path]
     """All audio files of the corpus, those of unused splits included."""
+    unmeasured: tuple[str, ...] = ()
+    """Targets that were not measured: the table and the plan have no values of them, and what
+    depends on these was not checked."""
 
 
 def load_and_prepare(
@@ -69,9 +74,20 @@ def load_and_prepare(
 
 
 def prepare(
-    loaded: LoadedSpec, cache: Path, progress: ProgressCallback = ignore_progress
+    loaded: LoadedSpec,
+    cache: Path,
+    progress: ProgressCallback = ignore_progress,
+    *,
+    measure: bool = True,
 ) -> Prepared:
     """Read the corpus and the models of a spec, check it and lay out the plan.
+
+    Args:
+        loaded: the spec.
+        cache: where synthetic corpora and measured targets are kept.
+        progress: called while the corpus is read and its audio is measured.
+        measure: whether to compute the targets that are measured in the audio; the ids of the plan
+            depend on them.
 
     Raises:
         SpecError: the spec is wrong; with all problems, in form and in meaning.
@@ -90,20 +106,28 @@ def prepare(
     loaded.raise_problems([*findings, *run_checks(spec, context)])
 
     corpus = corpus or read_corpus(spec.corpus, cache, progress)
-    table = _final_table(spec, corpus, cache, progress)
-    context = replace(context, utterances=corpus.utterances, table=table)
+    utterances = corpus.utterances
+    table = utterances[utterances["split"].isin(used_splits(spec, utterances))]
+    table = table.reset_index(drop=True)
+    measured = [name for name in spec.targets if is_measured(name, utterances)]
+    at_once = add_targets(table, [name for name in spec.targets if name not in measured])
+    context = replace(context, utterances=utterances, table=at_once)
     loaded.raise_problems(run_checks(spec, context))
+    if measured and measure:
+        table = add_targets(table, spec.targets, cache, progress)
+        loaded.raise_problems(run_checks(spec, replace(context, table=table)))
+    else:
+        table = at_once.assign(**dict.fromkeys(measured, math.nan))
 
-    limits = limit_notes(spec.targets, corpus.utterances.columns, table)
-    notes = (
-        *corpus.notes,
-        *plausibility_notes(table),
-        *target_notes(spec, table),
-        *limits,
-    )
+    known = table if measure else at_once
+    of_corpus = (*corpus.notes, *plausibility_notes(table))
+    of_models = (f"{name}: {note}" for name, info in models.items() for note in info.notes)
+    limits = limit_notes(spec.targets, utterances.columns, table)
+    notes = (*of_corpus, *of_models, *target_notes(spec, known), *limits)
     plan = plan_run(spec, table, models)
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
-    return Prepared(spec, table, corpus.skipped, notes, plan, audio)
+    unmeasured = () if measure else tuple(measured)
+    return Prepared(spec, table, corpus.skipped, notes, plan, audio, unmeasured)
 
 
 def _describe_models(spec: Spec) -> tuple[dict[str, ModelInfo], list[Finding]]:
@@ -114,13 +138,7 @@ def _describe_models(spec: Spec) -> tuple[dict[str, ModelInfo], list[Finding]]:
         try:
             models[settings.name] = describe_model(settings, spec.pooling)
         except (ModelError, OSError) as error:
-            findings.append((("models", position), f"{settings.name}: {error}"))
+            key = getattr(error, "key", None)
+            path = ("models", position, *([key] if key else []))
+            findings.append((path, f"{settings.name}: {error}"))
     return models, findings
-
-
-def _final_table(
-    spec: Spec, corpus: Corpus, cache: Path, progress: ProgressCallback
-) -> pd.DataFrame:
-    table = corpus.utterances
-    table = table[table["split"].isin(used_splits(spec, table))].reset_index(drop=True)
-    return add_targets(table, spec.targets, cache, progress)

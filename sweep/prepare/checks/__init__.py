@@ -15,6 +15,7 @@ from sweep.prepare.checks.targets import (
     check_classes,
     check_pairs,
     check_protocol,
+    check_rows,
     check_targets,
     check_values,
 )
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     check_targets,
     check_pairs,
     check_protocol,
+    check_rows,
     check_values,
     check_classes,
     *(check for analysis in ANALYSES for check in analysis.checks),

@@ -76,6 +76,8 @@ def check_values(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     if table is None:
         return
     for position, name in enumerate(spec.targets):
+        if name not in table:
+            continue  # not measured yet
         usable = has_value(table[name])
         if usable.all():
             continue
@@ -91,7 +93,7 @@ def check_classes(spec: Spec, context: CheckContext) -> Iterator[Finding]:
         return
     folds = make_folds(spec.protocol, table)
     for position, name in enumerate(spec.targets):
-        if not is_text(table[name]):
+        if name not in table or not is_text(table[name]):
             continue
         for number, fold in enumerate(folds):
             of_fold = f" of fold {number}" if len(folds) > 1 else ""
@@ -99,6 +101,21 @@ def check_classes(spec: Spec, context: CheckContext) -> Iterator[Finding]:
             if message:
                 yield ("targets", position), f"{name}: {message}"
                 break  # the other folds are alike
+
+
+def check_rows(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse probes that need more training utterances than a fold has."""
+    table = _foldable(spec, context)
+    if table is None:
+        return
+    found = min(len(fold.train) for fold in make_folds(spec.protocol, table))
+    for position, probe in enumerate(spec.probes):
+        if probe.fewest_rows > found:
+            message = (
+                f"{probe_name(probe)}: needs at least {probe.fewest_rows} training utterances, "
+                f"found {found}"
+            )
+            yield ("probes", position), message
 
 
 def _foldable(spec: Spec, context: CheckContext) -> pd.DataFrame | None:

@@ -9,7 +9,8 @@ import pytest
 
 from sweep.errors import SpecError
 from sweep.plan.plan import layer_tasks
-from sweep.prepare.prepare import Prepared, load_and_prepare
+from sweep.prepare.prepare import Prepared, load_and_prepare, prepare
+from sweep.spec.loading import read_spec
 from tests.conftest import Values
 
 Prepare = Callable[[Values], Prepared]
@@ -244,3 +245,42 @@ def test_a_target_without_spread_is_told(
     prepared = load_and_prepare(write_spec(spec_values), (), cache)
     (note,) = [note for note in prepared.notes if "the same" in note]
     assert note.startswith("all utterances have the same pause_ratio, 0.0")
+
+
+def test_without_measuring_all_else_is_checked(
+    write_spec: Callable[[Values], Path],
+    spec_values: Values,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measured(*arguments: object) -> None:
+        raise AssertionError("the audio was measured")
+
+    monkeypatch.setattr("jobs.targets.registry.measure", measured)
+    spec_values["targets"] = ["cps", "energy"]
+    prepared = prepare(read_spec(write_spec(spec_values)), cache, measure=False)
+    assert prepared.unmeasured == ("energy",)
+    assert prepared.table["energy"].isna().all()
+    assert prepared.plan.n_cells > 0
+    assert not any("energy" in note for note in prepared.notes)
+
+
+def test_folds_and_classes_are_checked_before_the_audio_is_measured(
+    prepare_values: Prepare, spec_values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*arguments: object) -> None:
+        raise AssertionError("the audio was measured")
+
+    monkeypatch.setattr("jobs.targets.registry.measure", measured)
+    spec_values["targets"] = ["energy", "speaker"]
+    spec_values["probes"] = [{"kind": "ridge"}, {"kind": "knn"}]
+    assert any("every tested speaker" in one for one in problems(prepare_values, spec_values))
+
+
+def test_a_probe_that_needs_more_rows_than_there_are_is_refused(
+    prepare_values: Prepare, spec_values: Values
+) -> None:
+    spec_values["probes"] = [{"kind": "knn", "k": [31]}]
+    assert any("at least 31 training" in one for one in problems(prepare_values, spec_values))
+    spec_values["probes"] = [{"kind": "knn", "k": [30, 31]}]
+    prepare_values(spec_values)
