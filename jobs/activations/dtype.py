@@ -1,16 +1,17 @@
-"""Types in which activations are stored."""
+"""Types in which activations are stored. Imports no numpy, so that reading a spec stays quick."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Dtype = Literal["float32", "float16"]
 
 
 def as_dtype(
-    layer: str, values: npt.NDArray[np.float32], dtype: Dtype
-) -> npt.NDArray[np.floating[Any]]:
+    layer: str, values: "npt.NDArray[np.float32]", dtype: Dtype
+) -> "npt.NDArray[np.floating[Any]]":
     """Convert ``values`` for storage; half precision has a relative error of about 2e-4.
 
     Values that are not finite stay as they are.
@@ -23,6 +24,8 @@ def as_dtype(
     Raises:
         OverflowError: a finite value is out of the range of half precision.
     """
+    import numpy as np
+
     if dtype == "float32":
         return values
     with np.errstate(over="ignore"):

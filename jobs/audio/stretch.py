@@ -1,9 +1,15 @@
-"""Time-stretching of speech, for the tempo counterfactual: the same speech at another rate."""
+"""Time-stretching of speech, for the tempo counterfactual: the same speech at another rate.
 
-import numpy as np
-import numpy.typing as npt
+Imports no numpy, so that reading a spec stays quick.
+"""
+
+from typing import TYPE_CHECKING
 
 from jobs.optional_packages import PYTHON_STRETCH
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 TEMPO_VERSION = 1
 """Part of the ids of stretched activations; increment it when the output changes."""
@@ -15,7 +21,7 @@ of 0.95 dB between the band spectra of corresponding frames, similar to Praat's 
 and 0.93); the library's preset of 120 ms gave 0.97 and 1.13."""
 
 
-def stretch(wave: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
+def stretch(wave: "npt.NDArray[np.float32]", factor: float) -> "npt.NDArray[np.float32]":
     """Change the rate of speech by ``factor`` and keep its pitch.
 
     It uses Signalsmith Stretch (https://signalsmith-audio.co.uk/code/stretch, MIT licence), a phase
@@ -34,6 +40,8 @@ def stretch(wave: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.floa
         ValueError: the factor is out of range.
         MissingPackageError: the package ``python-stretch`` is not installed.
     """
+    import numpy as np
+
     if not SLOWEST <= factor <= FASTEST:
         raise ValueError(f"factor {factor}: expected {SLOWEST} to {FASTEST} times the rate")
     stretcher = PYTHON_STRETCH.load().Signalsmith.Stretch(0)  # fixed seed: noise gets random phases

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import fsspec
-
 from jobs.storage import atomic
 from jobs.storage.location import Location, RemotePath, Stat
 from jobs.storage.node_cache import NodeCache
@@ -253,6 +251,8 @@ def _filesystem(place: RemotePath) -> Any:
     protocol = place.url.partition("://")[0]
     options = {"auto_mkdir": True} if protocol == "file" else {}
     # Other machines write as well, so a cached listing could be out of date.
+    import fsspec  # verbs that read a run on a disk do without
+
     return fsspec.filesystem(protocol, use_listings_cache=False, **options)
 
 

@@ -12,9 +12,14 @@ from sweep.commands.options import RunPath, exit_codes
 
 def export(
     run: RunPath,
-    to: Annotated[Path | None, typer.Option(help="Folder to write to [RUN/export].")] = None,
+    to: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder to write to [RUN/export].")
+    ] = None,
     chroma: Annotated[
-        Path | None, typer.Option(help="Write the embeddings to a ChromaDB in this folder, too.")
+        Path | None,
+        typer.Option(
+            file_okay=False, help="Write the embeddings to a ChromaDB in this folder, too."
+        ),
     ] = None,
     activations: Annotated[
         bool, typer.Option("--activations/--no-activations", help="Those of every layer: large.")

@@ -18,7 +18,7 @@ def print_layers(model: str) -> None:
     """Print the layers of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
     try:
         info = describe_model(*find_model(model))
-    except ModelError as error:
+    except (ModelError, OSError) as error:  # OSError: a name may be too long for a path
         raise UsageError(str(error)) from None
     print_table(_layers_table(info))
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.activations.manifest import CorruptShard
 from jobs.process import ran_out_of_memory
 from jobs.storage.atomic import DISK_FULL
 
@@ -39,6 +38,8 @@ LONGEST_WAIT = 60.0
 
 def cause_of(error: BaseException | None) -> Cause:
     """Determine the cause of an error that a job raised."""
+    from jobs.activations.manifest import CorruptShard  # with numpy, which `sweep status` spares
+
     if isinstance(error, CorruptShard):
         return "corrupt"
     if isinstance(error, OSError):
