@@ -131,7 +131,7 @@ def test_a_wrong_override_of_a_merge_is_shown_at_its_own_place(tmp_path: Path) -
             "  - {<<: *base, name: two, epochs: no}\n",
         )
     [problem] = error.value.problems
-    assert (problem.line, problem.column) == (6, 37)
+    assert (problem.line, problem.column) == (6, 36)
 
 
 def test_a_repeated_key_is_refused_beside_a_merge(tmp_path: Path) -> None:
