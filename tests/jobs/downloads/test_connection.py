@@ -1,7 +1,9 @@
 """Servers that are slow, silent or hostile, on loopback."""
 
+import gc
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 from jobs.downloads import connection
 from jobs.downloads.connection import FetchError, read
 from jobs.downloads.http import download
+
+STOPPED = threading.Event()
+"""Ends what trickles."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,8 +31,8 @@ class Handler(BaseHTTPRequestHandler):
             case "/slow-headers":
                 self._trickle(b"H")
             case "/length":
-                self.send_response(200)
-                self.wfile.write("Content-Length: ²\r\n\r\nx".encode("latin-1"))
+                head = "HTTP/1.0 200 OK\r\nContent-Length: ²\r\n\r\nx"
+                self.wfile.write(head.encode("latin-1"))
             case "/na%C3%AFve%20name":
                 self.send_response(200)
                 self.send_header("Content-Length", "4")
@@ -40,22 +45,27 @@ class Handler(BaseHTTPRequestHandler):
 
     def _trickle(self, byte: bytes) -> None:
         try:
-            for _ in range(400):
+            while not STOPPED.wait(0.01):
                 self.wfile.write(byte)
                 self.wfile.flush()
-                time.sleep(0.01)
         except OSError:
             pass  # the client has hung up
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
+    STOPPED.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
+    STOPPED.set()
     server.shutdown()
     server.server_close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of connections that were given up
+        time.sleep(0.3)
+        gc.collect()
 
 
 def test_a_server_that_trickles_is_given_up(

@@ -43,6 +43,7 @@ def test_what_stands_beside_the_prefix_is_named(weights: dict[str, Tensor]) -> N
         loaded(given)
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
