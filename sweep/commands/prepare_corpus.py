@@ -188,7 +188,7 @@ def print_preparation(prepared: PreparedCorpus) -> None:
 
 def statistics_table(parts: Sequence[PreparedPart]) -> Table:
     """Make a row per split × measure: the value found and, if known, the expected one."""
-    table = Table(caption="ICC: share of the variance that lies between speakers")
+    table = Table(caption="ICC: share of the variance between speakers; 0 if estimated below")
     columns = ["part", "measure", "found"]
     if any(part.facts for part in parts):
         columns += ["known", "tolerance", "difference"]
