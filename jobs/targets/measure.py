@@ -157,7 +157,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Found:
-    """The measured values of one recording; none if its audio could not be reached."""
+    """The measured values of one recording; none if its audio could not be read."""
 
     digest: str
     values: dict[str, Values]
@@ -281,9 +281,8 @@ def _measure_block(block: Sequence[_Task]) -> list[_Found]:
 def _measure(task: _Task) -> dict[str, Values]:
     try:
         wave = load_audio(task.path)
-    except AudioUnavailable:
-        # Nothing is recorded; extraction reports it if it is still unavailable then.
+    except (AudioError, AudioUnavailable):
+        # Nothing is recorded: a damaged file and its repair may share a digest. Extraction skips
+        # the file, or reports it, if it is still unusable then.
         return {}
-    except AudioError:
-        return {name: (math.nan,) * len(MEASUREMENTS[name].columns) for name in task.names}
     return {name: tuple(MEASUREMENTS[name].of(wave)) for name in task.names}
