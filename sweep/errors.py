@@ -1,12 +1,15 @@
 """Errors that a user sees, each with its exit code."""
 
+import os
+import pwd
 import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from jobs.secrets import without_secrets
+from jobs.storage.atomic import DISK_FULL
 
 
 class ClusterError(RuntimeError):
@@ -91,3 +94,33 @@ def reason(error: BaseException | None) -> str:
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+)', re.MULTILINE)
+
+
+def describe_os_error(error: OSError) -> str:
+    """Describe an error of the storage, and how to proceed, in one line."""
+    if error.strerror is None or not isinstance(error.filename, str | os.PathLike):
+        text = without_secrets(str(error)) or type(error).__name__
+    else:
+        text = without_secrets(f"{os.fspath(error.filename)}: {error.strerror}")
+    if error.errno in DISK_FULL:
+        text += "; make room and repeat the command: what is finished is kept"
+    elif isinstance(error, PermissionError):
+        text += f"; it is not yours to read or to change{_owner(error.filename)}"
+    return text
+
+
+def _owner(place: object) -> str:
+    """Name the owner of a file, or of the closest folder above it that can be seen."""
+    if not isinstance(place, str):
+        return ""
+    for path in (Path(place), *Path(place).absolute().parents):
+        try:
+            found = path.stat().st_uid
+        except OSError:
+            continue
+        try:
+            name = pwd.getpwuid(found).pw_name
+        except KeyError:
+            name = f"user {found}"
+        return f": {path} belongs to {name}, who can allow it, or choose another folder"
+    return ""

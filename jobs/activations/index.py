@@ -19,8 +19,15 @@ from typing import Any
 from jobs.activations.manifest import CorruptShard, FileState, data_name, manifest_name
 from jobs.activations.store import read_manifest
 from jobs.corpus.skipped import Skipped
+from jobs.storage.json_files import read_json
 from jobs.storage.location import Location, RemotePath
-from jobs.storage.object_store import read_bytes, read_parts, whole_object, with_listing, write_text
+from jobs.storage.object_store import (
+    StorageError,
+    read_parts,
+    whole_object,
+    with_listing,
+    write_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -114,9 +121,9 @@ def _read(folder: Location, index: int, state: str) -> Finding:
 
 def _read_index(folder: Location) -> dict[int, SeenShard]:
     try:
-        rows = json.loads(read_bytes(folder / INDEX))
+        rows = read_json(folder / INDEX, kind=list)
         return {
-            index: SeenShard(
+            int(index): SeenShard(
                 state,
                 tuple(Skipped(*fields) for fields in skipped),
                 tuple(FileState(*fields) for fields in files),
@@ -125,7 +132,9 @@ def _read_index(folder: Location) -> dict[int, SeenShard]:
         }
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError) as error:
+    except StorageError:
+        raise
+    except (OSError, ValueError, TypeError) as error:
         log.warning("%s is damaged (%s): the manifests are read instead", folder / INDEX, error)
         return {}
 

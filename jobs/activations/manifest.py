@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from jobs.corpus.skipped import Skipped
 from jobs.identity import canonical_json, canonical_text
+from jobs.storage.json_files import parse_json
 from jobs.storage.location import Location, RemotePath
 
 
@@ -162,8 +163,8 @@ def from_json(text: bytes) -> ShardManifest:
     Raises:
         ValueError, KeyError, TypeError: it is damaged.
     """
-    body = json.loads(text)
-    if not isinstance(body, dict) or body.pop("checksum", None) != _digest(canonical_text(body)):
+    body = parse_json(text)
+    if body.pop("checksum", None) != _digest(canonical_text(body)):
         raise ValueError("its checksum is wrong")
     return ShardManifest(
         index=body["index"],

@@ -8,7 +8,6 @@ position p and fold f, the names of the arrays ``utterance_id`` (n_test,), ``act
 Legend: n_test test utterances of a fold, k components.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,10 @@ from jobs.probing.parts import ProbedLayer
 from jobs.probing.results import FittedCell
 from jobs.process import ran_out_of_memory
 from jobs.protocol.folds import StrArray, only
-from jobs.protocol.predictions import DAMAGED_NPZ
 from jobs.storage.location import Location
+from jobs.storage.npz_files import load_npz, save_npz
 from jobs.storage.object_store import atomic_path
+from jobs.storage.regular_files import DamagedFile, read_regular
 
 
 class CanonicalError(ValueError):
@@ -125,7 +125,7 @@ def write_components(path: Location, found: Mapping[str, Sequence[FoldComponents
                 f"{start}/saturated": np.array(fold.found.saturated),
             }
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+        save_npz(temporary, arrays)
 
 
 def read_components(path: Path) -> dict[str, list[FoldComponents]]:
@@ -136,14 +136,14 @@ def read_components(path: Path) -> dict[str, list[FoldComponents]]:
         CanonicalError: the file is damaged, or of another kind.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            return {
-                str(name): [
-                    _fold(file, f"{position}/{number}") for number in range(_folds(file, position))
-                ]
-                for position, name in enumerate(file["probes"])
-            }
-    except DAMAGED_NPZ as error:
+        arrays, _ = load_npz(read_regular(path))
+        return {
+            str(name): [
+                _fold(arrays, f"{position}/{number}") for number in range(_folds(arrays, position))
+            ]
+            for position, name in enumerate(arrays["probes"])
+        }
+    except (DamagedFile, KeyError, ValueError, TypeError) as error:
         raise CanonicalError(
             f"{path} is not a readable file of canonical components ({type(error).__name__}: "
             f"{error}): delete it and run again"

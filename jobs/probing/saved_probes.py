@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from jobs.activations.store import save_tensors
 from jobs.arrays import FloatArray
@@ -26,8 +26,10 @@ from jobs.probes.result import Weights
 from jobs.probing.parts import ProbedLayer
 from jobs.probing.results import FittedCell
 from jobs.settings import Settings
+from jobs.storage.json_files import byte_sum, with_sum, without_sum
 from jobs.storage.location import Location
 from jobs.storage.object_store import atomic_path, write_text
+from jobs.storage.regular_files import DamagedFile, read_regular
 
 FORMAT = 1
 """Version of the card; to be raised when older cards can no longer be read."""
@@ -63,6 +65,8 @@ class ProbeCard(Settings):
     n_train: int
     scores: dict[str, float | None]
     """Scores on the test split of its fold, as in ``metrics.csv``."""
+    weights_sum: str = ""
+    """`jobs.storage.json_files.byte_sum` of the file of its weights; empty in older cards."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,9 @@ def save_probe(folder: Location, card: ProbeCard, weights: Weights) -> None:
     """Write a probe atomically, its card last."""
     with atomic_path(folder / f"{card.cell_id}.safetensors") as temporary:
         save_tensors({name: np.ascontiguousarray(w) for name, w in weights.items()}, temporary)
-    write_text(folder / f"{card.cell_id}.json", json.dumps(card.model_dump(mode="json"), indent=1))
+        values = {**card.model_dump(mode="json"), "weights_sum": byte_sum(temporary.read_bytes())}
+    text = with_sum(json.dumps(values, indent=1).encode()).decode()
+    write_text(folder / f"{card.cell_id}.json", text)
 
 
 def load_probe(path: str | Path) -> SavedProbe:
@@ -172,10 +178,12 @@ def load_probe(path: str | Path) -> SavedProbe:
     card = Path(path).with_suffix(".json")
     weights = card.with_suffix(".safetensors")
     try:
-        return SavedProbe(
-            ProbeCard.model_validate_json(card.read_text(encoding="utf-8")), load_file(weights)
-        )
-    except (OSError, ValidationError, UnicodeDecodeError, SafetensorError) as error:
+        described = ProbeCard.model_validate_json(without_sum(read_regular(card))[0])
+        data = read_regular(weights)
+        if described.weights_sum and described.weights_sum != byte_sum(data):
+            raise DamagedFile(f"{weights.name} was changed after it was written")
+        return SavedProbe(described, load(data))
+    except (OSError, ValidationError, DamagedFile, SafetensorError) as error:
         raise SavedProbeError(
             f"no saved probe at {path} ({type(error).__name__}: {str(error).splitlines()[0]}): "
             f"expected {card.name} and {weights.name}, as a run with `save_probes: true` writes "

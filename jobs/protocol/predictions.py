@@ -7,9 +7,6 @@ which the plan lists. Cells of one fold differ in their rows where utterances la
 target. ``y_true`` of a shuffled control is the shuffled target.
 """
 
-import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +17,9 @@ import numpy.typing as npt
 
 from jobs.protocol.folds import StrArray
 from jobs.storage.location import Location
+from jobs.storage.npz_files import Arrays, load_npz, save_npz
 from jobs.storage.object_store import atomic_path
-
-DAMAGED_NPZ = (
-    KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""Errors that numpy and zipfile raise for a damaged ``.npz`` in memory."""
+from jobs.storage.regular_files import DamagedFile, read_regular
 
 
 class PredictionsError(ValueError):
@@ -66,7 +60,7 @@ def write_predictions(path: Location, cells: Mapping[str, CellPredictions]) -> N
         arrays[f"y_pred/{cell_id}"] = cell.y_pred
     arrays["rows"] = np.array(numbers, dtype=np.int64)
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+        save_npz(temporary, arrays)
 
 
 def read_predictions(path: Path) -> dict[str, CellPredictions]:
@@ -76,24 +70,39 @@ def read_predictions(path: Path) -> dict[str, CellPredictions]:
         FileNotFoundError: there is no such file.
         PredictionsError: the file was not written by ``write_predictions``, or is damaged.
     """
+    return read_checked_predictions(path)[0]
+
+
+def read_checked_predictions(path: Path) -> tuple[dict[str, CellPredictions], bool]:
+    """Do as `read_predictions`, and return whether the file had a checksum, too."""
     try:
-        # Read from memory, so that an OSError always means failing storage, not a damaged file.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            rows = file["rows"] if "rows" in file else file["fold"]  # as they were numbered before
-            cells = zip(file["cell_id"], file["fold"], file["train_mean"], rows, strict=True)
-            names = {int(number): file[f"utterance_id/{number}"] for number in np.unique(rows)}
-            return {
-                str(cell_id): CellPredictions(
-                    fold=int(fold),
-                    train_mean=float(train_mean),
-                    utterance_id=names[int(number)],
-                    y_true=file[f"y_true/{cell_id}"],
-                    y_pred=file[f"y_pred/{cell_id}"],
-                )
-                for cell_id, fold, train_mean, number in cells
-            }
-    except DAMAGED_NPZ as error:
+        arrays, has_sum = load_npz(read_regular(path))
+        return _cells_of(arrays), has_sum
+    except (DamagedFile, KeyError, ValueError, TypeError) as error:
         raise PredictionsError(
             f"{path} is not a readable file of predictions ({type(error).__name__}: {error}): "
             "delete it and run again, its cells are then computed anew"
         ) from error
+
+
+def _cells_of(arrays: Arrays) -> dict[str, CellPredictions]:
+    rows = arrays["rows"] if "rows" in arrays else arrays["fold"]  # as they were numbered before
+    listed = zip(arrays["cell_id"], arrays["fold"], arrays["train_mean"], rows, strict=True)
+    names = {int(number): arrays[f"utterance_id/{number}"] for number in np.unique(rows)}
+    cells = {
+        str(cell_id): CellPredictions(
+            fold=int(fold),
+            train_mean=float(train_mean),
+            utterance_id=names[int(number)],
+            y_true=arrays[f"y_true/{cell_id}"],
+            y_pred=arrays[f"y_pred/{cell_id}"],
+        )
+        for cell_id, fold, train_mean, number in listed
+    }
+    for cell_id, cell in cells.items():
+        shapes = {cell.utterance_id.shape, cell.y_true.shape, cell.y_pred.shape}
+        kinds = (cell.utterance_id.dtype.kind, cell.y_true.dtype.kind, cell.y_pred.dtype.kind)
+        known = kinds == ("U", "f", "f") or not cell.y_true.size
+        if len(shapes) != 1 or cell.y_true.ndim != 1 or not known:
+            raise ValueError(f"cell {cell_id} has not one true and one predicted number per name")
+    return cells

@@ -1,12 +1,10 @@
 """Measure the audio of a table on all cores, each recording once.
 
 Values are kept by the digest of the audio in ``<cache>/measured``, one file per measurement, as
-JSON lines of ``[digest, values]``, null for an undefined value. The file name contains the versions
+JSON lines, see `jobs.targets.measured_values`. The file name contains the versions
 of the measurement and of the package that it uses, so that a new version measures again.
 """
 
-import fcntl
-import json
 import math
 import os
 import signal
@@ -27,20 +25,14 @@ from jobs.audio.read import AudioError, AudioUnavailable, FloatArray, load_audio
 from jobs.optional_packages import PARSELMOUTH, SILERO_VAD, OptionalPackage
 from jobs.process import limit_threads
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.storage.atomic import cut_torn_line
+from jobs.targets.measured_values import MeasuredValues, MeasureError, Values
 from jobs.targets.pitch import measure_level, measure_pitch
 from jobs.targets.voice_activity import measure_speech
-
-Values = tuple[float, ...]
 
 POOL_SECONDS = 10.0
 """Seconds of work for one core below which no processes are started, which takes longer."""
 BLOCK_SECONDS = 60.0
 """Seconds of audio per block: the most that an interruption loses in each process."""
-
-
-class MeasureError(RuntimeError):
-    """Measuring cannot continue; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +113,12 @@ def measure(
     Raises:
         MeasureError: a measuring process died, or a file of values is damaged.
     """
-    kept = {name: _Kept(cache / "measured" / MEASUREMENTS[name].file) for name in names}
+    kept = {
+        name: MeasuredValues(
+            cache / "measured" / MEASUREMENTS[name].file, len(MEASUREMENTS[name].columns)
+        )
+        for name in names
+    }
     tasks = _tasks(table, kept)
     what, done = f"measuring {', '.join(kept)}", 0
     if tasks:
@@ -163,45 +160,7 @@ class _Found:
     values: dict[str, Values]
 
 
-class _Kept:
-    """The known values of one measurement: audio digest → values."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.values: dict[str, Values] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            # Another run may be writing: its unfinished line must not be cut as a torn one.
-            fcntl.flock(file, fcntl.LOCK_EX)
-            cut_torn_line(path)
-            lines = path.read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(lines, start=1):
-            try:
-                digest, values = json.loads(line)
-                self.values[digest] = tuple(math.nan if v is None else float(v) for v in values)
-            except (ValueError, TypeError) as error:
-                raise MeasureError(
-                    f"{path}:{number} is damaged: expected [digest, values], found {line[:60]!r}; "
-                    "delete the file; its values will be measured again"
-                ) from error
-
-    def add(self, values: dict[str, Values]) -> None:
-        """Add values; they are on disk when it returns."""
-        if not values:
-            return
-        self.values |= values
-        lines = [
-            json.dumps([digest, [None if math.isnan(v) else v for v in row]], allow_nan=False)
-            for digest, row in values.items()
-        ]
-        with self._path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write("".join(f"{line}\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _tasks(table: pd.DataFrame, kept: dict[str, _Kept]) -> list[_Task]:
+def _tasks(table: pd.DataFrame, kept: dict[str, MeasuredValues]) -> list[_Task]:
     """Return the measurements that are not known yet, each recording once."""
     tasks: dict[str, _Task] = {}
     for digest, path, seconds in zip(

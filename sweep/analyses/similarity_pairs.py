@@ -4,7 +4,6 @@ The unit is a pair of models with all their layers: a file in the run's folder, 
 everything that changes its numbers, so that a new model costs only its own pairs.
 """
 
-import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ import pandas as pd
 
 from jobs.identity import content_id, lines_digest
 from jobs.models.settings import BASELINE_PREFIX
-from jobs.protocol.predictions import DAMAGED_NPZ
 from jobs.protocol.settings import SplitsProtocol
 from jobs.similarity.job import SIMILARITY_VERSION, Values
 from jobs.similarity.settings import Measure
 from jobs.storage.atomic import atomic_path
+from jobs.storage.npz_files import load_npz, save_npz
+from jobs.storage.regular_files import DamagedFile, read_regular
 from sweep.plan.plan import Plan, PlannedModel, PlannedSet
 from sweep.spec.schema import Spec
 
@@ -112,22 +112,22 @@ def write_pair(path: Path, values: PairValues) -> None:
     for measure, found in values.by_measure.items():
         arrays |= {f"{measure}/{name}": array for name, array in vars(found).items()}
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        save_npz(temporary, arrays)
 
 
 def read_pair(path: Path, measures: Sequence[Measure]) -> PairValues | None:
     """Read the values of a pair; None if they are missing, or damaged, which is logged."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            fields = ("forward", "backward", "chance", "flagged")
-            by_measure = {
-                measure: Values(*(file[f"{measure}/{name}"] for name in fields))
-                for measure in measures
-            }
-            return PairValues(int(file["n_utterances"]), bool(file["complete"]), by_measure)
+        arrays, _ = load_npz(read_regular(path))
+        fields = ("forward", "backward", "chance", "flagged")
+        by_measure = {
+            measure: Values(*(arrays[f"{measure}/{name}"] for name in fields))
+            for measure in measures
+        }
+        return PairValues(int(arrays["n_utterances"]), bool(arrays["complete"]), by_measure)
     except FileNotFoundError:
         return None
-    except DAMAGED_NPZ as error:
+    except (DamagedFile, KeyError, ValueError, TypeError) as error:
         log.warning("%s cannot be read (%s): it is computed again", path, error)
         return None
 

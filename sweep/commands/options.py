@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sweep.errors import describe_os_error
 from sweep.signals import COMMAND_VARIABLE
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ EXIT_CODES = {
     "sweep.errors.GcError": 2,
     "sweep.errors.ClusterError": 3,
     "sweep.commands.submit_job.SubmitError": 2,
-    "jobs.protocol.predictions.PredictionsError": 2,
+    "jobs.corpus.table.CorpusError": 2,
+    "jobs.probing.joint_cca.CanonicalError": 2,
     "jobs.probing.saved_probes.SavedProbeError": 2,
+    "jobs.protocol.predictions.PredictionsError": 2,
+    "jobs.storage.regular_files.DamagedFile": 2,
+    "jobs.activations.manifest.CorruptShard": 1,
     "jobs.downloads.connection.FetchError": 1,
     "jobs.downloads.archives.ArchiveError": 1,
-    "jobs.targets.measure.MeasureError": 1,
-    "jobs.storage.object_store.StorageError": 1,
+    "jobs.targets.measured_values.MeasureError": 1,
+    "builtins.OSError": 1,
 }
 """Exit code of each error of the user or the cluster, by its name, as importing all of them would
 take seconds."""
@@ -148,13 +153,13 @@ def exit_codes() -> Iterator[None]:
     traceback."""
     try:
         yield
-    except (typer.Exit, typer.BadParameter):
+    except (typer.Exit, typer.BadParameter, BrokenPipeError):
         raise
     except Exception as error:
         code = _exit_code_of(error)
         if code is None:
             raise
-        say(str(error))
+        say(describe_os_error(error) if isinstance(error, OSError) else str(error))
         raise typer.Exit(code) from None
 
 

@@ -40,12 +40,12 @@ def print_list(folder: Path) -> None:
 
 
 def _row(run: RunFolder) -> tuple[str, ...]:
-    driven = DriverLease(run).holder() is not None
     try:
+        driven = DriverLease(run).holder() is not None
         events = read_events(run.events)
     except FileNotFoundError:
         events = []
-    except ValueError:
+    except (OSError, ValueError):
         return (run.root.name, "events.jsonl cannot be read", "", "", "", "")
     progress = Progress()
     for event in events:

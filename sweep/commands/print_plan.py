@@ -1,5 +1,6 @@
 """Output of ``sweep plan``: the remaining work and its cost."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sweep.prepare.prepare import Prepared
 from sweep.progress.wording import printable
 from sweep.running.remaining import ModelWork, remaining_work
 from sweep.state.ledger import finished, stream_records
-from sweep.state.mirror import fetch
+from sweep.state.mirror import fetch_records
 from sweep.state.run_folder import local_cache, run_folder
 from sweep.wording import counted
 
@@ -31,8 +32,11 @@ sheet)."""
 def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache: Location) -> None:
     """Print what `sweep run` would do."""
     prepared = prepare_spec(path, overrides, local_cache(cache))
-    folder = fetch(run_folder(out or Path("results") / prepared.spec.name))
-    records = finished(stream_records(folder.ledger, on_damage=lambda line: None))
+    folder = fetch_records(run_folder(out or Path("results") / prepared.spec.name))
+    damaged: list[str] = []
+    records = finished(stream_records(folder.ledger, on_damage=damaged.append))
+    for line in damaged:
+        print(printable(f"{folder.ledger.name}: {line}; its cells run again"), file=sys.stderr)
     run = RunContext(prepared.spec, prepared.plan, prepared.table, folder, cache)
     queues = {one.name: queue for one in ANALYSES if (queue := one.queue(run)) is not None}
     work = remaining_work(

@@ -1,5 +1,6 @@
 """Output of ``sweep status``."""
 
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -8,8 +9,11 @@ from sweep.progress.state import Progress
 from sweep.progress.wording import printable, status_lines
 from sweep.results.records import RunRecords
 from sweep.state.control import DriverLease, resume_command
-from sweep.state.events import read_events
+from sweep.state.events import readable_events
 from sweep.wording import counted
+
+MOST_DAMAGED = 5
+"""Number of damaged lines of events that are named."""
 
 
 def print_status(run: RunRecords) -> None:
@@ -25,7 +29,10 @@ def print_status(run: RunRecords) -> None:
         print(f"no driver is running it; {resume_command(run.folder)}")
     if run.folder.events.exists():
         progress = Progress()
-        for event in read_events(run.folder.events):
+        events, damaged = readable_events(run.folder.events)
+        for line in damaged[:MOST_DAMAGED]:
+            print(printable(line), file=sys.stderr)
+        for event in events:
             progress.update(event)
         print("\n".join(status_lines(progress, datetime.now(UTC))))
     print_findings(run.folder)

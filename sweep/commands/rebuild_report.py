@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from sweep.errors import RunIsLocked
-from sweep.report.build import build_report
+from sweep.report.build import build_report, read_all
+from sweep.report.keep_tables import refuse_shorter_tables
 from sweep.results.run import Run
 from sweep.state.control import Say
 from sweep.state.mirror import mirrored
@@ -21,7 +22,9 @@ def rebuild_report(run: Run, say: Say) -> Path:
 
     Raises:
         OSError: the store cannot be read, or not be written to.
+        RunError: a file of the run is damaged; its tables are left as they are.
     """
+    refuse_shorter_tables(run, read_all(run))
     remote = run.folder.remote
     if remote is None:
         return build_report(run)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.storage.regular_files import read_regular
 from sweep.progress.wording import printable
 from sweep.report.tables import markup
 from sweep.state.run_folder import RunFolder
@@ -51,7 +52,7 @@ def print_findings(folder: RunFolder) -> None:
     """Print the findings in short form, as of the last report."""
     if not folder.findings.exists():
         return
-    sentences = folder.findings.read_text(encoding="utf-8").splitlines()
+    sentences = read_regular(folder.findings).decode(errors="replace").splitlines()
     for sentence in sentences[:MOST_FINDINGS]:
         print(printable(_main_clause(sentence)))
     if len(sentences) > MOST_FINDINGS:

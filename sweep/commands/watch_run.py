@@ -1,13 +1,14 @@
 """``sweep watch``: the live view of a run that was started elsewhere, drawn from its events."""
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Literal
 
+from jobs.storage.json_files import parse_json
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import read_uncached, stat
+from jobs.storage.regular_files import DamagedFile, open_regular, read_regular
 from sweep.state.control import DriverLease, Say, resume_command
 from sweep.state.events import Event, Listener, parse_event
 from sweep.state.run_folder import RunFolder
@@ -75,10 +76,11 @@ def _submitted(folder: RunFolder, tail: "EventTail | RemoteTail") -> str | None:
     """Return the job that was submitted since the events were written; None if there is none."""
     place = folder.for_jobs(folder.submission)
     try:
-        note = json.loads(place.read_bytes() if isinstance(place, Path) else read_uncached(place))
-        return None if tail.position > note["told"] else f"{note['id']}, submitted {note['since']}"
-    except FileNotFoundError:
+        data = read_regular(place) if isinstance(place, Path) else read_uncached(place)
+        note = parse_json(data, {"told": int, "id": str, "since": str})
+    except (FileNotFoundError, DamagedFile):
         return None
+    return None if tail.position > note["told"] else f"{note['id']}, submitted {note['since']}"
 
 
 class EventTail:
@@ -104,7 +106,7 @@ class EventTail:
             ValueError: a whole line is not an event.
         """
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 self._find_place(file.fileno())
                 file.seek(self._offset)
                 data = file.read()
@@ -171,7 +173,7 @@ class RemoteTail:
 def _events_of(data: bytes, name: str, before: int) -> list[Event]:
     """Parse the events of the complete lines of ``data``, which follow ``before`` others of the
     file."""
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    lines = data.split(b"\n")[:-1]
     return [parse_event(line, f"{name}:{n}") for n, line in enumerate(lines, start=before + 1)]
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from jobs.storage.atomic import write_text
 from sweep.report.methods.document import methods
 from sweep.report.page import render_page
@@ -15,10 +17,16 @@ from sweep.results.run import Run
 def build_report(run: Run, sections: Sequence[Section] = SECTIONS) -> Path:
     """Write the run's tables, plots, methods text and ``report.html``, replacing old ones.
 
+    Nothing is written before all that the tables come from has been read.
+
     Returns:
         The path of the page.
+
+    Raises:
+        RunError: a file of the run is missing or damaged.
     """
     folder = run.folder
+    read_all(run)
     write_csv(folder.tables / "metrics.csv", run.metrics)
     for name, table in run.analysis_tables.items():
         path = folder.tables / f"{name}.csv"
@@ -32,6 +40,12 @@ def build_report(run: Run, sections: Sequence[Section] = SECTIONS) -> Path:
     _remove_old_figures(folder.plots, [path for _, content in shown for path in content.figures])
     write_text(folder.report, render_page(run.plan.name, shown))
     return folder.report
+
+
+def read_all(run: Run) -> dict[str, pd.DataFrame]:
+    """Read everything that the tables come from; return those without intervals, by name."""
+    assert run.provenance is not None and run.skipped is not None and run.curves is not None
+    return {"metrics": run.metrics, **run.analysis_tables}
 
 
 def _remove_old_figures(folder: Path, written: Iterable[Path]) -> None:

@@ -1,6 +1,6 @@
 """A run as Python values: ``sweep.open_run("results/demo").layers``."""
 
-import csv
+import errno
 from functools import cached_property
 from pathlib import Path
 
@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from jobs.activations.store import read_layer
-from jobs.corpus.skipped import Skipped
-from jobs.corpus.table import read_table
+from jobs.corpus.skipped import Skipped, read_skipped
+from jobs.corpus.table import CorpusError, read_table
 from jobs.probes import seed_count
 from jobs.protocol.folds import TestedSpeakers, count_tested_speakers
-from jobs.protocol.predictions import CellPredictions, read_predictions
+from jobs.protocol.predictions import CellPredictions, read_checked_predictions
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
@@ -22,8 +22,10 @@ from sweep.analyses import ANALYSES
 from sweep.errors import RunError
 from sweep.plan.plan import PlannedModel
 from sweep.plan.untrained_twins import twins
+from sweep.results.cross_check import check_scores
 from sweep.results.metrics import metrics_table
 from sweep.results.records import RunRecords
+from sweep.state.stored_plan import check_unchanged
 
 
 class Run(RunRecords):
@@ -32,7 +34,13 @@ class Run(RunRecords):
     @cached_property
     def utterances(self) -> pd.DataFrame:
         """The utterance table, with the targets."""
-        return read_table(self.folder.utterances, text=tuple(self.plan.classes))
+
+        def read(path: Path) -> pd.DataFrame:
+            table = read_table(path, text=tuple(self.plan.classes))
+            check_unchanged(self.folder, path.name)
+            return table
+
+        return self._read(self.folder.utterances, read, CorpusError)
 
     @cached_property
     def tested_speakers(self) -> TestedSpeakers:
@@ -61,10 +69,8 @@ class Run(RunRecords):
             )
             for frame in (self._points(), self.metrics)
         )
-        table = self.utterances
-        speakers = dict(zip(table["utterance_id"], table["speaker_id"], strict=True))
         read = None if self.plan.scored_by_sums else self._cell_predictions
-        return layer_curves(points, metrics, read, speakers, self._bootstrap())
+        return layer_curves(points, metrics, read, self._speakers, self._bootstrap())
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -112,8 +118,7 @@ class Run(RunRecords):
         """Utterances that were left out, with reasons."""
         if not self.folder.skipped.exists():
             return []
-        with self.folder.skipped.open(newline="", encoding="utf-8") as file:
-            return [Skipped(**row) for row in csv.DictReader(file)]
+        return self._read(self.folder.skipped, read_skipped)
 
     def predictions(
         self,
@@ -151,7 +156,6 @@ class Run(RunRecords):
                 f"no finished cell for model {model!r}, layer {layer!r}, probe {probe!r}, target "
                 f"{target!r}, control {control!r}; `.metrics` lists the finished cells"
             )
-        speaker = self.utterances.set_index("utterance_id")["speaker_id"]
         frames = []
         for record in chosen:
             cell = self._cell_predictions(record.cell_id)
@@ -159,7 +163,7 @@ class Run(RunRecords):
                 pd.DataFrame(
                     {
                         "utterance_id": cell.utterance_id,
-                        "speaker_id": speaker.loc[list(cell.utterance_id)].to_numpy(),
+                        "speaker_id": [self._speakers[name] for name in cell.utterance_id],
                         "probe": record.probe,
                         "target": record.target,
                         "control": record.control,
@@ -228,9 +232,44 @@ class Run(RunRecords):
 
     def _cell_predictions(self, cell_id: str) -> CellPredictions:
         """Read the predictions of a done cell; keep the last file, since its cells are adjacent."""
-        path = self.folder.predictions / self.records[cell_id].predictions
+        record = self.records[cell_id]
+        path = self.folder.predictions / record.predictions
         if self._last_file[0] != path:
-            self._last_file = (path, read_predictions(path))
-        return self._last_file[1][cell_id]
+            self._last_file = (path, *self._read_predictions(path))
+        _, cells, has_sum = self._last_file
+        if cell_id not in cells:
+            raise RunError(
+                f"{path} lacks the predictions of cell {cell_id}: delete it and run the spec "
+                "again; its cells are then computed anew"
+            )
+        if not (has_sum and self._lines[0][cell_id][1]):
+            check_scores(record, cells[cell_id], self.plan.kind(record.target))
+        return cells[cell_id]
 
-    _last_file: tuple[Path | None, dict[str, CellPredictions]] = (None, {})
+    def _read_predictions(self, path: Path) -> tuple[dict[str, CellPredictions], bool]:
+        """Read a file of predictions, all of whose utterances must be in the table."""
+        try:
+            cells, has_sum = read_checked_predictions(path)
+        except FileNotFoundError:
+            reason = "is missing: run the spec again; its cells are then computed anew"
+            raise FileNotFoundError(errno.ENOENT, reason, str(path)) from None
+        # Cells of a fold share their array of names.
+        names = {id(cell.utterance_id): cell.utterance_id for cell in cells.values()}
+        for utterances in names.values():
+            unknown = [name for name in utterances.tolist() if name not in self._speakers]
+            if unknown:
+                raise RunError(
+                    f"{path} has predictions for {unknown[0]!r}, which is not in "
+                    f"{self.folder.utterances}: run the spec again"
+                )
+        return cells, has_sum
+
+    @cached_property
+    def _speakers(self) -> dict[str, str]:
+        """Speaker of every utterance id."""
+        table = self.utterances
+        return dict(zip(table["utterance_id"], table["speaker_id"], strict=True))
+
+    _needs_results = True
+    _last_file: tuple[Path | None, dict[str, CellPredictions], bool] = (None, {}, True)
+    """The last file of predictions, its cells, and whether it had a checksum."""

@@ -1,6 +1,7 @@
 """Waiting for full or nearly full disks."""
 
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -87,24 +88,30 @@ class DiskPause:
             )
         return low
 
-    def write(self, file: str, write: Callable[[], None]) -> None:
-        """Call ``write``, which appends to ``file``, and repeat until the disk has room for it.
+    def write(self, file: str, write: Callable[[], None], patience: float = math.inf) -> None:
+        """Call ``write``, which writes to ``file``, and repeat until the disk has room for it.
 
         A run that is stopped meanwhile gives up: the cells that were not recorded run again.
 
+        Args:
+            file: its name, for messages.
+            write: can be called several times.
+            patience: seconds after which the last error is raised.
+
         Raises:
-            OSError: ``write`` failed for another reason than a full disk.
+            OSError: ``write`` failed for another reason than a full disk, or for too long.
         """
+        deadline = self._clock() + patience
         while True:
             try:
                 write()
             except OSError as error:
-                if cause_of(error) != "disk":
+                if cause_of(error) != "disk" or self._clock() >= deadline:
                     raise
                 self.disk_is_full(file, reason(error))
             else:
                 return
-            while self.holds():
+            while self.holds() and self._clock() < deadline:
                 time.sleep(LOOK_SECONDS)
                 if self._stopped():
                     log.warning("stopped on a full disk: what came back last runs again")

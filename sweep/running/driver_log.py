@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from jobs.secrets import without_secrets
+from jobs.storage.regular_files import open_to_write
 from sweep.streams import LossyStream
 
 
@@ -35,7 +36,9 @@ def driver_log(path: Path) -> Iterator[None]:
     Ray's ``(raylet)`` lines reach fd 2 regardless of its options, and would break up the live view.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    # The name is known: what somebody put there in its place is not written through.
+    file = os.fdopen(open_to_write(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
+    handler = logging.StreamHandler(file)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level = root.level
@@ -43,8 +46,7 @@ def driver_log(path: Path) -> Iterator[None]:
     root.setLevel(logging.INFO)
     sys.stderr.flush()
     saved = os.dup(2)
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 2)
+    os.dup2(file.fileno(), 2)
     try:
         yield
     finally:
@@ -54,3 +56,4 @@ def driver_log(path: Path) -> Iterator[None]:
         root.setLevel(level)
         root.removeHandler(handler)
         handler.close()
+        file.close()

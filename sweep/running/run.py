@@ -1,23 +1,25 @@
 """``sweep run``: from a spec file to tables and plots."""
 
 import difflib
-import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from signal import Signals
 from time import perf_counter
+from typing import Any
 
+from jobs.corpus import corpus_sources
 from jobs.corpus.table import write_table
 from jobs.protocol.cells import Cell
 from jobs.storage.atomic import is_temporary, write_text
 from jobs.storage.location import Location
 from jobs.storage.object_store import remove, remove_folder
-from sweep.errors import ClusterError, Problem, SpecError
+from jobs.storage.regular_files import DamagedFile
+from sweep.errors import ClusterError, Problem, SpecError, describe_os_error
 from sweep.executors.registry import EXECUTORS, ExecutorArguments
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.plan.provenance import describe_plan, describe_session
@@ -26,9 +28,11 @@ from sweep.report.build import build_report
 from sweep.report.tables.model_tables import models_tables
 from sweep.results.precision import precision_errors
 from sweep.results.run import Run
+from sweep.running.disk_pause import DiskPause
 from sweep.running.driver import Status
 from sweep.running.driver_log import driver_log
 from sweep.running.options import RunOptions
+from sweep.running.out_folder import refuse_foreign_folder, refuse_inputs
 from sweep.running.recorder import Recorder
 from sweep.running.remaining import CellFilter
 from sweep.running.reusable import complete_records
@@ -36,14 +40,21 @@ from sweep.running.skipped import skipped_by_extraction, write_skipped
 from sweep.running.up_to_date import InputWatch
 from sweep.running.work import RunWork, WorkOptions
 from sweep.signals import StopSignal
+from sweep.spec.schema import Spec
 from sweep.state.cache_users import remember_run
 from sweep.state.events import EventLog, progress_events
 from sweep.state.ledger import Finished, Ledger
 from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch_results, mirrored
+from sweep.state.provenance_file import read_provenance, write_provenance
 from sweep.state.run_folder import RunFolder, local_cache, make_folder, run_folder
+from sweep.state.stored_plan import write_plan
 
 log = logging.getLogger(__name__)
+
+REPORT_PATIENCE = 240.0
+"""Seconds to wait on a full disk for tables and report. Every score is on the disk by then, so that
+the same command finishes later, and nobody's terminal or job is held for longer."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         RunIsLocked: another driver works on the run.
     """
     watch = InputWatch(spec_path, options)
+    if options.out is not None:  # before a corpus is read, which may take long
+        refuse_foreign_folder(run_folder(options.out))
     EXECUTORS[options.where].check_address(options.address)
     with _stage(events, "prepare"):
         tell = progress_events(events, "prepare")
@@ -91,6 +104,8 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
     # Absolute paths, because jobs run in processes with other working directories.
     options = replace(options, cache=options.cache.absolute())
     folder = run_folder(options.out or Path("results") / prepared.spec.name)
+    refuse_foreign_folder(folder)
+    _refuse_inputs(folder, spec_path, prepared.spec, options)
     for option, place in (("--cache", options.cache), ("--out", folder.for_jobs(folder.root))):
         make_folder(option, place)
         check_store(place)
@@ -101,15 +116,25 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         if options.fresh:
             _forget(folder)
         _remove_leftovers(folder)
-        _write_inputs(folder, prepared)
+        _write_inputs(folder, prepared, spec_path)
         remember_run(options.cache, folder)
         push()
         events.open(folder.events)
         with Ledger(folder.ledger) as ledger:
             result = _run(folder, prepared, options, ledger, events)
         if result.run is not None and result.done == result.planned and result.status == "done":
-            watch.record(folder, prepared, result.done, models_tables(result.run.models))
+            _record_inputs(watch, folder, prepared, result)
         return result
+
+
+def _record_inputs(
+    watch: InputWatch, folder: RunFolder, prepared: Prepared, result: RunResult
+) -> None:
+    assert result.run is not None
+    try:
+        watch.record(folder, prepared, result.done, models_tables(result.run.models))
+    except OSError as error:  # the next run finds that there is nothing to do, only more slowly
+        log.warning("%s cannot be written: %s", folder.inputs, error)
 
 
 def _run(
@@ -119,6 +144,11 @@ def _run(
     recorder = Recorder(prepared.plan, ledger, events)
     for line in ledger.damaged:
         recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
+    if ledger.n_unchecked:
+        recorder.warning(
+            f"{folder.ledger.name}: {ledger.n_unchecked} lines were written before there were "
+            "checksums; they are used as they are"
+        )
     for note in prepared.notes:
         recorder.warning(note)
     if folder.remote is not None:
@@ -141,8 +171,10 @@ def _run(
     )
     _announce(prepared.plan, work, events)
     status: Status = "done"
+    provenance = _provenance(folder, recorder.warning)
+    if work.n_cells or work.n_analysis_jobs or not provenance:
+        _add_session(folder, prepared, options, provenance)
     if work.n_cells or work.n_analysis_jobs:
-        _add_provenance(folder, prepared, options)
         compute, warn = prepared.spec.compute, recorder.warning
         arguments = ExecutorArguments(compute, options.address, work.storage(), warn)
         with stop, EXECUTORS[options.where].open(arguments) as executor:
@@ -159,12 +191,7 @@ def _run(
     run = None
     if status != "interrupted":
         with _stage(events, "report"):
-            fetch_results(folder)
-            left_out = skipped_by_extraction(prepared, folder, options.cache)
-            write_skipped(folder.skipped, [*prepared.skipped, *left_out])
-            _add_precision(folder, prepared.plan, options.cache)
-            run = Run(folder)
-            build_report(run)
+            run = _report(folder, prepared, options, work.pause)
     done, failed = count_cells(prepared.plan, ledger.records)
     status = "failed" if failed and status == "done" else status
     seconds = perf_counter() - start
@@ -224,16 +251,62 @@ def _check_matches(only: str | None, plan: Plan) -> None:
         raise SpecError([Problem(f"--only {only}", 1, 1, message)])
 
 
-def _write_inputs(folder: RunFolder, prepared: Prepared) -> None:
-    """Write the inputs of the run before anything runs."""
-    write_text(folder.spec, prepared.spec.to_yaml())
+def _report(folder: RunFolder, prepared: Prepared, options: RunOptions, pause: DiskPause) -> Run:
+    """Write everything that is shown of a run; wait for a while if the disk is full."""
+
+    def write() -> None:
+        left_out = skipped_by_extraction(prepared, folder, options.cache)
+        write_skipped(folder.skipped, [*prepared.skipped, *left_out])
+        _add_precision(folder, prepared.plan, options.cache)
+        build_report(run)
+
+    run = Run(folder)
+    fetch_results(folder)
+    pause.write("the report", write, REPORT_PATIENCE)
+    return run
+
+
+def _refuse_inputs(folder: RunFolder, spec_path: Path, spec: Spec, options: RunOptions) -> None:
+    """Make sure that the run replaces neither its spec nor what its corpus is read from.
+
+    Raises:
+        SpecError: it would.
+    """
+    sources = corpus_sources(spec.corpus) or []
+    is_rerun = _is_own_spec(folder, spec_path) and not options.overrides
+    refuse_inputs(folder, [*sources, *([] if is_rerun else [spec_path])])
+
+
+def _is_own_spec(folder: RunFolder, spec_path: Path) -> bool:
+    return spec_path.resolve() == folder.spec.resolve()
+
+
+def _write_inputs(folder: RunFolder, prepared: Prepared, spec_path: Path) -> None:
+    """Write the inputs of the run before anything runs; the spec that is read stays as it is."""
+    if not _is_own_spec(folder, spec_path):
+        write_text(folder.spec, prepared.spec.to_yaml())
     write_table(folder.utterances, prepared.table)
-    write_text(folder.plan, prepared.plan.model_dump_json(indent=1))
+    write_plan(folder, prepared.plan)
 
 
-def _add_provenance(folder: RunFolder, prepared: Prepared, options: RunOptions) -> None:
+def _provenance(folder: RunFolder, warn: Callable[[str], object]) -> dict[str, Any]:
+    """Read the provenance; one that cannot be read is set aside, and an empty one returned."""
+    try:
+        return read_provenance(folder.provenance)
+    except FileNotFoundError:
+        return {}
+    except (OSError, DamagedFile) as error:
+        aside = folder.provenance.with_name(f"{folder.provenance.name}.damaged")
+        folder.provenance.replace(aside)
+        why = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        warn(f"{why}; set aside as {aside.name}: earlier sessions are no longer listed")
+        return {}
+
+
+def _add_session(
+    folder: RunFolder, prepared: Prepared, options: RunOptions, before: Mapping[str, Any]
+) -> None:
     """Write the current plan to the provenance, and add this process to its sessions."""
-    before = json.loads(folder.provenance.read_text()) if folder.provenance.exists() else {}
     session = describe_session(options.arguments, options.where)
     provenance = {
         "cache": str(options.cache),
@@ -241,14 +314,14 @@ def _add_provenance(folder: RunFolder, prepared: Prepared, options: RunOptions) 
         "audio": list(prepared.notes),
         "runs": [*before.get("runs", []), session],
     }
-    write_text(folder.provenance, json.dumps(provenance, indent=1))
+    write_provenance(folder.provenance, provenance)
 
 
 def _add_precision(folder: RunFolder, plan: Plan, cache: Location) -> None:
     errors = precision_errors(plan, cache)
-    if errors and folder.provenance.exists():
-        provenance = json.loads(folder.provenance.read_text())
-        write_text(folder.provenance, json.dumps(provenance | {"precision": errors}, indent=1))
+    if errors:
+        provenance = read_provenance(folder.provenance)
+        write_provenance(folder.provenance, provenance | {"precision": errors})
 
 
 def _remove_leftovers(folder: RunFolder) -> None:

@@ -12,6 +12,7 @@ from jobs.corpus.skipped import Skipped
 from jobs.storage.atomic import atomic_path
 from jobs.storage.location import Location
 from sweep.analyses import extraction_table
+from sweep.errors import RunError
 from sweep.plan.activation_sets import shards
 from sweep.prepare.prepare import Prepared
 from sweep.results.run import Run
@@ -45,9 +46,17 @@ def skipped_by_extraction(
                     log.warning("%s", one)
                 factors = [split_tempo(path)[1] for path in shard.audio_paths]
                 unread.update(zip(shard.utterance_ids, factors, strict=True))
-    before = Run(folder).skipped if unread else []
+    before = _as_last_written(folder) if unread else []
     known = (one for one in before if (one.utterance_id, split_tempo(one.path)[1]) in unread)
     yield from (seen | dict.fromkeys(known))
+
+
+def _as_last_written(folder: RunFolder) -> list[Skipped]:
+    try:
+        return Run(folder).skipped
+    except RunError as error:
+        log.warning("%s", error)
+        return []
 
 
 def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:

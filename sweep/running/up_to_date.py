@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.downloads.catalogue import MODELS_FOLDER
 from jobs.identity import content_id
-from jobs.storage.atomic import write_text
+from jobs.storage.atomic import write_bytes
+from jobs.storage.json_files import read_json, with_sum
 from sweep.errors import SpecError
 from sweep.own_packages import ROOT
 from sweep.report.tables.markup import Cell, Table
@@ -89,7 +90,7 @@ class InputWatch:
             "done": done,
             "comparison": [asdict(table) for table in comparison],
         }
-        write_text(folder.inputs, json.dumps(entry, indent=1))
+        write_bytes(folder.inputs, with_sum(json.dumps(entry, indent=1).encode()))
 
 
 def find_up_to_date(spec_path: Path, options: RunOptions) -> UpToDate | None:
@@ -99,14 +100,14 @@ def find_up_to_date(spec_path: Path, options: RunOptions) -> UpToDate | None:
         if request is None:
             return None
         folder = run_folder(options.out or Path("results") / _run_name(spec_path, options))
-        entry = json.loads(folder.inputs.read_bytes())
+        entry = read_json(folder.inputs)
         if (entry["format"], entry["request"]) != (FORMAT, request):
             return None
         if entry["states"] != _states(entry["watched"], folder):
             return None
         comparison = tuple(map(_table, entry["comparison"]))
         remember_run(options.cache, folder)
-    except (OSError, SpecError, ValueError, KeyError, TypeError):
+    except (OSError, SpecError, ValueError, KeyError, TypeError, AttributeError):
         return None  # an ordinary run reports problems of the spec or the disk
     return UpToDate(folder, entry["done"], comparison)
 

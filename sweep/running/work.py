@@ -87,7 +87,7 @@ class RunWork:
         )
         self._models |= {one.planned.name: one for one in work}
         attempts = Attempts(recorder.retry)
-        pause = DiskPause(
+        self.pause = pause = DiskPause(
             [place for place in (cache, folder.root) if isinstance(place, Path)],
             recorder.warning,
             lambda: stop.received is not None,

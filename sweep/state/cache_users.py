@@ -15,8 +15,10 @@ from pathlib import Path
 
 from jobs.identity import ID_DIGITS
 from jobs.storage.atomic import slug
+from jobs.storage.json_files import read_json
 from jobs.storage.location import Location, LocationError, parse_location
-from jobs.storage.object_store import read_bytes, write_text
+from jobs.storage.object_store import StorageError, write_text
+from jobs.storage.regular_files import DamagedFile
 from sweep.errors import GcError
 from sweep.state.run_folder import COPIES, RunFolder
 
@@ -80,8 +82,8 @@ def _remembered(cache: Path) -> Iterator[Location]:
     """Yield the runs that used this cache, except deleted ones."""
     for note in sorted((cache / RUNS).glob("*.json")):
         try:
-            run = parse_location(json.loads(note.read_bytes())["run"])
-        except (ValueError, KeyError, TypeError, LocationError) as error:
+            run = parse_location(read_json(note, {"run": str})["run"])
+        except (OSError, DamagedFile, LocationError) as error:
             raise GcError(f"{note} does not name a run ({error}); delete it if none does") from None
         if isinstance(run, Path):
             # An empty folder may be the mount point of an unmounted disk.
@@ -108,7 +110,7 @@ def _planned_ids(root: Location) -> Iterator[str]:
     """
     plan = root / "plan.json"
     try:
-        for model in json.loads(read_bytes(plan))["models"]:
+        for model in read_json(plan, {"models": list})["models"]:
             for name in _ids_in([model["sets"], model]):
                 if not SET_NAME.fullmatch(name):
                     raise ValueError(f"{name!r} is no activation id")
@@ -116,7 +118,9 @@ def _planned_ids(root: Location) -> Iterator[str]:
     except FileNotFoundError:
         if isinstance(root, Path) and (root / "ledger.jsonl").exists():
             raise _unknown(plan, "it is missing") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except StorageError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unknown(plan, f"{type(error).__name__}: {error}") from None
 
 

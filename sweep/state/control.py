@@ -1,11 +1,12 @@
 """Control of runs from outside: find a driver, stop it, resume the run."""
 
-import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
 
-from jobs.storage.object_store import exists, read_bytes
+from jobs.storage.json_files import read_json
+from jobs.storage.object_store import exists
+from jobs.storage.regular_files import DamagedFile
 from sweep.state.lease import Holder, LeaseWatch
 from sweep.state.local_lease import local_watch
 from sweep.state.remote_lease import LEASE, StoredLease
@@ -81,11 +82,12 @@ def stop_run(folder: RunFolder, say: Say) -> bool:
 def resume_command(folder: RunFolder) -> str:
     """Return the command that resumes a run: the last one that drove it."""
     try:
-        provenance = json.loads(read_bytes(folder.for_jobs(folder.provenance)))
-        arguments = provenance["runs"][-1]["arguments"]
-    except FileNotFoundError:  # it ended before it computed anything
-        arguments = []
-    return resume_with(arguments)
+        sessions = read_json(folder.for_jobs(folder.provenance), {"runs": list})["runs"]
+    except (FileNotFoundError, DamagedFile):  # it ended before it computed anything
+        sessions = []
+    last = sessions[-1] if sessions and isinstance(sessions[-1], dict) else {}
+    arguments = last.get("arguments")
+    return resume_with(list(map(str, arguments)) if isinstance(arguments, list) else [])
 
 
 def resume_with(arguments: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import FileIO
 from pathlib import Path
@@ -37,6 +37,9 @@ from typing import Any
 
 from jobs.progress import ProgressCallback
 from jobs.storage.atomic import DISK_FULL, cut_torn_line
+from jobs.storage.json_files import parse_json
+from jobs.storage.regular_files import DamagedFile, open_to_write, read_regular
+from sweep.state.event_fields import check_event
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +72,9 @@ class EventLog:
         it.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = open_to_write(path, os.O_WRONLY | os.O_APPEND)
+        self._file = FileIO(descriptor, "ab")
         cut_torn_line(path)
-        self._file = path.open("ab", buffering=0)
         self._write_held()
 
     def emit(self, kind: str, **fields: Any) -> Event:
@@ -150,22 +154,41 @@ def read_events(path: Path) -> list[Event]:
     out.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line before that is not an event.
+        OSError: there is no such file, or it cannot be read.
+        DamagedFile: a line before that is not an event.
     """
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [parse_event(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    return [parse_event(line, where) for line, where in _complete_lines(path)]
+
+
+def readable_events(path: Path) -> tuple[list[Event], list[str]]:
+    """Read the events of a file that can be read, and describe the damaged lines.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        DamagedFile: it is not a file.
+    """
+    events, damaged = [], []
+    for line, where in _complete_lines(path):
+        try:
+            events.append(parse_event(line, where))
+        except DamagedFile as error:
+            damaged.append(str(error))
+    return events, damaged
+
+
+def _complete_lines(path: Path) -> Iterator[tuple[bytes, str]]:
+    for number, line in enumerate(read_regular(path).split(b"\n")[:-1], start=1):
+        yield line, f"{path}:{number}"
 
 
 def parse_event(line: bytes, where: str) -> Event:
-    """Parse the event of a line; ``where`` is for the message of the ValueError if it is not
+    """Parse the event of a line; ``where`` is for the message of the DamagedFile if it is not
     one."""
     try:
-        event = json.loads(line)
-    except ValueError as error:
-        raise ValueError(
-            f"{where}: expected a JSON object, found {line[:60]!r}: {error}"
-        ) from error
-    if not isinstance(event, dict) or not {"time", "kind"} <= event.keys():
-        raise ValueError(f"{where}: expected an object with time and kind, found {line[:60]!r}")
+        event: Event = parse_json(line)
+        check_event(event)
+    except DamagedFile as error:
+        raise DamagedFile(
+            f"{where}: expected a JSON object of an event, found {line[:60]!r}: {error}"
+        ) from None
     return event

@@ -15,11 +15,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from jobs.storage.json_files import parse_json
+from jobs.storage.regular_files import DamagedFile
 from sweep.errors import RunIsLocked
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,19 @@ class Holder:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
+
+
+def parse_holder(data: bytes) -> Holder:
+    """Read the record of a holder.
+
+    Raises:
+        DamagedFile: it is not as this version writes it.
+    """
+    kinds = {one.name: int if one.name in ("pid", "beat") else str for one in fields(Holder)}
+    values = parse_json(data, kinds)
+    if others := values.keys() - kinds:
+        raise DamagedFile(f"unknown keys {', '.join(sorted(others))[:200]}")
+    return Holder(**values)
 
 
 class LeaseStore(Protocol):
@@ -182,10 +197,14 @@ class Lease:
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
-        with suppress(RunIsLocked):
+        try:
             found = self._store.read()
             if found is not None and found.token == self.me.token:
                 self._store.clear()
+        except RunIsLocked:
+            return
+        except OSError as error:  # the kernel's lock ends with this process, a lease by its age
+            log.warning("lease of %s was not released: %s", self._store.name, error)
 
     def _run(self) -> None:
         beaten = time.monotonic()

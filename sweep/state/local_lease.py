@@ -23,8 +23,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from jobs.storage.regular_files import DamagedFile, open_to_write, read_regular
 from sweep.errors import RunIsLocked
-from sweep.state.lease import Holder, Lease, LeaseWatch
+from sweep.state.lease import Holder, Lease, LeaseWatch, parse_holder
 from sweep.state.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -70,9 +71,8 @@ class LocalLease:
     def read(self) -> Holder | None:
         """Read the holder; None also if the file has another format."""
         try:
-            values = json.loads(self.path.read_bytes() or b"null")
-            return Holder(**values) if values else None
-        except (FileNotFoundError, ValueError, TypeError):
+            return parse_holder(read_regular(self.path, _RECORD_BYTES))
+        except (FileNotFoundError, DamagedFile):
             return None
 
     def write(self, holder: Holder | None) -> None:
@@ -89,14 +89,19 @@ class LocalLease:
 
     def request_stop(self, holder: Holder) -> None:
         """Write the request."""
-        self._stop_request.write_text(holder.token)
+        descriptor = open_to_write(self._stop_request, os.O_RDWR | os.O_TRUNC)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(holder.token)
 
     def read_request(self) -> str | None:
         """See ``LeaseStore``."""
         try:
-            return self._stop_request.read_text()
+            data = read_regular(self._stop_request, _RECORD_BYTES)
         except FileNotFoundError:
             return None
+        except DamagedFile:  # nothing that `sweep stop` wrote
+            return ""
+        return data.decode(errors="replace")
 
     def remove_request(self) -> None:
         """See ``LeaseStore``."""
@@ -122,7 +127,7 @@ def run_lock(path: Path, stop_request: Path, *, unlock: bool = False) -> Iterato
         RunIsLocked: another process holds it; the message names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_to_write(path, os.O_RDWR)
     store = LocalLease(path, stop_request, descriptor)
     try:
         taken_over = _claim(descriptor, store, unlock=unlock)

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from jobs.storage.location import Location, RemotePath
@@ -39,6 +39,19 @@ def fetch(folder: RunFolder) -> RunFolder:
     """
     if folder.remote is not None and local_watch(folder).holder() is None:
         _download(folder, folder.remote, only_new=False)
+    return folder
+
+
+def fetch_records(folder: RunFolder) -> RunFolder:
+    """Update the local copy of what a run's state is read from: no results, tables or figures.
+
+    Raises:
+        OSError: the store cannot be read.
+    """
+    if folder.remote is not None and local_watch(folder).holder() is None:
+        for path in folder.records:
+            with suppress(FileNotFoundError):
+                download(folder.remote / path.relative_to(folder.root).as_posix(), path)
     return folder
 
 
@@ -200,7 +213,7 @@ def _download(folder: RunFolder, remote: RemotePath, *, only_new: bool) -> set[s
         if ".." in parts.parts or parts.is_absolute() or parts.name.startswith("."):
             continue  # not one of ours: must not escape from the folder
         path = folder.root / parts
-        if path.is_relative_to(folder.similarity / "sketches"):
+        if not (only_new or folder.is_own(path)):
             continue
         here = any(one in path.parents for one in fixed) and path.exists()
         if not here or path.stat().st_size != state.n_bytes:

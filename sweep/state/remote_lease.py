@@ -11,8 +11,9 @@ from dataclasses import asdict
 
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import create, read_uncached, remove, write_text
+from jobs.storage.regular_files import DamagedFile
 from sweep.errors import RunIsLocked
-from sweep.state.lease import Holder, Lease, LeaseWatch
+from sweep.state.lease import Holder, Lease, LeaseWatch, parse_holder
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +58,10 @@ class StoredLease:
         """
         lease = self._remote / LEASE
         try:
-            return Holder(**json.loads(read_uncached(lease)))
+            return parse_holder(read_uncached(lease))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
+        except DamagedFile as error:
             raise RunIsLocked(
                 f"{lease} is not as this version writes it ({error}), so it is not known who "
                 "drives the run: use the version that does, or, if nobody does any more, delete it"
@@ -81,7 +82,7 @@ class StoredLease:
     def read_request(self) -> str | None:
         """See ``LeaseStore``."""
         try:
-            return read_uncached(self._remote / STOP_REQUEST).decode()
+            return read_uncached(self._remote / STOP_REQUEST).decode(errors="replace")
         except FileNotFoundError:
             return None
 

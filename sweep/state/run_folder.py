@@ -136,11 +136,41 @@ class RunFolder:
         """The report page."""
         return self.root / "report.html"
 
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """The files that tell where a run stands."""
+        return (
+            self.spec, self.plan, self.ledger, self.events, self.provenance, self.findings,
+        )  # fmt: skip
+
+    @property
+    def top_files(self) -> tuple[Path, ...]:
+        """All files that a run writes beside its folders."""
+        return (
+            self.spec, self.plan, self.utterances, self.skipped, self.ledger, self.events,
+            self.provenance, self.inputs, self.driver_log, self.lock, self.stop_request,
+            self.submission, self.report, self.ledger.with_name(f"{self.ledger.name}.damaged"),
+        )  # fmt: skip
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders that a run writes to."""
+        return (
+            self.predictions, self.similarity, self.probes, self.tables, self.plots,
+            self.findings.parent,
+        )  # fmt: skip
+
+    def is_own(self, path: Path) -> bool:
+        """Return whether ``path`` is where a run keeps something that others read."""
+        if path in self.top_files:
+            return True
+        sketches = path.is_relative_to(self.similarity / "sketches")
+        return not sketches and any(path.is_relative_to(folder) for folder in self.folders)
+
     def written(self) -> Iterator[Path]:
         """Files in the folders that a run writes to, but not below another run or any other folder
         in it."""
-        folders = (self.predictions, self.similarity, self.probes, self.tables, self.plots)
-        for top in (*folders, self.findings.parent):
+        for top in self.folders:
             for here, below, names in os.walk(top):
                 if RunFolder(Path(here)).lock.exists():
                     below.clear()

@@ -19,7 +19,8 @@ import soundfile
 from jobs.audio.read import load_audio
 from jobs.optional_packages import OptionalPackage
 from jobs.targets import measure as module
-from jobs.targets.measure import MEASUREMENTS, MeasureError, measure
+from jobs.targets.measure import MEASUREMENTS, measure
+from jobs.targets.measured_values import MeasureError
 from jobs.targets.pitch import measure_level, measure_pitch
 
 

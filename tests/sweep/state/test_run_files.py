@@ -112,7 +112,8 @@ def test_the_spec(folder: RunFolder) -> None:
 
 def test_the_plan(folder: RunFolder) -> None:
     assert keys(json.loads(folder.plan.read_text())) == {
-        "": ("name models targets classes probes protocol groups n_folds controls tempo"),
+        "": "name models targets classes probes protocol groups n_folds controls tempo files sum",
+        "files": "spec.yaml utterances.csv",
         "models[]": (
             "name extract architecture digest n_parameters row_bytes gram_bytes "
             "gram_memory sets stretched recorded layers"
@@ -144,7 +145,8 @@ def test_the_ledger(folder: RunFolder) -> None:
     assert keys(records) == {
         "[]": (
             "cell_id status error model layer layer_index target probe seed fold "
-            "control n_train n_test scores details seconds predictions made_from left_out"
+            "control n_train n_test scores details seconds predictions made_from left_out "
+            "sum"
         ),
         "[].scores": (
             "mse mae rmse r2 pearson spearman within_speaker mean_mse mean_mae "
@@ -219,15 +221,15 @@ def test_the_arrays_of_predictions_components_and_comparisons(folder: RunFolder)
             names = {name.split("/")[0] if of_cells else name for name in file.files}
         found[kind] = " ".join(sorted(names))
     assert found == {
-        "predictions": "cell_id fold rows train_mean utterance_id y_pred y_true",
-        "tempo": "cell_id fold rows train_mean utterance_id y_pred y_true",
+        "predictions": "cell_id fold rows sum train_mean utterance_id y_pred y_true",
+        "tempo": "cell_id fold rows sum train_mean utterance_id y_pred y_true",
         "canonical": (
             "0/0/activations 0/0/in_sample 0/0/n_train 0/0/saturated 0/0/targets "
-            "0/0/utterance_id probes"
+            "0/0/utterance_id probes sum"
         ),
         "similarity": (
             "cka/backward cka/chance cka/flagged cka/forward complete n_utterances "
-            "pwcca/backward pwcca/chance pwcca/flagged pwcca/forward"
+            "pwcca/backward pwcca/chance pwcca/flagged pwcca/forward sum"
         ),
     }
 
@@ -238,7 +240,7 @@ def test_saved_probes(folder: RunFolder) -> None:
     assert keys(cards) == {
         "[]": (
             "format cell_id model extract model_digest layer width target unit classes "
-            "probe_name probe seed fold n_train scores"
+            "probe_name probe seed fold n_train scores weights_sum sum"
         ),
         "[].extract": "model features pooling dtype",
         "[].extract.model": (
