@@ -126,7 +126,7 @@ class RunRecords:
             return read(path)
         except FileNotFoundError:
             raise RunError(
-                f"{path} cannot be read, as it is missing; run its spec again to write it anew"
+                f"{path} cannot be read (it is missing); run its spec again to write it anew"
             ) from None
         except OSError as error:
             raise RunError(describe_os_error(error)) from error
