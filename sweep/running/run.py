@@ -3,52 +3,49 @@
 import difflib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from signal import Signals
 from time import perf_counter
-from typing import Any
 
-from jobs.corpus import corpus_sources
-from jobs.corpus.table import write_table
 from jobs.protocol.cells import Cell
-from jobs.storage.atomic import is_temporary, write_text
-from jobs.storage.location import Location
-from jobs.storage.object_store import remove, remove_folder
-from jobs.storage.regular_files import DamagedFile
-from sweep.errors import ClusterError, Problem, SpecError, describe_os_error
+from sweep.errors import ClusterError, Problem, SpecError
 from sweep.executors.registry import EXECUTORS, ExecutorArguments
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
-from sweep.plan.provenance import describe_plan, describe_session
 from sweep.prepare.prepare import Prepared, load_and_prepare
 from sweep.report.build import build_report
 from sweep.report.tables.model_tables import models_tables
-from sweep.results.precision import precision_errors
 from sweep.results.run import Run
 from sweep.running.disk_pause import DiskPause
 from sweep.running.driver import Status
 from sweep.running.driver_log import driver_log
 from sweep.running.options import RunOptions
-from sweep.running.out_folder import refuse_foreign_folder, refuse_inputs
+from sweep.running.out_folder import refuse_foreign_folder
 from sweep.running.recorder import Recorder
 from sweep.running.remaining import CellFilter
 from sweep.running.reusable import complete_records
+from sweep.running.run_files import (
+    add_precision,
+    add_session,
+    check_inputs,
+    forget,
+    previous_provenance,
+    remove_leftovers,
+    write_inputs,
+)
 from sweep.running.skipped import skipped_by_extraction, write_skipped
 from sweep.running.up_to_date import InputWatch
 from sweep.running.work import RunWork, WorkOptions
 from sweep.signals import StopSignal
-from sweep.spec.schema import Spec
 from sweep.state.cache_users import remember_run
 from sweep.state.events import EventLog, progress_events
 from sweep.state.ledger import Finished, Ledger
 from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch_results, mirrored
-from sweep.state.provenance_file import read_provenance, write_provenance
 from sweep.state.run_folder import RunFolder, local_cache, make_folder, run_folder
-from sweep.state.stored_plan import write_plan
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +102,7 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
     options = replace(options, cache=options.cache.absolute())
     folder = run_folder(options.out or Path("results") / prepared.spec.name)
     refuse_foreign_folder(folder)
-    _refuse_inputs(folder, spec_path, prepared.spec, options)
+    check_inputs(folder, spec_path, prepared.spec, options)
     for option, place in (("--cache", options.cache), ("--out", folder.for_jobs(folder.root))):
         make_folder(option, place)
         check_store(place)
@@ -114,9 +111,9 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
     with lock, mirror as push, driver_log(folder.driver_log):
         folder.inputs.unlink(missing_ok=True)
         if options.fresh:
-            _forget(folder)
-        _remove_leftovers(folder)
-        _write_inputs(folder, prepared, spec_path)
+            forget(folder)
+        remove_leftovers(folder)
+        write_inputs(folder, prepared, spec_path)
         remember_run(options.cache, folder)
         push()
         events.open(folder.events)
@@ -142,13 +139,7 @@ def _run(
 ) -> RunResult:
     start = perf_counter()
     recorder = Recorder(prepared.plan, ledger, events)
-    for line in ledger.damaged:
-        recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
-    if ledger.n_unchecked:
-        recorder.warning(
-            f"{folder.ledger.name}: {ledger.n_unchecked} lines were written before there were "
-            "checksums; they are used as they are"
-        )
+    _warn_of_ledger(folder, ledger, recorder)
     for note in prepared.notes:
         recorder.warning(note)
     if folder.remote is not None:
@@ -171,9 +162,9 @@ def _run(
     )
     _announce(prepared.plan, work, events)
     status: Status = "done"
-    provenance = _provenance(folder, recorder.warning)
+    provenance = previous_provenance(folder, recorder.warning)
     if work.n_cells or work.n_analysis_jobs or not provenance:
-        _add_session(folder, prepared, options, provenance)
+        add_session(folder, prepared, options, provenance)
     if work.n_cells or work.n_analysis_jobs:
         compute, warn = prepared.spec.compute, recorder.warning
         arguments = ExecutorArguments(compute, options.address, work.storage(), warn)
@@ -187,7 +178,7 @@ def _run(
                 events.emit("run_finished", status="failed", **ended)
                 raise
         status = "interrupted" if stop.received else status
-        _remove_leftovers(folder)
+        remove_leftovers(folder)
     run = None
     if status != "interrupted":
         with _stage(events, "report"):
@@ -207,6 +198,16 @@ def _run(
         stopped_by=stop.received,
         run=run,
     )
+
+
+def _warn_of_ledger(folder: RunFolder, ledger: Ledger, recorder: Recorder) -> None:
+    for line in ledger.damaged:
+        recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
+    if ledger.n_unchecked:
+        recorder.warning(
+            f"{folder.ledger.name}: {ledger.n_unchecked} lines were written before there were "
+            "checksums; they are used as they are"
+        )
 
 
 def _announce(plan: Plan, work: RunWork, events: EventLog) -> None:
@@ -257,87 +258,13 @@ def _report(folder: RunFolder, prepared: Prepared, options: RunOptions, pause: D
     def write() -> None:
         left_out = skipped_by_extraction(prepared, folder, options.cache)
         write_skipped(folder.skipped, [*prepared.skipped, *left_out])
-        _add_precision(folder, prepared.plan, options.cache)
+        add_precision(folder, prepared.plan, options.cache)
         build_report(run)
 
     run = Run(folder)
     fetch_results(folder)
     pause.write("the report", write, REPORT_PATIENCE)
     return run
-
-
-def _refuse_inputs(folder: RunFolder, spec_path: Path, spec: Spec, options: RunOptions) -> None:
-    """Make sure that the run replaces neither its spec nor what its corpus is read from.
-
-    Raises:
-        SpecError: it would.
-    """
-    sources = corpus_sources(spec.corpus) or []
-    is_rerun = _is_own_spec(folder, spec_path) and not options.overrides
-    refuse_inputs(folder, [*sources, *([] if is_rerun else [spec_path])])
-
-
-def _is_own_spec(folder: RunFolder, spec_path: Path) -> bool:
-    return spec_path.resolve() == folder.spec.resolve()
-
-
-def _write_inputs(folder: RunFolder, prepared: Prepared, spec_path: Path) -> None:
-    """Write the inputs of the run before anything runs; the spec that is read stays as it is."""
-    if not _is_own_spec(folder, spec_path):
-        write_text(folder.spec, prepared.spec.to_yaml())
-    write_table(folder.utterances, prepared.table)
-    write_plan(folder, prepared.plan)
-
-
-def _provenance(folder: RunFolder, warn: Callable[[str], object]) -> dict[str, Any]:
-    """Read the provenance; one that cannot be read is set aside, and an empty one returned."""
-    try:
-        return read_provenance(folder.provenance)
-    except FileNotFoundError:
-        return {}
-    except (OSError, DamagedFile) as error:
-        aside = folder.provenance.with_name(f"{folder.provenance.name}.damaged")
-        folder.provenance.replace(aside)
-        why = describe_os_error(error) if isinstance(error, OSError) else str(error)
-        warn(f"{why}; set aside as {aside.name}: earlier sessions are no longer listed")
-        return {}
-
-
-def _add_session(
-    folder: RunFolder, prepared: Prepared, options: RunOptions, before: Mapping[str, Any]
-) -> None:
-    """Write the current plan to the provenance, and add this process to its sessions."""
-    session = describe_session(options.arguments, options.where)
-    provenance = {
-        "cache": str(options.cache),
-        **describe_plan(prepared.plan),
-        "audio": list(prepared.notes),
-        "runs": [*before.get("runs", []), session],
-    }
-    write_provenance(folder.provenance, provenance)
-
-
-def _add_precision(folder: RunFolder, plan: Plan, cache: Location) -> None:
-    errors = precision_errors(plan, cache)
-    if errors:
-        provenance = read_provenance(folder.provenance)
-        write_provenance(folder.provenance, provenance | {"precision": errors})
-
-
-def _remove_leftovers(folder: RunFolder) -> None:
-    """Remove temporary files of a killed driver or worker; none is running now."""
-    for path in folder.written():
-        if is_temporary(path.name):
-            path.unlink(missing_ok=True)
-
-
-def _forget(folder: RunFolder) -> None:
-    for path in (folder.ledger, folder.events, folder.provenance, folder.submission):
-        for place in {path, folder.for_jobs(path)}:
-            remove(place)
-    for path in (folder.predictions, folder.probes, folder.similarity):
-        for place in {path, folder.for_jobs(path)}:
-            remove_folder(place)
 
 
 def count_cells(plan: Plan, records: Mapping[str, Finished]) -> tuple[int, int]:
