@@ -286,6 +286,7 @@ def test_retry_runs_the_failed_cells_and_nothing_else(
     assert "no cell failed" in said.output
     [line] = small.ledger()
     failed = json.loads(line) | {"status": "failed", "error": "OSError: gone", "scores": {}}
+    del failed["sum"]  # as a version wrote it that knew no checksums
     small.folder.ledger.write_text(json.dumps(failed) + "\n")
     again = retry()
     assert again.exit_code == 0, again.output
