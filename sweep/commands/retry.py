@@ -37,7 +37,7 @@ def retry(
         if not any(record.status == "failed" for record in opened.records.values()):
             print(f"{run}: no cell failed; do what is left with `sweep run`")
             return
-        used = opened.provenance["cache"]
+        used = opened.cache
     options = RunOptions(
         where=where_of(local, address, inline),
         address=address,

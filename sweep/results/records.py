@@ -78,6 +78,17 @@ class RunRecords:
         """Provenance of the results: code, packages, hardware and digests."""
         return self._read(self.folder.provenance, read_provenance)
 
+    @property
+    def cache(self) -> str:
+        """The activation cache of its last session.
+
+        Raises:
+            RunError: none is recorded.
+        """
+        if "cache" not in self.provenance:
+            raise RunError(f"{self.folder.provenance} names no cache: run the spec again")
+        return str(self.provenance["cache"])
+
     @cached_property
     def records(self) -> dict[str, Record]:
         """The planned cells that are finished, done or failed, by cell id, in plan order.

@@ -183,7 +183,7 @@ class Run(RunRecords):
             RunError: the run has no such model, or keeps no activations.
             jobs.activations.manifest.CorruptShard: activations are missing or damaged.
         """
-        cache = parse_location(self.provenance["cache"])
+        cache = parse_location(self.cache)
         ids: list[str] = []
         arrays = []
         sets = self._model(model).stored_sets

@@ -8,6 +8,9 @@ from jobs.storage.atomic import write_text
 from jobs.storage.json_files import parse_json, read_json
 from jobs.storage.regular_files import DamagedFile
 
+_KINDS = {"cache": str, "models": dict, "data": dict, "audio": list, "runs": list,
+          "precision": dict}  # fmt: skip
+"""Types of the values that are there; a run that has computed nothing has none."""
 _SESSION = {"python": str, "packages": dict, "hardware": dict, "arguments": list}
 
 
@@ -18,8 +21,11 @@ def read_provenance(path: Path) -> dict[str, Any]:
         OSError: there is none, or it cannot be read.
         DamagedFile: it is damaged.
     """
-    values: dict[str, Any] = read_json(path, {"cache": str, "runs": list})
-    for session in values["runs"]:
+    values: dict[str, Any] = read_json(path)
+    for key, kind in _KINDS.items():
+        if not isinstance(values.get(key, kind()), kind):
+            raise DamagedFile(f"{path} is damaged: {key} is of another type")
+    for session in values.get("runs", []):
         try:
             parse_json(json.dumps(session).encode(), _SESSION)
         except DamagedFile as error:
