@@ -143,7 +143,7 @@ TARGETS: dict[str, Target] = {
             name="f0_sd",
             unit="Hz",
             kind="regression",
-            description="standard deviation of the fundamental frequency of the voiced frames; "
+            description="standard deviation of the fundamental frequency in the frames of f0_mean; "
             "undefined with fewer than two",
             values=lambda table: table["f0_sd"],
             measurement="pitch",
