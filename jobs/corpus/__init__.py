@@ -108,11 +108,19 @@ def prepare(
 ) -> "Corpus":
     """Read a corpus; a synthetic corpus is first made under ``cache``, unless it exists.
 
+    Returns:
+        The corpus, without the utterances that the settings exclude, and with one spelling of each
+        sex.
+
     Raises:
         CorpusError: the corpus does not exist, or not in the expected layout.
         ValueError: more synthetic voices are requested than there are.
     """
-    return CORPORA[settings.kind].read(settings, cache, progress)
+    from jobs.corpus.selection import select_utterances
+    from jobs.corpus.speakers import unify_sexes
+
+    corpus = CORPORA[settings.kind].read(settings, cache, progress)
+    return unify_sexes(select_utterances(corpus, settings))
 
 
 def outline_corpus(settings: CorpusSettings) -> "pd.DataFrame | None":
@@ -141,3 +149,9 @@ def corpus_sources(settings: CorpusSettings) -> list[Path] | None:
     if sources is None:
         return None
     return [path.expanduser().absolute() for path in sources(settings)]
+
+
+def excluded_file(settings: CorpusSettings) -> list[Path]:
+    """Return the file, absolute, that lists the excluded utterances, if there is one."""
+    exclude = settings.exclude
+    return [exclude.expanduser().absolute()] if isinstance(exclude, Path) else []

@@ -1,18 +1,23 @@
 """Assemble a corpus from the lines of a reader, with the same checks and notes for every reader."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from jobs.audio.frames import SAMPLE_RATE
 from jobs.audio.read import AudioError
 from jobs.audio.segments import Span
 from jobs.corpus.audio_checks import AudioFile, describe_audio
 from jobs.corpus.examined import ExaminedFiles
 from jobs.corpus.skipped import Skipped
-from jobs.corpus.table import Corpus, CorpusError, Utterance, make_table
+from jobs.corpus.table import (
+    USUAL_FORMAT,
+    AudioFormat,
+    Corpus,
+    CorpusError,
+    Utterance,
+    make_table,
+)
 from jobs.progress import ProgressCallback, ignore_progress
 
 THREADS = 16
@@ -113,7 +118,11 @@ def assemble_lines(
 
     def look(lines: list[Line]) -> list[Found | Skipped]:
         audio = lines[0].audio
-        size = audio.stat().st_size if audio.is_file() else None
+        try:
+            size = audio.stat().st_size if audio.is_file() else None
+        except OSError as error:  # its folder may not be read, or its name is too long
+            reason = f"unreadable audio: {error.strerror}"
+            return [Skipped(line.utterance_id, str(audio), reason) for line in lines]
         return examine_file(lines, size, examined)
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -154,25 +163,9 @@ def assemble(items: Iterable[Found | Skipped]) -> Corpus:
         else:
             found[name] = item
     table = make_table(item.utterance for item in found.values())
-    return Corpus(table, tuple(skipped), _notes([item.audio for item in found.values()]))
-
-
-def _notes(files: Sequence[AudioFile]) -> tuple[str, ...]:
-    """Report the conversion of files that are not mono at 16 kHz with a full scale of 1."""
-    rates = Counter(file.sample_rate for file in files if file.sample_rate != SAMPLE_RATE)
-    channels = Counter(file.channels for file in files if file.channels != 1)
-    notes = []
-    if rates:
-        shown = ", ".join(f"{count} from {rate} Hz" for rate, count in sorted(rates.items()))
-        notes.append(f"{rates.total()} of {len(files)} utterances are resampled to 16 kHz: {shown}")
-    if channels:
-        shown = ", ".join(f"{count} of {n} channels" for n, count in sorted(channels.items()))
-        notes.append(f"{channels.total()} of {len(files)} utterances are mixed to mono: {shown}")
-    scales = Counter(file.full_scale for file in files if file.full_scale != 1.0)
-    if scales:
-        shown = ", ".join(f"{count} from ±{scale:.0f}" for scale, count in sorted(scales.items()))
-        notes.append(
-            f"{scales.total()} of {len(files)} utterances have float samples in the range of "
-            f"integers, which are brought to a full scale of ±1: {shown}"
-        )
-    return tuple(notes)
+    formats = {
+        name: AudioFormat(item.audio.sample_rate, item.audio.channels, item.audio.full_scale)
+        for name, item in found.items()
+    }
+    unusual = {name: one for name, one in formats.items() if one != USUAL_FORMAT}
+    return Corpus(table, tuple(skipped), formats=unusual)

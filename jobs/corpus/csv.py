@@ -4,24 +4,36 @@ Columns without a role stay in the utterance table and are targets by their name
 regression, text for classification.
 """
 
-import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from jobs.corpus.assemble import Line, absolute, assemble_lines
 from jobs.corpus.csv_settings import CsvColumns, CsvSettings
+from jobs.corpus.dialect import (
+    SEPARATORS,
+    DialectError,
+    Given,
+    Sheet,
+    dialect_note,
+    read_sheet,
+)
+from jobs.corpus.encodings import EncodingError
+from jobs.corpus.numbers import as_numbers, decimal_mark
 from jobs.corpus.skipped import Skipped
-from jobs.corpus.table import COLUMNS, Corpus, CorpusError, as_numbers
+from jobs.corpus.table import (
+    COLUMNS,
+    DECIMAL_MARK,
+    DECLARED_CLASSES,
+    Corpus,
+    CorpusError,
+)
 from jobs.progress import ProgressCallback, ignore_progress
 
 _KEY = ["utterance_id", "audio_path"]
-_EXPECTED = (
-    "expected UTF-8, a header, equally many cells in every row, separated by commas, or by tabs in "
-    "a .tsv file"
-)
-
 
 _USUAL = {
     "split": "split",
@@ -30,6 +42,18 @@ _USUAL = {
     "chapter": "chapter_id",
 }
 """Role → default column, used if it exists and no other is named."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table that was read."""
+
+    path: Path
+    sheet: Sheet
+    cells: pd.DataFrame
+    """Every cell as text; columns without a name are left out."""
+    split: str | None
+    """Split of all its rows; None if a column has it."""
 
 
 def read_csv(
@@ -48,80 +72,121 @@ def read_csv(
     """
     lines: list[Line | Skipped] = []
     others = []
-    tables = settings.path if isinstance(settings.path, dict) else {None: settings.path}
-    for part, given in tables.items():
-        path = absolute(given)
-        cells = _read(path)
-        names = _names(settings.columns, cells, path, needs_split=part is None)
-        root = absolute(settings.root) if settings.root else path.parent
-        rows = list(_lines(cells, names, root, part))
+    tables = _read_tables(settings)
+    for table in tables:
+        names = _names(settings.columns, table)
+        root = absolute(settings.root) if settings.root else table.path.parent
+        rows = list(_lines(table, names, root))
         lines += rows
-        others.append(_other_columns(cells, names, rows))
+        others.append(_other_columns(table.cells, names, rows))
+    if not lines:
+        paths = ", ".join(str(table.path) for table in tables)
+        raise CorpusError(f"no row below the header of {paths}: expected one for each utterance")
     corpus = assemble_lines(lines, progress, cache)
     other = pd.concat(others, ignore_index=True).drop_duplicates(_KEY)
     columns = other.columns.difference(_KEY)
-    unknown = [name for name in settings.classes if name not in columns]
+    classes = [name.strip() for name in settings.classes]
+    unknown = [name for name in classes if name not in columns]
     if unknown:
         raise CorpusError(
             f"corpus.classes: no column {unknown[0]!r}; expected some of {', '.join(columns)}"
         )
-    table = corpus.utterances.merge(other, how="left", on=_KEY)
+    merged = corpus.utterances.merge(other, how="left", on=_KEY)
+    remarks = [*_dialect_notes(tables, settings)]
     for name in columns:
-        column = table[name].fillna("")
-        table[name] = column if name in settings.classes else as_numbers(column)
-    return Corpus(table, corpus.skipped, corpus.notes)
+        merged[name] = merged[name].fillna("")
+        if name not in classes:
+            merged[name], found = _typed(merged, name, settings)
+            remarks += found
+    merged.attrs |= {DECLARED_CLASSES: classes, DECIMAL_MARK: settings.dialect.decimal}
+    return replace(corpus, utterances=merged, remarks=(*corpus.remarks, *remarks))
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """Read every cell as text."""
+def _read_tables(settings: CsvSettings) -> list[_Table]:
+    """Read every table; if one can only be read without quoting, all that allow it are."""
+    paths = settings.path if isinstance(settings.path, dict) else {None: settings.path}
+    given = _given(settings)
+    read = [(split, absolute(path)) for split, path in paths.items()]
+    sheets = [_read(path, settings, given) for _, path in read]
+    if len(sheets) > 1 and any(sheet.quoting == "none" for sheet in sheets):
+        unquoted = replace(given, quoting="none")
+        for position, (_, path) in enumerate(read):
+            sheets[position] = _alike(path, settings, unquoted, sheets[position])
+    tables = []
+    for (split, path), sheet in zip(read, sheets, strict=True):
+        columns = {
+            name: [row[place] for row in sheet.rows]
+            for place, name in enumerate(sheet.header)
+            if name
+        }
+        tables.append(_Table(path, sheet, pd.DataFrame(columns, dtype=str), split))
+    return tables
+
+
+def _given(settings: CsvSettings) -> Given:
+    dialect = settings.dialect
+    return Given(dialect.separator, dialect.quoting, dialect.encoding)
+
+
+def _usual_separator(path: Path) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
+def _read(path: Path, settings: CsvSettings, given: Given) -> Sheet:
     if not path.is_file():
         raise CorpusError(f"no table at {path}: expected a CSV file; correct corpus.path")
-    separator = "\t" if path.suffix == ".tsv" else ","
+    columns = settings.columns
+    needed = {columns.audio.strip(), columns.speaker.strip()}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file, delimiter=separator, strict=True) if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path} cannot be read as a table: {error}; {_EXPECTED}") from error
-    header = rows[0] if rows else []
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if not header or twice:
-        problem = f"the columns {', '.join(twice)} come twice" if twice else "it is empty"
-        raise CorpusError(f"{path} cannot be read as a table: {problem}; {_EXPECTED}")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise CorpusError(
-                f"{path} cannot be read as a table: row {number} has {len(row)} cells, the header "
-                f"{len(header)}; {_EXPECTED}"
-            )
-    return pd.DataFrame(rows[1:], columns=header, dtype=str)
+        return read_sheet(path.read_bytes(), _usual_separator(path), needed, given)
+    except (EncodingError, DialectError) as error:
+        raise CorpusError(f"{path} cannot be read as a table: {error}") from error
 
 
-def _names(
-    columns: CsvColumns, cells: pd.DataFrame, path: Path, needs_split: bool
-) -> Mapping[str, str]:
+def _alike(path: Path, settings: CsvSettings, given: Given, sheet: Sheet) -> Sheet:
+    """Read a table without quoting, as those beside it; as before, if its rows need quoting."""
+    if sheet.quoting == "none":
+        return sheet
+    try:
+        unquoted = _read(path, settings, given)
+    except CorpusError:
+        return sheet
+    return unquoted if unquoted.header == sheet.header else sheet
+
+
+def _dialect_notes(tables: list[_Table], settings: CsvSettings) -> Iterator[str]:
+    for table in tables:
+        note = dialect_note(table.sheet, _usual_separator(table.path), _given(settings))
+        if note:
+            yield f"{table.path.name} is {note}"
+
+
+def _names(columns: CsvColumns, table: _Table) -> Mapping[str, str]:
     """Return role → column, for the columns that exist.
 
     Raises:
         CorpusError: a required column is missing.
     """
-    named = {role: name for role, name in columns if name is not None}
+    cells, path = table.cells, table.path
+    named = {role: name.strip() for role, name in columns if name is not None}
     roles = _USUAL | named
-    if not needs_split:
+    if table.split is not None:
         del roles["split"]
     missing = [role for role in roles if role in named and roles[role] not in cells.columns]
     if missing:
         wanted = ", ".join(f"{roles[role]!r} (corpus.columns.{role})" for role in missing)
+        separator = SEPARATORS.get(table.sheet.separator, repr(table.sheet.separator))
         raise CorpusError(
             f"{path} has no column {wanted}; its columns are {', '.join(map(str, cells.columns))}: "
-            "name the right ones in corpus.columns"
+            f"name the right ones in corpus.columns, or, if {separator} do not separate them, "
+            "correct corpus.dialect.separator"
         )
     return {role: name for role, name in roles.items() if name in cells.columns}
 
 
-def _lines(
-    cells: pd.DataFrame, names: Mapping[str, str], root: Path, part: str | None
-) -> Iterator[Line | Skipped]:
+def _lines(table: _Table, names: Mapping[str, str], root: Path) -> Iterator[Line | Skipped]:
     """Yield a line for every row, in order."""
+    cells = table.cells
     audio = [cell.strip() for cell in cells[names["audio"]]]
 
     def column(role: str, default: str) -> list[str]:
@@ -134,10 +199,10 @@ def _lines(
     else:
         stems = [Path(cell).stem for cell in audio]
         ids = stems if len(set(stems)) == len(stems) else audio
-    parts = [part] * len(cells) if part is not None else column("split", "all")
+    splits = [table.split] * len(cells) if table.split is not None else column("split", "all")
     columns = (column("speaker", ""), column("transcript", ""), column("chapter", ""))
-    for number, (cell, name, split, speaker, text, chapter) in enumerate(
-        zip(audio, ids, parts, *columns, strict=True), start=2
+    for number, cell, name, split, speaker, text, chapter in zip(
+        table.sheet.numbers, audio, ids, splits, *columns, strict=True
     ):
         path = root / cell
         empty = {"audio": cell, "utterance id": name, "split": split, "speaker": speaker}
@@ -161,3 +226,31 @@ def _other_columns(
         utterance_id=[row.utterance_id for row in rows],
         audio_path=[str(row.audio if isinstance(row, Line) else row.path) for row in rows],
     )
+
+
+def _typed(table: pd.DataFrame, name: str, settings: CsvSettings) -> tuple[pd.Series, list[str]]:
+    """Return a column as float if it holds numbers, else as text, with remarks on its numbers."""
+    cells = table[name]
+    decimal = settings.dialect.decimal or decimal_mark(cells)
+    if decimal is None:
+        return cells, []
+    values = as_numbers(cells, decimal)
+    if not pd.api.types.is_numeric_dtype(values):
+        return cells, []
+    remarks = []
+    if decimal == "," and settings.dialect.decimal is None:
+        example = next(cell.strip() for cell in cells if "," in cell)
+        remarks.append(
+            f"the column {name} is read as numbers with a decimal comma: {example!r} is "
+            f"{example.replace(',', '.')}; corpus.dialect.decimal or corpus.classes sets it "
+            "otherwise"
+        )
+    infinite = np.flatnonzero(np.isinf(values.to_numpy(dtype=np.float64)))
+    if len(infinite):
+        first = infinite[0]
+        remarks.append(
+            f"{len(infinite)} cells of the column {name} are not finite numbers and count as "
+            f"missing (first: {cells.iloc[first].strip()!r}, utterance "
+            f"{table['utterance_id'].iloc[first]})"
+        )
+    return values, remarks

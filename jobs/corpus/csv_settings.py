@@ -1,11 +1,12 @@
 """Settings of a corpus that is described by a table."""
 
+import codecs
 from pathlib import Path
 from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from jobs.corpus.settings import CorpusSettings
+from jobs.corpus.settings import SELECTION_EXAMPLE, CorpusSettings
 from jobs.settings import Name, Settings
 
 
@@ -50,14 +51,61 @@ class CsvColumns(Settings):
         return self
 
 
-class CsvSettings(CorpusSettings):
-    """A corpus described by a CSV table (UTF-8, with a header), one utterance in each row.
+class CsvDialect(Settings):
+    """How a table is written. What is not given here is found in the file, and reported unless it
+    is usual: commas (tabs in a ``.tsv`` file), cells in quotes where needed, UTF-8, decimal points.
+    """
 
-    Files named ``.tsv`` are separated by tabs instead of commas.
+    EXAMPLES = ("{separator: ';', quoting: none, encoding: cp1252, decimal: ','}",)
+
+    separator: str | None = None
+    """Character between cells, or ``tab``. By default the first of comma, tab, semicolon and
+    vertical bar with which the header has the columns that are needed."""
+    quoting: Literal["csv", "none"] | None = None
+    """``csv``: quotes around a cell enclose separators, line ends and doubled quotes. ``none``:
+    quotes are part of the text, as in Common Voice. By default ``csv``, unless rows are complete
+    only with ``none``."""
+    encoding: str | None = None
+    """Encoding, by one of Python's names: ``utf-8``, ``cp1252``, ``shift_jis``. By default UTF-8,
+    UTF-16, or Windows-1252 where every letter makes sense in it."""
+    decimal: Literal[".", ","] | None = None
+    """Decimal mark of numbers. By default each column's own: the point, or the comma where all
+    cells are numbers with it and none can be one with thousands separators."""
+
+    @field_validator("separator", mode="before")
+    @classmethod
+    def _one_character(cls, separator: object) -> object:
+        if separator == "tab":
+            return "\t"
+        if isinstance(separator, str) and (len(separator) != 1 or separator in '"\r\n\0'):
+            raise ValueError("expected one character, such as ';' or '|', or the word tab")
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        try:
+            if encoding is not None:
+                codecs.lookup(encoding)
+                "a".encode(encoding)
+        except (LookupError, ValueError) as error:
+            raise ValueError(
+                f"expected an encoding that Python knows, such as cp1252 or utf-16; found "
+                f"{encoding!r}"
+            ) from error
+        return encoding
+
+
+class CsvSettings(CorpusSettings):
+    """A corpus described by a CSV table with a header, one utterance in each row.
+
+    Other separators, encodings and ways of quoting are recognised, see ``corpus.dialect``.
     """
 
     EXAMPLES = (
-        "{kind: csv, path: clips.csv, root: clips, columns: {audio: file}, classes: [dialect]}",
+        "{kind: csv, path: clips.csv, root: clips, columns: {audio: file}, classes: [dialect],"
+        " dialect: {separator: ;}}",
+        f"{{kind: csv, path: clips.csv, {SELECTION_EXAMPLE}}}",
     )
 
     kind: Literal["csv"] = "csv"
@@ -70,6 +118,8 @@ class CsvSettings(CorpusSettings):
     """Names of the columns, where they differ from the defaults."""
     classes: tuple[str, ...] = ()
     """Columns whose numbers are codes of classes, so that they are targets for classification."""
+    dialect: CsvDialect = CsvDialect()
+    """Separator, quoting, encoding and decimal mark, where they are not found rightly."""
 
     @field_validator("path", mode="before")
     @classmethod

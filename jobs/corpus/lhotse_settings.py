@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.corpus.settings import CorpusSettings
+from jobs.corpus.settings import SELECTION_EXAMPLE, CorpusSettings
 from jobs.settings import Name, Settings
 
 
@@ -27,6 +27,8 @@ class LhotseSettings(CorpusSettings):
 
     EXAMPLES = (
         "{kind: lhotse, root: data, splits: {test: {recordings: r.jsonl, supervisions: s.jsonl}}}",
+        "{kind: lhotse, splits: {test: {recordings: r.jsonl, supervisions: s.jsonl}},"
+        f" {SELECTION_EXAMPLE}}}",
     )
 
     kind: Literal["lhotse"] = "lhotse"

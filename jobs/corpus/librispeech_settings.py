@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from jobs.corpus.settings import CorpusSettings
+from jobs.corpus.settings import SELECTION_EXAMPLE, CorpusSettings
 from jobs.settings import Name
 
 
@@ -14,6 +14,7 @@ class LibriSpeechSettings(CorpusSettings):
 
     EXAMPLES = (
         "{kind: librispeech, root: data/LibriSpeech, splits: {train: dev-clean, test: test-clean}}",
+        f"{{kind: librispeech, root: data, splits: {{test: test-clean}}, {SELECTION_EXAMPLE}}}",
     )
 
     kind: Literal["librispeech"] = "librispeech"

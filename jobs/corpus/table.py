@@ -1,15 +1,18 @@
 """The utterance table: one row per utterance; nothing else of a corpus is used after reading."""
 
 import csv
-import math
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from jobs.audio.frames import SAMPLE_RATE
+from jobs.corpus.numbers import as_numbers, number
 from jobs.corpus.skipped import Skipped
 from jobs.identity import canonical_json, lines_digest
 from jobs.storage.atomic import atomic_path
@@ -39,20 +42,61 @@ class Utterance:
     """Equal if the decoded audio is equal, whatever the path."""
 
 
+class AudioFormat(NamedTuple):
+    """Format of a file, which is converted to mono at 16 kHz with a full scale of 1."""
+
+    sample_rate: int
+    channels: int
+    full_scale: float
+
+
+USUAL_FORMAT = AudioFormat(SAMPLE_RATE, 1, 1.0)
+"""Format that needs no conversion."""
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The result of a reader: the utterance table, and the utterances that were left out."""
 
     utterances: pd.DataFrame
     skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...] = ()
-    """Conversions of its audio, each a sentence for the user."""
+    remarks: tuple[str, ...] = ()
+    """What the reader found and is not usual, each a sentence for the user."""
+    formats: Mapping[str, AudioFormat] = field(default_factory=dict)
+    """Utterance id → format of its file, where that is not the usual."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Conversions of the audio, and the remarks."""
+        return (*_conversions(list(self.formats.values()), len(self.utterances)), *self.remarks)
+
+
+def _conversions(formats: Collection[AudioFormat], total: int) -> Iterable[str]:
+    """Report the conversion of files that are not in the usual format."""
+    rates = Counter(one.sample_rate for one in formats if one.sample_rate != SAMPLE_RATE)
+    channels = Counter(one.channels for one in formats if one.channels != 1)
+    if rates:
+        shown = ", ".join(f"{count} from {rate} Hz" for rate, count in sorted(rates.items()))
+        yield f"{rates.total()} of {total} utterances are resampled to 16 kHz: {shown}"
+    if channels:
+        shown = ", ".join(f"{count} of {n} channels" for n, count in sorted(channels.items()))
+        yield f"{channels.total()} of {total} utterances are mixed to mono: {shown}"
+    scales = Counter(one.full_scale for one in formats if one.full_scale != 1.0)
+    if scales:
+        shown = ", ".join(f"{count} from ±{scale:.0f}" for scale, count in sorted(scales.items()))
+        yield (
+            f"{scales.total()} of {total} utterances have float samples in the range of integers, "
+            f"which are brought to a full scale of ±1: {shown}"
+        )
 
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Utterance))
 _DTYPES = {**dict.fromkeys(COLUMNS, str), "seconds": float, "n_samples": int}
-MISSING = ("", "na", "n/a", "nan", "null", "none")
-"""Contents of cells, in lower case, that stand for a missing value."""
+DECLARED_CLASSES = "classes"
+"""Key of ``DataFrame.attrs``: own columns that hold classes because the spec says so, whatever
+their cells look like."""
+DECIMAL_MARK = "decimal"
+"""Key of ``DataFrame.attrs``: the decimal mark of own columns, where the spec gives one."""
 _ORDER = ["split", "n_samples", "utterance_id"]
 
 
@@ -100,29 +144,8 @@ def read_table(path: Location, text: Collection[str] = ()) -> pd.DataFrame:
         if column not in _DTYPES:
             table[column] = as_numbers(table[column])
         elif _DTYPES[column] is not str:
-            table[column] = table[column].map(float).astype(_DTYPES[column])
+            table[column] = table[column].map(number).astype(_DTYPES[column])
     return table
-
-
-def as_numbers(cells: pd.Series) -> pd.Series:
-    """Convert ``cells`` (U,) to float, NaN if empty; return them unchanged if any is text."""
-    try:
-        return cells.map(_number).astype(float)
-    except ValueError:
-        return cells
-
-
-def is_number(cell: str) -> bool:
-    """Return whether a cell is a number or stands for a missing value."""
-    try:
-        _number(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(cell: str) -> float:
-    return math.nan if cell.strip().lower() in MISSING else float(cell)
 
 
 def is_text(column: pd.Series) -> bool:

@@ -8,9 +8,10 @@ from typing import Literal
 
 import pandas as pd
 
-from jobs.corpus.table import COLUMNS, MISSING, is_number
+from jobs.corpus.table import COLUMNS
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.measure import MEASUREMENTS, measure
+from jobs.targets.own_columns import check_classes_of, labels_of
 from jobs.targets.pitch import PITCH_RANGE
 
 Kind = Literal["regression", "classification"]
@@ -65,14 +66,6 @@ def _words(text: str) -> int:
 def _pause_ratio(table: pd.DataFrame) -> pd.Series:
     span = table["span_seconds"]
     return 1.0 - table["speaking_seconds"] / span.where(span > 0)
-
-
-def _labels(cells: pd.Series) -> pd.Series:
-    """Return classes as text, "" for a missing value; numeric codes in their shortest form."""
-    if pd.api.types.is_numeric_dtype(cells):
-        return cells.map(lambda value: "" if pd.isna(value) else f"{value:g}").astype(str)
-    cells = cells.str.strip()
-    return cells.where(~cells.str.lower().isin(MISSING), "")
 
 
 TARGETS: dict[str, Target] = {
@@ -168,7 +161,7 @@ TARGETS: dict[str, Target] = {
             unit="",
             kind="classification",
             description="the speaker's sex, as given by the corpus",
-            values=lambda table: _labels(table["sex"]),
+            values=lambda table: labels_of(table["sex"]),
         ),
     )
 }
@@ -228,7 +221,7 @@ def find_target(name: str, table: pd.DataFrame) -> Target:
             raise ValueError(_NO_SEX)
         return TARGETS[name]
     if name in own:
-        return _own_column(name, table[name])
+        return _own_column(name, table)
     if name not in TARGETS:
         valid = list(dict.fromkeys([*TARGETS, *own]))
         near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.0)
@@ -248,8 +241,8 @@ _NO_SEX = (
 )
 
 
-def _own_column(name: str, cells: pd.Series) -> Target:
-    if pd.api.types.is_numeric_dtype(cells):
+def _own_column(name: str, table: pd.DataFrame) -> Target:
+    if pd.api.types.is_numeric_dtype(table[name]):
         return Target(
             name=name,
             unit="",
@@ -257,24 +250,29 @@ def _own_column(name: str, cells: pd.Series) -> Target:
             description="a column of the corpus",
             values=lambda table: table[name].astype(float),
         )
-    labels = _labels(cells)
-    labels = labels[labels != ""]
-    wrong = [label for label in labels if not is_number(label)]
-    if wrong and len(wrong) < len(labels) / 2:
-        raise ValueError(
-            f"the column {name!r} does not hold numbers: {len(wrong)} of {len(cells)} cells are "
-            f"none (first: {wrong[0]!r}); expected numbers, and empty cells where there are none, "
-            "or names of classes"
-        )
-    if labels.nunique() > len(labels) / 2:
-        raise ValueError(
-            f"the column {name!r} does not hold classes: {labels.nunique()} different values in "
-            f"{len(labels)} utterances (first: {labels.iloc[0]!r}); expected at most half as many"
-        )
+    check_classes_of(table, name)
     return Target(
         name=name,
         unit="",
         kind="classification",
         description="a column of the corpus",
-        values=lambda table: _labels(table[name]),
+        values=lambda table: labels_of(table[name]),
     )
+
+
+def describe_columns(table: pd.DataFrame) -> dict[str, str]:
+    """Say of every own column of the corpus what it is as a target.
+
+    Returns:
+        Column → ``numbers``, ``classes (3)`` with the number of classes, or why it is neither.
+    """
+    found = {}
+    for name in (str(column) for column in table.columns if column not in COLUMNS):
+        try:
+            target = find_target(name, table)
+        except ValueError as error:
+            found[name] = f"no target: {error}"
+            continue
+        classes = set(target.values(table)) - {""} if target.kind == "classification" else ()
+        found[name] = f"classes ({len(classes)})" if target.kind == "classification" else "numbers"
+    return found

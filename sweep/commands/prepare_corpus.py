@@ -19,12 +19,14 @@ from jobs.corpus.summary import describe_split
 from jobs.corpus.table import Corpus, CorpusError
 from jobs.progress import ProgressCallback
 from jobs.protocol.folds import check_speakers
-from jobs.targets.registry import add_targets
+from jobs.targets.registry import add_targets, describe_columns
+from sweep.commands.prepare_spec import column_lines
 from sweep.errors import SpecError, UsageError
 from sweep.export.tables import write_split_tables
 from sweep.prepare.checks.targets import check_targets
 from sweep.prepare.notes import limit_notes, value_notes
 from sweep.prepare.plausibility import plausibility_notes
+from sweep.prepare.prepare import nothing_left
 from sweep.progress.bars import bars_on_stderr
 from sweep.progress.wording import printable
 from sweep.report.tables.files import write_csv
@@ -72,6 +74,8 @@ class PreparedCorpus:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     """Warnings for the user before a run, one sentence each."""
+    columns: Mapping[str, str]
+    """Own columns of the corpus, and what each is as a target: numbers or classes."""
 
 
 def prepare_corpus(
@@ -101,8 +105,8 @@ def prepare_corpus(
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error}; choose another with --to") from error
     if table.empty:
-        found = f"{counted(len(corpus.skipped), 'utterance')} skipped, see {files[-1]}"
-        raise SpecError(loaded.problems([(("corpus",), f"no utterance can be read: {found}")]))
+        found = [(place, f"{why}; see {files[-1]}") for place, why in nothing_left(corpus)]
+        raise SpecError(loaded.problems(found))
     subsets = _known_subsets(spec.corpus)
     parts = tuple(
         PreparedPart(name, subsets.get(name), describe_split(rows, targets))
@@ -117,6 +121,9 @@ def prepare_corpus(
         *check_speakers(spec.protocol, table),
     )
     return PreparedCorpus(folder, files, parts, corpus.skipped, warnings)
+    warnings = (*corpus.notes, *check_speakers(spec.protocol, table))
+    columns = describe_columns(corpus.utterances)
+    return PreparedCorpus(folder, files, parts, corpus.skipped, warnings, columns)
 
 
 def _read(
@@ -181,6 +188,8 @@ def print_preparation(prepared: PreparedCorpus) -> None:
             differing = ", ".join(part.differing)
             verdict = f"DIFFERS in {differing} from" if differing else "agrees with"
             print(printable(f"{part.name}: {verdict} LibriSpeech's {part.subset} as it is known"))
+    for line in column_lines(prepared.columns):
+        print(printable(line))
     n_skipped = counted(len(prepared.skipped), "utterance")
     print(f"{n_skipped} skipped: {prepared.folder / 'skipped.csv'}")
     print(f"tables: {prepared.folder}")

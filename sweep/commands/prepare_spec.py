@@ -1,22 +1,27 @@
 """Prepare a spec for a verb that runs nothing, and describe its corpus in a line."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.progress.bars import bars_on_stderr
+from sweep.progress.wording import printable
 from sweep.spec.loading import read_spec
 from sweep.wording import counted
 
 if TYPE_CHECKING:
     from sweep.prepare.prepare import Prepared
 
+SHOWN_COLUMNS = 50
+"""Number of own columns of a corpus that are listed."""
+
 
 def prepare_spec(
     path: Path, overrides: Sequence[str], cache: Path, *, measure: bool = True
 ) -> "Prepared":
-    """Read and check a spec, with progress on standard error.
+    """Read and check a spec, with progress and the notes on it on standard error.
 
     Targets that are measured in the audio are left out without ``measure``.
 
@@ -29,7 +34,10 @@ def prepare_spec(
     from sweep.prepare.prepare import prepare
 
     with bars_on_stderr() as progress:
-        return prepare(loaded, cache, progress, measure=measure)
+        prepared = prepare(loaded, cache, progress, measure=measure)
+    for note in prepared.notes:
+        print(printable(f"warning: {note}"), file=sys.stderr)
+    return prepared
 
 
 def corpus_line(prepared: "Prepared") -> str:
@@ -41,3 +49,11 @@ def corpus_line(prepared: "Prepared") -> str:
     speakers = counted(table["speaker_id"].nunique(), "speaker")
     line = f"corpus: {counted(len(table), 'utterance')} ({splits}), {speakers}, {duration} h"
     return f"{line}; {len(prepared.skipped)} skipped" if prepared.skipped else line
+
+
+def column_lines(columns: Mapping[str, str]) -> Iterator[str]:
+    """Say of each own column of the corpus whether it holds numbers or classes."""
+    for name, found in list(columns.items())[:SHOWN_COLUMNS]:
+        yield f"column {name}: {found}"
+    if len(columns) > SHOWN_COLUMNS:
+        yield f"and {len(columns) - SHOWN_COLUMNS} more columns"

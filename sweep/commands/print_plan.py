@@ -13,7 +13,7 @@ from jobs.storage.location import Location
 from sweep.analyses import ANALYSES, extraction_table
 from sweep.analyses.base import RunContext
 from sweep.commands.cost_estimate import cost_lines
-from sweep.commands.prepare_spec import corpus_line, prepare_spec
+from sweep.commands.prepare_spec import column_lines, corpus_line, prepare_spec
 from sweep.commands.run_output import print_table
 from sweep.plan.plan import why_stale
 from sweep.prepare.prepare import Prepared
@@ -60,6 +60,8 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
     for line in cost_lines(prepared.spec, prepared.table, prepared.plan):
         print(printable(line))
     print(corpus_line(prepared))
+    for line in column_lines(prepared.columns):
+        print(printable(line))
 
 
 def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:

@@ -7,8 +7,8 @@ last, if at all.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,12 +16,12 @@ import pandas as pd
 from jobs.audio.segments import split_span
 from jobs.corpus import outline_corpus
 from jobs.corpus import prepare as read_corpus
-from jobs.corpus.skipped import Skipped
-from jobs.corpus.table import CorpusError
+from jobs.corpus.skipped import Skipped, commonest_reason
+from jobs.corpus.table import Corpus, CorpusError
 from jobs.models import ModelInfo, describe_model
 from jobs.models.errors import ModelError
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.targets.registry import add_targets, is_measured
+from jobs.targets.registry import add_targets, describe_columns, is_measured
 from sweep.analyses import plan_run
 from sweep.plan.make_plan import all_models, used_splits
 from sweep.plan.plan import Plan
@@ -51,6 +51,8 @@ class Prepared:
     unmeasured: tuple[str, ...] = ()
     """Targets that were not measured: the table and the plan have no values of them, and what
     depends on these was not checked."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Own columns of the corpus, and what each is as a target: numbers or classes."""
 
 
 def load_and_prepare(
@@ -99,20 +101,23 @@ def prepare(
         utterances = outline_corpus(spec.corpus)
         if utterances is None:
             corpus = read_corpus(spec.corpus, cache, progress)
-            utterances = corpus.utterances
+            findings += nothing_left(corpus)
+            utterances = None if corpus.utterances.empty else corpus.utterances
     except (CorpusError, ValueError, OSError) as error:  # OSError: a path may be too long
         findings.append((("corpus",), str(error)))
     context = CheckContext(bool(loaded.invalid), models, utterances)
-    loaded.raise_problems([*findings, *run_checks(spec, context)])
+    loaded.raise_problems([*findings, *_explained(run_checks(spec, context), corpus)])
 
-    corpus = corpus or read_corpus(spec.corpus, cache, progress)
+    if corpus is None:
+        corpus = read_corpus(spec.corpus, cache, progress)
+        loaded.raise_problems(nothing_left(corpus))
     utterances = corpus.utterances
     table = utterances[utterances["split"].isin(used_splits(spec, utterances))]
     table = table.reset_index(drop=True)
     measured = [name for name in spec.targets if is_measured(name, utterances)]
     at_once = add_targets(table, [name for name in spec.targets if name not in measured])
     context = replace(context, utterances=utterances, table=at_once)
-    loaded.raise_problems(run_checks(spec, context))
+    loaded.raise_problems(_explained(run_checks(spec, context), corpus))
     if measured and measure:
         table = add_targets(table, spec.targets, cache, progress)
         loaded.raise_problems(run_checks(spec, replace(context, table=table)))
@@ -127,7 +132,25 @@ def prepare(
     plan = plan_run(spec, table, models)
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
     unmeasured = () if measure else tuple(measured)
-    return Prepared(spec, table, corpus.skipped, notes, plan, audio, unmeasured)
+    columns = describe_columns(corpus.utterances)
+    return Prepared(spec, table, corpus.skipped, notes, plan, audio, unmeasured, columns)
+
+
+def nothing_left(corpus: Corpus | None) -> list[Finding]:
+    """Report a corpus none of whose utterances can be used."""
+    if corpus is None or len(corpus.utterances):
+        return []
+    why = commonest_reason(corpus.skipped) if corpus.skipped else "it has none"
+    return [(("corpus",), f"no utterance can be used: {why}")]
+
+
+def _explained(findings: Iterable[Finding], corpus: Corpus | None) -> Iterator[Finding]:
+    """Add to problems of the protocol why utterances are missing from the corpus."""
+    for place, message in findings:
+        if place == ("protocol",) and corpus is not None and corpus.skipped:
+            yield place, f"{message}; {commonest_reason(corpus.skipped)}"
+        else:
+            yield place, message
 
 
 def _describe_models(spec: Spec) -> tuple[dict[str, ModelInfo], list[Finding]]:

@@ -65,13 +65,14 @@ class InputWatch:
         """Write ``inputs.json`` beside a complete run, unless an input is unknown, or may have
         changed since the run began.
         """
-        from jobs.corpus import corpus_sources  # not needed to find a run up to date
+        from jobs.corpus import corpus_sources, excluded_file  # not needed to find a run up to date
 
         models = _model_paths(prepared)
         if self._request is None or models is None:
             return
         sources = corpus_sources(prepared.spec.corpus)
         given = {*_code(), self._spec_path.absolute(), *models, *(sources or ())}
+        given |= set(excluded_file(prepared.spec.corpus))
         given |= {Path(skipped.path).absolute() for skipped in prepared.skipped}
         if sources is not None:  # otherwise the run itself made the audio
             given |= prepared.audio

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from jobs.corpus.settings import CorpusSettings
+from jobs.corpus.settings import SELECTION_EXAMPLE, CorpusSettings
 from jobs.settings import Seed
 
 Speakers = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -20,6 +20,7 @@ class EspeakSettings(CorpusSettings):
     EXAMPLES = (
         "{kind: espeak, seed: 0, speakers: {train: 9, test: 6}, utterances_per_speaker: 5,"
         " voices: probe}",
+        f"{{kind: espeak, speakers: {{test: 6}}, utterances_per_speaker: 5, {SELECTION_EXAMPLE}}}",
     )
 
     kind: Literal["espeak"] = "espeak"

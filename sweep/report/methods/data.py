@@ -26,8 +26,12 @@ def sentences(run: Run) -> Iterator[str]:
     splits = [_split(name, table[table["split"] == name]) for name in used_splits(run.spec, table)]
     yield f"The corpus consisted of {listed(splits)}."
     skipped = [one for one in run.skipped if split_tempo(one.path)[1] is None]
-    if skipped:
-        yield f"{capitalised(counted(len(skipped), 'utterance'))} could not be used."
+    excluded = [one for one in skipped if one.is_excluded]
+    if excluded:
+        yield f"The spec excluded {counted(len(excluded), 'utterance')}."
+    if len(skipped) > len(excluded):
+        unusable = counted(len(skipped) - len(excluded), "utterance")
+        yield f"{capitalised(unusable)} could not be used."
     for target in run.plan.targets:
         yield _target(run, target)
 

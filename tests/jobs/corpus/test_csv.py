@@ -198,10 +198,10 @@ def test_other_rates_are_used_and_noted(folder):
         (None, "no table at"),
         (b"", "cannot be read as a table"),
         (b"audio_path,speaker_id\n\xff\xfe,x\n", "cannot be read as a table.*UTF-8"),
-        (b'audio_path,speaker_id\na,"b\n', "cannot be read as a table"),
+        (b'audio_path,speaker_id\na,"b"\nc,"d\n', "cannot be read as a table: row 3: "),
         (b"audio_path,speaker_id\na,b,c,d\nx,y\n", "row 2 has 4 cells, the header 2"),
-        (b"audio_path,speaker_id\na,b\nx\n", "row 3 has 1 cells, the header 2"),
-        (b"audio_path,speaker_id,split,split\na,b,c,d\n", "the columns split come twice"),
+        (b"audio_path,speaker_id\na,b\nx\n", "row 3 has 1 cell, the header 2"),
+        (b"audio_path,speaker_id,split,split\na,b,c,d\n", "same name in row 1 .split: 3, 4."),
     ],
 )
 def test_what_is_no_table_is_refused(folder, data, problem):
