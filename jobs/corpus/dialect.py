@@ -18,6 +18,8 @@ from jobs.corpus.encodings import WESTERN, Decoded, decode, row_at
 Quoting = Literal["csv", "none"]
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+_BLANK = ' \t\r\n",;|'
+"""Characters of lines without any cell."""
 _HINT = re.compile(r'"?sep=(?P<separator>.)"?\s*')
 """First line with which Excel is told the separator."""
 _SHOWN = 5
@@ -75,7 +77,7 @@ def read_sheet(data: bytes, usual_separator: str, expected: Collection[str], giv
     hint = _HINT.fullmatch(lines[0]) if lines else None
     if hint:
         lines[0] = "\n"
-    if not any(line.strip() for line in lines):
+    if not any(line.strip(_BLANK) for line in lines):
         raise DialectError("it is empty: expected a header and a row for each utterance")
     first = hint["separator"] if hint else usual_separator
     separator = given.separator or _find_separator(lines, first, expected)
@@ -163,19 +165,18 @@ def _parse(lines: Sequence[str], separator: str, quoting: Quoting | None) -> _Pa
     if quoting == "none":
         return _complete(_plain_rows(lines, separator))
     quoted = _quoted_rows(lines, separator)
-    if not any('"' in line for line in lines):
+    if quoting == "csv" or not any('"' in line for line in lines):
         return _complete(quoted)
-    if quoting is None and not quoted.problem:
-        quoted = replace(quoted, problem=_swallowed_rows(quoted, lines, separator))
+    quoted = _unless_swallowed(quoted, lines, separator)
     if not quoted.problem:
         return quoted
-    if quoting is None:
-        plain = _plain_rows(lines, separator)
-        header = _first_row(lines, separator)
-        is_plain = not plain.problem and plain.rows[0] == header[: len(plain.rows[0])]
-        if is_plain and not _encloses_cells(plain.rows[1:]):
-            return plain
+    plain = _plain_rows(lines, separator)
+    header = _first_row(lines, separator)
+    is_plain = not plain.problem and plain.rows[0] == header[: len(plain.rows[0])]
+    if is_plain and not _encloses_cells(plain.rows[1:]):
+        return plain
     spaced = _quoted_rows(lines, separator, after_blanks=separator != " ")
+    spaced = _unless_swallowed(spaced, lines, separator)
     return _complete(quoted if spaced.problem else spaced)
 
 
@@ -261,15 +262,24 @@ def _encloses_cells(rows: Sequence[Sequence[str]]) -> bool:
     return False
 
 
-def _swallowed_rows(parsed: _Parsed, lines: Sequence[str], separator: str) -> str | None:
+def _unless_swallowed(parsed: _Parsed, lines: Sequence[str], separator: str) -> _Parsed:
     """Find a row of several lines, each of which is a row in itself: a lone quote joined them."""
-    header, _ = parsed.spans[0]
-    width = lines[header - 1].count(separator) + 1
+    if parsed.problem:
+        return parsed
+    first, _ = parsed.spans[0]
+    header = lines[first - 1]
+
+    def is_row(line: str) -> bool:
+        punctuation = f"{separator} " if separator in ",;" and f"{separator} " not in header else ""
+        is_prose = bool(punctuation) and punctuation in line
+        return line.count(separator) == header.count(separator) and not is_prose
+
     for begin, end in parsed.spans:
         within = [line for line in lines[begin - 1 : end] if line.strip()]
-        if len(within) > 1 and all(line.count(separator) + 1 == width for line in within):
-            return (
+        if len(within) > 1 and all(map(is_row, within)):
+            problem = (
                 f"rows {begin} to {end} are read as one, since a quote that begins in row {begin} "
                 f"ends in row {end}: double or remove it"
             )
-    return None
+            return replace(parsed, problem=problem)
+    return parsed

@@ -76,6 +76,8 @@ def decimal_mark(cells: Iterable[str]) -> Decimal | None:
 
 def other_notation(cell: str) -> str | None:
     """Describe the notation of a number that ``number`` does not read; None for other text."""
+    if is_number(cell):
+        return None
     cell = cell.strip()
     plain = "".join(map(_plain, cell))
     if _AMBIGUOUS.fullmatch(cell):

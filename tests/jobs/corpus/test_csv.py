@@ -9,8 +9,8 @@ import soundfile
 from jobs.corpus import prepare
 from jobs.corpus.csv import read_csv
 from jobs.corpus.csv_settings import CsvSettings
-from jobs.corpus.table import CorpusError, read_table, write_table
-from jobs.targets.registry import add_targets, find_target
+from jobs.corpus.table import CorpusError, has_value, read_table, write_table
+from jobs.targets.registry import add_targets, describe_columns, find_target
 from sweep import open_run
 from sweep.errors import SpecError
 from sweep.prepare.prepare import load_and_prepare
@@ -405,3 +405,154 @@ def test_float_samples_in_the_range_of_integers_are_scaled_and_noted(folder):
         "1 of 6 utterances have float samples in the range of integers, which are brought to a "
         "full scale of ±1: 1 from ±32768",
     )
+
+
+# --- dialects, numbers and spellings
+
+
+def test_what_was_found_in_the_table_is_noted(folder):
+    text = (folder / "table.csv").read_text().replace('"ONE, TWO"', "À DEUX").replace(",", ";")
+    (folder / "table.csv").write_bytes(text.encode("cp1252"))
+    corpus = read(folder)
+    assert set(corpus.utterances["text"]) == {"À DEUX"}
+    assert corpus.notes == (
+        "table.csv is read in the encoding Windows-1252 (row 2: 'À'), with semicolons as "
+        "separators; corpus.dialect sets it otherwise",
+    )
+    assert read(folder, dialect={"separator": ";", "encoding": "cp1252"}).notes == ()
+
+
+def test_a_wrong_separator_is_named_beside_the_columns(folder):
+    with pytest.raises(
+        CorpusError, match=r"if semicolons do not separate them.*dialect\.separator"
+    ):
+        read(folder, dialect={"separator": ";"})
+
+
+def test_tables_of_a_corpus_are_read_alike(folder):
+    """One has a lone quote, so the whole sentence in quotes of the other keeps them."""
+    for name, numbers, said in (("a", "012", '"Yes.'), ("b", "345", '"No."')):
+        texts = ["Maybe."] * 2 + [said]
+        rows = [
+            f"clips/{n}.{'wav' if int(n) % 2 else 'flac'}\ts{n}\t{text}"
+            for n, text in zip(numbers, texts, strict=True)
+        ]
+        (folder / f"{name}.tsv").write_text("\n".join(["audio_path\tspeaker_id\ttext", *rows]))
+    paths = {"train": folder / "a.tsv", "test": folder / "b.tsv"}
+    corpus = read_csv(CsvSettings(path=paths))
+    assert set(corpus.utterances["text"]) == {"Maybe.", '"Yes.', '"No."'}
+    alone = read_csv(CsvSettings(path=folder / "b.tsv"))
+    assert set(alone.utterances["text"]) == {"Maybe.", "No."}
+
+
+def test_rows_are_numbered_as_in_the_file(folder):
+    path = folder / "table.csv"
+    path.write_text(path.read_text().replace('"ONE, TWO"', '"ONE,\nTWO"', 1).replace("u4,", "\n,"))
+    assert only_skipped(read(folder)).reason.endswith("the cell is empty, in row 8")
+
+
+def test_a_table_without_rows_is_refused(folder):
+    (folder / "table.csv").write_text("audio_path,speaker_id\n")
+    with pytest.raises(CorpusError, match=r"no row below the header of .*table\.csv"):
+        read(folder)
+
+
+def test_audio_that_may_not_be_looked_at_is_skipped(folder):
+    edit(folder, lambda t: t.assign(audio_path=t["audio_path"].where(t.index != 3, "x" * 300)))
+    assert only_skipped(read(folder)).reason == "unreadable audio: File name too long"
+
+
+def with_column(folder, cells, **settings):
+    edit(folder, lambda t: t.assign(mos=cells))
+    return read(folder, **settings)
+
+
+def test_a_column_with_decimal_commas_is_one_of_numbers_and_noted(folder):
+    corpus = with_column(folder, ["1,5", "2,0", "", "3", "1,5", "-0,25"])
+    table = corpus.utterances.set_index("utterance_id")
+    assert table["mos"].dtype == float
+    assert list(table["mos"].dropna().sort_index()) == [1.5, 2.0, 3.0, 1.5, -0.25]
+    (note,) = corpus.notes
+    assert note.startswith("the column mos is read as numbers with a decimal comma: '1,5' is 1.5;")
+    assert with_column(folder, ["1,5"] * 6, dialect={"decimal": ","}).notes == ()
+
+
+def test_a_column_with_decimal_commas_can_be_one_of_classes(folder):
+    corpus = with_column(folder, ["1,5", "2,0"] * 3, classes=["mos"])
+    assert corpus.notes == ()
+    assert find_target("mos", corpus.utterances).kind == "classification"
+    assert set(add_targets(corpus.utterances, ["mos"])["mos"]) == {"1,5", "2,0"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        (["1,234", "2,345"], "a comma that may be a decimal mark or separate thousands"),
+        (["1,5", "2.5"], "a decimal comma"),
+        (["1.234,5", "2.345,5"], "thousands separators"),
+        (["1_000", "2_000"], "thousands separators"),
+        (["5%", "10%"], "a percent sign"),
+        (["０１", "０２"], "characters other than the digits 0 to 9"),
+        (["1", "２"], "characters other than the digits 0 to 9"),
+    ],
+)
+def test_numbers_in_an_uncertain_notation_are_neither_numbers_nor_classes(folder, cells, why):
+    table = with_column(folder, cells * 3).utterances
+    with pytest.raises(ValueError, match=f"'mos' holds numbers in a notation.*{why}.*corpus.cla"):
+        find_target("mos", table)
+    found = describe_columns(table)
+    assert found["mos"].startswith("no target: ")
+    declared = with_column(folder, cells * 3, classes=["mos"]).utterances
+    assert describe_columns(declared)["mos"] == "classes (2)"
+
+
+def test_an_ambiguous_comma_is_read_as_the_spec_says(folder):
+    table = with_column(folder, ["1,234", "2,345"] * 3, dialect={"decimal": ","}).utterances
+    assert set(table["mos"]) == {1.234, 2.345}
+    table = with_column(folder, ["1.234", "2,345"] * 3, dialect={"decimal": ","}).utterances
+    with pytest.raises(ValueError, match=r"a decimal point, and not corpus\.dialect\.decimal"):
+        find_target("mos", table)
+
+
+def test_codes_with_underscores_are_classes_of_their_own(folder):
+    table = with_column(folder, ["1_02", "10_2"] * 3).utterances
+    assert describe_columns(table)["mos"] == "classes (2)"
+    assert set(add_targets(table, ["mos"])["mos"]) == {"1_02", "10_2"}
+
+
+def test_infinite_numbers_count_as_missing_and_are_noted(folder):
+    corpus = with_column(folder, ["1", "2", "3", "1e400", "-inf", "NaN"])
+    assert has_value(corpus.utterances["mos"]).sum() == 3
+    (note,) = corpus.notes
+    assert note.startswith("2 cells of the column mos are not finite numbers and count as missing")
+
+
+def test_a_word_among_uncertain_numbers_makes_them_no_classes(folder):
+    table = with_column(folder, ["1,5", "1,5", "1,5", "2.5", "2.5", "bad"]).utterances
+    with pytest.raises(ValueError, match=r"1 of 6 cells are none \(first: 'bad', utterance u5\)"):
+        find_target("mos", table)
+
+
+def test_every_own_column_is_described(folder):
+    edit(folder, lambda t: t.assign(sex=list("FMFMFM")))
+    found = describe_columns(read(folder).utterances)
+    assert found.pop("dialect").startswith("no target: the column 'dialect' does not hold classes")
+    assert found == {"age": "numbers", "sex": "classes (2)", "valence": "numbers"}
+
+
+@pytest.mark.parametrize("name", ["sex", "gender", "Gender"])
+def test_spellings_of_a_sex_are_one_class(folder, name):
+    cells = ["Female", "f", "FEMALE", "male", "M", ""]
+    edit(folder, lambda t: t.assign(**{name: cells}))
+    corpus = prepare(CsvSettings(path=folder / "table.csv"), folder)
+    table = add_targets(corpus.utterances, [name]).set_index("utterance_id").sort_index()
+    assert list(table[name]) == ["F", "F", "F", "M", "M", ""]
+    assert f"the column {name} has several spellings of a sex: " in corpus.notes[0]
+
+
+@pytest.mark.parametrize("cells", [["f", "m"], ["Female", "Male"], ["F", "other"], ["0", "1"]])
+def test_one_spelling_of_each_sex_stays_as_it_is(folder, cells):
+    edit(folder, lambda t: t.assign(sex=cells * 3))
+    corpus = prepare(CsvSettings(path=folder / "table.csv"), folder)
+    assert corpus.notes == ()
+    assert set(add_targets(corpus.utterances, ["sex"])["sex"]) == set(cells)

@@ -1,6 +1,7 @@
 """The LibriSpeech reader: what it reads, what it skips and why, what stops it."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -302,6 +303,122 @@ def test_windows_line_ends_blank_lines_and_hidden_files_do_no_harm(tree):
     assert set(corpus.utterances.query("split == 'test'")["text"]) == {"WORD 0", "WORD 1"}
 
 
+@pytest.mark.parametrize("suffix", ["wav", "WAV", "ogg", "mp3"])
+def test_a_copy_in_another_format_is_read(tree, suffix):
+    for path in tree.root.rglob("*.flac"):
+        data, rate = soundfile.read(path)
+        form = {"ogg": "OGG", "mp3": "MP3"}.get(suffix, "WAV")
+        soundfile.write(path.with_suffix(f".{suffix}"), data, rate, format=form)
+        path.unlink()
+    corpus = tree.read()
+    assert corpus.skipped == ()
+    assert len(corpus.utterances) == 7
+    assert all(path.endswith(f".{suffix}") for path in corpus.utterances["audio_path"])
+
+
+def test_of_two_formats_of_an_utterance_flac_is_used(tree):
+    before = tree.read().utterances
+    path = tree.root / "test-clean/61/70968/61-70968-0000.flac"
+    soundfile.write(path.with_suffix(".wav"), samples(), 16_000)
+    corpus = tree.read()
+    assert corpus.skipped == ()
+    assert corpus.utterances.equals(before)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf61-70968-0000 WORD 0\n61-70968-0001 WORD 1\n",
+        b"61-70968-0000\tWORD 0\n61-70968-0001 \t WORD 1 \n",
+        "61-70968-0000\u00a0WORD 0\n61-70968-0001   WORD 1\u00a0\n".encode(),
+        b"61-70968-0000 WORD 0\r61-70968-0001 WORD 1\r",
+        b"61-70968-0000 WORD 0\n\xef\xbb\xbf61-70968-0001 WORD 1",
+        "61-70968-0000 WORD 0\n61-70968-0001 WORD 1\n".encode("utf-16"),
+    ],
+    ids=["mark", "tab", "no-break space", "CR", "two marks", "UTF-16"],
+)
+def test_transcripts_of_other_programs_are_read(tree, data):
+    tree.transcripts("test-clean", "61-70968-0000").write_bytes(data)
+    corpus = tree.read()
+    assert corpus.skipped == ()
+    texts = corpus.utterances.set_index("utterance_id")["text"]
+    assert texts["61-70968-0000"] == "WORD 0"
+    assert texts["61-70968-0001"] == "WORD 1"
+
+
+def test_a_no_break_space_within_a_transcript_stays(tree):
+    tree.transcripts("test-clean", "61-70968-0000").write_text(
+        "61-70968-0000 ONE\u00a0TWO\n61-70968-0001 A\n", encoding="utf-8"
+    )
+    texts = tree.read().utterances.set_index("utterance_id")["text"]
+    assert texts["61-70968-0000"] == "ONE\u00a0TWO"
+
+
+@pytest.mark.parametrize(
+    "place", ["dev-clean/9", "dev-clean/84/9", "dev-clean/84/121123/84-121123-9.flac"]
+)
+@pytest.mark.parametrize("target", ["nowhere", "."])
+def test_a_link_that_leads_nowhere_or_to_itself_is_skipped_and_the_rest_is_read(
+    tree, place, target
+):
+    link = tree.root / place
+    link.symlink_to(link.name if target == "." else target)
+    corpus = tree.read()
+    assert len(corpus.utterances) == 7
+    names = [one.path for one in corpus.skipped]
+    if link.suffix and target == "nowhere":
+        assert names == []  # nothing refers to it
+    else:
+        assert names == [str(link)]
+
+
+@pytest.mark.parametrize(
+    ("place", "lost"), [("dev-clean/84", 2), ("dev-clean/84/121123", 2), ("test-clean/61/70968", 2)]
+)
+def test_a_folder_that_may_not_be_read_is_skipped_and_the_rest_is_read(
+    tree, place, lost, monkeypatch
+):
+    scandir, closed = os.scandir, str(tree.root / place)
+
+    def refusing(path):
+        if str(path) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    skipped, rest = only_skipped(tree.read())
+    assert (skipped.path, skipped.reason) == (closed, "unreadable folder: Permission denied")
+    assert len(rest) == 7 - lost
+
+
+def test_a_transcript_file_that_may_not_be_read_is_the_reason_of_its_utterances(tree, monkeypatch):
+    closed, read_bytes = tree.transcripts("test-clean", "61-70968-0000"), Path.read_bytes
+
+    def refusing(path):
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    corpus = tree.read()
+    assert len(corpus.utterances) == 5
+    assert [one.utterance_id for one in corpus.skipped] == ["61-70968-0000", "61-70968-0001"]
+    assert all("61-70968.trans.txt: Permission denied" in one.reason for one in corpus.skipped)
+
+
+def test_a_subset_that_may_not_be_read_is_an_error_of_the_corpus(tree, monkeypatch):
+    scandir = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "dev-clean":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(CorpusError, match="dev-clean cannot be read: Permission denied"):
+        tree.read()
+
+
 SPEAKERS = """\
 ; Some pipe(|) separated metadata about all the speakers
 ;
@@ -333,6 +450,12 @@ def test_speakers_txt_beside_a_subset_deeper_down_tells_the_sex(tree):
         root=tree.root.parent, splits={"test": f"{tree.root.name}/test-clean"}
     )
     assert sexes(read_librispeech(settings)) == {"61": "M"}
+
+
+def test_speakers_txt_may_have_a_mark_and_spell_the_sexes_otherwise(tree):
+    text = SPEAKERS.split("\n", 3)[3].replace("| F |", "| female |").replace("| M |", "| m |")
+    (tree.root / "SPEAKERS.TXT").write_text(text, encoding="utf-8-sig")
+    assert sexes(tree.read()) == {"84": "F", "61": "M", "1272": ""}
 
 
 @pytest.mark.parametrize(

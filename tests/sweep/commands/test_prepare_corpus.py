@@ -299,3 +299,44 @@ def test_a_folder_that_cannot_be_written_to_is_told(spec, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot write to .*file.*--to"):
         prepare_corpus(spec, [], tmp_path / "file" / "out", tmp_path / "cache")
+
+
+def test_every_own_column_is_listed_as_numbers_or_classes(tmp_path, write_spec):
+    rows = ["audio_path,speaker_id,split,mos,mood"]
+    for number in range(6):
+        wave = np.random.default_rng(number).integers(-3000, 3000, 8_000)
+        soundfile.write(tmp_path / f"{number}.wav", wave.astype(np.int16), 16_000)
+        split = ("train", "validation", "test")[number % 3]
+        rows.append(f'{number}.wav,s{number % 3},{split},"{number},5",{"ab"[number % 2]}')
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    spec = write_spec(
+        {
+            "name": "columns",
+            "corpus": {"kind": "csv", "path": str(tmp_path / "table.csv")},
+            "targets": ["mos"],
+            "models": [{"name": "m", "kind": "wespeaker", "checkpoint": "no-such"}],
+            "probes": [{"kind": "ridge"}],
+        }
+    )
+    arguments = ["prepare", str(spec), "--to", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert "column mos: numbers" in lines
+    assert "column mood: classes (2)" in lines
+    assert "the column mos is read as numbers with a decimal comma: '0,5' is 0.5" in result.stderr
+
+
+def test_where_nothing_is_left_the_commonest_reason_is_named(spec, tmp_path, root):
+    for path in root.rglob("*.flac"):
+        path.write_bytes(b"")
+    first = next(iter(sorted(root.rglob("*.flac")))).parent / "extra.flac"
+    first.write_bytes(b"no audio")
+    with pytest.raises(SpecError) as caught:
+        prepare(spec, tmp_path)
+    message = str(caught.value)
+    assert (
+        "no utterance can be used: 9 utterances skipped, 8 for this reason: empty file" in message
+    )
+    assert f"(first: {root}" in message
+    assert "skipped.csv" in message
