@@ -373,7 +373,7 @@ def test_a_link_that_leads_nowhere_or_to_itself_is_skipped_and_the_rest_is_read(
 
 
 @pytest.mark.parametrize(
-    ("place", "lost"), [("dev-clean/84", 2), ("dev-clean/84/121123", 2), ("test-clean/61/70968", 2)]
+    ("place", "lost"), [("dev-clean/84", 3), ("dev-clean/84/121123", 3), ("test-clean/61/70968", 2)]
 )
 def test_a_folder_that_may_not_be_read_is_skipped_and_the_rest_is_read(
     tree, place, lost, monkeypatch
