@@ -249,8 +249,8 @@ def _typed(table: pd.DataFrame, name: str, settings: CsvSettings) -> tuple[pd.Se
     if len(infinite):
         first = infinite[0]
         remarks.append(
-            f"{len(infinite)} cells of the column {name} are not finite numbers and count as "
-            f"missing (first: {cells.iloc[first].strip()!r}, utterance "
+            f"{len(infinite)} of {len(table)} cells of the column {name} are not finite numbers "
+            f"and count as missing (first: {cells.iloc[first].strip()!r}, utterance "
             f"{table['utterance_id'].iloc[first]})"
         )
     return values, remarks

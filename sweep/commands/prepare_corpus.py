@@ -120,8 +120,6 @@ def prepare_corpus(
         *limits,
         *check_speakers(spec.protocol, table),
     )
-    return PreparedCorpus(folder, files, parts, corpus.skipped, warnings)
-    warnings = (*corpus.notes, *check_speakers(spec.protocol, table))
     columns = describe_columns(corpus.utterances)
     return PreparedCorpus(folder, files, parts, corpus.skipped, warnings, columns)
 

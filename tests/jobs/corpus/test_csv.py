@@ -524,7 +524,9 @@ def test_infinite_numbers_count_as_missing_and_are_noted(folder):
     corpus = with_column(folder, ["1", "2", "3", "1e400", "-inf", "NaN"])
     assert has_value(corpus.utterances["mos"]).sum() == 3
     (note,) = corpus.notes
-    assert note.startswith("2 cells of the column mos are not finite numbers and count as missing")
+    assert note.startswith(
+        "2 of 6 cells of the column mos are not finite numbers and count as missing"
+    )
 
 
 def test_a_word_among_uncertain_numbers_makes_them_no_classes(folder):

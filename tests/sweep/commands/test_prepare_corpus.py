@@ -207,7 +207,9 @@ def test_a_corpus_of_which_nothing_can_be_read_is_an_error_and_leaves_the_reason
 ):
     for path in root.rglob("*.flac"):
         path.write_bytes(b"")
-    with pytest.raises(SpecError, match="no utterance can be used: 8 utterances skipped, empty file"):
+    with pytest.raises(
+        SpecError, match="no utterance can be used: 8 utterances skipped, empty file"
+    ):
         prepare(spec, tmp_path)
     assert len(read(tmp_path / "out" / "skipped.csv")) == 8
 
