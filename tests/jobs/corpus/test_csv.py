@@ -558,3 +558,31 @@ def test_one_spelling_of_each_sex_stays_as_it_is(folder, cells):
     corpus = prepare(CsvSettings(path=folder / "table.csv"), folder)
     assert corpus.notes == ()
     assert set(add_targets(corpus.utterances, ["sex"])["sex"]) == set(cells)
+
+
+def test_where_no_row_can_be_used_the_commonest_reason_and_a_path_are_named(
+    write_spec, spec_values, folder
+):
+    edit(folder, lambda t: t.assign(audio_path="gone/" + t["audio_path"], speaker_id="x"))
+    found = (
+        r"spec.yaml:\d+:\d+: no utterance can be used: 6 utterances skipped, missing audio: no "
+        rf"such file \(first: {folder}/gone/clips/0\.flac\)"
+    )
+    with pytest.raises(SpecError, match=found) as caught:
+        plan_with(write_spec, spec_values, folder, targets=["valence"])
+    assert len(caught.value.problems) == 1
+
+
+def test_where_a_split_has_lost_all_utterances_the_reason_is_named(write_spec, spec_values, folder):
+    for path in (folder / "clips/4.flac", folder / "clips/5.wav"):
+        path.unlink()
+    with pytest.raises(SpecError, match=r"'test' has no utt.*2 utterances skipped, missing audio"):
+        plan_with(write_spec, spec_values, folder, targets=["valence"])
+
+
+def test_a_plan_knows_the_kinds_of_columns_and_what_was_excluded(write_spec, spec_values, folder):
+    corpus = {"kind": "csv", "path": str(folder / "table.csv"), "exclude": ["u0"]}
+    prepared = plan_with(write_spec, spec_values, folder, targets=["valence"], corpus=corpus)
+    assert prepared.columns["valence"] == "numbers"
+    assert [one.utterance_id for one in prepared.skipped] == ["u0"]
+    assert len(prepared.table) == 5
