@@ -35,7 +35,7 @@ def run(bench: Workbench) -> list[Result]:
         ("validate wrong.yaml", 2, AT_ONCE),
         ("status run", 0, AT_ONCE),
         ("list .", 0, AT_ONCE),
-        ("gc --cache results/.cache --runs . --dry-run", 0, AT_ONCE),
+        ("gc --cache results/.cache --results . --dry-run", 0, AT_ONCE),
         ("run smoke.yaml --inline --out run", 0, SECOND_RUN),
     )
     return [
