@@ -86,8 +86,16 @@ def mutated(random_: random.Random) -> bytes:
         return text.encode()
     for _ in range(random_.choice((1, 1, 2, 3, 4))):
         edit = random_.choices(
-            (_replace_node, _replace_key, _move_node, _delete_node, _edit_line, _insert, _add_key,
-             _set_number),
+            (
+                _replace_node,
+                _replace_key,
+                _move_node,
+                _delete_node,
+                _edit_line,
+                _insert,
+                _add_key,
+                _set_number,
+            ),
             weights=(8, 2, 3, 2, 3, 2, 2, 2),
         )[0]
         text = edit(text, random_)
