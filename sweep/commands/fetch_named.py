@@ -37,13 +37,13 @@ from jobs.models.wespeaker.folders import CONFIG, WEIGHTS
 from jobs.storage.atomic import write_text
 from sweep.errors import UsageError
 
-Tell = Callable[[str, int, int | None], None]
+Report = Callable[[str, int, int | None], None]
 """Callback with an action, the bytes done, and their total."""
 
 _LISTING_BYTES = 10_000_000
 
 
-def fetch_corpus(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> Path:
+def fetch_corpus(archive: Archive, to: Path, mirror: str | None, report: Report) -> Path:
     """Download a LibriSpeech subset to ``to/NAME``, with the corpus' text files beside it.
 
     The archive is deleted once it is unpacked.
@@ -58,7 +58,7 @@ def fetch_corpus(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> 
     target = to / archive.name
     with _exclusive(to, archive) as downloads:
         if not target.exists():
-            with _unpacked(archive, downloads, mirror, tell) as unpacked:
+            with _unpacked(archive, downloads, mirror, report) as unpacked:
                 found = [path for path in unpacked.glob(f"*/{archive.name}") if path.is_dir()]
                 if len(found) != 1:
                     raise FetchError(
@@ -72,7 +72,7 @@ def fetch_corpus(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> 
     return target
 
 
-def fetch_model(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> Path:
+def fetch_model(archive: Archive, to: Path, mirror: str | None, report: Report) -> Path:
     """Download a checkpoint to ``to/NAME``: ``config.yaml`` and ``avg_model.pt``.
 
     The SHA-256 of both is recorded beside the folder, in ``NAME.sha256`` (``sha256sum --check``
@@ -90,7 +90,7 @@ def fetch_model(archive: Archive, to: Path, mirror: str | None, tell: Tell) -> P
         if target.exists():
             _check_record(target, record)
             return target
-        with _unpacked(archive, downloads, mirror, tell) as unpacked:
+        with _unpacked(archive, downloads, mirror, report) as unpacked:
             folder = downloads / "arrived"
             folder.mkdir()
             for name in (CONFIG, WEIGHTS):
@@ -122,7 +122,9 @@ def _exclusive(to: Path, archive: Archive) -> Iterator[Path]:
 
 
 @contextmanager
-def _unpacked(archive: Archive, downloads: Path, mirror: str | None, tell: Tell) -> Iterator[Path]:
+def _unpacked(
+    archive: Archive, downloads: Path, mirror: str | None, report: Report
+) -> Iterator[Path]:
     """Unpack the archive into a folder that is deleted when the block ends.
 
     The archive is deleted as well, except after an interruption, when it can be reused.
@@ -135,13 +137,13 @@ def _unpacked(archive: Archive, downloads: Path, mirror: str | None, tell: Tell)
         file,
         size=archive.size,
         md5=archive.md5,
-        progress=lambda done, total: tell(f"fetching {archive.file}", done, total),
+        progress=lambda done, total: report(f"fetching {archive.file}", done, total),
     )
     try:
         with tempfile.TemporaryDirectory(prefix="unpacking-", dir=downloads) as folder:
             content = Path(folder) / "content"
-            told = f"unpacking {archive.file}"
-            unpack(file, content, progress=lambda done: tell(told, done, None))
+            action = f"unpacking {archive.file}"
+            unpack(file, content, progress=lambda done: report(action, done, None))
             yield content
     except (ArchiveError, FetchError):
         file.unlink()
@@ -209,7 +211,7 @@ def _check_record(folder: Path, record: Path) -> None:
 
 
 @contextmanager
-def progress_on_stderr() -> Iterator[Tell]:
+def progress_on_stderr() -> Iterator[Report]:
     """Show a bar for every action on a terminal, else a line for every tenth."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -222,12 +224,12 @@ def progress_on_stderr() -> Iterator[Tell]:
     with Bar(*columns, console=console) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def tell(action: str, done: int, total: int | None) -> None:
+        def report(action: str, done: int, total: int | None) -> None:
             if action not in tasks:
                 tasks[action] = bar.add_task(action, total=total)
             bar.update(tasks[action], completed=done, total=total)
 
-        yield tell
+        yield report
 
 
 class _Lines:
@@ -264,8 +266,8 @@ def fetch(kind: Literal["corpus", "model"], name: str, to: Path | None, mirror: 
         raise UsageError(str(error)) from None
     bring = fetch_corpus if kind == "corpus" else fetch_model
     folder = to or (CORPORA_FOLDER if kind == "corpus" else MODELS_FOLDER)
-    with progress_on_stderr() as tell:
+    with progress_on_stderr() as report:
         try:
-            return bring(archive, folder, mirror, tell)
+            return bring(archive, folder, mirror, report)
         except OSError as error:
             raise FetchError(f"cannot write to {folder}: {error}") from error

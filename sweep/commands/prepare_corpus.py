@@ -94,11 +94,11 @@ def prepare_corpus(
             listed. Or no utterance can be read.
         UsageError: the folder cannot be written to.
     """
-    with bars_on_stderr() as tell:
-        loaded, corpus = _read(path, overrides, cache, tell)
+    with bars_on_stderr() as progress:
+        loaded, corpus = _read(path, overrides, cache, progress)
         spec = loaded.spec
         targets = list(dict.fromkeys(spec.targets))
-        table = add_targets(corpus.utterances, targets, cache, tell)
+        table = add_targets(corpus.utterances, targets, cache, progress)
     folder = to or Path("results") / spec.name / "corpus"
     try:
         files = _write(folder, table, targets, corpus.skipped)
@@ -125,14 +125,14 @@ def prepare_corpus(
 
 
 def _read(
-    path: Path, overrides: Sequence[str], cache: Path, tell: ProgressCallback
+    path: Path, overrides: Sequence[str], cache: Path, progress: ProgressCallback
 ) -> tuple[LoadedSpec, Corpus]:
     """Read a spec and its corpus; problems of form and of meaning are reported together."""
     loaded = read_spec(path, overrides)
     corpus: Corpus | None = None
     findings: list[Finding] = []
     try:
-        corpus = read_corpus(loaded.spec.corpus, cache, tell)
+        corpus = read_corpus(loaded.spec.corpus, cache, progress)
         findings += check_targets(loaded.spec, CheckContext(utterances=corpus.utterances))
     except (CorpusError, ValueError) as error:
         findings.append((("corpus",), str(error)))

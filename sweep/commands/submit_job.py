@@ -26,7 +26,7 @@ from jobs.secrets import without_secrets
 from jobs.storage.location import Location
 from jobs.storage.object_store import size, write_text
 from sweep.errors import Problem, SpecError
-from sweep.executors.session import submit_entrypoint
+from sweep.executors.job_submission import submit_entrypoint
 from sweep.own_packages import DISTRIBUTION, ROOT
 from sweep.plan.provenance import REVISION_FILE, git_state
 from sweep.signals import COMMAND_VARIABLE

@@ -8,15 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 import ray
 import ray.exceptions
 from ray.job_config import JobConfig
-from ray.job_submission import JobSubmissionClient
 
 from jobs.workers import ray_workers
 from jobs.workers.node import NodeReport, describe_node
@@ -35,8 +32,6 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 5.0
 FAREWELL_SECONDS = 20.0
 """Seconds that leaving a cluster may take, as its head may not respond."""
-AGENT_SECONDS = 30.0
-"""Seconds until a new head must take jobs."""
 
 
 class _AskedNode:
@@ -82,7 +77,7 @@ class _AskedNode:
             log.warning("%s: what it was asked with is left over: %s", self._node.name, error)
 
 
-_NO_ANSWER = (
+NO_ANSWER = (
     "no Ray cluster answers at {address}: {error}. Start one with `ray start --head` and pass its "
     "address, or run on this machine with --local. Where the cluster asks for a token, as Ray's do "
     "once there is one, set RAY_AUTH_MODE=token here too (and RAY_AUTH_TOKEN, if ~/.ray/auth_token "
@@ -211,7 +206,7 @@ def _why_not(address: str | None, options: Mapping[str, Any], error: Exception) 
     why = reason(error)
     if address is None:
         return _NOT_STARTED.format(error=why, folder=options["_temp_dir"])
-    form = _OTHER_VERSION if "ersion mismatch" in str(error) else _NO_ANSWER
+    form = _OTHER_VERSION if "ersion mismatch" in str(error) else NO_ANSWER
     return form.format(address=address, error=why)
 
 
@@ -240,55 +235,7 @@ def check_answers(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise ClusterError(_NO_ANSWER.format(address=address, error=error)) from None
-
-
-def submit_entrypoint(url: str, entrypoint: str, folder: Path) -> str:
-    """Have a cluster run a shell command in a copy of ``folder``; return Ray's id of the job.
-
-    Args:
-        url: address of the cluster's dashboard.
-        entrypoint: the command.
-        folder: the files to ship. Environment variables are not shipped: the cluster has its own
-            token.
-
-    Raises:
-        ClusterError: the dashboard does not answer, or rejects the job.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme not in ("http", "https") or parts.hostname is None:
-        raise ClusterError(f"{url} is no address of a dashboard: expected http://HOST:8265")
-    check_answers(f"{parts.hostname}:{port}")
-    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-        os.environ.pop(name, None)  # Ray would connect there, whatever address it is given
-    try:
-        client = JobSubmissionClient(url)
-        job = _submit(client, entrypoint, folder)
-    except (ConnectionError, ray.exceptions.RayError) as error:
-        raise ClusterError(_NO_ANSWER.format(address=url, error=error)) from error
-    except RuntimeError as error:
-        raise ClusterError(f"{url} does not take the job: {error}") from error
-    return job
-
-
-def _submit(client: JobSubmissionClient, entrypoint: str, folder: Path) -> str:
-    """Submit, with retries: a new head answers before it can take jobs."""
-    deadline = time.monotonic() + AGENT_SECONDS
-    while True:
-        try:
-            job: str = client.submit_job(
-                entrypoint=entrypoint, runtime_env={"working_dir": str(folder)}
-            )
-        except RuntimeError as error:
-            if "No available agent" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(1)
-        else:
-            return job
+        raise ClusterError(NO_ANSWER.format(address=address, error=error)) from None
 
 
 def _nodes() -> list[Node]:

@@ -89,10 +89,10 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         refuse_foreign_folder(run_folder(options.out))
     EXECUTORS[options.where].check_address(options.address)
     with _stage(events, "prepare"):
-        tell = progress_events(events, "prepare")
+        progress = progress_events(events, "prepare")
         try:
             prepared = load_and_prepare(
-                spec_path, options.overrides, local_cache(options.cache), tell
+                spec_path, options.overrides, local_cache(options.cache), progress
             )
         except OSError:
             make_folder("--cache", options.cache)  # raises if that is the reason

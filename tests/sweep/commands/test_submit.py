@@ -23,7 +23,7 @@ from sweep.commands.submit_job import (
     submit,
 )
 from sweep.errors import ClusterError, SpecError
-from sweep.executors.session import submit_entrypoint
+from sweep.executors.job_submission import submit_entrypoint
 from sweep.own_packages import ROOT
 from sweep.plan.provenance import git_state
 from sweep.spec.loading import load_spec

@@ -159,6 +159,6 @@ def test_an_edited_measured_value_is_named(run: TinyRun) -> None:
     [path] = (run.cache / "measured").glob("*.jsonl")
     first = json.loads(path.read_text().splitlines()[0])
     edit(path, re.escape(json.dumps(first)), json.dumps([first[0], [first[1][0] + 1]]))
-    done = run.sweep("validate", "spec.yaml", "--cache", "cache")
+    done = run.sweep("plan", "spec.yaml", "--cache", "cache")
     assert done.exit_code == 1
     assert f"{path.name}:1 is damaged" in done.output
