@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from jobs.audio.segments import split_tempo
 from jobs.corpus.skipped import Skipped
@@ -26,6 +26,7 @@ def footnotes(run: Run) -> Iterator[str]:
         yield f"{left} of {run.plan.n_cells} cells are not done yet."
     yield from _failures(run)
     yield from _skipped(run.skipped)
+    yield from _unequal_tests(run.records.values())
     if run.plan.scored_by_sums:
         yield (
             "store: gram with kfold keeps sums over folds and no predictions, so MAE, Spearman's "
@@ -58,6 +59,21 @@ def _skipped(utterances: Sequence[Skipped]) -> Iterator[str]:
         tempo = "" if factor is None else f" at {factor:g} times their rate"
         count = counted(len(names), "utterance")
         yield f"{count} skipped{tempo}, {reason}: {shown} (all in skipped.csv)"
+
+
+def _unequal_tests(records: Iterable[Record]) -> Iterator[str]:
+    """One footnote per target whose cells were not all tested on equally many utterances."""
+    counts: dict[tuple[str, int], set[int]] = {}
+    for record in records:
+        if record.status == "done":
+            counts.setdefault((record.target, record.fold), set()).add(record.n_test)
+    unequal = {target: sorted(found) for (target, _), found in counts.items() if len(found) > 1}
+    for target, numbers in unequal.items():
+        yield (
+            f"{target}: cells were tested on different numbers of utterances, "
+            f"{' or '.join(map(str, numbers))}, so their scores are not comparable; extraction "
+            "skipped some for a part of the cells (see skipped.csv)"
+        )
 
 
 def _failures(run: Run) -> Iterator[str]:

@@ -118,6 +118,15 @@ def test_the_report_is_built_when_every_cell_failed(make_run: Callable[..., Run]
         assert "32 cells of 4 layers from layer0 to layer3 failed: the probe diverged" in text
 
 
+def test_a_footnote_names_scores_of_different_utterances(make_run: Callable[..., Run]) -> None:
+    run = make_run(lambda task, cell: None)
+    assert not any("different numbers" in note for note in footnotes(run))
+    next(iter(run.records.values())).n_test -= 1
+    [note] = [note for note in footnotes(run) if "different numbers" in note]
+    assert note.startswith("cps: ")
+    assert "19 or 20" in note
+
+
 def test_the_report_is_built_when_nothing_is_done(make_run: Callable[..., Run]) -> None:
     run = make_run(lambda task, cell: None, finished=False)
     page = build_report(run).read_text()
