@@ -217,6 +217,6 @@ def test_one_training_speaker_and_no_validation_part_is_refused():
 
 
 def test_alphas_are_sorted_and_must_be_positive():
-    assert RidgeSettings(alphas=(10, 1, 10)).alphas == (1, 10)
-    with pytest.raises(ValidationError, match="above 0"):
+    assert RidgeSettings(alphas=(10, 1)).alphas == (1, 10)
+    with pytest.raises(ValidationError, match="between 1e-20 and"):
         RidgeSettings(alphas=(0.0, 1.0))
