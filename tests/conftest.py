@@ -10,17 +10,25 @@ import yaml
 
 Values = dict[str, Any]
 
-# What a script starts in the background ignores Ctrl-C, and so would what the tests start.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def _usual_signals() -> None:
+    # What a script starts in the background ignores Ctrl-C, and so would what the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+_usual_signals()
 
 
 @pytest.fixture(autouse=True)
 def _own_signals() -> Iterator[None]:
-    """A command that ends leaves handlers for the end of its process, which the tests' is not."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """A command that ends leaves handlers for the end of its process, which the tests' is not.
+
+    Fixtures of a module run before this one, so the handlers are set, and not kept, here.
+    """
+    _usual_signals()
     yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    _usual_signals()
 
 
 @pytest.fixture(scope="session")

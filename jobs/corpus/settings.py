@@ -1,12 +1,14 @@
 """The base of the settings of corpora."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from jobs.settings import Settings
 
+MAX_SECONDS = 1_000_000
+"""Longest limit of an utterance's duration: twelve days."""
 SELECTION_EXAMPLE = "exclude: [84-121123-0000, '1272-*'], min_seconds: 1, max_seconds: 20"
 
 
@@ -21,9 +23,9 @@ class CorpusSettings(Settings):
     exclude: Path | tuple[str, ...] = ()
     """Utterances to leave out: a list of their ids or of patterns with ``*`` and ``?``, or a file
     with one of these on each line. They are listed in ``skipped.csv``."""
-    min_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    min_seconds: float | None = Field(default=None, ge=0, le=MAX_SECONDS)
     """Shortest utterance that is used, in seconds."""
-    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """Longest utterance that is used, in seconds."""
 
     @model_validator(mode="after")

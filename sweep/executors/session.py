@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from threading import Thread
+from types import FrameType
 from typing import Any
 
 import ray
@@ -191,15 +192,37 @@ def _connect(compute: Compute, address: str | None) -> None:
         check_answers(address)
         options |= {"address": address}
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    with _interrupts() as interrupted:
+        try:
+            ray.init(**options)
+        except SystemExit:  # by Ray's handler of SIGTERM, which it installs first
+            raise Terminated from None
+        except Exception as error:  # Ray raises OSError, RuntimeError, and Exception itself
+            ray.shutdown()
+            if interrupted:  # Ray may swallow Ctrl-C, and then find that a process is not there
+                raise KeyboardInterrupt from error
+            raise ClusterError(_why_not(address, options, error)) from error
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """List the SIGINTs that arrive in the block; they are handled as before."""
+    handler, arrived = signal.getsignal(signal.SIGINT), list[int]()
+    if not callable(handler):  # ignored, as in a shell's background job
+        yield arrived
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
     try:
-        ray.init(**options)
-    except SystemExit:  # by Ray's handler of SIGTERM, which it installs first
-        raise Terminated from None
-    except Exception as error:  # Ray raises OSError, RuntimeError, and Exception itself
-        ray.shutdown()
-        raise ClusterError(_why_not(address, options, error)) from error
+        yield arrived
     finally:
-        signal.signal(signal.SIGTERM, on_sigterm)
+        signal.signal(signal.SIGINT, handler)
 
 
 def _why_not(address: str | None, options: Mapping[str, Any], error: Exception) -> str:

@@ -349,6 +349,7 @@ def test_what_a_killed_driver_left_goes_and_what_is_not_its_own_stays(
     for path in (*own, *others):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    (tmp_path / "out" / ".lock").touch()  # or it would not be taken for the folder of a run
     sweep(spec_values, only="a/stem/*")
     assert not any(path.exists() for path in own)
     assert all(path.exists() for path in others)

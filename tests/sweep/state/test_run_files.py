@@ -94,9 +94,11 @@ def test_the_spec(folder: RunFolder) -> None:
             "protocol controls baselines bootstrap similarity tempo save_probes "
             "compute"
         ),
-        "corpus": "kind seed speakers utterances_per_speaker voices",
+        "corpus": (
+            "kind exclude min_seconds max_seconds seed speakers utterances_per_speaker voices"
+        ),
         "corpus.speakers": "train validation test",
-        "models[]": "name kind precision checkpoint untrained architecture model_args seed",
+        "models[]": "name kind precision checkpoint untrained architecture model_args seed window",
         "models[].model_args": "in_planes embed_dim",
         "features": "max_frames crop pad_to",
         "probes[]": "kind name alphas choose variance components",
@@ -120,7 +122,7 @@ def test_the_plan(folder: RunFolder) -> None:
         ),
         "models[].extract": "model features pooling dtype",
         "models[].extract.model": (
-            "name kind precision checkpoint untrained architecture model_args seed what"
+            "name kind precision checkpoint untrained architecture model_args seed window what"
         ),
         "models[].extract.model.model_args": "in_planes embed_dim",
         "models[].extract.features": "max_frames crop pad_to",
@@ -244,7 +246,7 @@ def test_saved_probes(folder: RunFolder) -> None:
         ),
         "[].extract": "model features pooling dtype",
         "[].extract.model": (
-            "name kind precision checkpoint untrained architecture model_args seed what"
+            "name kind precision checkpoint untrained architecture model_args seed window what"
         ),
         "[].extract.model.model_args": "in_planes embed_dim",
         "[].extract.features": "max_frames crop pad_to",
