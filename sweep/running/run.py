@@ -117,8 +117,16 @@ def run_sweep(spec_path: Path, options: RunOptions, events: EventLog) -> RunResu
         remember_run(options.cache, folder)
         push()
         events.open(folder.events)
+        start = perf_counter()
         with Ledger(folder.ledger) as ledger:
-            result = _run(folder, prepared, options, ledger, events)
+            try:
+                result = _run(folder, prepared, options, ledger, events)
+            except (ClusterError, KeyboardInterrupt) as ended:  # for those that watch the run
+                done, failed = count_cells(prepared.plan, ledger.records)
+                status = "failed" if isinstance(ended, ClusterError) else "interrupted"
+                values = {"done": done, "failed": failed, "seconds": perf_counter() - start}
+                events.emit("run_finished", status=status, **values)
+                raise
         if result.run is not None and result.done == result.planned and result.status == "done":
             _record_inputs(watch, folder, prepared, result)
         return result
@@ -169,14 +177,7 @@ def _run(
         compute, warn = prepared.spec.compute, recorder.warning
         arguments = ExecutorArguments(compute, options.address, work.storage(), warn)
         with stop, EXECUTORS[options.where].open(arguments) as executor:
-            try:
-                status = work.driver.run(executor, stop)
-            except ClusterError:  # no node was left, and none came
-                done, failed = count_cells(prepared.plan, ledger.records)
-                seconds = perf_counter() - start
-                ended = {"done": done, "failed": failed, "seconds": seconds}
-                events.emit("run_finished", status="failed", **ended)
-                raise
+            status = work.driver.run(executor, stop)
         status = "interrupted" if stop.received else status
         remove_leftovers(folder)
     run = None

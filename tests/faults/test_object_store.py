@@ -183,7 +183,9 @@ def test_a_run_on_a_store_is_watched_stopped_and_reported_from_another_machine(
     with ThreadPoolExecutor(1) as pool:
         watching = pool.submit(watch_run, folder, seen.append, told.append)
         with quick_driver(one) as driver:
-            wait_for(lambda: any("ledger" in p and m == "PUT" for m, p in store.requests), driver)
+            wait_for(
+                lambda: any("/predictions/" in p and m == "PUT" for m, p in store.requests), driver
+            )
             asked = cli("stop", out)
             _, driver_said = driver.communicate(timeout=120)
         assert watching.result(timeout=120) == "interrupted"
