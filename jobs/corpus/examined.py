@@ -1,12 +1,11 @@
 """Lengths and levels of files that had to be decoded to find them, kept between runs.
 
-They are in ``<cache>/examined``, as JSON lines of ``[digest of the file, facts]``. The name of the
-file contains the versions of this code and of the decoder.
+They are in ``<cache>/examined``, as JSON lines with the digest of a file, its facts and a checksum
+(see `jobs.storage.json_files`). The name of the file of lines contains the versions of this code
+and of the decoder.
 """
 
-import fcntl
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,17 +13,24 @@ import soundfile
 
 from jobs.audio.read import SoundFacts, examine
 from jobs.corpus.table import CorpusError
-from jobs.storage.atomic import cut_torn_line
+from jobs.storage.json_files import Kinds, parse_json, with_sum
+from jobs.storage.line_files import append_lines, read_whole_lines
+from jobs.storage.regular_files import DamagedFile
 
-EXAMINE_VERSION = 1
+EXAMINE_VERSION = 2
 """To be raised when a file gives other facts: all are then decoded again."""
+_KEYS: dict[str, Kinds] = {
+    "digest": str, "sample_rate": int, "channels": int, "length": int, "full_scale": (int, float),
+    "decoded": bool,
+}  # fmt: skip
 
 
 class ExaminedFiles:
     """Facts of decoded files by the digest of their content; threads may share it.
 
-    Raises:
+    Raises (on construction):
         CorpusError: the file of facts is damaged.
+        OSError: it cannot be read.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -34,21 +40,23 @@ class ExaminedFiles:
         self._new: dict[str, SoundFacts] = {}
         if not self._path.exists():
             return
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):  # a run was killed, or another one is writing
-                continue
+        try:
+            data = read_whole_lines(self._path)
+        except DamagedFile as error:
+            raise CorpusError(str(error)) from None
+        for number, line in enumerate(data.split(b"\n")[:-1], start=1):
             try:
-                digest, facts = json.loads(line)
+                facts = parse_json(line, _KEYS)
+                digest = facts.pop("digest")
                 self._known[digest] = SoundFacts(**facts)
-            except (ValueError, TypeError) as error:
+            except (DamagedFile, TypeError) as error:
                 raise CorpusError(
-                    f"{self._path}:{number} is damaged: expected [digest, facts], found "
-                    f"{line[:60]!r}; delete the file; its audio will be decoded again"
-                ) from error
+                    f"{self._path}:{number} is damaged: {error}; delete the file; its audio will "
+                    "be decoded again"
+                ) from None
 
     def facts(self, path: Path, digest: str) -> SoundFacts:
-        """Return what is known of a file with this digest, or examine it.
+        """Return the facts of a file with this digest; examine it if they are not known.
 
         Raises:
             AudioError: the file cannot be used.
@@ -64,13 +72,7 @@ class ExaminedFiles:
         """Add the facts of newly decoded files to those that are kept."""
         if not self._new:
             return
-        lines = [json.dumps([digest, asdict(facts)]) for digest, facts in self._new.items()]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            cut_torn_line(self._path)
-            file.write("".join(f"{line}\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        lines = ({"digest": digest, **asdict(facts)} for digest, facts in self._new.items())
+        append_lines(self._path, (with_sum(json.dumps(line).encode()) for line in lines))
         self._known |= self._new
         self._new = {}

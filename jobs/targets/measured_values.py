@@ -6,8 +6,6 @@ can share the cache. Values without one were written before there were checksums
 version; they are accepted, and get one.
 """
 
-import errno
-import fcntl
 import json
 import logging
 import math
@@ -16,16 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.storage.atomic import cut_torn_line
 from jobs.storage.json_files import byte_sum, parse_json
-from jobs.storage.regular_files import DamagedFile, open_to_write, read_regular
+from jobs.storage.line_files import append_lines, read_whole_lines
+from jobs.storage.regular_files import DamagedFile
 
 log = logging.getLogger(__name__)
 
 Values = tuple[float, ...]
 
 SUMS_SUFFIX = ".sums"
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class MeasureError(RuntimeError):
@@ -49,7 +46,7 @@ class MeasuredValues:
         self._n_values = n_values
         self.values: dict[str, Values] = {}
         try:
-            lines, sums = _read_repaired(path), _read_repaired(self._sums_path)
+            lines, sums = read_whole_lines(path), read_whole_lines(self._sums_path)
         except DamagedFile as error:
             raise MeasureError(str(error)) from None
         known: dict[str, set[str]] = {}
@@ -66,9 +63,10 @@ class MeasuredValues:
             return
         self.values |= values
         # First the checksums: without its value, a checksum does no harm.
-        sums = ([digest, _sum_of(digest, row)] for digest, row in values.items())
-        if _append(self._sums_path, sums):
-            _append(self._path, ([digest, _plain(row)] for digest, row in values.items()))
+        sums = [[digest, _sum_of(digest, row)] for digest, row in values.items()]
+        if append_lines(self._sums_path, map(_line, sums)):
+            rows = [[digest, _plain(row)] for digest, row in values.items()]
+            append_lines(self._path, map(_line, rows))
 
     def _take_in(self, data: bytes, known: Mapping[str, set[str]]) -> None:
         def parse(line: bytes) -> tuple[str, Values]:
@@ -87,7 +85,7 @@ class MeasuredValues:
             self._path, len(sums),
         )  # fmt: skip
         if os.access(self._path, os.W_OK):
-            _append(self._sums_path, sums)
+            append_lines(self._sums_path, map(_line, sums))
 
     def _parse_values(self, line: bytes) -> tuple[str, Values]:
         match parse_json(line, kind=list):
@@ -108,47 +106,8 @@ class MeasuredValues:
                 ) from None
 
 
-def _read_repaired(path: Path) -> bytes:
-    """Read a file, without the line that a crash left unfinished."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = open_to_write(path, os.O_WRONLY | os.O_APPEND)
-    except OSError as error:
-        if error.errno not in _READ_ONLY:
-            raise
-        return read_regular(path) if path.exists() else b""
-    with os.fdopen(descriptor, "ab") as file:
-        # Another run may be writing: its unfinished line must not be cut as a torn one.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        cut_torn_line(path)
-        return read_regular(path)
-
-
-def _append(path: Path, values: Iterable[list[Any]]) -> bool:
-    """Append a line for each of ``values``, all or none; return whether the file may be written.
-
-    Raises:
-        OSError: the disk is full or broken.
-    """
-    try:
-        descriptor = open_to_write(path, os.O_WRONLY | os.O_APPEND)
-    except OSError as error:
-        if error.errno not in _READ_ONLY:
-            raise
-        log.warning("measured values cannot be kept for later runs: %s", error)
-        return False
-    data = "".join(f"{json.dumps(value, allow_nan=False)}\n" for value in values).encode()
-    with os.fdopen(descriptor, "ab", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        before = os.fstat(descriptor).st_size
-        try:
-            while data:
-                data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, before)
-            raise
-    return True
+def _line(values: list[Any]) -> bytes:
+    return json.dumps(values, allow_nan=False).encode()
 
 
 def _parse_sum(line: bytes) -> tuple[str, str]:

@@ -76,3 +76,12 @@ def test_half_a_line_is_dropped_and_a_damaged_one_refused(settings, decoded, tmp
     kept.write_text("nonsense\n")
     with pytest.raises(CorpusError, match=r"jsonl:1 is damaged: .* delete the file"):
         read_csv(settings, cache=cache)
+
+
+def test_an_edited_length_is_refused(settings, tmp_path):
+    cache = tmp_path / "cache"
+    read_csv(settings, cache=cache)
+    (kept,) = (cache / "examined").iterdir()
+    kept.write_text(kept.read_text().replace('"length": ', '"length": 1', 1))
+    with pytest.raises(CorpusError, match=r"jsonl:1 is damaged: its checksum is wrong"):
+        read_csv(settings, cache=cache)
