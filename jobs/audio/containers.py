@@ -24,7 +24,7 @@ _MOST_CHUNKS = 1000
 
 @dataclass(frozen=True)
 class Repair:
-    """How a file has to be presented to libsndfile."""
+    """Changes to a file that let libsndfile read all of it."""
 
     start: int = 0
     """Number of bytes to leave out before the audio."""
@@ -123,7 +123,7 @@ def _chunks(
 
 
 def _holds_audio(file: BinaryIO, chunk: _Chunk, size: int, skipped: int = 0) -> bool:
-    """Return whether something follows the header of a chunk that is not another chunk."""
+    """Return whether the header of a chunk is followed by content and not by another chunk."""
     file.seek(chunk.content + skipped)
     following = file.read(8)
     is_chunk = len(following) == 8 and all(0x20 <= byte < 0x7F for byte in following[:4])

@@ -88,7 +88,7 @@ def start_without_length(path: Path) -> int | None:
 
 
 def _first_frame(data: bytes) -> tuple[int, Frame] | None:
-    """Find the first frame that another one follows."""
+    """Find the first frame that is followed by another of its kind."""
     offset = data.find(b"\xff")
     while offset >= 0:
         frame = frame_at(data, offset)

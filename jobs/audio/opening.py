@@ -4,9 +4,8 @@ libsndfile reads no further than the length that it takes from a header, or esti
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -39,15 +38,8 @@ class RepairedFile:
         self._end = self._size * _TIMES_LONGER + _TAIL if repair.endless else self._size
         self._position = 0
 
-    def __enter__(self) -> "RepairedFile":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def tell(self) -> int:
@@ -148,5 +140,5 @@ def _open(
         with kind(path) as file:
             yield file
     else:
-        with RepairedFile(path, repair) as repaired, kind(repaired) as file:
+        with closing(RepairedFile(path, repair)) as repaired, kind(repaired) as file:
             yield file

@@ -163,7 +163,7 @@ def _decode(path: Path, span: Span | None) -> FloatArray:
 
 @dataclass(frozen=True)
 class SoundFacts:
-    """What is known of an audio file before its samples are used."""
+    """Properties of an audio file that are needed before its samples are read."""
 
     sample_rate: int
     """Hz."""

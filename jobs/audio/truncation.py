@@ -25,7 +25,7 @@ def truncation(file: soundfile.SoundFile, head: bytes) -> str | None:
     for declared, found in ((int(cut[1]), int(cut[2])) for cut in _CHUNK.finditer(log)):
         align = _ALIGN.search(log)
         unit = int(align[1]) if align else 1
-        # A last byte that is no sample may be missing.
+        # The padding byte at the end may be missing.
         if not is_placeholder(declared) and declared // unit > found // unit:
             return f"the header says {declared} bytes, found {found}"
     declared, found = _samples(file, log, head)

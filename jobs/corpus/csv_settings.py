@@ -52,8 +52,9 @@ class CsvColumns(Settings):
 
 
 class CsvDialect(Settings):
-    """How a table is written. What is not given here is found in the file, and reported unless it
-    is usual: commas (tabs in a ``.tsv`` file), cells in quotes where needed, UTF-8, decimal points.
+    """Dialect of a table. Keys that are not given are detected from the file. The result is
+    reported unless it is the usual one: commas (tabs in a ``.tsv`` file), cells in quotes where
+    needed, UTF-8, decimal points.
     """
 
     EXAMPLES = ("{separator: ';', quoting: none, encoding: cp1252, decimal: ','}",)

@@ -19,9 +19,9 @@ Quoting = Literal["csv", "none"]
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 _BLANK = ' \t\r\n",;|'
-"""Characters of lines without any cell."""
+"""Characters of lines in which every cell is empty."""
 _HINT = re.compile(r'"?sep=(?P<separator>.)"?\s*')
-"""First line with which Excel is told the separator."""
+"""First line of a file that names the separator for Excel."""
 _SHOWN = 5
 """Number of rows that a message names."""
 _ADVICE = (
@@ -36,7 +36,7 @@ class DialectError(ValueError):
 
 @dataclass(frozen=True)
 class Given:
-    """What a spec says of a dialect; None: as found."""
+    """Dialect settings of a spec; None: detect it from the file."""
 
     separator: str | None = None
     quoting: Quoting | None = None
@@ -89,7 +89,7 @@ def read_sheet(data: bytes, usual_separator: str, expected: Collection[str], giv
 
 
 def dialect_note(sheet: Sheet, usual_separator: str, given: Given) -> str | None:
-    """Describe what was found and is not usual: another separator, no quoting, another encoding."""
+    """Describe an unusual dialect: another separator, no quoting, another encoding."""
     found = []
     if sheet.text.encoding not in ("UTF-8", given.encoding):
         found.append(f"in the encoding {sheet.text.encoding}{_example(sheet.text)}")

@@ -35,7 +35,7 @@ _IMPROBABLE = re.compile(
     rf"|(?<=[a-zA-Z{_WESTERN_LETTERS}])(?![{_JOINING}])[{_WESTERN_SIGNS}]"
     rf"(?=[a-zA-Z{_WESTERN_LETTERS}])"
 )
-"""What is hardly ever found in a text in Windows-1252, but in others that are read as such."""
+"""Sequences that are rare in Windows-1252 text and common in other encodings decoded as it."""
 _NAMED = 5
 """Number of rows that a message names."""
 

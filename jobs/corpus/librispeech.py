@@ -179,9 +179,9 @@ class _AudioEntry(NamedTuple):
 
     path: Path
     size: int | None
-    """None if there is no such file."""
+    """Bytes; None if the file cannot be opened."""
     problem: str | None = None
-    """Why it cannot be opened."""
+    """Reason why it cannot be opened."""
 
 
 def _audio_files(folder: Path) -> Mapping[str, _AudioEntry]:

@@ -42,7 +42,7 @@ def select_utterances(corpus: Corpus, settings: CorpusSettings) -> Corpus:
         )
         if reason is not None
     ]
-    # An utterance that cannot be used, and is not wanted either, is no problem of the corpus.
+    # An excluded utterance is not reported as unusable as well.
     before = [
         replace(one, reason=excluded.reason(one.utterance_id) or one.reason)
         for one in corpus.skipped

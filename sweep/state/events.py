@@ -92,9 +92,8 @@ class EventLog:
         for listener in tuple(self.listeners):
             try:
                 listener(event)
-            except Exception:
-                # What is seen of a run must not end it.
-                log.exception("a listener failed and hears no more events")
+            except Exception:  # a display must never end the run, whatever it raises
+                log.exception("a listener failed and receives no more events")
                 self.listeners.remove(listener)
         return event
 
