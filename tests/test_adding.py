@@ -255,7 +255,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(
         [sys.executable, "-c", RUN],
         cwd=work, env={**os.environ, "PYTHONPATH": str(home)},
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     (work / "stdout").write_text(done.stdout)
     assert done.returncode == 0, done.stderr

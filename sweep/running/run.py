@@ -12,6 +12,7 @@ from signal import Signals
 from time import perf_counter
 
 from jobs.protocol.cells import Cell
+from sweep.analyses.base import RunContext
 from sweep.errors import ClusterError, Problem, SpecError
 from sweep.executors.registry import EXECUTORS, ExecutorArguments
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
@@ -154,11 +155,7 @@ def _run(
         recorder.warning(f"driven from {folder.root}, and brought to {folder.remote} from there")
     stop = StopSignal()
     work = RunWork(
-        prepared.spec,
-        prepared.plan,
-        prepared.table,
-        folder,
-        options.cache,
+        RunContext(prepared.spec, prepared.plan, prepared.table, folder, options.cache),
         complete_records(folder, prepared, ledger.records, recorder.warning),
         recorder,
         stop,

@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from jobs.storage.location import Location
 from sweep.analyses import ANALYSES, extraction_table
 from sweep.analyses.base import RunContext
 from sweep.executors.preflight import Storage
-from sweep.plan.plan import Plan
 from sweep.running.attempts import Attempts
 from sweep.running.circuit_breaker import CircuitBreaker
 from sweep.running.corrupt_shards import ShardRepair, set_shard_aside
@@ -23,9 +19,7 @@ from sweep.running.recorder import Recorder
 from sweep.running.remaining import CellFilter, ModelWork, remaining_work
 from sweep.running.retries import Retries
 from sweep.signals import StopSignal
-from sweep.spec.schema import Spec
 from sweep.state.ledger import Finished, Record
-from sweep.state.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +37,7 @@ class RunWork:
     """Remaining work of a plan, as queues for a driver.
 
     Args:
-        spec: settings that are not part of the plan.
-        plan: everything that the run consists of.
-        table: the utterance table, as in ``folder.utterances``.
-        folder: the run's folder.
-        cache: the activation cache.
+        run: the run, with its plan and table as in ``folder.utterances``.
         records: the finished cells.
         recorder: records the outcomes.
         stop: set when the user asks the run to stop.
@@ -56,28 +46,23 @@ class RunWork:
 
     def __init__(
         self,
-        spec: Spec,
-        plan: Plan,
-        table: pd.DataFrame,
-        folder: RunFolder,
-        cache: Location,
+        run: RunContext,
         records: Mapping[str, Finished | Record],
         recorder: Recorder,
         stop: StopSignal,
         options: WorkOptions,
     ) -> None:
-        extracted = extraction_table(plan, table)
-        self._folder = folder
-        self._cache = cache
+        folder, cache = run.folder, run.cache
+        extracted = extraction_table(run.plan, run.table)
+        self._folder, self._cache = folder, cache
         self._models: dict[str, ModelWork] = {}
-        run = RunContext(spec, plan, table, folder, cache)
         self._analyses = {
             analysis.name: queue
             for analysis in (ANALYSES if options.analyses else ())
             if (queue := analysis.queue(run, self._is_extracted, recorder)) is not None
         }
         work = remaining_work(
-            plan,
+            run.plan,
             extracted,
             cache,
             records,
@@ -94,13 +79,13 @@ class RunWork:
         )
         repair = ShardRepair(work, extracted, cache, attempts, recorder.warning)
         breaker = CircuitBreaker(
-            spec.compute.give_up_after,
+            run.spec.compute.give_up_after,
             len(work),
             lambda message: recorder.failure("probe", None, "the run", message),
         )
         self._probing = ProbeQueue(
             self._models,
-            ProbeJobs(plan, folder, cache, save_probes=spec.save_probes),
+            ProbeJobs(run.plan, folder, cache, save_probes=run.spec.save_probes),
             attempts,
             recorder,
             lambda write: pause.write(folder.ledger.name, write),

@@ -26,6 +26,7 @@ from jobs.probing.job import ProbeJob
 from jobs.storage.atomic import write_text
 from jobs.targets.registry import add_targets
 from jobs.workers import ray_workers
+from sweep.analyses.base import RunContext
 from sweep.executors.nodes import NodePool
 from sweep.executors.ray import RayExecutor
 from sweep.executors.session import ray_session
@@ -209,7 +210,7 @@ def simulate(folder: Path, cluster: SimulatedCluster, n_models: int, n_layers: i
         events.open(run.events)
         stop = StopSignal()
         work = RunWork(
-            spec, plan, table, run, folder / "cache", ledger.records,
+            RunContext(spec, plan, table, run, folder / "cache"), ledger.records,
             Recorder(plan, ledger, events), stop, WorkOptions(wanted=lambda task, cell: True),
         )  # fmt: skip
         assert work.driver.run(cluster, stop) == "done"

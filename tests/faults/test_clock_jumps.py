@@ -36,7 +36,7 @@ def test_a_sweep_under_a_clock_that_jumps_is_that_of_one_under_a_good_clock(
 ) -> None:
     sweep = make_sweep("sweep")
     with sweep.driver("--local", before=WRONG_CLOCK) as driver:
-        _, said = driver.communicate(timeout=240)
+        _, said = driver.communicate(timeout=600)
     assert driver.returncode == 0, said
     assert "Traceback" not in said
     assert sweep.events("retry") == sweep.events("failure") == []

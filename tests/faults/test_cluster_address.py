@@ -18,7 +18,7 @@ def test_a_cluster_gives_the_same_tables_from_relative_paths(
         command = [sys.executable, "-m", "sweep", "run", "spec.yaml", "--address", head.address]
         command += ["--out", "run", "--cache", "cache"]
         here = sweep.spec.parent
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         assert [path.name for path in (tmp_path / "elsewhere" / "head").iterdir()] == ["log"]
     assert sweep.tables() == undisturbed.tables()

@@ -28,7 +28,7 @@ def kill_one(driver: "subprocess.Popen[str]", task: str) -> int:
 
 
 def finish(driver: "subprocess.Popen[str]") -> tuple[int, str]:
-    out, err = driver.communicate(timeout=240)
+    out, err = driver.communicate(timeout=600)
     assert "Traceback" not in err
     return driver.returncode, out + err
 

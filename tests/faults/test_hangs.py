@@ -83,7 +83,7 @@ def test_layers_that_hang_on_one_node_are_done_on_another(
         stopped = wait_for(probing, driver)[0].pid
         with_signal(stopped, signal.SIGSTOP)
         try:
-            _, said = driver.communicate(timeout=240)
+            _, said = driver.communicate(timeout=600)
         finally:
             with_signal(stopped, signal.SIGKILL)
     assert driver.returncode == 0, said

@@ -74,7 +74,7 @@ def test_killed_at_every_stage_and_started_again(make_sweep: MakeSweep, undistur
             kill(process)
         progress.note()
     with sweep.driver("--inline") as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
     assert f"nothing to do: all {len(sweep.ledger())} cells are done" in out
     progress.check_finished(undisturbed)
@@ -122,14 +122,14 @@ def test_a_second_driver_is_refused_and_does_no_harm(
         wait_for(sweep.ledger, first)
         os.kill(first.pid, signal.SIGSTOP)
         with sweep.driver("--inline") as second:
-            _, message = second.communicate(timeout=120)
+            _, message = second.communicate(timeout=600)
             assert second.returncode == 2
         assert f"is being worked on by process {first.pid}" in message
         assert "Traceback" not in message
         with pytest.raises(RunIsLocked):
             sweep.here(fresh=True)
         os.kill(first.pid, signal.SIGCONT)
-        first.communicate(timeout=120)
+        first.communicate(timeout=600)
         assert first.returncode == 0
     Progress(sweep).check_finished(undisturbed)
 
@@ -142,7 +142,7 @@ def test_two_runs_that_share_a_cache_do_each_other_no_harm(
     other = replace(one, folder=RunFolder(tmp_path / "other"))
     with one.driver("--inline") as first, other.driver("--inline") as second:
         for process in (first, second):
-            _, err = process.communicate(timeout=120)
+            _, err = process.communicate(timeout=600)
             assert process.returncode == 0, err
     assert one.tables() == other.tables() == undisturbed.tables()
 
@@ -165,7 +165,7 @@ def test_a_signal_stops_a_run_that_says_how_to_go_on(
         wait_for(sweep.ledger, process)
         # A terminal sends Ctrl-C to all processes of the group, Ray's among them.
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == code, err
         wait_for(lambda: not working(process.pid))
     assert f"stopped; resume with: sweep run {sweep.spec} {where} --display none" in err
@@ -190,7 +190,7 @@ def test_ctrl_c_twice_ends_a_driver_whose_work_would_take_longer(
         os.killpg(process.pid, signal.SIGINT)
         wait_for(lambda: "finishing what is in flight" in sweep.folder.driver_log.read_text())
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
         assert process.returncode == 130, err
         assert "Traceback" not in err
         wait_for(lambda: not working(process.pid))
@@ -208,7 +208,7 @@ def test_a_signal_while_ray_starts_is_heard_too(
     with sweep.driver("--local") as process:
         wait_for(lambda: [p for p in session(process.pid) if "gcs_server" in p.command], process)
         process.send_signal(number)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
         assert process.returncode == code, err
         wait_for(lambda: not working(process.pid))
     assert f"stopped; resume with: sweep run {sweep.spec}" in err
@@ -229,7 +229,7 @@ def test_sigterm_while_tables_are_made_says_how_to_go_on(
             process,
         )
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
         assert process.returncode == 143, err
     assert f"stopped; resume with: sweep run {sweep.spec}" in err
     assert "Traceback" not in err
@@ -243,7 +243,7 @@ def test_ctrl_c_before_anything_ran_says_how_to_go_on_too(make_sweep: MakeSweep)
     with sweep.driver("--inline") as process:
         wait_for(lambda: list(sweep.cache.rglob("*.flac")), process)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
         assert process.returncode == 130, err
     assert f"stopped; resume with: sweep run {sweep.spec}" in err
     assert "Traceback" not in err

@@ -45,7 +45,7 @@ def test_a_run_whose_head_is_gone_says_so_and_goes_on_with_another(
         for pid in struck:
             with_signal(pid, number)
         try:
-            _, said = driver.communicate(timeout=240)
+            _, said = driver.communicate(timeout=600)
         finally:
             for pid in struck:
                 with_signal(pid, signal.SIGKILL)
@@ -55,7 +55,7 @@ def test_a_run_whose_head_is_gone_says_so_and_goes_on_with_another(
     assert [event["status"] for event in sweep.events("run_finished")] == ["failed"]
     kept, ledger = sweep.shards(), sweep.ledger()
     with sweep.driver("--address", two.address) as again:
-        _, said = again.communicate(timeout=240)
+        _, said = again.communicate(timeout=600)
         assert again.returncode == 0, said
     assert {name: sweep.shards()[name] for name in kept} == kept
     assert sweep.ledger()[: len(ledger)] == ledger

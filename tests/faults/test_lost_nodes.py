@@ -67,7 +67,7 @@ def test_a_node_that_is_lost_at_work_is_done_without(
     with node(tmp_path / "node", head, cpus=1) as lost, sweep.driver("--address", head) as driver:
         wait_for(lambda: [p for p in session(lost.pid) if p.command.startswith(EXTRACTING)], driver)
         lose(lost)
-        _, said = driver.communicate(timeout=240)
+        _, said = driver.communicate(timeout=600)
         assert driver.returncode == 0, said
     assert sweep.events("retry")  # Ray knows of the death later, here perhaps after the end
     assert sweep.events("failure") == []
@@ -82,7 +82,7 @@ def test_a_node_that_died_before_ray_knows_of_it_is_no_reason_to_refuse(
     with node(tmp_path / "node", head, cpus=1) as lost:
         lose(lost)
         with sweep.driver("--address", head) as driver:
-            _, said = driver.communicate(timeout=240)
+            _, said = driver.communicate(timeout=600)
             assert driver.returncode == 0, said
     assert sweep.tables() == undisturbed.tables()
 
@@ -100,7 +100,7 @@ def test_when_the_only_node_with_a_gpu_is_lost_the_run_waits_and_goes_on_with_an
         lose(lost)
         wait_for(lambda: "no node is left that can go on" in warnings(sweep), driver)
         with node(tmp_path / "two", head, cpus=1, gpus=1):
-            _, said = driver.communicate(timeout=240)
+            _, said = driver.communicate(timeout=600)
             assert driver.returncode == 0, said
     assert "joined and gets work" in warnings(sweep)
     assert sweep.events("failure") == []
@@ -132,7 +132,7 @@ def test_when_no_node_with_a_gpu_comes_the_run_ends_and_says_why(
     ):
         wait_for(sweep.shards, driver)
         lose(lost)
-        _, said = driver.communicate(timeout=240)
+        _, said = driver.communicate(timeout=600)
     assert driver.returncode == 3, said
     assert "no node had room for what is left to do" in said
     assert "compute.extractor asks for 1 CPUs and 1 GPUs on one node" in said
@@ -144,7 +144,7 @@ def test_when_no_node_with_a_gpu_comes_the_run_ends_and_says_why(
         node(tmp_path / "two", head, cpus=1, gpus=1),
         sweep.driver("--address", head, *ON_GPUS, before=CLAIMED) as again,
     ):
-        _, said = again.communicate(timeout=240)
+        _, said = again.communicate(timeout=600)
         assert again.returncode == 0, said
     assert {name: sweep.shards()[name] for name in kept} == kept
     assert sweep.tables() == undisturbed.tables()

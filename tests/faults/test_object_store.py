@@ -187,8 +187,8 @@ def test_a_run_on_a_store_is_watched_stopped_and_reported_from_another_machine(
                 lambda: any("/predictions/" in p and m == "PUT" for m, p in store.requests), driver
             )
             asked = cli("stop", out)
-            _, driver_said = driver.communicate(timeout=120)
-        assert watching.result(timeout=120) == "interrupted"
+            _, driver_said = driver.communicate(timeout=600)
+        assert watching.result(timeout=600) == "interrupted"
     assert driver.returncode == 130, driver_said
     assert asked.exit_code == 0, asked.output
     assert f"asked process {driver.pid} on " in asked.stderr

@@ -17,7 +17,7 @@ def test_what_ray_ends_for_memory_is_tried_thrice_and_fails_with_that_reason(
         full.setenv("RAY_memory_usage_threshold", "0.001")
         full.setenv("RAY_memory_monitor_refresh_ms", "100")
         with sweep.driver("--local", "--only", "a/*") as driver:
-            out, err = driver.communicate(timeout=400)
+            out, err = driver.communicate(timeout=600)
     assert driver.returncode == 1, err
     assert "Traceback" not in err
     [failure] = [event for event in sweep.events("failure") if event["stage"] == "extract"]

@@ -24,6 +24,7 @@ from jobs.storage.atomic import write_text
 from jobs.targets.registry import add_targets
 from sweep import open_run
 from sweep.analyses import plan_run
+from sweep.analyses.base import RunContext
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.prepare.prepare import Prepared
 from sweep.running.attempts import Attempts
@@ -154,12 +155,9 @@ class DrivenRun:
             prepared = Prepared(self.spec, self.table, (), (), self.plan, frozenset())
             stop = stop or StopSignal()
             compute = self.spec.compute.model_copy(update={"give_up_after": give_up_after})
+            spec = self.spec.model_copy(update={"compute": compute})
             work = RunWork(
-                self.spec.model_copy(update={"compute": compute}),
-                self.plan,
-                self.table,
-                self.folder,
-                self.cache,
+                RunContext(spec, self.plan, self.table, self.folder, self.cache),
                 complete_records(self.folder, prepared, ledger.records, recorder.warning),
                 recorder,
                 stop,

@@ -78,7 +78,7 @@ def unpacked_wheel(tmp_path_factory):
 def call(command, cwd, **environment):
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment},
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
 

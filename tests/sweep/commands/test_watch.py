@@ -53,7 +53,7 @@ def small(spec_values: Values, cache: Path, tmp_path: Path) -> Sweep:
 
 def cli(*words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "sweep", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def kinds(shown: list[Event]) -> list[str]:
@@ -222,7 +222,7 @@ def test_watch_waits_for_a_run_follows_it_to_its_end_and_tells_of_its_death(smal
         wait_for(small.ledger, process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        out, err = watching.communicate(timeout=60)
+        out, err = watching.communicate(timeout=600)
     assert watching.returncode == 1
     assert f"its driver, process {process.pid} on " in err
     assert f"resume with: sweep run {small.spec} --inline" in err
@@ -243,8 +243,8 @@ def test_stop_drains_the_driver_and_says_how_to_go_on(small: Sweep) -> None:
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asking:
             wait_for(small.folder.stop_request.exists)
             os.kill(process.pid, signal.SIGCONT)
-            out, err = process.communicate(timeout=60)
-            _, said = asking.communicate(timeout=60)
+            out, err = process.communicate(timeout=600)
+            _, said = asking.communicate(timeout=600)
     assert asking.returncode == 0
     assert f"asked process {process.pid} on " in said
     assert f"stopped; resume with: sweep run {small.spec} --inline" in said

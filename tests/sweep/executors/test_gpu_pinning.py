@@ -36,7 +36,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 cwd=root,
                 capture_output=True,
                 text=True,
-                timeout=400,
+                timeout=600,
                 check=False,
             )
     assert done.returncode == 0, done.stderr

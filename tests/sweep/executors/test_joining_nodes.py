@@ -136,7 +136,7 @@ def test_a_node_that_joins_is_used_and_one_with_other_code_is_not(
         ):  # fmt: skip
             wait_for(lambda: any("NO WORK" in text for text in messages(sweep)), driver)
             with ray_nodes.worker(tmp_path / "second", head.address, cpus=1, gpus=1):
-                _, said = driver.communicate(timeout=240)
+                _, said = driver.communicate(timeout=600)
     assert driver.returncode == 0, said
     told = messages(sweep)
     assert sum("joined and gets NO WORK: has other code of this project" in t for t in told) == 1

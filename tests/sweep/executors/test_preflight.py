@@ -226,7 +226,7 @@ def connect(address: str, storage: Storage, *, nodes: int = 1, gpus: int = 0) ->
     ]  # fmt: skip
     # Not from here: Ray lets workers look for modules in their driver's working directory.
     done = subprocess.run(
-        command, cwd=storage.run.parent, capture_output=True, text=True, timeout=120, check=True
+        command, cwd=storage.run.parent, capture_output=True, text=True, timeout=600, check=True
     )
     said: dict[str, Any] = json.loads(done.stdout)
     return said
