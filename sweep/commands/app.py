@@ -15,6 +15,7 @@ from sweep.commands.doctor import doctor
 from sweep.commands.export import export
 from sweep.commands.fetch import fetch_corpus, fetch_model
 from sweep.commands.gc import gc
+from sweep.commands.init import init
 from sweep.commands.layers import layers
 from sweep.commands.list_runs import list_runs
 from sweep.commands.plan import plan
@@ -23,6 +24,7 @@ from sweep.commands.prepare import prepare
 from sweep.commands.report import report
 from sweep.commands.retry import retry
 from sweep.commands.run import run
+from sweep.commands.schema import schema
 from sweep.commands.status import status
 from sweep.commands.stop import stop
 from sweep.commands.submit import submit
@@ -32,16 +34,18 @@ from sweep.own_packages import DISTRIBUTION, search_own_packages_first
 from sweep.signals import exit_at_once_if_asked
 from sweep.streams import protect_standard_streams
 
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     help="Layer-wise probing sweeps of speech models.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP_OPTIONS,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 VERBS: tuple[Callable[..., None], ...] = (
-    run, retry, watch, stop, submit, plan, validate, status, list_runs, report, layers, export,
-    predict, prepare, gc, doctor,
+    init, run, retry, watch, stop, submit, plan, validate, status, list_runs, report, layers,
+    export, predict, prepare, gc, doctor, schema,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.removesuffix("_runs"))(verb)

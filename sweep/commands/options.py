@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sweep.errors import describe_os_error
+from sweep.commands.excerpts import with_excerpts
+from sweep.commands.names import complete_runs, complete_specs, find_run, find_spec
+from sweep.errors import SpecError, describe_os_error
 from sweep.signals import COMMAND_VARIABLE
 
 if TYPE_CHECKING:
@@ -39,11 +41,24 @@ EXIT_CODES = {
 take seconds."""
 
 SpecPath = Annotated[
-    Path, typer.Argument(metavar="SPEC", help="A YAML spec, such as specs/demo.yaml.")
+    Path,
+    typer.Argument(
+        metavar="SPEC",
+        help="A YAML spec, such as specs/demo.yaml, or its name there: demo.",
+        callback=find_spec,
+        autocompletion=complete_specs,
+    ),
 ]
 RunPath = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's folder or URL, such as results/demo.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder or URL, such as results/demo, or its name there: demo.",
+        callback=find_run,
+        autocompletion=complete_runs,
+    ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Overrides = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec; repeatable."),
@@ -159,8 +174,14 @@ def exit_codes() -> Iterator[None]:
         code = _exit_code_of(error)
         if code is None:
             raise
-        say(describe_os_error(error) if isinstance(error, OSError) else str(error))
+        say(_message_of(error))
         raise typer.Exit(code) from None
+
+
+def _message_of(error: Exception) -> str:
+    if isinstance(error, SpecError):
+        return with_excerpts(error.problems)
+    return describe_os_error(error) if isinstance(error, OSError) else str(error)
 
 
 def _exit_code_of(error: Exception) -> int | None:

@@ -1,5 +1,7 @@
 """Find a model by its name on the command line, and print its layers."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
@@ -14,13 +16,18 @@ from sweep.errors import UsageError
 from sweep.spec.loading import load_spec
 
 
-def print_layers(model: str) -> None:
+def print_layers(model: str, *, as_json: bool = False) -> None:
     """Print the layers of a model: a checkpoint folder, an architecture's name, or SPEC:NAME."""
     try:
         info = describe_model(*find_model(model))
     except (ModelError, OSError) as error:  # OSError: a name may be too long for a path
         raise UsageError(str(error)) from None
-    print_table(_layers_table(info))
+    if as_json:
+        layers = [asdict(tap) for tap in info.taps]
+        found = {"architecture": info.architecture, "parameters": info.n_parameters}
+        print(json.dumps({**found, "layers": layers}, indent=1))
+    else:
+        print_table(_layers_table(info))
 
 
 def find_model(model: str) -> tuple[ModelSettings, Pooling]:

@@ -1,7 +1,9 @@
 """Output of ``sweep plan``: the remaining work and its cost."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.table import Table
@@ -29,7 +31,27 @@ SUSTAINED_FLOPS = 10e12
 sheet)."""
 
 
-def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache: Location) -> None:
+@dataclass(frozen=True)
+class ModelCost:
+    """What is left to do for a model."""
+
+    model: str
+    layers: int
+    forward_passes: int
+    pflop: float
+    gpu_hours: float
+    disk_bytes: int
+    cells: int
+
+
+def print_plan(
+    path: Path,
+    overrides: Sequence[str],
+    out: Location | None,
+    cache: Location,
+    *,
+    as_json: bool = False,
+) -> None:
     """Print what `sweep run` would do."""
     prepared = prepare_spec(path, overrides, local_cache(cache))
     folder = fetch_records(run_folder(out or Path("results") / prepared.spec.name))
@@ -44,12 +66,16 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
         wanted=lambda task, cell: True, on_corrupt=lambda error: None,
         compared={model for queue in queues.values() for model in queue.models}, keep_index=False,
     )  # fmt: skip
-    print_table(_plan_table(prepared, {left.planned.name: left for left in work}))
-    print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
+    costs = _costs(prepared, {left.planned.name: left for left in work})
     stale = why_stale(prepared.plan, stream_records(folder.ledger, on_damage=lambda line: None))
+    if as_json:
+        print(json.dumps(_values(prepared, costs, stale), indent=1))
+        return
+    print_table(_plan_table(prepared.plan.name, costs))
+    print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
     for reason, count in stale.items():
         print(f"stale: {counted(count, 'cell')}, {reason}")
-    cells = sum(len(task.cells) for left in work for task in left.tasks)
+    cells = sum(cost.cells for cost in costs)
     print(
         f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
     )
@@ -64,11 +90,27 @@ def print_plan(path: Path, overrides: Sequence[str], out: Location | None, cache
         print(printable(line))
 
 
-def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
-    table = Table(title=f"{prepared.plan.name}: what would run")
-    columns = ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells")
-    for name in columns:
-        table.add_column(name, justify="left" if name == "model" else "right")
+def _values(
+    prepared: Prepared, costs: Sequence[ModelCost], stale: Mapping[str, int]
+) -> dict[str, object]:
+    """Return the plan as plain values."""
+    table, to_do = prepared.table, sum(cost.cells for cost in costs)
+    return {
+        "name": prepared.plan.name,
+        "models": [asdict(cost) for cost in costs],
+        "cells": {"done": prepared.plan.n_cells - to_do, "to_do": to_do},
+        "stale": dict(stale),
+        "corpus": {
+            "utterances": len(table),
+            "speakers": table["speaker_id"].nunique(),
+            "seconds": round(float(table["seconds"].sum()), 3),
+            "skipped": len(prepared.skipped),
+        },
+        "columns": dict(prepared.columns),
+    }
+
+
+def _costs(prepared: Prepared, work: Mapping[str, ModelWork]) -> list[ModelCost]:
     heard = extraction_table(prepared.plan, prepared.table)
     # By path, which includes the tempo; a file used twice has the same duration both times.
     seconds = heard.drop_duplicates("audio_path").set_index("audio_path")["seconds"]
@@ -77,17 +119,37 @@ def _plan_table(prepared: Prepared, work: dict[str, ModelWork]) -> Table:
         seconds = seconds.clip(upper=features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
     if features.pad_to is not None:
         seconds = seconds.clip(lower=features.pad_to * FRAME_SHIFT / SAMPLE_RATE)
+    costs = []
     for model in prepared.plan.models:
         left = work.get(model.name)
         paths = [path for shard in left.shards for path in shard.paths_to_read] if left else []
         flops = forward_flops(model.extract.model) * float(seconds[paths].sum()) if paths else 0.0
+        costs.append(
+            ModelCost(
+                model=model.name,
+                layers=len(model.layers),
+                forward_passes=len(paths),
+                pflop=flops / 1e15,
+                gpu_hours=flops / SUSTAINED_FLOPS / 3600,
+                disk_bytes=sum(map(model.shard_bytes, left.shards if left else ())),
+                cells=sum(len(task.cells) for task in left.tasks) if left else 0,
+            )
+        )
+    return costs
+
+
+def _plan_table(name: str, costs: Sequence[ModelCost]) -> Table:
+    table = Table(title=f"{name}: what would run")
+    for column in ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for cost in costs:
         table.add_row(
-            Text(printable(model.name)),
-            str(len(model.layers)),
-            str(len(paths)),
-            f"{flops / 1e15:.3g}",
-            f"{flops / SUSTAINED_FLOPS / 3600:.2g}",
-            f"{sum(map(model.shard_bytes, left.shards if left else ())) / 2**30:.2g} GiB",
-            str(sum(len(task.cells) for task in left.tasks) if left else 0),
+            Text(printable(cost.model)),
+            str(cost.layers),
+            str(cost.forward_passes),
+            f"{cost.pflop:.3g}",
+            f"{cost.gpu_hours:.2g}",
+            f"{cost.disk_bytes / 2**30:.2g} GiB",
+            str(cost.cells),
         )
     return table

@@ -1,0 +1,17 @@
+"""The JSON schema of specs."""
+
+import json
+from typing import Any
+
+from sweep.spec.schema import Spec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema_text() -> str:
+    """Return the schema as JSON, with the descriptions of all keys.
+
+    YAML has no tuples or paths: editors see lists and strings.
+    """
+    schema: dict[str, Any] = {"$schema": DIALECT, **Spec.model_json_schema(), "title": "Spec"}
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
