@@ -54,11 +54,12 @@ class LayerFits:
     alone: bool = False
 
     def group_by_fit(self, cells: Sequence[Cell]) -> list[list[Cell]]:
-        """Group cells that one call of a probe serves: same probe, fold, kind and set of rows."""
-        fits: dict[tuple[str, int, str, bytes], list[Cell]] = {}
+        """Group cells that one call of a probe serves: same probe, kind, folds and set of rows."""
+        fits: dict[tuple[str, int, str, str, bytes], list[Cell]] = {}
         for cell in cells:
-            rows = self.data.has_value(cell.target).tobytes()
-            key = (cell.probe, cell.fold, self.data.kind(cell.target), rows)
+            rows, folds = self.data.has_value(cell.target), self.data.folds.key(cell.target)
+            kind = self.data.kind(cell.target)
+            key = (cell.probe, cell.fold, kind, folds, rows.tobytes())
             fits.setdefault(key, []).append(cell)
         return list(fits.values())
 
@@ -105,7 +106,7 @@ class LayerFits:
             )
         # Utterances without activations are permuted too, so that the permutation is the same
         # for all models and layers.
-        fold = only(self.data.has_value(cell.target), self.data.folds[cell.fold])
+        fold = only(self.data.has_value(cell.target), self.data.folds.of(cell.target)[cell.fold])
         values = self.data.table[cell.target].to_numpy(dtype=np.float64)
         return control_target(values, fold, cell, self.data.speakers)
 
@@ -118,7 +119,8 @@ class LayerFits:
         if self.data.moments is None:
             fit = PROBES[settings.kind].fit(self.data.kind(cells[0].target))
             seeds = [cell.seed for cell in cells]
-            return fit(settings, self.data.X, Y, rows, self.data.groups, seeds)
+            groups = self.data.folds.groups(cells[0].target)
+            return fit(settings, self.data.X, Y, rows, groups, seeds)
         tested = self.data.X  # without rows where the test split was summed up as well
         if self.data.rows.size:
             tested = tested[np.searchsorted(self.data.rows, rows.test)]

@@ -13,7 +13,7 @@ from jobs.probing.parts import JobPart, ProbedLayer
 from jobs.probing.results import CellResult, left_out_id
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
-from jobs.protocol.settings import ProtocolSettings
+from jobs.protocol.settings import Protocols
 from jobs.storage.location import Location
 
 
@@ -33,7 +33,8 @@ class ProbeJob:
     table: Location
     """The utterance table with target columns."""
     probes: dict[str, ProbeSettings]
-    protocol: ProtocolSettings
+    protocols: Protocols
+    """The protocol of every target."""
     cells: tuple[Cell, ...]
     predictions: Location
     """The ``.npz`` that the cells' predictions are written to."""
@@ -85,13 +86,17 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
         ValueError: activations, table and protocol do not fit together.
     """
     data = read_layer_data(
-        job.table, job.activations, job.layer, job.protocol, job.classes, job.sums
+        job.table, job.activations, job.layer, job.protocols, job.classes, job.sums
     )
     fits, not_finite = LayerFits(data, job.alone), data.non_finite(job.layer)
     if not_finite:
         return [fits.failed(cell, not_finite) for cell in job.cells]
-    results, left_out = _run(job, fits, data), left_out_id(data.left_out)
-    return [replace(results[cell.cell_id], left_out=left_out) for cell in job.cells]
+    results = _run(job, fits, data)
+    left_out = {
+        target: left_out_id(data.left_out(target))
+        for target in dict.fromkeys(cell.target for cell in job.cells)
+    }
+    return [replace(results[cell.cell_id], left_out=left_out[cell.target]) for cell in job.cells]
 
 
 def _run(job: ProbeJob, fits: LayerFits, data: LayerData) -> dict[str, CellResult]:

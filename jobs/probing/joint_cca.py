@@ -41,7 +41,7 @@ class JointCca:
     probes: Mapping[str, CcaSettings]
     """Name → settings of each CCA probe."""
     targets: tuple[str, ...]
-    """Numeric columns of the utterance table."""
+    """Numeric columns of the utterance table, with one protocol."""
     file: Location
 
     def start(self, layer: ProbedLayer) -> "JointFit":
@@ -96,7 +96,7 @@ def fit_targets_jointly(joint: JointCca, data: LayerData) -> dict[str, list[Fold
     Y = data.table[list(joint.targets)].to_numpy(dtype=np.float64)
     usable = data.present & np.isfinite(Y).all(axis=1)
     found: dict[str, list[FoldComponents]] = {name: [] for name in joint.probes}
-    for number, fold in enumerate(data.folds):
+    for number, fold in enumerate(data.folds.of(joint.targets[0])):
         rows = only(usable, fold)
         if len(rows.train) < 2 or len(rows.test) < 2:
             raise ValueError(

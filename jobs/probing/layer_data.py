@@ -17,8 +17,9 @@ from jobs.corpus.table import read_table
 from jobs.gram.fit import GramSets, LayerMoments, read_moments
 from jobs.gram.units import NOT_SUMMED, Units, make_units
 from jobs.probes import TargetKind
-from jobs.protocol.folds import Fold, IntArray, StrArray, group_labels, make_folds, only
-from jobs.protocol.settings import ProtocolSettings
+from jobs.protocol.folds import Fold, IntArray, StrArray, make_folds, only
+from jobs.protocol.settings import Protocols, ProtocolSettings
+from jobs.protocol.target_folds import TargetFolds
 from jobs.storage.location import Location
 
 
@@ -33,9 +34,7 @@ class LayerData:
     """(R, D), NaN where extraction skipped the utterance."""
     present: npt.NDArray[np.bool_]
     """(U,) mask of the utterances that have activations."""
-    groups: StrArray
-    """(U,) group labels; the protocol never splits a group."""
-    folds: list[Fold]
+    folds: TargetFolds
     rows: IntArray
     """(R,) rows of the table that ``X`` has, ascending: all; with ``moments`` only test rows,
     or none if these were summed up too."""
@@ -52,11 +51,10 @@ class LayerData:
         """(U,) speaker of each utterance."""
         return self.table["speaker_id"].to_numpy(dtype=np.str_)
 
-    @property
-    def left_out(self) -> list[str]:
-        """Ids of the utterances that the folds use and that have no activations."""
+    def left_out(self, target: str) -> list[str]:
+        """Ids of the utterances that the folds of ``target`` use and that have no activations."""
         used = np.zeros(len(self.table), dtype=bool)
-        for fold in self.folds:
+        for fold in self.folds.of(target):
             for rows in (fold.train, fold.validation, fold.test):
                 used[rows] = True
         left_out: list[str] = self.utterance_ids[used & ~self.present].tolist()
@@ -83,7 +81,7 @@ class LayerData:
 
     def usable(self, target: str, fold: int) -> Fold:
         """Drop the utterances of a fold that lack activations or a value of ``target``."""
-        return only(self.present & self.has_value(target), self.folds[fold])
+        return only(self.present & self.has_value(target), self.folds.of(target)[fold])
 
     def kind(self, target: str) -> TargetKind:
         """Kind of ``target``: number or class."""
@@ -105,7 +103,7 @@ def read_layer_data(
     path: Location,
     activations: Iterable[tuple[Location, int]],
     layer: str,
-    protocol: ProtocolSettings,
+    protocols: Protocols,
     classes: Mapping[str, tuple[str, ...]],
     sums: GramSets | None = None,
 ) -> LayerData:
@@ -118,21 +116,21 @@ def read_layer_data(
         path: the utterance table.
         activations: (folder, number of shards) of every activation set.
         layer: name of the layer.
-        protocol: settings of the folds.
+        protocols: settings of the folds of every target; with ``sums``, one for all.
         classes: target → names of its classes.
         sums: statistics of the splits that have no activations; None if all have.
 
     Raises:
         jobs.activations.manifest.CorruptShard: an activation shard is damaged and has to be
             extracted again.
-        ValueError: activations, table, classes and protocol do not fit together.
+        ValueError: activations, table and classes do not fit together.
     """
     table = read_table(path, text=tuple(classes))
     ids = pd.Index(table["utterance_id"])
     if not ids.is_unique:
         raise ValueError(f"{path} names utterances twice: expected unique utterance ids")
     units = None if sums is None else make_units(sums.settings, table)
-    kept = np.arange(len(table)) if units is None else _stored(protocol, table, units)
+    kept = np.arange(len(table)) if units is None else _stored(protocols.default, table, units)
     present = np.zeros(len(table), dtype=bool)
     X, present[kept] = _read_sets(activations, layer, ids[kept])
     moments = None if sums is None or units is None else read_moments(sums, units, layer)
@@ -142,9 +140,9 @@ def read_layer_data(
         present |= ids.isin(sums.read_names())
     if X is None or not present[kept if kept.size else slice(None)].any():
         raise ValueError(f"no utterance of {path} has activations for {layer}")
-    groups, folds = group_labels(protocol, table), make_folds(protocol, table)
+    folds = TargetFolds(protocols, table, classes)
     table = _with_codes(path, table, classes)
-    return LayerData(table, classes, X, present, groups, folds, kept, moments)
+    return LayerData(table, classes, X, present, folds, kept, moments)
 
 
 def _read_sets(

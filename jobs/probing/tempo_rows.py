@@ -1,5 +1,6 @@
 """Rows of the utterance table that the tempo analysis adds, and the names of their predictions."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,8 @@ from jobs.audio.stretch import TEMPO_VERSION
 from jobs.corpus.table import has_value
 from jobs.probes import PROBES, ProbeSettings
 from jobs.probing.tempo_settings import TempoSettings
-from jobs.protocol.folds import make_folds
-from jobs.protocol.settings import ProtocolSettings
+from jobs.protocol.folds import IntArray
+from jobs.protocol.target_folds import TargetFolds
 from jobs.targets.registry import TARGETS
 
 EXPONENTS = {
@@ -57,15 +58,17 @@ def tempo_split(factor: float | str) -> str:
 def draw_utterances(
     settings: TempoSettings,
     targets: Sequence[str],
-    protocol: ProtocolSettings,
+    folds: TargetFolds,
     table: pd.DataFrame,
 ) -> tuple[str, ...]:
-    """Draw the test utterances to stretch, sorted; the same in any order of the table.
+    """Draw the utterances to stretch, sorted; the same in any order of the table.
+
+    All of them are test utterances of every one of the ``targets``.
 
     Every speaker contributes one before any contributes another, speakers and utterances in random
     order. Utterances without a value of any of the ``targets`` are not drawn.
     """
-    tested = np.unique(np.concatenate([fold.test for fold in make_folds(protocol, table)]))
+    tested = tested_rows(folds, targets)
     known = np.any([has_value(table[name]) for name in targets], axis=0)
     rows = table.iloc[tested[known[tested]]].sort_values("utterance_id")
     generator = np.random.default_rng(settings.seed)
@@ -73,6 +76,14 @@ def draw_utterances(
     turn = rows.groupby("speaker_id", sort=False).cumcount()
     order = np.argsort(turn.to_numpy(), kind="stable")
     return tuple(sorted(rows["utterance_id"].iloc[order[: settings.utterances]]))
+
+
+def tested_rows(folds: TargetFolds, targets: Sequence[str]) -> IntArray:
+    """List the rows that are tested for every one of the ``targets``, ascending."""
+    tested = (
+        np.unique(np.concatenate([fold.test for fold in folds.of(target)])) for target in targets
+    )
+    return functools.reduce(np.intersect1d, tested)
 
 
 def stretched_rows(

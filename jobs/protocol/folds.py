@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import GroupKFold
 
+from jobs.protocol.balanced_parts import balanced_parts
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 
 IntArray = npt.NDArray[np.int64]
@@ -22,11 +23,19 @@ class Fold:
     test: IntArray
 
 
-def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
+def make_folds(
+    settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame, classes: StrArray | None = None
+) -> list[Fold]:
     """Make the folds of ``table``: one for ``splits``, ``folds`` of them for ``kfold``.
 
-    Fold i of k tests group i, validates on group i + 1 (k ≥ 3) and trains on the rest, with
-    scikit-learn's ``GroupKFold`` groups, which depend on the groups' names and sizes alone.
+    Fold i of k tests part i, validates on part i + 1 (k ≥ 3) and trains on the rest. Parts are
+    balanced in size by scikit-learn's ``GroupKFold``, or, where a target has ``classes``, in these
+    and in size by `jobs.protocol.balanced_parts`. They depend on names and sizes alone.
+
+    Args:
+        settings: the protocol.
+        table: U rows.
+        classes: (U,) classes of the target, empty for none; None for a numeric target.
 
     Raises:
         ValueError: ``check_speakers`` reports a problem.
@@ -36,22 +45,22 @@ def make_folds(settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame) ->
         raise ValueError("; ".join(problems))
     if isinstance(settings, SplitsProtocol):
         return [_splits_fold(settings, table)]
-    return _kfold_folds(settings, table)
+    return _kfold_folds(settings, table, classes)
 
 
 def lacking_splits(
-    settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame, usable: npt.NDArray[np.bool_]
+    settings: SplitsProtocol | KFoldProtocol, folds: list[Fold], usable: npt.NDArray[np.bool_]
 ) -> list[str]:
     """Describe what the folds lack when only some rows can be used; empty if nothing.
 
     Args:
-        settings: a protocol that fits ``table``.
-        table: U rows; folds are made of all of them.
+        settings: the protocol.
+        folds: its folds of U rows.
         usable: (U,) mask of the rows that remain.
     """
     names = dict(settings.splits()) if isinstance(settings, SplitsProtocol) else {}
     problems = []
-    for number, fold in enumerate(make_folds(settings, table)):
+    for number, fold in enumerate(folds):
         for role, rows in vars(fold).items():
             least = 2 if role == "train" else 1
             left = int(usable[rows].sum())
@@ -88,14 +97,12 @@ class TestedSpeakers:
     """How many of them are in the training split of a fold that tests them."""
 
 
-def count_tested_speakers(
-    settings: SplitsProtocol | KFoldProtocol, table: pd.DataFrame
-) -> TestedSpeakers:
+def count_tested_speakers(folds: list[Fold], table: pd.DataFrame) -> TestedSpeakers:
     """Count the tested speakers of ``table``, and those whom probes also train on."""
     speakers = table["speaker_id"].astype(str).to_numpy()
     tested: set[str] = set()
     trained: set[str] = set()
-    for fold in make_folds(settings, table):
+    for fold in folds:
         of_fold = set(speakers[fold.test])
         tested |= of_fold
         trained |= of_fold & set(speakers[fold.train])
@@ -114,22 +121,27 @@ def _splits_fold(settings: SplitsProtocol, table: pd.DataFrame) -> Fold:
     )
 
 
-def _kfold_folds(settings: KFoldProtocol, table: pd.DataFrame) -> list[Fold]:
-    parts = _kfold_rows(settings, table)
+def _kfold_folds(
+    settings: KFoldProtocol, table: pd.DataFrame, classes: StrArray | None
+) -> list[Fold]:
+    parts = _kfold_rows(settings, table, classes)
     folds = []
     for i, test in enumerate(parts):
-        has_validation = settings.folds >= 3
         following = (i + 1) % settings.folds
-        validation = parts[following] if has_validation else np.empty(0, dtype=np.int64)
+        validation = parts[following] if settings.has_validation else np.empty(0, dtype=np.int64)
         held_out = np.concatenate([test, validation])
         train = np.setdiff1d(np.arange(len(table)), held_out)
         folds.append(Fold(train=train, validation=validation, test=test))
     return folds
 
 
-def _kfold_rows(settings: KFoldProtocol, table: pd.DataFrame) -> list[IntArray]:
-    """Row positions of the k groups, each of which is the test split of one fold."""
+def _kfold_rows(
+    settings: KFoldProtocol, table: pd.DataFrame, classes: StrArray | None = None
+) -> list[IntArray]:
+    """Row positions of the k parts, each of which is the test split of one fold."""
     groups = group_labels(settings, table)
+    if classes is not None:
+        return balanced_parts(groups, classes, settings.folds)
     splitter = GroupKFold(n_splits=settings.folds)
     return [np.asarray(test) for _, test in splitter.split(groups, groups=groups)]
 

@@ -1,6 +1,7 @@
 """Settings of a protocol: which utterances train, validate and test a probe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -38,6 +39,16 @@ class SplitsProtocol(Settings):
             )
         return self
 
+    @property
+    def n_folds(self) -> int:
+        """Number of folds: one."""
+        return 1
+
+    @property
+    def has_validation(self) -> bool:
+        """True if there are utterances to choose hyperparameters on."""
+        return self.validation is not None
+
     def splits(self) -> Iterator[tuple[str, str]]:
         """(role, split) of the roles that are filled."""
         yield "train", self.train
@@ -65,9 +76,31 @@ class KFoldProtocol(Settings):
     """Whether a speaker may be in two folds, as the target ``speaker`` requires. A probe may then
     score well by recognising speakers."""
 
+    @property
+    def n_folds(self) -> int:
+        """Number of folds."""
+        return self.folds
+
+    @property
+    def has_validation(self) -> bool:
+        """True if there are utterances to choose hyperparameters on."""
+        return self.folds >= 3
+
     def identity(self) -> dict[str, object]:
         """Return the settings that change the folds, without permissions."""
         return self.model_dump(mode="json", exclude={"allow_speaker_overlap"})
 
 
 ProtocolSettings = Annotated[SplitsProtocol | KFoldProtocol, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """The protocol of every target: one for all, except for targets with one of their own."""
+
+    default: SplitsProtocol | KFoldProtocol
+    own: Mapping[str, SplitsProtocol | KFoldProtocol] = field(default_factory=dict)
+
+    def of(self, target: str) -> SplitsProtocol | KFoldProtocol:
+        """Return the protocol of ``target``."""
+        return self.own.get(target, self.default)

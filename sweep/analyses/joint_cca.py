@@ -26,7 +26,11 @@ def check_components(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     """Refuse more components than there are numeric targets, and any with stored sums."""
     if context.utterances is None or context.partial:
         return
-    numbers = [name for name in spec.targets if _is_number(name, context.utterances)]
+    numbers = [
+        name
+        for name in spec.targets
+        if name not in spec.protocols and _is_number(name, context.utterances)
+    ]
     for position, probe in enumerate(spec.probes):
         if not isinstance(probe, CcaSettings) or probe.components == 1:
             continue
@@ -34,7 +38,8 @@ def check_components(spec: Spec, context: CheckContext) -> Iterator[Finding]:
         if probe.components > len(numbers):
             shown = ", ".join(numbers) or "none"
             message = (
-                f"{probe.components} components need as many targets that are numbers, found "
+                f"{probe.components} components need as many targets that are numbers"
+                f"{' without a protocol of their own' if spec.protocols else ''}, found "
                 f"{len(numbers)} ({shown}): lower it, or add targets"
             )
         elif spec.store == "gram":

@@ -7,8 +7,12 @@ from sweep.plan.plan import LayerTask, Plan, made_from
 
 
 def joint_targets(plan: Plan) -> tuple[str, ...]:
-    """Targets that are fitted jointly: all numeric ones."""
-    return tuple(name for name in plan.targets if plan.kind(name) == "regression")
+    """Targets that are fitted jointly: all numeric ones that have no protocol of their own."""
+    return tuple(
+        name
+        for name in plan.targets
+        if plan.kind(name) == "regression" and name not in plan.protocols
+    )
 
 
 def joint_probes(plan: Plan) -> dict[str, CcaSettings]:

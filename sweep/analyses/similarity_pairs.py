@@ -61,7 +61,8 @@ def compared_split(spec: Spec) -> str | None:
     """The split of the corpus that layers are compared on; None: all of it."""
     if spec.similarity is not None and spec.similarity.part is not None:
         return spec.similarity.part
-    return spec.protocol.test if isinstance(spec.protocol, SplitsProtocol) else None
+    protocol = spec.main_protocol
+    return protocol.test if isinstance(protocol, SplitsProtocol) else None
 
 
 def draw_utterances(spec: Spec, table: pd.DataFrame) -> tuple[str, ...]:

@@ -8,11 +8,13 @@ from jobs.optional_packages import PYTHON_STRETCH
 from jobs.probes import PROBES
 from jobs.probing.parts import JobPart
 from jobs.probing.tempo import StretchedSpeech
-from jobs.probing.tempo_rows import EXPONENTS, followed_targets
+from jobs.probing.tempo_rows import EXPONENTS, followed_targets, tested_rows
+from jobs.protocol.folds import check_speakers
 from jobs.storage.location import Location
 from sweep.analyses.base import Analysis, Incomplete, RunContext, StoredRun
 from sweep.analyses.tempo_plan import asked_cells, tempo_file, tempo_rows, with_tempo
 from sweep.analyses.tempo_tables import tempo_tables
+from sweep.plan.make_plan import target_folds
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
@@ -32,6 +34,7 @@ def check_tempo(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     if missing is not None:
         yield ("tempo",), f"tempo: {missing}"
     yield from _check_targets(spec)
+    yield from _check_tested(spec, context)
     appliable = [name for name, one in PROBES.items() if one.apply and "regression" in one.predicts]
     if not any(probe.kind in appliable for probe in spec.probes):
         kinds = " or ".join(appliable)
@@ -52,6 +55,21 @@ def _check_targets(spec: Spec) -> Iterator[Finding]:
             yield ("tempo", "targets", position), f"tempo: {message}"
     if not spec.tempo.targets and not followed_targets(spec.tempo, spec.targets):
         message = f"tempo: none of the targets is known at another tempo: add one of {known}"
+        yield ("tempo",), message
+
+
+def _check_tested(spec: Spec, context: CheckContext) -> Iterator[Finding]:
+    """Refuse targets without an utterance that the protocols of all of them test."""
+    if spec.tempo is None or context.table is None or not spec.protocols:
+        return
+    targets = followed_targets(spec.tempo, spec.targets)
+    if any(check_speakers(spec.target_protocols.of(name), context.table) for name in targets):
+        return  # reported by the check of protocols
+    if targets and not tested_rows(target_folds(spec, context.table), targets).size:
+        message = (
+            f"tempo: no utterance is tested for all of {', '.join(targets)}, whose protocols "
+            "differ: give `targets` that are tested on the same utterances"
+        )
         yield ("tempo",), message
 
 

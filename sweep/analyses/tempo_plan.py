@@ -12,6 +12,7 @@ from jobs.probing.tempo_rows import (
 )
 from jobs.protocol.cells import Cell
 from sweep.plan.activation_sets import plan_set
+from sweep.plan.make_plan import target_folds
 from sweep.plan.plan import LayerTask, Plan, PlannedModel, PlannedTempo
 from sweep.spec.schema import Spec
 
@@ -21,7 +22,7 @@ def with_tempo(plan: Plan, spec: Spec, table: pd.DataFrame) -> Plan:
     if spec.tempo is None:
         return plan
     targets = followed_targets(spec.tempo, spec.targets)
-    drawn = draw_utterances(spec.tempo, targets, spec.protocol, table)
+    drawn = draw_utterances(spec.tempo, targets, target_folds(spec, table), table)
     tempo = PlannedTempo(factors=spec.tempo.factors, targets=targets, utterances=drawn)
     models = tuple(_with_stretched(model, tempo, table) for model in plan.models)
     return plan.model_copy(update={"models": models, "tempo": tempo})

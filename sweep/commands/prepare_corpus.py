@@ -118,7 +118,11 @@ def prepare_corpus(
         *plausibility_notes(table),
         *value_notes(spec, table),
         *limits,
-        *check_speakers(spec.protocol, table),
+        *dict.fromkeys(
+            message
+            for target in targets
+            for message in check_speakers(spec.target_protocols.of(target), table)
+        ),
     )
     columns = describe_columns(corpus.utterances)
     return PreparedCorpus(folder, files, parts, corpus.skipped, warnings, columns)

@@ -24,15 +24,15 @@ def split_names(splits: Iterable[str]) -> dict[str, str]:
     return {split: files[name] for split, name in sorted(names.items(), key=itemgetter(1))}
 
 
-def tested_splits(run: Run) -> list[str]:
-    """List the splits that probes are tested on."""
-    protocol = run.plan.protocol
+def tested_splits(run: Run, target: str) -> list[str]:
+    """List the splits that probes of ``target`` are tested on."""
+    protocol = run.plan.target_protocols.of(target)
     if isinstance(protocol, KFoldProtocol):
         return used_splits(run.spec, run.utterances)
     return [protocol.test]
 
 
-def tested_name(run: Run) -> str:
-    """Join the tested splits into one word, as in ``cca_dev_cps``."""
+def tested_name(run: Run, target: str) -> str:
+    """Join its tested splits into one word, as in ``cca_dev_cps``."""
     names = split_names(used_splits(run.spec, run.utterances))
-    return "-".join(names[split] for split in tested_splits(run))
+    return "-".join(names[split] for split in tested_splits(run, target))

@@ -133,7 +133,7 @@ def _export_layers(folder: Path, run: Run, model: PlannedModel) -> None:
                 continue
             rows = curves[(curves["probe"] == probe) & (curves["target"] == target)]
             # The study had one CCA; the files of any further CCA probe carry its name.
-            name = f"cca_{tested_name(run)}_{stems[target]}"
+            name = f"cca_{tested_name(run, target)}_{stems[target]}"
             name += f"_{file_names(cca_probes)[probe]}" if number else ""
             write_cca(folder / "cca" / f"{name}.csv", rows, study_names)
             write_cca_bars(folder, name, f"{model.name} · {target} · {probe}", rows)
@@ -146,9 +146,9 @@ def _export_embeddings(
     write_npz(folder / "embeddings.npz", found)
     if PYARROW.missing() is None:
         write_parquet(folder / "embeddings.parquet", found)
-    tested = np.isin(found.splits, tested_splits(run))
     stems = _target_stems(run)
     for (target, stem), values in zip(stems.items(), found.labels.values(), strict=True):
+        tested = np.isin(found.splits, tested_splits(run, target))
         points = found.embeddings[tested]
         if write_tsne(folder, f"tsne{stem}", target, points, values[tested]) is None:
             exported.notes.append(f"{model.name}: too few test embeddings for a t-SNE")

@@ -117,15 +117,9 @@ def with_gram(
 
 def needs_inner_folds(spec: Spec) -> bool:
     """Return True if a probe of the spec chooses alpha on inner folds of the training split."""
-    protocol = spec.protocol
-    has_validation = (
-        protocol.validation is not None
-        if isinstance(protocol, SplitsProtocol)
-        else protocol.folds > 2
-    )
     return any(
         isinstance(probe, RidgeSettings)
-        and chooses_on_inner_folds(probe, has_validation=has_validation)
+        and chooses_on_inner_folds(probe, has_validation=spec.protocol.has_validation)
         for probe in spec.probes
     )
 

@@ -12,8 +12,9 @@ from jobs.models.baselines.settings import BaselineSettings
 from jobs.models.settings import BASELINE_PREFIX, ModelSettings
 from jobs.probes import probe_name
 from jobs.protocol.settings import KFoldProtocol
+from jobs.protocol.target_folds import TargetFolds
 from sweep.plan.activation_sets import groups_digest, plan_model, with_gram
-from sweep.plan.plan import Plan
+from sweep.plan.plan import Plan, PlannedProtocol
 from sweep.spec.schema import Spec
 
 
@@ -48,8 +49,12 @@ def make_plan(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) 
         classes={name: classes_in(table[name]) for name in spec.targets if is_text(table[name])},
         probes={probe_name(probe): probe for probe in spec.probes},
         protocol=protocol,
-        groups=groups_digest(protocol, table),
-        n_folds=protocol.folds if isinstance(protocol, KFoldProtocol) else 1,
+        groups=groups_digest(protocol, table) if spec.main_protocol == protocol else None,
+        protocols={
+            target: PlannedProtocol(settings=own, groups=groups_digest(own, table))
+            for target, own in spec.protocols.items()
+        },
+        n_folds=protocol.n_folds,
         controls=("none", *spec.controls),
     )
 
@@ -66,8 +71,18 @@ def all_models(spec: Spec) -> list[ModelSettings]:
     ]
 
 
+def target_folds(spec: Spec, table: pd.DataFrame) -> TargetFolds:
+    """Folds of all targets of ``spec``; those of targets that ``table`` lacks are by size alone."""
+    classes = [name for name in spec.targets if name in table and is_text(table[name])]
+    return TargetFolds(spec.target_protocols, table, classes)
+
+
 def used_splits(spec: Spec, table: pd.DataFrame) -> list[str]:
-    """List the splits of the corpus that the protocol uses."""
-    if isinstance(spec.protocol, KFoldProtocol):
-        return sorted(table["split"].unique())
-    return [split for _, split in spec.protocol.splits()]
+    """List the splits of the corpus that the protocols of the targets use."""
+    used: dict[str, None] = {}
+    for target in spec.targets:
+        protocol = spec.target_protocols.of(target)
+        if isinstance(protocol, KFoldProtocol):
+            return sorted(table["split"].unique())
+        used |= dict.fromkeys(split for _, split in protocol.splits())
+    return list(used)

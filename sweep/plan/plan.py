@@ -21,8 +21,9 @@ from jobs.extraction.shard import Shard
 from jobs.gram.settings import GramSettings
 from jobs.identity import canonical_json, content_id, content_id_of
 from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_count
+from jobs.protocol.balanced_parts import BALANCE_VERSION
 from jobs.protocol.cells import Cell
-from jobs.protocol.settings import KFoldProtocol, ProtocolSettings
+from jobs.protocol.settings import KFoldProtocol, Protocols, ProtocolSettings
 from jobs.settings import Settings
 from jobs.storage.location import Location
 
@@ -107,6 +108,22 @@ class PlannedTempo(Settings):
     utterances: tuple[str, ...]
 
 
+class PlannedProtocol(Settings):
+    """The protocol of a target."""
+
+    settings: ProtocolSettings
+    groups: str | None = None
+    """Digest of the groups that it keeps together; None where these are the speakers."""
+
+    def identity_for(self, kind: TargetKind) -> object:
+        """Return everything that decides the folds of a target of ``kind``, apart from the data."""
+        own = self.settings.identity()
+        identity: object = [own, self.groups] if self.groups else own
+        if kind == "classification" and isinstance(self.settings, KFoldProtocol):
+            return {"balanced": BALANCE_VERSION, "of": identity}
+        return identity
+
+
 class Plan(Settings):
     """Everything that a run consists of; ``layer_tasks`` lists the cells."""
 
@@ -120,7 +137,10 @@ class Plan(Settings):
     protocol: ProtocolSettings
     groups: str | None = None
     """Digest of the groups that the protocol keeps together; None where these are the speakers."""
+    protocols: dict[str, PlannedProtocol] = Field(default_factory=dict)
+    """Target → its own protocol, for targets that have one."""
     n_folds: int
+    """Number of folds of ``protocol``."""
     controls: tuple[str, ...]
     """``none`` first."""
     tempo: PlannedTempo | None = None
@@ -128,9 +148,33 @@ class Plan(Settings):
     @property
     def n_cells(self) -> int:
         """Number of cells in the whole plan."""
-        seeds = sum(seed_count(self.probes[probe]) for _, probe in self.pairs())
+        fits = sum(
+            seed_count(self.probes[probe]) * self.protocol_of(target).settings.n_folds
+            for target, probe in self.pairs()
+        )
         layers = sum(len(model.layers) for model in self.models)
-        return layers * seeds * self.n_folds * len(self.controls)
+        return layers * fits * len(self.controls)
+
+    def protocol_of(self, target: str) -> PlannedProtocol:
+        """Return the protocol of ``target``."""
+        common = PlannedProtocol(settings=self.protocol, groups=self.groups)
+        return self.protocols.get(target, common)
+
+    @property
+    def target_protocols(self) -> Protocols:
+        """The settings of every target's protocol."""
+        own = {target: planned.settings for target, planned in self.protocols.items()}
+        return Protocols(self.protocol, own)
+
+    def sets_of(self, model: PlannedModel, target: str) -> list[PlannedSet]:
+        """List the activation sets of ``model`` that cells of ``target`` are made from."""
+        protocol = self.protocol_of(target).settings
+        if any(planned.gram for planned in model.sets):
+            return list(model.sets)
+        if isinstance(protocol, KFoldProtocol):
+            return sorted(model.sets, key=lambda planned: planned.split)
+        by_split = {planned.split: planned for planned in model.sets}
+        return [by_split[split] for _, split in protocol.splits()]
 
     def kind(self, target: str) -> TargetKind:
         """Kind of ``target``: number or class."""
@@ -174,12 +218,12 @@ def layer_tasks(plan: Plan) -> Iterator[LayerTask]:
 def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
     """Return ids of the ingredients of a cell whose change makes the cell stale."""
     return {
-        "activations": content_id([[s.split, s.activation_id] for s in model.sets]),
+        "activations": content_id(
+            [[s.split, s.activation_id] for s in plan.sets_of(model, target)]
+        ),
         "labels": plan.targets[target],
         "probe": content_id(plan.probes[probe].identity()),
-        "protocol": content_id(
-            [plan.protocol.identity(), plan.groups] if plan.groups else plan.protocol.identity()
-        ),
+        "protocol": content_id(plan.protocol_of(target).identity_for(plan.kind(target))),
         "version": str(PROBE_VERSION),
     }
 
@@ -246,11 +290,12 @@ def _cells(
     layer_name = canonical_json(layer.name)
     for (target, name), canonical in ingredients.items():
         canonical["layer"] = layer_name
+        n_folds = plan.target_protocols.of(target).n_folds
         for control in plan.controls:
             canonical["control"] = canonical_json(control)
             for seed in range(seed_count(plan.probes[name])):
                 canonical["seed"] = str(seed)
-                for fold in range(plan.n_folds):
+                for fold in range(n_folds):
                     canonical["fold"] = str(fold)
                     yield Cell(content_id_of(canonical), name, target, seed, fold, control)
 

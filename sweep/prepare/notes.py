@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from jobs.corpus.table import has_value, is_text
-from jobs.protocol.folds import make_folds
 from jobs.targets.registry import TARGETS
+from sweep.plan.make_plan import target_folds
 from sweep.spec.schema import Spec
 
 NEAR_LIMIT = 0.1
@@ -78,7 +78,7 @@ def _unknown_classes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
             continue
         has_label, labels = has_value(table[name]), table[name].to_numpy(dtype=str)
         tested = unknown = 0
-        for fold in make_folds(spec.protocol, table):
+        for fold in target_folds(spec, table).of(name):
             test = labels[fold.test[has_label[fold.test]]]
             tested += len(test)
             unknown += int((~np.isin(test, labels[fold.train])).sum())

@@ -39,7 +39,7 @@ class Prepared:
 
     spec: Spec
     table: pd.DataFrame
-    """The utterances of the splits that the protocol uses, with the targets as columns."""
+    """The utterances of the splits that the protocols use, with the targets as columns."""
     skipped: tuple[Skipped, ...]
     """Utterances that were left out because they are unreadable."""
     notes: tuple[str, ...]
@@ -145,9 +145,9 @@ def nothing_left(corpus: Corpus | None) -> list[Finding]:
 
 
 def _explained(findings: Iterable[Finding], corpus: Corpus | None) -> Iterator[Finding]:
-    """Add to problems of the protocol why utterances are missing from the corpus."""
+    """Add to problems of protocols why utterances are missing from the corpus."""
     for place, message in findings:
-        if place == ("protocol",) and corpus is not None and corpus.skipped:
+        if place[0] in ("protocol", "protocols") and corpus is not None and corpus.skipped:
             yield place, f"{message}; {commonest_reason(corpus.skipped)}"
         else:
             yield place, message

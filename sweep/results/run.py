@@ -14,6 +14,7 @@ from jobs.corpus.table import CorpusError, read_table
 from jobs.probes import seed_count
 from jobs.protocol.folds import TestedSpeakers, count_tested_speakers
 from jobs.protocol.predictions import CellPredictions, read_checked_predictions
+from jobs.protocol.target_folds import TargetFolds
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, Curves, layer_curves
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
@@ -43,9 +44,18 @@ class Run(RunRecords):
         return self._read(self.folder.utterances, read, CorpusError)
 
     @cached_property
-    def tested_speakers(self) -> TestedSpeakers:
-        """How many speakers are tested, and how many of them are also in the training split."""
-        return count_tested_speakers(self.plan.protocol, self.utterances)
+    def tested_speakers(self) -> dict[str, TestedSpeakers]:
+        """Target → how many speakers are tested, and how many of them are also trained on."""
+        folds = TargetFolds(self.plan.target_protocols, self.utterances, self.plan.classes)
+        return {
+            target: count_tested_speakers(folds.of(target), self.utterances)
+            for target in self.plan.targets
+        }
+
+    @property
+    def targets_with_shared_speakers(self) -> list[str]:
+        """Targets for which a speaker is both trained and tested on."""
+        return [name for name, speakers in self.tested_speakers.items() if speakers.trained]
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -217,7 +227,8 @@ class Run(RunRecords):
         for record in self.records.values():
             key = (record.model, record.layer, record.layer_index, record.target, record.probe)
             probe = self.plan.probes[record.probe]
-            planned = seed_count(probe) * self.plan.n_folds
+            n_folds = self.plan.target_protocols.of(record.target).n_folds
+            planned = seed_count(probe) * n_folds
             planned_control = planned * (len(self.plan.controls) - 1)
             target_kind = self.plan.kind(record.target)
             rows[key] = (*key, probe.kind, target_kind, planned, planned_control)

@@ -38,7 +38,7 @@ class ProbeJobs:
             activations=tuple((s.folder(self.cache), s.n_shards) for s in task.model.stored_sets),
             table=self.folder.for_jobs(self.folder.utterances),
             probes={cell.probe: self.plan.probes[cell.probe] for cell in task.cells},
-            protocol=self.plan.protocol,
+            protocols=self.plan.target_protocols,
             cells=task.cells,
             predictions=self.folder.for_jobs(self.folder.predictions / predictions),
             classes=self.plan.classes,

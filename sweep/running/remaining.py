@@ -1,7 +1,7 @@
 """Remaining work of a plan: unfinished cells, and the missing shards that they need."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -14,7 +14,7 @@ from jobs.probing.results import left_out_id
 from jobs.protocol.cells import Cell
 from jobs.storage.location import Location
 from sweep.plan.activation_sets import shards
-from sweep.plan.plan import LayerTask, Plan, PlannedModel, layer_tasks
+from sweep.plan.plan import LayerTask, Plan, PlannedModel, PlannedSet, layer_tasks
 from sweep.running.cached_rows import record_sets, with_cached_rows
 from sweep.state.ledger import Finished, Record
 
@@ -69,11 +69,17 @@ def remaining_work(
     tasks: dict[str, deque[LayerTask]] = {model.name: deque() for model in plan.models}
     for task in layer_tasks(plan):
         found = in_cache[task.model.name]
+        left_out = {
+            target: found.left_out(plan.sets_of(task.model, target)) for target in plan.targets
+        }
         cells = tuple(
             cell
             for cell in task.cells
             if wanted(task, cell)
-            and not (is_done(records, cell.cell_id) and found.is_current(records[cell.cell_id]))
+            and not (
+                is_done(records, cell.cell_id)
+                and found.is_current(records[cell.cell_id], left_out[cell.target])
+            )
         )
         if cells:
             tasks[task.model.name].append(LayerTask(task.model, task.layer, cells))
@@ -102,21 +108,28 @@ class CachedShards:
     """Shards to extract: absent, damaged, or with skipped audio that has changed since."""
     corrupt: list[CorruptShard]
     """The damaged ones."""
-    skipped: frozenset[str] | None
-    """Utterances of the corpus that the others left out; None: not known, as shards are missing."""
+    skipped: Mapping[str, frozenset[str]] | None
+    """Activation id of a set → utterances that its shards left out; sets that left out none may be
+    missing. None: not known, as shards are missing."""
     repaired: bool
     """Whether audio that was skipped has changed since."""
 
-    def is_current(self, record: Finished | Record) -> bool:
+    def left_out(self, sets: Iterable[PlannedSet]) -> str | None:
+        """Identify the utterances that ``sets`` leave out today; None: not known."""
+        if self.skipped is None:
+            return None
+        skipped = (self.skipped.get(planned.activation_id, frozenset()) for planned in sets)
+        return left_out_id(frozenset[str]().union(*skipped))
+
+    def is_current(self, record: Finished | Record, left_out: str | None) -> bool:
         """Return whether a finished cell is based on the utterances that are usable today.
 
         A record from before this was recorded is trusted as long as no skipped audio has changed.
+        ``left_out`` identifies the utterances that its sets leave out.
         """
         if self.repaired:
             return record.left_out == ""
-        if self.skipped is None or record.left_out is None:
-            return True
-        return record.left_out == left_out_id(self.skipped)
+        return left_out is None or record.left_out in (None, left_out)
 
 
 def survey_shards(
@@ -125,7 +138,7 @@ def survey_shards(
     """Look at the model's shards in the cache. Without ``keep_index``, nothing is written."""
     missing: list[Shard] = []
     corrupt: list[CorruptShard] = []
-    skipped: set[str] = set()
+    skipped: dict[str, frozenset[str]] = {}
     complete, repaired = True, False
     for planned in model.all_sets:
         found = look_over(planned.folder(cache), planned.n_shards, keep_index=keep_index)
@@ -142,5 +155,7 @@ def survey_shards(
                 repaired = True
                 missing.append(shard)
             if planned in model.sets:
-                skipped |= {left_out.utterance_id for left_out in one.skipped}
-    return CachedShards(missing, corrupt, frozenset(skipped) if complete else None, repaired)
+                known = skipped.get(planned.activation_id, frozenset())
+                names = {left_out.utterance_id for left_out in one.skipped}
+                skipped[planned.activation_id] = known | names
+    return CachedShards(missing, corrupt, skipped if complete else None, repaired)

@@ -16,7 +16,7 @@ from jobs.models import AnyModelSettings
 from jobs.models.taps import Pooling
 from jobs.probes import ProbeSettings
 from jobs.probing.tempo_settings import TempoSettings
-from jobs.protocol.settings import ProtocolSettings, SplitsProtocol
+from jobs.protocol.settings import KFoldProtocol, Protocols, ProtocolSettings, SplitsProtocol
 from jobs.settings import Settings
 from jobs.similarity.settings import SimilaritySettings
 
@@ -98,6 +98,7 @@ class Spec(Settings):
         " pooling: mean, dtype: float32, store: activations, controls: [shuffled],"
         " baselines: [mean, duration, fbank], bootstrap: {resamples: 1000}, save_probes: true,"
         " corpus: {kind: csv, path: data/clips.csv}, protocol: {kind: kfold},"
+        " protocols: {cps: {kind: splits, validation: dev}},"
         " models: [{name: ResNet, kind: wespeaker, architecture: SimAM_ResNet34_ASP}],"
         " probes: [{kind: ridge}], similarity: {measures: [cka]}, tempo: {utterances: 100},"
         " compute: {extractor: {gpus: 1}}}",
@@ -129,6 +130,9 @@ class Spec(Settings):
     """Probes to fit to each layer and target."""
     protocol: ProtocolSettings = SplitsProtocol()
     """Division into training, validation and test utterances."""
+    protocols: dict[str, ProtocolSettings] = Field(default_factory=dict)
+    """Divisions for single targets, by name, in place of ``protocol``: the target ``speaker`` needs
+    one in which speakers are both trained and tested on, beside targets that must not have it."""
     controls: tuple[Literal["shuffled", "speaker"], ...] = ()
     """Control tasks, for the same probes: ``shuffled`` permutes the targets within each split;
     ``speaker`` replaces them by a random value for each speaker."""
@@ -146,6 +150,17 @@ class Spec(Settings):
     """Whether to keep the fitted probes in the run's folder, for ``sweep predict``."""
     compute: Compute = Compute()
     """Resources and limits of the run."""
+
+    @property
+    def target_protocols(self) -> Protocols:
+        """The protocol of every target."""
+        return Protocols(self.protocol, self.protocols)
+
+    @property
+    def main_protocol(self) -> SplitsProtocol | KFoldProtocol:
+        """The protocol of most use: the common one, or if no target has it, the first target's."""
+        common = any(target not in self.protocols for target in self.targets)
+        return self.protocol if common else self.protocols[self.targets[0]]
 
     @field_validator("layers", mode="before")
     @classmethod

@@ -19,7 +19,7 @@ from jobs.models.describe import weights_digest
 from jobs.probes import CcaSettings, MlpSettings, ProbeSettings, RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
-from jobs.protocol.settings import SplitsProtocol
+from jobs.protocol.settings import Protocols, SplitsProtocol
 from jobs.targets.registry import add_targets
 from tests.benchmarks.result import Result, Target
 from tests.benchmarks.workbench import Workbench, untrained
@@ -132,7 +132,14 @@ def _probe(table: pd.DataFrame, folder: Path, n_shards: int, layer: str) -> int:
     )
     predictions = folder / f"{layer}.npz"
     job = ProbeJob(
-        MODEL.name, layer, ((folder, n_shards),), path, PROBES, SplitsProtocol(), cells, predictions
+        MODEL.name,
+        layer,
+        ((folder, n_shards),),
+        path,
+        PROBES,
+        Protocols(SplitsProtocol()),
+        cells,
+        predictions,
     )
     errors = [result.error for result in probe_layer(job) if result.error]
     if errors:

@@ -73,12 +73,12 @@ def test_what_cells_are_made_from() -> None:
         (
             {"protocol": KFOLD},
             252,
-            "5a7a504c452232a0872ccb215e27aadece921a972a6d73b4e155c5d3ed0174bd",
+            "f60c0776dad7ff20403d864fbe49e0f557aec26c6ce7bbfc0eadaefb9c8b9dcd",
         ),
         (
             {"protocol": {**KFOLD, "group": "room", "allow_speaker_overlap": True}},
             252,
-            "52f7d24f8162e0843ee575c8d798862304703852de262037d93b02875c5a03b0",
+            "749751f1f9dce5bcc11f544e054b74444fb2f813fec07a0319f159e23ce11167",
         ),
         (
             {**GRAM, "protocol": KFOLD},
@@ -97,6 +97,25 @@ def test_all_cells_of_a_plan(changes: dict[str, Any], number: int, expected: str
     ids = [cell.cell_id for task in layer_tasks(plan) for cell in task.cells]
     assert len(ids) == plan.n_cells == number
     assert sha256(ids) == expected
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        (KFOLD, "06386487531d029fca26f77369ed48f99d839800faf0e6b6ab25d0f0e72bbaf2"),
+        (
+            {**KFOLD, "group": "room", "allow_speaker_overlap": True},
+            "2913626371de783055d34d094676324260955a8612c52fde2c937d82ca130e68",
+        ),
+    ],
+)
+def test_cells_of_numbers_in_folds_are_as_they_were_before_classes_were_balanced(
+    protocol: dict[str, Any], expected: str
+) -> None:
+    plan = golden.plan(protocol=protocol)
+    cells = [cell for task in layer_tasks(plan) for cell in task.cells]
+    ids = [cell.cell_id for cell in cells if cell.target != "sex"]
+    assert (len(ids), sha256(ids)) == (216, expected)
 
 
 def test_single_cells() -> None:

@@ -11,10 +11,10 @@ from sweep.analyses import ANALYSES
 from sweep.prepare.checks.gram import check_gram
 from sweep.prepare.checks.models import check_equal_models, check_layers, check_precision
 from sweep.prepare.checks.names import check_equal_probes, check_names
+from sweep.prepare.checks.protocols import check_protocol
 from sweep.prepare.checks.targets import (
     check_classes,
     check_pairs,
-    check_protocol,
     check_rows,
     check_targets,
     check_values,

@@ -31,6 +31,12 @@ def gram_obstacles(spec: Spec) -> Iterator[Finding]:
             obstacle = _ridge_obstacle(probe, spec.protocol)
         if obstacle:
             yield ("probes", position), f"{probe_name(probe)}: {obstacle}"
+    if spec.protocols:
+        message = (
+            "store: gram keeps the sums of one protocol for all targets: remove it, or use store: "
+            "activations"
+        )
+        yield ("protocols",), message
     if spec.similarity is None:
         return
     if isinstance(spec.protocol, KFoldProtocol):
@@ -48,7 +54,7 @@ def gram_obstacles(spec: Spec) -> Iterator[Finding]:
 
 
 def _ridge_obstacle(probe: RidgeSettings, protocol: ProtocolSettings) -> str | None:
-    n_folds = protocol.folds if isinstance(protocol, KFoldProtocol) else 1
+    n_folds = protocol.n_folds
     if probe.choose == "loo":
         return (
             "chooses alpha by leaving out single utterances (choose: loo), which sums do not "

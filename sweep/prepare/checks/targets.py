@@ -1,4 +1,4 @@
-"""Checks of targets, of the probes they go with, and of the values that the protocol leaves."""
+"""Checks of targets, of the probes they go with, and of the values that protocols leave them."""
 
 from collections.abc import Iterator
 
@@ -7,14 +7,15 @@ import pandas as pd
 
 from jobs.corpus.table import has_value, is_text
 from jobs.probes import PROBES, TargetKind, probe_name
-from jobs.protocol.folds import Fold, check_speakers, lacking_splits, make_folds
+from jobs.protocol.folds import Fold, check_speakers, lacking_splits
 from jobs.targets.registry import find_target
+from sweep.plan.make_plan import target_folds
 from sweep.plan.plan import predicts
+from sweep.prepare.checks.protocols import has_classes_of_one_speaker, own_protocol
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
 
 _NOUNS: dict[TargetKind, str] = {"regression": "numbers", "classification": "classes"}
-_OTHER_PROTOCOL = "protocol: {kind: kfold, group: chapter_id, allow_speaker_overlap: true}"
 
 
 def check_targets(spec: Spec, context: CheckContext) -> Iterator[Finding]:
@@ -26,14 +27,6 @@ def check_targets(spec: Spec, context: CheckContext) -> Iterator[Finding]:
             find_target(name, context.utterances)
         except ValueError as error:
             yield ("targets", position), str(error)
-
-
-def check_protocol(spec: Spec, context: CheckContext) -> Iterator[Finding]:
-    """Refuse a protocol that is impossible or misleading on this corpus."""
-    table = context.utterances if context.table is None else context.table
-    if table is not None:
-        for message in check_speakers(spec.protocol, table):
-            yield ("protocol",), message
 
 
 def check_pairs(spec: Spec, context: CheckContext) -> Iterator[Finding]:
@@ -71,28 +64,21 @@ def _probes_for(kind: TargetKind) -> str:
 
 
 def check_values(spec: Spec, context: CheckContext) -> Iterator[Finding]:
-    """Refuse targets with too few values to be probed by the protocol."""
-    table = _foldable(spec, context)
-    if table is None:
-        return
-    for position, name in enumerate(spec.targets):
+    """Refuse targets with too few values to be probed by their protocol."""
+    for position, name, folds, table in _foldable(spec, context):
         if name not in table:
             continue  # not measured yet
         usable = has_value(table[name])
         if usable.all():
             continue
-        for message in lacking_splits(spec.protocol, table, usable):
+        for message in lacking_splits(spec.target_protocols.of(name), folds, usable):
             without = f"{name}: without the {(~usable).sum()} utterances that have no value"
             yield ("targets", position), f"{without}, {message}"
 
 
 def check_classes(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     """Refuse targets whose classes cannot be learned, or not be tested, in one of the folds."""
-    table = _foldable(spec, context)
-    if table is None:
-        return
-    folds = make_folds(spec.protocol, table)
-    for position, name in enumerate(spec.targets):
+    for position, name, folds, table in _foldable(spec, context):
         if name not in table or not is_text(table[name]):
             continue
         for number, fold in enumerate(folds):
@@ -105,24 +91,30 @@ def check_classes(spec: Spec, context: CheckContext) -> Iterator[Finding]:
 
 def check_rows(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     """Refuse probes that need more training utterances than a fold has."""
-    table = _foldable(spec, context)
-    if table is None:
-        return
-    found = min(len(fold.train) for fold in make_folds(spec.protocol, table))
+    rows = [min(len(fold.train) for fold in folds) for _, _, folds, _ in _foldable(spec, context)]
     for position, probe in enumerate(spec.probes):
-        if probe.fewest_rows > found:
+        if rows and probe.fewest_rows > min(rows):
             message = (
                 f"{probe_name(probe)}: needs at least {probe.fewest_rows} training utterances, "
-                f"found {found}"
+                f"found {min(rows)}"
             )
             yield ("probes", position), message
 
 
-def _foldable(spec: Spec, context: CheckContext) -> pd.DataFrame | None:
-    """Return the final table, None while there is none or if it cannot be cut into folds."""
-    if context.table is None or check_speakers(spec.protocol, context.table):
-        return None
-    return context.table
+def _foldable(
+    spec: Spec, context: CheckContext
+) -> Iterator[tuple[int, str, list[Fold], pd.DataFrame]]:
+    """Yield the targets whose protocols fit the final table, with their folds of it.
+
+    There are none before the table is final.
+    """
+    table = context.table
+    if table is None:
+        return
+    folds = target_folds(spec, table)
+    for position, name in enumerate(spec.targets):
+        if not check_speakers(spec.target_protocols.of(name), table):
+            yield position, name, folds.of(name), table
 
 
 def _fold_problem(table: pd.DataFrame, name: str, fold: Fold, of_fold: str) -> str | None:
@@ -137,9 +129,11 @@ def _fold_problem(table: pd.DataFrame, name: str, fold: Fold, of_fold: str) -> s
             f"none of the classes in the test split{of_fold} is in the training split, so no "
             "probe can learn them: "
         )
-        speakers = table[has_label].groupby(name)["speaker_id"].nunique()
-        if speakers.max() == 1:
-            return f"{unknown}every tested speaker must be in training, too; use {_OTHER_PROTOCOL}"
+        if has_classes_of_one_speaker(table, name):
+            return (
+                f"{unknown}each is of one speaker, who must be in both; give this target a "
+                f"protocol of its own, {own_protocol(table, name)}"
+            )
         return f"{unknown}add utterances of these classes to the training split"
     if classes.size == 1:
         return (

@@ -1,6 +1,6 @@
 """Methods text: protocol, scores, controls and baselines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
 from sweep.report.methods.wording import listed, number_word, plain
@@ -14,28 +14,11 @@ _BASELINES = {
 
 def sentences(run: Run) -> Iterator[str]:
     """Describe what probes were trained and scored on, and what their scores are compared with."""
-    protocol = run.plan.protocol
-    if isinstance(protocol, SplitsProtocol):
-        chosen = protocol.validation
-        choice = f", with hyperparameters chosen on {plain(chosen)}" if chosen else ""
-        yield (
-            f"Probes were trained on {plain(protocol.train)} and scored on {plain(protocol.test)}"
-            f"{choice}."
-        )
-    else:
-        yield _folds(protocol)
-    unit = "split" if isinstance(protocol, SplitsProtocol) else "fold"
-    shared = run.tested_speakers
-    if shared.trained:
-        yield (
-            f"Of the {shared.tested} test speakers, {shared.trained} were also in the training "
-            "split, so scores do not show how well probes do on speakers that they were not "
-            "trained on."
-        )
-    elif protocol.allow_speaker_overlap:
-        yield "No test speaker was in the training split."
-    else:
-        yield f"No speaker was in more than one {unit}."
+    groups = _targets_by_protocol(run)
+    for targets in groups:
+        of_targets = "" if len(groups) == 1 else f"For {listed(map(plain, targets))}, "
+        for sentence in _protocol(run, targets):
+            yield of_targets + (sentence[0].lower() + sentence[1:] if of_targets else sentence)
     if any(run.plan.kind(target) == "regression" for target in run.plan.targets):
         yield (
             "R² was measured against the mean of the training targets, so that predicting that "
@@ -48,6 +31,41 @@ def sentences(run: Run) -> Iterator[str]:
             "was right more often."
         )
     yield from _controls(run)
+
+
+def _targets_by_protocol(run: Run) -> list[list[str]]:
+    """Group the targets that are described by the same sentences on their protocol."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for target in run.plan.targets:
+        groups.setdefault(tuple(_protocol(run, [target])), []).append(target)
+    return list(groups.values())
+
+
+def _protocol(run: Run, targets: Sequence[str]) -> Iterator[str]:
+    """Describe the protocol that ``targets`` share, and whether it shares speakers."""
+    protocol, shared = run.plan.target_protocols.of(targets[0]), run.tested_speakers[targets[0]]
+    if isinstance(protocol, SplitsProtocol):
+        chosen = protocol.validation
+        choice = f", with hyperparameters chosen on {plain(chosen)}" if chosen else ""
+        yield (
+            f"Probes were trained on {plain(protocol.train)} and scored on {plain(protocol.test)}"
+            f"{choice}."
+        )
+    else:
+        yield _folds(protocol)
+        if targets[0] in run.plan.classes:
+            yield "Folds were balanced in classes and in size."
+    unit = "split" if isinstance(protocol, SplitsProtocol) else "fold"
+    if shared.trained:
+        yield (
+            f"Of the {shared.tested} test speakers, {shared.trained} were also in the training "
+            "split, so scores do not show how well probes do on speakers that they were not "
+            "trained on."
+        )
+    elif protocol.allow_speaker_overlap:
+        yield "No test speaker was in the training split."
+    else:
+        yield f"No speaker was in more than one {unit}."
 
 
 def _folds(protocol: KFoldProtocol) -> str:

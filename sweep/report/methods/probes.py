@@ -22,8 +22,11 @@ def sentences(run: Run) -> Iterator[str]:
 
 
 def _validation(run: Run) -> str | None:
-    """Name the data on which hyperparameters are chosen; None if the protocol has none."""
-    protocol = run.plan.protocol
-    if isinstance(protocol, SplitsProtocol):
-        return None if protocol.validation is None else "validation split"
-    return "validation fold" if protocol.folds > 2 else None
+    """Name the data on which hyperparameters are chosen; None if no protocol has such data."""
+    protocols = [run.plan.target_protocols.of(target) for target in run.plan.targets]
+    names = {
+        "validation split" if isinstance(protocol, SplitsProtocol) else "validation fold"
+        for protocol in protocols
+        if protocol.has_validation
+    }
+    return " or ".join(sorted(names, reverse=True)) or None

@@ -12,7 +12,7 @@ def sentences(run: Run) -> Iterator[str]:
 
 
 def _over_folds(run: Run) -> Iterator[str]:
-    members = "utterances" if run.tested_speakers.trained else "speakers"
+    members = "utterances" if run.targets_with_shared_speakers else "speakers"
     yield (
         "Only sums over each fold were kept and no predictions: 95 % intervals come from a "
         f"jackknife over folds, which are groups of {members} (Wolter 2007), with Student's t and "

@@ -21,7 +21,7 @@ def content(layers: pd.DataFrame, *, shared_speakers: bool = False) -> Content:
 
 
 def _render(run: Run) -> Content:
-    return content(run.curves.layers, shared_speakers=run.tested_speakers.trained > 0)
+    return content(run.curves.layers, shared_speakers=bool(run.targets_with_shared_speakers))
 
 
 SECTION = Section("reading", "How to read this", _render)

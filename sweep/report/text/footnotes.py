@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from jobs.audio.segments import split_tempo
 from jobs.corpus.skipped import Skipped
+from jobs.protocol.folds import TestedSpeakers
 from sweep.results.precision import precision_notes
 from sweep.results.run import Run
 from sweep.state.ledger import Record
@@ -34,18 +35,26 @@ def footnotes(run: Run) -> Iterator[str]:
             f"Intervals come from a jackknife over the {run.plan.n_folds} folds with Student's t; "
             "they are wider than those over speakers that store: activations gives."
         )
-    shared = run.tested_speakers
-    if shared.trained:
-        yield (
-            f"{shared.trained} of {counted(shared.tested, 'test speaker')} are also in the "
-            "training split: no score says how well probes do on speakers that they were not "
-            "trained on."
-        )
+    yield from _shared_speakers(run)
     for note in run.provenance.get("audio", []):
         yield f"{note}."
     yield from precision_notes(run.provenance.get("precision", {}))
     if run.spec.corpus.kind == "espeak":
         yield "The corpus is synthetic speech (espeak-ng), so nothing here is about human speakers."
+
+
+def _shared_speakers(run: Run) -> Iterator[str]:
+    """One footnote per number of shared speakers, with its targets unless it holds for all."""
+    counts: dict[TestedSpeakers, list[str]] = {}
+    for target in run.targets_with_shared_speakers:
+        counts.setdefault(run.tested_speakers[target], []).append(target)
+    for shared, targets in counts.items():
+        of_targets = "" if len(targets) == len(run.plan.targets) else f"{', '.join(targets)}: "
+        yield (
+            f"{of_targets}{shared.trained} of {counted(shared.tested, 'test speaker')} are also "
+            "in the training split: no score says how well probes do on speakers that they were "
+            "not trained on."
+        )
 
 
 def _skipped(utterances: Sequence[Skipped]) -> Iterator[str]:

@@ -42,8 +42,9 @@ _CLASSES = (
 )
 _SHARED_SPEAKERS = (
     "Speakers in both splits",
-    "Some test speakers are also in the training split. A probe may score well by recognising "
-    "them, and no score here, selection-corrected or not, says how well it would do on speakers "
+    "Some test speakers are also in the training split, for the targets that the notes under the "
+    "tables name. A probe may score well by recognising them, and no score of these targets, "
+    "selection-corrected or not, says how well it would do on speakers "
     "that it has not been trained on. Where the classes are speakers, a resample of speakers is a "
     "resample of classes: the interval is about which speakers are to be told apart.",
 )

@@ -20,7 +20,7 @@ from jobs.probes.standardiser import fit_standardiser
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import read_predictions
-from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
+from jobs.protocol.settings import KFoldProtocol, Protocols, SplitsProtocol
 
 PARTS = {"train": 12, "validation": 4, "test": 4}
 EACH = 15
@@ -116,7 +116,7 @@ def jobs(table, tmp_path):
                 "cca": CcaSettings(),
                 "soft": RidgeSettings(name="soft", alphas=(1e-4,)),
             },
-            protocol=protocol,
+            protocols=Protocols(protocol),
             cells=cells(),
             predictions=tmp_path / "stored.npz",
         )

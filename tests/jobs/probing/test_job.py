@@ -29,7 +29,7 @@ from jobs.protocol.cells import Cell
 from jobs.protocol.controls import control_target
 from jobs.protocol.folds import make_folds
 from jobs.protocol.predictions import read_predictions
-from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
+from jobs.protocol.settings import KFoldProtocol, Protocols, SplitsProtocol
 from jobs.statistics import scoring
 
 SPEAKERS, EACH, WIDTH = 24, 20, 32
@@ -113,7 +113,7 @@ def job(tmp_path, table, X, keep=None, **changes):
         activations=((tmp_path / "a", 2), (tmp_path / "b", 1)),
         table=tmp_path / "table.csv",
         probes={"ridge": RidgeSettings(), "mlp": MLP, "cca": CcaSettings()},
-        protocol=SplitsProtocol(),
+        protocols=Protocols(SplitsProtocol()),
         cells=all_cells(),
         predictions=tmp_path / "predictions.npz",
     )
@@ -197,7 +197,11 @@ def test_permuting_the_validation_split_does_not_raise_test_scores(tmp_path, cor
 def test_kfold_tests_every_utterance_once_and_no_speaker_twice(tmp_path, corpus):
     protocol = KFoldProtocol(folds=4)
     given = job(
-        tmp_path, corpus, activations(corpus, 0.9), protocol=protocol, cells=all_cells(folds=4)
+        tmp_path,
+        corpus,
+        activations(corpus, 0.9),
+        protocols=Protocols(protocol),
+        cells=all_cells(folds=4),
     )
     results = probe_layer(given)
     assert all(result.status == "done" and result.scores["r2"] < 1 for result in results)
@@ -346,7 +350,7 @@ def test_folds_of_a_target_with_missing_values_are_those_of_the_whole_table(tmp_
     corpus["jitter"] = corpus["cps"].where(~gaps)
     cells = [c for c in all_cells(4, ("jitter",), ("none",)) if c.probe == "ridge"]
     X = activations(corpus, 0.5)
-    given = job(tmp_path, corpus, X, protocol=protocol, cells=tuple(cells))
+    given = job(tmp_path, corpus, X, protocols=Protocols(protocol), cells=tuple(cells))
     assert {result.status for result in probe_layer(given)} == {"done"}
     stored = read_predictions(given.predictions)
     for number, fold in enumerate(make_folds(protocol, corpus)):
@@ -465,7 +469,7 @@ def test_classes_that_look_like_numbers_are_classes(tmp_path, corpus):
     protocol = KFoldProtocol(folds=3, group="utterance_id", allow_speaker_overlap=True)
     given = class_job(
         tmp_path, corpus, activations(corpus, 0.9), ("reader",), classes={"reader": names},
-        protocol=protocol,
+        protocols=Protocols(protocol),
     )  # fmt: skip
     real, _ = probe_layer(given)
     assert real.status == "done", real.error

@@ -29,7 +29,8 @@ from jobs.probing.tempo_settings import TempoSettings
 from jobs.protocol.cells import Cell
 from jobs.protocol.folds import make_folds
 from jobs.protocol.predictions import CellPredictions, read_predictions
-from jobs.protocol.settings import KFoldProtocol, ProtocolSettings, SplitsProtocol
+from jobs.protocol.settings import KFoldProtocol, Protocols, ProtocolSettings, SplitsProtocol
+from jobs.protocol.target_folds import TargetFolds
 from jobs.statistics.tempo import counterfactual_scores
 
 FACTORS = (0.8, 0.9, 1.1, 1.25)
@@ -98,7 +99,7 @@ def probe(tmp_path: Path, table: pd.DataFrame) -> Callable[..., dict[str, CellPr
             activations=((tmp_path / "recorded", 1),),
             table=tmp_path / "table.csv",
             probes={"probe": settings},
-            protocol=protocol,
+            protocols=Protocols(protocol),
             cells=cells or tuple(Cell(f"c{k}", "probe", "cps", 0, k, "none") for k in folds),
             predictions=tmp_path / "predictions.npz",
             parts=(
@@ -249,29 +250,45 @@ def test_a_damaged_shard_of_stretched_speech_raises(
         probe(exactly)
 
 
+def draw(
+    settings: TempoSettings,
+    targets: tuple[str, ...],
+    protocol: ProtocolSettings,
+    table: pd.DataFrame,
+) -> tuple[str, ...]:
+    return draw_utterances(settings, targets, TargetFolds(Protocols(protocol), table), table)
+
+
 def test_test_utterances_are_drawn_equally_from_all_speakers_in_any_row_order(
     table: pd.DataFrame,
 ) -> None:
     settings = TempoSettings(utterances=12)
-    drawn = draw_utterances(settings, ("cps",), SplitsProtocol(), table)
+    drawn = draw(settings, ("cps",), SplitsProtocol(), table)
     shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
-    assert draw_utterances(settings, ("cps",), SplitsProtocol(), shuffled) == drawn
+    assert draw(settings, ("cps",), SplitsProtocol(), shuffled) == drawn
     rows = table.set_index("utterance_id").loc[list(drawn)]
     assert set(rows["split"]) == {"test"}
     assert sorted(rows.groupby("speaker_id").size()) == [2, 2, 2, 3, 3]
-    other = draw_utterances(TempoSettings(utterances=12, seed=1), ("cps",), SplitsProtocol(), table)
+    other = draw(TempoSettings(utterances=12, seed=1), ("cps",), SplitsProtocol(), table)
     assert other != drawn
-    everyone = draw_utterances(
-        TempoSettings(utterances=1000), ("cps",), KFoldProtocol(folds=3), table
-    )
+    everyone = draw(TempoSettings(utterances=1000), ("cps",), KFoldProtocol(folds=3), table)
     assert everyone == tuple(sorted(table["utterance_id"]))
+
+
+def test_targets_with_protocols_of_their_own_are_heard_where_all_of_them_are_tested(
+    table: pd.DataFrame,
+) -> None:
+    folds = TargetFolds(Protocols(SplitsProtocol(), {"duration": KFoldProtocol(folds=3)}), table)
+    everyone = TempoSettings(utterances=1000)
+    drawn = draw_utterances(everyone, ("cps", "duration"), folds, table)
+    assert drawn == draw(everyone, ("cps", "duration"), SplitsProtocol(), table)
 
 
 def test_utterances_without_a_value_are_not_drawn(table: pd.DataFrame) -> None:
     table.loc[table["speaker_id"] == "s19", "cps"] = np.nan
-    drawn = draw_utterances(TempoSettings(), ("cps",), SplitsProtocol(), table)
+    drawn = draw(TempoSettings(), ("cps",), SplitsProtocol(), table)
     assert len(drawn) == 4 * EACH
-    both = draw_utterances(TempoSettings(), ("cps", "duration"), SplitsProtocol(), table)
+    both = draw(TempoSettings(), ("cps", "duration"), SplitsProtocol(), table)
     assert len(both) == 5 * EACH
 
 

@@ -135,20 +135,23 @@ def test_what_the_folds_lose_with_unusable_rows_is_named():
     corpus = table(PARTS)
     all_rows = np.ones(len(corpus), dtype=bool)
     for settings in (SplitsProtocol(), KFoldProtocol(folds=3)):
-        assert lacking_splits(settings, corpus, all_rows) == []
+        assert lacking_splits(settings, make_folds(settings, corpus), all_rows) == []
     split = corpus["split"].to_numpy()
-    assert lacking_splits(SplitsProtocol(), corpus, split != "test") == [
-        "the test split 'test' has no utterances"
-    ]
+    splits, folds = SplitsProtocol(), make_folds(SplitsProtocol(), corpus)
+    problems = lacking_splits(splits, folds, split != "test")
+    assert problems == ["the test split 'test' has no utterances"]
     one_left = split != "train"
     one_left[np.flatnonzero(split == "train")[0]] = True
-    assert lacking_splits(SplitsProtocol(), corpus, one_left) == [
+    assert lacking_splits(splits, folds, one_left) == [
         "the train split 'train' has fewer than 2 utterances"
     ]
-    fold = make_folds(KFoldProtocol(folds=3), corpus)[1]
+    made = make_folds(KFoldProtocol(folds=3), corpus)
+    fold = made[1]
     without = all_rows.copy()
     without[fold.test] = False
-    assert lacking_splits(KFoldProtocol(folds=3), corpus, without) == [
+    assert lacking_splits(
+        KFoldProtocol(folds=3), make_folds(KFoldProtocol(folds=3), corpus), without
+    ) == [
         "the validation split of fold 0 has no utterances",
         "the test split of fold 1 has no utterances",
         "the train split of fold 2 has no utterances",

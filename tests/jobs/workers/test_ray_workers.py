@@ -27,7 +27,7 @@ from jobs.probes import RidgeSettings
 from jobs.probing.job import ProbeJob, probe_layer
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import read_predictions
-from jobs.protocol.settings import SplitsProtocol
+from jobs.protocol.settings import Protocols, SplitsProtocol
 from jobs.similarity.job import ComparisonReport, SketchJob
 from jobs.workers import ray_workers
 from jobs.workers.node import NodeReport
@@ -137,7 +137,7 @@ def job(tmp_path: Path) -> ProbeJob:
     return ProbeJob(
         model="m", layer="layer", activations=((tmp_path / "set", 1),),
         table=tmp_path / "table.csv", probes={"ridge": RidgeSettings()},
-        protocol=SplitsProtocol(), cells=(Cell("0" * 16, "ridge", "y", 0, 0, "none"),),
+        protocols=Protocols(SplitsProtocol()), cells=(Cell("0" * 16, "ridge", "y", 0, 0, "none"),),
         predictions=tmp_path / "predictions.npz",
     )  # fmt: skip
 

@@ -16,6 +16,8 @@ from jobs.probing.joint_cca import (
 )
 from jobs.probing.layer_data import LayerData
 from jobs.protocol.folds import Fold
+from jobs.protocol.settings import KFoldProtocol, Protocols
+from jobs.protocol.target_folds import TargetFolds
 from jobs.statistics.regression import pearson, speaker_sums
 from jobs.statistics.speaker_intervals import regression_intervals
 from sweep.analyses.joint_cca_table import COLUMNS, mean_loadings
@@ -42,13 +44,14 @@ def layer(n=80, width=6, seed=0):
             "utterance_id": [f"u{i:02d}" for i in range(n)],
             "speaker_id": [f"s{i % 10}" for i in range(n)],
             "split": "all",
+            "half": ["a" if i < 40 else "b" for i in range(n)],
         }
     ).assign(cps=Y[:, 0], energy=Y[:, 1])
     rows = np.arange(n)
-    folds = [Fold(rows[:40], rows[:0], rows[40:]), Fold(rows[40:], rows[:0], rows[:40])]
-    speakers = table["speaker_id"].to_numpy(dtype=np.str_)
+    halves = KFoldProtocol(folds=2, group="half", allow_speaker_overlap=True)
+    folds = TargetFolds(Protocols(halves), table)
     present = np.ones(n, dtype=bool)
-    return LayerData(table, {}, X.astype(np.float32), present, speakers, folds, rows)
+    return LayerData(table, {}, X.astype(np.float32), present, folds, rows)
 
 
 def joint(tmp_path, **probes):
@@ -61,7 +64,8 @@ def test_every_fold_is_fitted_to_the_utterances_that_have_all_targets(tmp_path):
     assert (first.n_train, len(first.utterance_id)) == (37, 40)
     assert (second.n_train, len(second.utterance_id)) == (40, 37)
     Y = data.table[list(TARGETS)].to_numpy()
-    fold = Fold(data.folds[0].train[3:], data.folds[0].validation, data.folds[0].test)
+    whole = data.folds.of("cps")[0]
+    fold = Fold(whole.train[3:], whole.validation, whole.test)
     expected = fit_jointly(PROBE, data.X, Y, fold)
     np.testing.assert_array_equal(first.found.activations, expected.activations)
 

@@ -9,7 +9,7 @@ import torch
 
 from jobs.extraction.job import ExtractJob
 from jobs.probing.job import ProbeJob
-from jobs.protocol.settings import SplitsProtocol
+from jobs.protocol.settings import Protocols, SplitsProtocol
 from jobs.workers import ray_workers
 from sweep.errors import ClusterError
 from sweep.executors.nodes import NodePool
@@ -74,7 +74,7 @@ def extract_job(model: str, index: int = 0) -> ExtractJob:
 
 
 def probe_job() -> ProbeJob:
-    return ProbeJob("m", "l", (), Path(), {}, SplitsProtocol(), (), Path())
+    return ProbeJob("m", "l", (), Path(), {}, Protocols(SplitsProtocol()), (), Path())
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from sweep.errors import SpecError
 from sweep.plan.plan import layer_tasks
@@ -192,7 +193,8 @@ def test_speakers_have_to_be_trained_on_to_be_told_apart(
         r"spec\.yaml:\d+:3: speaker: none of the classes in the test split is in", problem
     )
     assert problem.endswith(
-        "use protocol: {kind: kfold, group: chapter_id, allow_speaker_overlap: true}"
+        "give this target a protocol of its own, protocols: {speaker: {kind: kfold, folds: 5, "
+        "group: utterance_id, allow_speaker_overlap: true}}"
     )
     overlap = {"kind": "kfold", "group": "utterance_id", "allow_speaker_overlap": True}
     spec_values["protocol"] = overlap
@@ -202,6 +204,47 @@ def test_speakers_have_to_be_trained_on_to_be_told_apart(
     spec_values["protocol"] = {**overlap, "allow_speaker_overlap": False}
     [problem] = problems(prepare_values, spec_values)
     assert "14 speakers are in more than one fold" in problem
+
+
+def test_the_line_that_an_error_proposes_lets_speakers_be_probed_beside_a_rate(
+    prepare_values: Prepare, spec_values: Values
+) -> None:
+    spec_values |= {"targets": ["cps", "speaker"], "baselines": ["mean"]}
+    spec_values["probes"] = [{"kind": "ridge"}, {"kind": "logistic"}]
+    [problem] = problems(prepare_values, spec_values)
+    proposed = yaml.safe_load(problem[problem.index("protocols: {") :])
+    prepared = prepare_values(spec_values | proposed)
+    alone = prepare_values({**spec_values, "targets": ["cps"], "probes": [{"kind": "ridge"}]})
+    cells = [cell for task in layer_tasks(prepared.plan) for cell in task.cells]
+    of_cps = {cell.cell_id for cell in cells if cell.target == "cps"}
+    assert of_cps == {cell.cell_id for task in layer_tasks(alone.plan) for cell in task.cells}
+    assert {cell.fold for cell in cells if cell.target == "speaker"} == set(range(5))
+    assert len(cells) == prepared.plan.n_cells
+
+
+@pytest.mark.parametrize(
+    ("protocols", "expected"),
+    [
+        (
+            {"speakr": {"kind": "kfold"}},
+            "protocols: 'speakr' is none of the targets; did you mean 'speaker'?",
+        ),
+        (
+            {"speaker": {"kind": "kfold", "group": "utterance_id"}},
+            "speaker: 14 speakers are in more than one fold (first: ",
+        ),
+        ({"speaker": {"kind": "kfold", "folds": 99}}, "speaker: 99 folds need as many values"),
+        ({"speaker": {"kind": "kfold", "fold": 9}}, "unknown key 'fold'; did you mean 'folds'"),
+        ({"speaker": {"kind": "fold"}}, "unknown kind 'fold'; did you mean 'kfold'?"),
+    ],
+)
+def test_a_wrong_protocol_of_one_target_is_told_at_its_place(
+    prepare_values: Prepare, spec_values: Values, protocols: Values, expected: str
+) -> None:
+    spec_values |= {"targets": ["cps", "speaker"], "baselines": ["mean"], "protocols": protocols}
+    spec_values["probes"] = [{"kind": "ridge"}, {"kind": "logistic"}]
+    found = problems(prepare_values, spec_values)
+    assert any(expected in problem for problem in found), found
 
 
 def csv_corpus(prepared: Prepared, path: Path, **columns: object) -> Values:
@@ -274,7 +317,7 @@ def test_folds_and_classes_are_checked_before_the_audio_is_measured(
     monkeypatch.setattr("jobs.targets.registry.measure", measured)
     spec_values["targets"] = ["energy", "speaker"]
     spec_values["probes"] = [{"kind": "ridge"}, {"kind": "knn"}]
-    assert any("every tested speaker" in one for one in problems(prepare_values, spec_values))
+    assert any("a protocol of its own" in one for one in problems(prepare_values, spec_values))
 
 
 def test_a_probe_that_needs_more_rows_than_there_are_is_refused(

@@ -18,6 +18,8 @@ from sweep import open_run
 from sweep.commands.drive import exit_code
 from sweep.commands.run_output import print_result
 from sweep.errors import SpecError
+from sweep.report.methods.document import methods
+from sweep.report.text.footnotes import footnotes
 from sweep.running.options import RunOptions
 from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
@@ -199,24 +201,35 @@ def test_numbers_and_classes_are_swept_side_by_side(sweep: Sweep, spec_values: V
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_speakers_are_told_apart_where_the_protocol_lets_them_into_several_folds(
+def test_speakers_are_told_apart_in_folds_of_their_own_beside_a_rate_in_splits_by_speaker(
     sweep: Sweep, spec_values: Values
 ) -> None:
-    spec_values |= {
-        "targets": ["speaker"],
-        "probes": [{"kind": "logistic"}],
-        "baselines": ["fbank"],
-    }
+    spec_values |= {"targets": ["cps"], "probes": [{"kind": "ridge"}], "baselines": ["fbank"]}
     spec_values |= {"models": spec_values["models"][:1], "layers": ["stem"]}
-    spec_values["protocol"] = {
+    alone = open_run(sweep(spec_values).folder.root)
+    of_cps = {name: record.scores for name, record in alone.records.items()}
+    overlap = {
         "kind": "kfold", "folds": 3, "group": "utterance_id", "allow_speaker_overlap": True,
     }  # fmt: skip
-    run = open_run(sweep(spec_values).folder.root)
-    stem = run.layers.set_index(["model", "layer"]).loc[("a", "stem")]
+    spec_values |= {"targets": ["cps", "speaker"], "protocols": {"speaker": overlap}}
+    spec_values["probes"].append({"kind": "logistic"})
+    both = sweep(spec_values)
+    assert (both.ran_shards, both.ran_cells) == (0, both.done - len(of_cps))
+    run = open_run(both.folder.root)
+    assert {name: run.records[name].scores for name in of_cps} == of_cps
+    assert {name: n.trained for name, n in run.tested_speakers.items()} == {"cps": 0, "speaker": 14}
+    notes, text = " ".join(footnotes(run)), methods(run)
+    assert "speaker: 14 of 14 test speakers are also in the training split" in notes
+    assert "For cps, probes were trained on" in text and "For cps, no speaker was in more" in text
+    assert "For speaker, all splits were pooled" in text
+    assert "For speaker, folds were balanced in classes and in size." in text
+    layers = run.layers[run.layers["target"] == "speaker"].set_index(["model", "layer"])
+    stem = layers.loc[("a", "stem")]
+    assert stem["missing"] == 0
     assert stem["accuracy"] > 0.5 > 5 * stem["majority_accuracy"]
     assert stem["accuracy_control"] < 0.25
     assert stem["accuracy_low"] < stem["accuracy"] < stem["accuracy_high"]
-    predicted = run.predictions("a", "stem")
+    predicted = run.predictions("a", "stem", target="speaker")
     speakers = dict(zip(run.utterances["utterance_id"], run.utterances["speaker_id"], strict=True))
     assert list(predicted["y_true"]) == [speakers[name] for name in predicted["utterance_id"]]
 

@@ -91,7 +91,7 @@ def test_the_spec(folder: RunFolder) -> None:
     assert keys(yaml.safe_load(folder.spec.read_text())) == {
         "": (
             "name corpus targets models layers features pooling dtype store probes "
-            "protocol controls baselines bootstrap similarity tempo save_probes "
+            "protocol protocols controls baselines bootstrap similarity tempo save_probes "
             "compute"
         ),
         "corpus": (
@@ -114,7 +114,10 @@ def test_the_spec(folder: RunFolder) -> None:
 
 def test_the_plan(folder: RunFolder) -> None:
     assert keys(json.loads(folder.plan.read_text())) == {
-        "": "name models targets classes probes protocol groups n_folds controls tempo files sum",
+        "": (
+            "name models targets classes probes protocol groups protocols n_folds controls tempo "
+            "files sum"
+        ),
         "files": "spec.yaml utterances.csv",
         "models[]": (
             "name extract architecture digest n_parameters row_bytes gram_bytes "
