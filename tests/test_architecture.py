@@ -21,6 +21,7 @@ LEVELS = {
         gram
         extraction
         probing
+        beyond
         workers
     """,
     "sweep": """

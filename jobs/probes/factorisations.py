@@ -43,17 +43,25 @@ class Tridiagonal:
             ValueError: a penalty vanishes beside the rounding of G.
         """
         turned = self.turn(side[:, None], back=True)
-        beside = self.beside if self.beside.size else np.zeros(1)  # LAPACK's wrapper requires one
         solutions = np.empty((len(side), len(penalties)), order="F")
         for column, penalty in enumerate(penalties):
-            _, _, solution, info = lapack.dptsv(self.diagonal + penalty, beside, turned)
-            if info:
-                raise ValueError(
-                    f"a penalty of {penalty:g} vanishes beside rounding, so that the solution is "
-                    "not determined: choose larger alphas"
-                )
-            solutions[:, column] = solution[:, 0]
+            solutions[:, column] = self.solve_turned(turned, penalty)[:, 0]
         return self.turn(solutions)
+
+    def solve_turned(self, turned: FloatArray, penalty: float) -> FloatArray:
+        """(m, n): (T + λ)⁻¹ Qᵀb for sides b that were turned back, ``turned`` Qᵀb (m, n).
+
+        Raises:
+            ValueError: the penalty λ vanishes beside the rounding of G.
+        """
+        beside = self.beside if self.beside.size else np.zeros(1)  # LAPACK's wrapper requires one
+        _, _, solution, info = lapack.dptsv(self.diagonal + penalty, beside, turned)
+        if info:
+            raise ValueError(
+                f"a penalty of {penalty:g} vanishes beside rounding, so that the solution is "
+                "not determined: choose larger alphas"
+            )
+        return np.asarray(solution)
 
     def turn(self, columns: FloatArray, *, back: bool = False) -> FloatArray:
         """Multiply ``columns`` (m, n) by Q, or by Qᵀ to turn ``back``."""

@@ -132,7 +132,7 @@ def read_layer_data(
     units = None if sums is None else make_units(sums.settings, table)
     kept = np.arange(len(table)) if units is None else _stored(protocols.default, table, units)
     present = np.zeros(len(table), dtype=bool)
-    X, present[kept] = _read_sets(activations, layer, ids[kept])
+    X, present[kept] = read_sets(activations, layer, ids[kept])
     moments = None if sums is None or units is None else read_moments(sums, units, layer)
     if moments is not None and not kept.size:
         X = np.empty((0, moments.width), dtype=np.float32)
@@ -145,7 +145,7 @@ def read_layer_data(
     return LayerData(table, classes, X, present, folds, kept, moments)
 
 
-def _read_sets(
+def read_sets(
     activations: Iterable[tuple[Location, int]], layer: str, order: "pd.Index[str]"
 ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
     """Read the layer of all activation sets into rows in the ``order`` (R,) of utterance ids.

@@ -12,6 +12,7 @@ import pandas as pd
 
 from jobs.models import ModelInfo
 from sweep.analyses.base import Analysis
+from sweep.analyses.beyond import BEYOND
 from sweep.analyses.joint_cca import JOINT_CCA
 from sweep.analyses.similarity import SIMILARITY
 from sweep.analyses.tempo import TEMPO
@@ -19,7 +20,7 @@ from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.spec.schema import Spec
 
-ANALYSES: tuple[Analysis, ...] = (TEMPO, JOINT_CCA, SIMILARITY)
+ANALYSES: tuple[Analysis, ...] = (TEMPO, JOINT_CCA, BEYOND, SIMILARITY)
 
 
 def plan_run(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) -> Plan:
@@ -28,6 +29,11 @@ def plan_run(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) -
     for analysis in ANALYSES:
         plan = analysis.extend_plan(plan, spec, table)
     return plan
+
+
+def table_columns(spec: Spec) -> list[str]:
+    """Names of the targets of a spec, and of those that only its analyses need as columns."""
+    return list(dict.fromkeys([*spec.targets, *(n for one in ANALYSES for n in one.columns(spec))]))
 
 
 def extraction_table(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:

@@ -63,8 +63,8 @@ class Incomplete:
 class QueueRecorder(Protocol):
     """Records the jobs of an analysis' own queue."""
 
-    def compared(self, seconds: float) -> None:
-        """Record a job that is done."""
+    def compared(self, seconds: float, analysis: str) -> None:
+        """Record a job of ``analysis`` that is done."""
 
     def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
         """Record a job that failed permanently."""
@@ -89,6 +89,10 @@ class Analysis:
     """Names its section of the report."""
     checks: tuple[Check, ...] = ()
     """Checks of the spec."""
+
+    def columns(self, spec: Spec) -> tuple[str, ...]:
+        """Targets that the utterance table needs as columns, whether they are probed or not."""
+        return ()
 
     def extend_plan(self, plan: Plan, spec: Spec, table: pd.DataFrame) -> Plan:
         """Add the activation sets that only this analysis needs; no cell's id may change."""
@@ -143,6 +147,15 @@ class Analysis:
     def tables(self, run: StoredRun) -> dict[str, pd.DataFrame]:
         """Its tables by file name without ``.csv``; empty where the run has no results of it."""
         return {}
+
+    def layer_columns(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
+        """Columns that it adds to ``layers.csv``, beside the key ``model, layer, target``; None:
+        none.
+
+        Args:
+            tables: the tables of all analyses.
+        """
+        return None
 
     def cost(
         self, run: RunContext, records: Mapping[str, Finished | Record], jobs_left: int

@@ -139,7 +139,7 @@ class Comparison:
         """Store the values of a tile."""
         self._in_flight -= 1
         if self._recorder:
-            self._recorder.compared(result.seconds)
+            self._recorder.compared(result.seconds, "similarity")
         if isinstance(job, TileJob) and self.is_needed(job):
             pair_id, rows, columns = self._places[job]
             for measure, part in result.values.items():

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from pydantic import Field
 
+from jobs.beyond.settings import Nuisance
 from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard
 from jobs.gram.settings import GramSettings
@@ -124,6 +125,15 @@ class PlannedProtocol(Settings):
         return identity
 
 
+class PlannedBeyond(Settings):
+    """Nuisances beside which layers are judged, see `jobs.beyond`."""
+
+    nuisances: tuple[Nuisance, ...]
+    alphas: tuple[float, ...]
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Column of the utterance table that is a nuisance → digest of its values."""
+
+
 class Plan(Settings):
     """Everything that a run consists of; ``layer_tasks`` lists the cells."""
 
@@ -144,6 +154,7 @@ class Plan(Settings):
     controls: tuple[str, ...]
     """``none`` first."""
     tempo: PlannedTempo | None = None
+    beyond: PlannedBeyond | None = None
 
     @property
     def n_cells(self) -> int:

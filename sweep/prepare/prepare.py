@@ -22,7 +22,7 @@ from jobs.models import ModelInfo, describe_model
 from jobs.models.errors import ModelError
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.registry import add_targets, describe_columns, is_measured
-from sweep.analyses import plan_run
+from sweep.analyses import plan_run, table_columns
 from sweep.plan.make_plan import all_models, used_splits
 from sweep.plan.plan import Plan
 from sweep.prepare.checks import run_checks
@@ -114,12 +114,13 @@ def prepare(
     utterances = corpus.utterances
     table = utterances[utterances["split"].isin(used_splits(spec, utterances))]
     table = table.reset_index(drop=True)
-    measured = [name for name in spec.targets if is_measured(name, utterances)]
-    at_once = add_targets(table, [name for name in spec.targets if name not in measured])
+    columns = table_columns(spec)
+    measured = [name for name in columns if is_measured(name, utterances)]
+    at_once = add_targets(table, [name for name in columns if name not in measured])
     context = replace(context, utterances=utterances, table=at_once)
     loaded.raise_problems(_explained(run_checks(spec, context), corpus))
     if measured and measure:
-        table = add_targets(table, spec.targets, cache, progress)
+        table = add_targets(table, columns, cache, progress)
         loaded.raise_problems(run_checks(spec, replace(context, table=table)))
     else:
         table = at_once.assign(**dict.fromkeys(measured, math.nan))
@@ -127,13 +128,13 @@ def prepare(
     known = table if measure else at_once
     of_corpus = (*corpus.notes, *plausibility_notes(table))
     of_models = (f"{name}: {note}" for name, info in models.items() for note in info.notes)
-    limits = limit_notes(spec.targets, utterances.columns, table)
+    limits = limit_notes(columns, utterances.columns, table)
     notes = (*of_corpus, *of_models, *target_notes(spec, known), *limits)
     plan = plan_run(spec, table, models)
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
     unmeasured = () if measure else tuple(measured)
-    columns = describe_columns(corpus.utterances)
-    return Prepared(spec, table, corpus.skipped, notes, plan, audio, unmeasured, columns)
+    own = describe_columns(corpus.utterances)
+    return Prepared(spec, table, corpus.skipped, notes, plan, audio, unmeasured, own)
 
 
 def nothing_left(corpus: Corpus | None) -> list[Finding]:

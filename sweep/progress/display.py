@@ -102,7 +102,7 @@ class PlainLines:
             case "cells_done":
                 return self._due("probe", now)
             case "compared":
-                return self._due("similarity", now)
+                return self._due(event.get("analysis", "similarity"), now)
             case "warning" | "retry" as kind:
                 return self._message(kind, f"{kind}: ", self._progress.warnings[-1])
             case "failure":

@@ -138,7 +138,7 @@ class Progress:
             case "cells_done":
                 self._cells_done(event)
             case "compared":
-                self._came_back("similarity", 1, event["seconds"])
+                self._came_back(event.get("analysis", "similarity"), 1, event["seconds"])
             case "warning":
                 self._warn(event["message"])
             case "retry":

@@ -1,6 +1,7 @@
 """A run as Python values: ``sweep.open_run("results/demo").layers``."""
 
 import errno
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -80,7 +81,8 @@ class Run(RunRecords):
             for frame in (self._points(), self.metrics)
         )
         read = None if self.plan.scored_by_sums else self._cell_predictions
-        return layer_curves(points, metrics, read, self._speakers, self._bootstrap())
+        curves = layer_curves(points, metrics, read, self._speakers, self._bootstrap())
+        return replace(curves, layers=self._with_columns_of_analyses(curves.layers))
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -207,6 +209,18 @@ class Run(RunRecords):
             ids += names
             arrays.append(array)
         return ids, np.concatenate(arrays)
+
+    def _with_columns_of_analyses(self, layers: pd.DataFrame) -> pd.DataFrame:
+        """Append the columns that optional analyses add to the rows of a model's layer and target,
+        whichever the probe."""
+        key = ["model", "layer", "target"]
+        places = pd.MultiIndex.from_frame(layers[key].astype(str))
+        for analysis in ANALYSES:
+            added = analysis.layer_columns(self.analysis_tables)
+            if added is not None:
+                values = added.set_index(key).reindex(places)
+                layers = layers.assign(**{str(name): values[name].to_numpy() for name in values})
+        return layers
 
     def _bootstrap(self) -> Bootstrap:
         return Bootstrap(resamples=self.spec.bootstrap.resamples)

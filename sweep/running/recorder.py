@@ -109,9 +109,9 @@ class Recorder:
             forward_seconds=report.forward_seconds,
         )
 
-    def compared(self, seconds: float) -> None:
-        """Emit the event of a finished job of the comparison of layers."""
-        self._events.emit("compared", seconds=seconds)
+    def compared(self, seconds: float, analysis: str) -> None:
+        """Emit the event of a finished job of an analysis' own queue."""
+        self._events.emit("compared", seconds=seconds, analysis=analysis)
 
     def _make(self, task: LayerTask, cell: Cell, result: CellResult, predictions: str) -> Record:
         what = (task.model.name, cell.target, cell.probe)

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from jobs.activations.dtype import Dtype
 from jobs.audio.settings import FeatureSettings
+from jobs.beyond.settings import BeyondSettings
 from jobs.corpus import AnyCorpusSettings
 from jobs.models import AnyModelSettings
 from jobs.models.taps import Pooling
@@ -101,7 +102,7 @@ class Spec(Settings):
         " protocols: {cps: {kind: splits, validation: dev}},"
         " models: [{name: ResNet, kind: wespeaker, architecture: SimAM_ResNet34_ASP}],"
         " probes: [{kind: ridge}], similarity: {measures: [cka]}, tempo: {utterances: 100},"
-        " compute: {extractor: {gpus: 1}}}",
+        " beyond: {nuisances: [fbank]}, compute: {extractor: {gpus: 1}}}",
     )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -146,6 +147,9 @@ class Spec(Settings):
     tempo: TempoSettings | None = None
     """Optional analysis: whether predictions follow when test utterances are played faster or
     slower. null: none."""
+    beyond: BeyondSettings | None = None
+    """Optional analysis: what each layer adds to nuisances, such as the duration and the input
+    features. null: none."""
     save_probes: bool = False
     """Whether to keep the fitted probes in the run's folder, for ``sweep predict``."""
     compute: Compute = Compute()

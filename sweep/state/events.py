@@ -12,7 +12,7 @@ shard_done     model, shard, utterances, skipped, seconds, forward_seconds: of t
 cells_done     model, layer, layer_index, cells (that came back), failed (of these), seconds
                (of their fits), best: {probe, target, r2} or null, best_accuracy: {probe, target,
                accuracy} or null
-compared       seconds: of a job of the comparison of layers
+compared       seconds: of a job of the optional analysis ``analysis`` (similarity, if not given)
 warning        message
 failure        stage, model or null, where, error; for stage probe beside a cells_done
 retry          where, attempt, error
@@ -20,7 +20,7 @@ run_finished   status: done | failed | interrupted, done, failed, seconds
 ============== ====================================================================================
 
 Totals of stage ``extract`` count shards, those of ``probe`` count cells,
-those of ``similarity``, if there is one, jobs. Several runs into one
+those of an analysis with jobs of its own, such as ``similarity``, jobs. Several runs into one
 folder append to one file, each beginning with its ``prepare``.
 """
 

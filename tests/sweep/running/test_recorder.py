@@ -195,7 +195,7 @@ def test_all_else_that_happens_is_an_event_of_its_kind_and_no_record(recording: 
     skipped = (Skipped("u1", "/audio/u1.flac", "truncated"),)
     report = ShardReport(0, 11, skipped, 2.5, 100, 90, 4096, forward_seconds=1.5, copied=4)
     recorder.shard("a", 3, report)
-    recorder.compared(0.5)
+    recorder.compared(0.5, "similarity")
     recorder.warning("mind the disk")
     recorder.retry("a / stem", 2, "RuntimeError: died")
     assert not recorder.any_failed
