@@ -25,6 +25,8 @@ REFERENCES = {
     "671–694.",
     "Morcos": "A. S. Morcos, M. Raghu & S. Bengio (2018). Insights on representational similarity "
     "in neural networks with canonical correlation. NeurIPS. arXiv:1806.05759.",
+    "Nunez-Elizalde": "A. O. Nunez-Elizalde, A. G. Huth & J. L. Gallant (2019). Voxelwise encoding "
+    "models with non-spherical multivariate normal priors. NeuroImage 197, 482–492.",
     "O'Neill": "B. O'Neill (2014). Some useful moment results in sampling problems. The American "
     "Statistician 68, 282–296.",
     "Panayotov": "V. Panayotov, G. Chen, D. Povey & S. Khudanpur (2015). LibriSpeech: an ASR "

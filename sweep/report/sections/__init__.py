@@ -7,6 +7,7 @@ section. To add one, write a module with a `sweep.report.section.Section` and li
 
 from sweep.report.section import Section
 from sweep.report.sections import (
+    beyond,
     curves,
     findings,
     glossary,
@@ -27,6 +28,7 @@ SECTIONS: tuple[Section, ...] = (
     curves.SECTION,
     predictions.SECTION,
     residuals.SECTION,
+    beyond.SECTION,
     joint_cca.SECTION,
     tempo.SECTION,
     similarity.SECTION,

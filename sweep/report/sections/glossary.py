@@ -16,7 +16,9 @@ def content(layers: pd.DataFrame, *, shared_speakers: bool = False) -> Content:
         shared_speakers: True if test speakers are also in the training split.
     """
     kinds = {kind for kind, _ in by_kind(layers)}
-    terms = explanations(kinds, by_fold=by_fold(layers), shared_speakers=shared_speakers)
+    terms = explanations(
+        kinds, by_fold=by_fold(layers), shared_speakers=shared_speakers, beyond="beyond" in layers
+    )
     return Content(terms=list(terms))
 
 

@@ -66,6 +66,12 @@ _INTERVAL_OF_FOLDS = (
     "only where no speaker is in two folds. Two overlapping intervals do not show that two layers "
     "are equal.",
 )
+_BEYOND = (
+    "Beyond the input",
+    "What a layer adds to nuisances such as the duration and the filter bank: the score of a probe "
+    "of nuisances and layer together, minus that of a probe of the nuisances alone. A layer above "
+    "its baselines may still add nothing, if it repeats what they contain.",
+)
 _BASELINES = (
     "Baselines",
     "The same probe on the utterance's duration alone, and on mean and standard deviation of its "
@@ -102,7 +108,11 @@ _NOTES: dict[TargetKind, tuple[tuple[str, str], ...]] = {
 
 
 def explanations(
-    kinds: Collection[str], *, by_fold: bool = False, shared_speakers: bool = False
+    kinds: Collection[str],
+    *,
+    by_fold: bool = False,
+    shared_speakers: bool = False,
+    beyond: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """Yield (term, explanation) for every term in a report on targets of ``kinds``.
 
@@ -110,6 +120,7 @@ def explanations(
         kinds: kinds of targets.
         by_fold: True if intervals are over folds instead of speakers.
         shared_speakers: True if test speakers are also in the training split.
+        beyond: True if layers are judged beside nuisances.
     """
     scores = [
         entry
@@ -124,6 +135,8 @@ def explanations(
         yield _SHARED_SPEAKERS
     yield from scores[1:]
     yield _BASELINES
+    if beyond:
+        yield _BEYOND
     yield from _SPEAKER
     yield _LACKING
 

@@ -1,0 +1,146 @@
+"""What layers add to nuisances: one figure per kind of target, and the report's table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.beyond.settings import NUISANCES
+from jobs.ties import first_lowest
+from sweep.report.figures.layer_axis import depth_of
+from sweep.report.figures.legend import legend_entries
+from sweep.report.figures.lines import line_styles
+from sweep.report.figures.plots import write_panels
+from sweep.report.figures.scores import Score
+from sweep.report.figures.style import figure_style
+from sweep.report.figures.value_axis import limits
+from sweep.report.methods.wording import listed
+from sweep.report.section import Content, Section, as_svg
+from sweep.report.tables.cells import CLASSES, NUMBERS, assemble, interval, number, text
+from sweep.report.tables.markup import Table, one_line
+from sweep.results.run import Run
+
+READING = (
+    "What a layer adds to <em>nuisances</em>, which are known without the network: R² (for "
+    "classes, accuracy) of a probe of nuisances and layer together, minus that of a probe of the "
+    "nuisances alone, on the same test utterances. 0: everything that the layer tells about the "
+    "target is in the nuisances already; below 0, the layer distracted the probe. The probe is "
+    "banded ridge regression, in which each nuisance and the layer have a penalty of their own. "
+    "The interval is over speakers and of the difference itself, so that it excludes 0 where p is "
+    "below 0.05. The p-value is two-sided and corrected for the number of layers (Holm). The layer "
+    "named is the best of many on the speakers shown, so its value is slightly too high; all "
+    "layers are in <code>tables/beyond.csv</code>. <em>Edge</em>: the layer's penalty is the "
+    "smallest candidate, and a smaller one may be better."
+)
+"""HTML."""
+_NAMES = {NUMBERS: "R²", CLASSES: "accuracy"}
+
+
+def score_of(kind: str) -> Score:
+    """Return the curve of what layers add to targets of ``kind``."""
+    return Score(
+        "beyond",
+        f"{_NAMES[kind]} beyond the nuisances",
+        high_is_good=True,
+        nothing=None,
+        worst=-0.5,
+        knows_nothing="0: adds nothing",
+        decimals=3,
+    )
+
+
+def write_beyond(
+    plots: Path, beyond: pd.DataFrame, layers: pd.DataFrame
+) -> tuple[list[Path], list[Table]]:
+    """Write ``beyond_r2`` and ``beyond_accuracy`` as ``.png`` and ``.svg``, a panel per target.
+
+    Args:
+        plots: folder of the figures.
+        beyond: ``beyond.csv``.
+        layers: ``layers.csv``, with the order of models and targets.
+
+    Returns:
+        The PNG files, and the table of the report: every model's best layer, by target.
+    """
+    if beyond.empty:
+        return [], []
+    names = {name: layers[name].dtype for name in ("model", "target")}
+    rows = beyond.astype(names).assign(cells=1, missing=0)
+    styles, figures = line_styles(layers), []
+    with figure_style():
+        for score_name, of_kind in rows.groupby("score", sort=False):
+            score = score_of(of_kind["target_kind"].iloc[0])
+            panels = [
+                (one_line(str(target)), cell)
+                for target, cell in of_kind.groupby("target", sort=True, observed=True)
+            ]
+            nuisances = max(of_kind["nuisances"], key=len)  # some targets leave one out
+            figures.append(
+                write_panels(
+                    plots, f"beyond_{score_name}", panels, score, depth_of(of_kind), styles,
+                    limits(score, [of_kind]),
+                    legend_entries(of_kind, score, styles, name_best=False),
+                    f"beyond {nuisances}",
+                )
+            )  # fmt: skip
+    return figures, [_best_table(rows)]
+
+
+def _best_table(rows: pd.DataFrame) -> Table:
+    columns = [
+        ("Model", False), ("Best layer", False), ("Nuisances", False), ("Score of nuisances", True),
+        ("With the layer", True), ("Added [95 %]", True), ("p (Holm)", True), ("Speakers", True),
+        ("Notes", False),
+    ]  # fmt: skip
+    curves = rows.groupby(["target", "model"], sort=True, observed=True)
+    best = [
+        curve.iloc[[int(first_lowest(-curve["beyond"]))]]
+        for _, curve in curves
+        if curve["beyond"].notna().any()
+    ]
+    return assemble(
+        True,
+        columns,
+        [
+            (
+                text(row["target"]), text(row["model"]), text(row["layer"]),
+                text(row["nuisances"]), number(row["score_nuisances"], 3),
+                number(row["score_both"], 3), interval(row, "beyond"), number(row["p_holm"], 4),
+                number(row["n_speakers"], 0), text("edge" if row["alpha_at_edge"] else ""),
+            )
+            for row in (pd.concat(best) if best else rows.iloc[:0]).to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _render(run: Run) -> Content | None:
+    figures, tables = write_beyond(run.folder.plots, run.table("beyond"), run.curves.layers)
+    if not figures:
+        return None
+    return Content(introduction=READING, tables=tables, figures=as_svg(figures))
+
+
+def _methods(run: Run) -> Iterator[str]:
+    beyond = run.spec.beyond
+    if beyond is None:
+        return
+    names = listed(NUISANCES[name] for name in beyond.nuisances)
+    yield (
+        f"What a layer adds to nuisances ({names}) was measured as R²(nuisances + layer) − "
+        "R²(nuisances), for classes as the difference of the accuracies of one-hot targets, with "
+        "banded ridge regression (Nunez-Elizalde, Huth & Gallant 2019): features were standardised "
+        "on the training split, and each nuisance and the layer had a penalty of its own, one of "
+        f"{len(beyond.alphas)} from {beyond.alphas[0]:g} to {beyond.alphas[-1]:g}, chosen by "
+        "coordinate descent on the validation data, or on inner folds of the training split where "
+        "there are none. A nuisance that is itself the target was left out. The interval of the "
+        "difference is that of a paired comparison over speakers."
+    )
+    if "speaker_mean" in beyond.nuisances:
+        yield (
+            "The mean of the speaker's other utterances was taken over utterances of the same "
+            "split, for targets that are numbers; that of test utterances uses test targets, which "
+            "no real probe has."
+        )
+
+
+SECTION = Section("beyond", "Beyond the input", _render, _methods)
