@@ -25,7 +25,7 @@ from jobs.job import Resources, Worker
 from jobs.probes.ridge import inner_folds
 from jobs.probing.layer_data import LayerData, read_layer_data
 from jobs.protocol.folds import Fold, IntArray, StrArray, only
-from jobs.protocol.settings import ProtocolSettings
+from jobs.protocol.settings import Protocols
 from jobs.statistics.classification import majority_class
 from jobs.storage.location import Location
 
@@ -43,7 +43,8 @@ class BeyondJob:
     """(folder, number of shards) of every activation set."""
     table: Location
     """The utterance table with targets and the columns of nuisances."""
-    protocol: ProtocolSettings
+    protocols: Protocols
+    """The protocol of every target."""
     targets: tuple[str, ...]
     classes: Mapping[str, tuple[str, ...]]
     nuisances: tuple[Nuisance, ...]
@@ -86,7 +87,7 @@ def find_added(job: BeyondJob) -> dict[str, list[FoldPredictions]]:
         jobs.activations.manifest.CorruptShard: a shard is damaged and has to be extracted again.
         ValueError: activations are not finite, or a fold has too few utterances.
     """
-    data = read_layer_data(job.table, job.activations, job.layer, job.protocol, job.classes)
+    data = read_layer_data(job.table, job.activations, job.layer, job.protocols, job.classes)
     if not_finite := data.non_finite(job.layer):
         raise ValueError(not_finite)
     bands = fixed_bands(job.nuisances, read_baselines(job.baselines, data.table), data.table)
@@ -95,10 +96,12 @@ def find_added(job: BeyondJob) -> dict[str, list[FoldPredictions]]:
         for target in job.targets
         if nuisances_of(job.nuisances, target, data.kind(target))
     }
-    for number in range(len(data.folds)):
+    n_folds = {target: len(data.folds.of(target)) for target in found}
+    for number in range(max(n_folds.values(), default=0)):
         layer = _Layer(data, job.nuisances, bands, job.alphas)  # drops the factorisations
         for target, folds in found.items():
-            folds.append(layer.predict(target, number))
+            if number < n_folds[target]:
+                folds.append(layer.predict(target, number))
     return found
 
 
@@ -180,7 +183,7 @@ class _Layer:
         Y = y[:, None]
         if kind == "classification":
             Y = np.equal(Y, np.arange(len(data.classes[target]))).astype(np.float64)
-        return _Problem(rows, Y, narrow, data.groups)
+        return _Problem(rows, Y, narrow, data.folds.groups(target))
 
     def _fit(
         self, problem: _Problem, start: Sequence[int], *, with_layer: bool

@@ -58,7 +58,10 @@ def beyond_layers(plan: Plan) -> Iterator[BeyondLayer]:
         "beyond": plan.beyond.identity(),
         "baselines": {name: _activations(model) for name, model in baselines.items()},
         "labels": plan.targets,
-        "protocol": [plan.protocol.identity(), plan.groups],
+        "protocols": {
+            target: plan.protocol_of(target).identity_for(plan.kind(target))
+            for target in plan.targets
+        },
         "version": BEYOND_VERSION,
     }
     for model in plan.models:
@@ -78,7 +81,7 @@ def beyond_job(plan: Plan, of: BeyondLayer, folder: RunFolder, cache: Location) 
         layer=of.layer.name,
         activations=_folders(of.model, cache),
         table=folder.for_jobs(folder.utterances),
-        protocol=plan.protocol,
+        protocols=plan.target_protocols,
         targets=tuple(plan.targets),
         classes=plan.classes,
         nuisances=plan.beyond.nuisances,

@@ -33,7 +33,7 @@ READING = (
     "smallest candidate, and a smaller one may be better."
 )
 """HTML."""
-_NAMES = {NUMBERS: "R²", CLASSES: "accuracy"}
+_NAMES: dict[str, str] = {NUMBERS: "R²", CLASSES: "accuracy"}
 
 
 def score_of(kind: str) -> Score:

@@ -16,7 +16,7 @@ from jobs.beyond.results import BeyondError, read_beyond, write_beyond
 from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.job import Worker
 from jobs.protocol.folds import Fold
-from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
+from jobs.protocol.settings import KFoldProtocol, Protocols, SplitsProtocol
 
 SPEAKERS, EACH = 24, 20
 ALPHAS = (1e-3, 1e-1, 10.0, 1e3)
@@ -55,7 +55,7 @@ def make_job(tmp_path, table, fbank, X, **changes):
         layer="layer",
         activations=((tmp_path / "layer", 1),),
         table=tmp_path / "table.csv",
-        protocol=SplitsProtocol(),
+        protocols=Protocols(SplitsProtocol()),
         targets=("y",),
         classes={},
         nuisances=("fbank", "energy"),
@@ -93,7 +93,12 @@ def test_without_a_validation_split_alphas_are_chosen_on_inner_folds(corpus, tmp
     X = rng.standard_normal((len(table), 10))
     table = table.assign(y=fbank[:, 0] + 0.3 * X[:, 1] + rng.standard_normal(len(table)))
     job = make_job(
-        tmp_path, table, fbank, X, protocol=SplitsProtocol(validation=None), nuisances=("fbank",)
+        tmp_path,
+        table,
+        fbank,
+        X,
+        protocols=Protocols(SplitsProtocol(validation=None)),
+        nuisances=("fbank",),
     )
     (fold,) = find_added(job)["y"]
     train = np.flatnonzero(table["split"] == "train")
@@ -131,7 +136,9 @@ def test_folds_are_each_tested_once_and_rows_without_a_nuisance_are_left_out(cor
     table.loc[7, "energy"] = np.nan
     table.loc[9, "y"] = np.nan
     X = np.random.default_rng(3).standard_normal((len(table), 4))
-    folds = find_added(make_job(tmp_path, table, fbank, X, protocol=KFoldProtocol(folds=3)))["y"]
+    folds = find_added(
+        make_job(tmp_path, table, fbank, X, protocols=Protocols(KFoldProtocol(folds=3)))
+    )["y"]
     names = np.concatenate([fold.utterance_id for fold in folds])
     assert len(set(names)) == len(names) == len(table) - 3
     assert not set(table["utterance_id"].iloc[[5, 7, 9]]) & set(names)
