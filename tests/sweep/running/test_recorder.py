@@ -205,7 +205,7 @@ def test_all_else_that_happens_is_an_event_of_its_kind_and_no_record(recording: 
         {"model": "a", "shard": 3, "utterances": 11, "skipped": 1, "copied": 4, "seconds": 2.5,
          "forward_seconds": 1.5}
     ]  # fmt: skip
-    assert recording.events("compared") == [{"seconds": 0.5}]
+    assert recording.events("compared") == [{"seconds": 0.5, "analysis": "similarity"}]
     assert recording.events("warning") == [{"message": "mind the disk"}]
     assert recording.events("retry") == [
         {"where": "a / stem", "attempt": 2, "error": "RuntimeError: died"}
