@@ -29,6 +29,7 @@ from sweep.commands.status import status
 from sweep.commands.stop import stop
 from sweep.commands.submit import submit
 from sweep.commands.validate import validate
+from sweep.commands.view import view
 from sweep.commands.watch import watch
 from sweep.own_packages import DISTRIBUTION, search_own_packages_first
 from sweep.signals import exit_at_once_if_asked
@@ -44,8 +45,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 VERBS: tuple[Callable[..., None], ...] = (
-    init, run, retry, watch, stop, submit, plan, validate, status, list_runs, report, layers,
-    export, predict, prepare, gc, doctor, schema,
+    init, run, retry, watch, stop, submit, plan, validate, status, list_runs, report, view,
+    layers, export, predict, prepare, gc, doctor, schema,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.removesuffix("_runs"))(verb)

@@ -19,7 +19,7 @@ from sweep.errors import ClusterError, GcError, Problem, RunIsLocked, SpecError
 VERBS = {
     "run", "plan", "validate", "status", "watch", "retry", "report", "export", "layers", "prepare",
     "fetch", "submit", "doctor", "gc", "stop", "predict", "list",
-    "init", "schema",
+    "init", "schema", "view",
 }  # fmt: skip
 
 
