@@ -17,11 +17,12 @@ import numpy.typing as npt
 from jobs.activations.store import read_names, read_sums
 from jobs.arrays import FloatArray
 from jobs.gram.moments import Moments, combine, moments_of_sums
+from jobs.gram.scores import mse_by_sums
 from jobs.gram.settings import GramSettings
 from jobs.gram.units import Units
 from jobs.probes import CcaSettings, RidgeSettings, cca, ridge
 from jobs.probes.normal_equations import NormalEquations
-from jobs.probes.result import ProbeResult
+from jobs.probes.result import ProbeResult, Weights
 from jobs.probes.standardiser import Standardiser, apply_each
 from jobs.protocol.folds import IntArray
 from jobs.settings import Settings
@@ -67,6 +68,15 @@ class LayerMoments:
         """Return the moments of the rows of ``units`` with a value of ``target``; None if none."""
         found = self.moments[self.settings.row_set(target)]
         return combine(found[unit] for unit in units)
+
+    def validation_mse(
+        self, target: str, control: str, fold: int, weights: Weights
+    ) -> float | None:
+        """Mean squared error of a linear probe with ``weights`` on the validation split of
+        ``fold``; None if there is none, or none of it could be read."""
+        rows = self.of(target, self.units.folds[fold].validation)
+        column = self.settings.column(target, control, fold)
+        return mse_by_sums(rows, column, weights) if rows is not None else None
 
     def tested(self, target: str, fold: int) -> Moments | None:
         """Return the moments of the test split of ``fold``; None if it was not summed."""

@@ -32,9 +32,8 @@ def score_by_sums(
         y: (n,) labels.
         train_mean: mean of the labels over the training split.
     """
+    mse = mse_by_sums(tested, column, weights)
     weight, bias = weights["weight"][:, None], weights["bias"]
-    (sse,) = tested.squared_errors(column, weight, bias)
-    mse = max(float(sse), 0.0) / tested.n
     known = no_skill(y, train_mean)
     known_from_sums = {
         "mse": mse,
@@ -45,6 +44,12 @@ def score_by_sums(
         "mean_mae": known.mae,
     }
     return {row.name: None for row in regression_scores()} | known_from_sums
+
+
+def mse_by_sums(rows: Moments, column: int, weights: Weights) -> float:
+    """Mean squared error of a linear probe on ``rows``, with arguments as ``score_by_sums``."""
+    (sse,) = rows.squared_errors(column, weights["weight"][:, None], weights["bias"])
+    return max(float(sse), 0.0) / rows.n
 
 
 def speaker_scores(

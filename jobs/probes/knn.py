@@ -99,7 +99,12 @@ def _fit_predict(
             for _, nearest in _neighbours(settings, X, fold.train, fold.test, ks[-1])
         ]
     )
-    return ProbeResult(predictions, [{"k": float(ks[i])} for i in best])
+    chosen = losses[np.arange(len(best)), best] / max(len(fold.validation), 1)
+    return ProbeResult(
+        predictions,
+        [{"k": float(ks[i])} for i in best],
+        validation_loss=chosen if fold.validation.size else None,
+    )
 
 
 def _possible(ks: tuple[int, ...], n_rows: int) -> tuple[int, ...]:

@@ -22,3 +22,6 @@ class ProbeResult:
     """K entries with chosen hyperparameters and other details (alpha, epochs, …)."""
     weights: list[Weights] = field(default_factory=list)
     """K entries for the probe's ``apply``; empty if the probe cannot be saved."""
+    validation_loss: FloatArray | None = None
+    """(K,) mean loss on ``fold.validation``, squared error or share of wrong codes, of a probe that
+    has no ``apply`` and knows it; None otherwise."""

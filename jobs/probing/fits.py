@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from jobs.arrays import FloatArray
 from jobs.gram.scores import score_by_sums, speaker_scores
@@ -22,6 +23,7 @@ from jobs.protocol.controls import control_target
 from jobs.protocol.folds import Fold, only
 from jobs.protocol.predictions import CellPredictions
 from jobs.statistics.classification import majority_class
+from jobs.statistics.scores import VALIDATION_LOSS
 from jobs.statistics.scoring import score_classes, score_numbers
 
 
@@ -37,6 +39,9 @@ class _Fit:
     result: ProbeResult
     column: int
     """The cell's column of ``result``."""
+    validation_loss: float | None
+    """The probe's mean loss on the validation split, see `VALIDATION_LOSS`; None where it is not
+    known, and for a control."""
     seconds: float
     """The cell's share of the duration of the fit."""
 
@@ -85,9 +90,10 @@ class LayerFits:
                 failed = self.failed(cell, error_line(error), seconds)
                 yield FittedCell(cell, settings, rows, failed)
             return
+        losses = self._validation_losses(settings, columns, rows, result)
         seconds = (time.perf_counter() - start) / len(columns)
         for k, (cell, y) in enumerate(columns.items()):
-            yield self._scored(_Fit(cell, settings, rows, y, result, k, seconds))
+            yield self._scored(_Fit(cell, settings, rows, y, result, k, losses[k], seconds))
 
     def failed(self, cell: Cell, error: str, seconds: float = 0.0) -> CellResult:
         """Make the result of a cell that could not be computed."""
@@ -127,6 +133,46 @@ class LayerFits:
         pairs = [(cell.target, cell.control) for cell in cells]
         fit_predict = self.data.moments.fit_predict
         return fit_predict(settings, cells[0].fold, pairs, Y[rows.train], tested)
+
+    def _validation_losses(
+        self,
+        settings: ProbeSettings,
+        columns: Mapping[Cell, FloatArray],
+        rows: Fold,
+        result: ProbeResult,
+    ) -> list[float | None]:
+        """Mean loss of every fitted probe on the validation split, in the order of ``columns``.
+
+        Weights are applied again rather than predicted with the test rows: the predictions of these
+        are those of a fit without validation, to the last digit.
+        """
+        apply, found = PROBES[settings.kind].apply, result.validation_loss
+        held_out: npt.NDArray[np.float32] | None = None
+        losses: list[float | None] = []
+        for k, (cell, y) in enumerate(columns.items()):
+            loss: float | None = None
+            if cell.control != "none" or not rows.validation.size:
+                pass
+            elif self.data.moments is not None:
+                weights = result.weights[k]
+                loss = self.data.moments.validation_mse(
+                    cell.target, cell.control, cell.fold, weights
+                )
+            elif found is not None:
+                loss = float(found[k])
+            elif apply is not None and result.weights:
+                if held_out is None:
+                    held_out = self.data.X[rows.validation]
+                predicted = apply(settings, result.weights[k], held_out)
+                loss = self._mean_loss(cell, y[rows.validation], predicted)
+            losses.append(loss if loss is not None and np.isfinite(loss) else None)
+        return losses
+
+    def _mean_loss(self, cell: Cell, y: FloatArray, predicted: FloatArray) -> float:
+        if self.data.kind(cell.target) == "classification":
+            return float(np.mean(y != predicted))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a probe that diverged
+            return float(np.mean((y - predicted) ** 2))
 
     def _scored(self, fit: _Fit) -> FittedCell:
         if self.data.moments is not None and not self.data.rows.size:
@@ -180,13 +226,18 @@ class LayerFits:
             error=None,
             n_train=len(fit.rows.train),
             n_test=len(fit.rows.test),
-            scores=scores,
+            scores=scores | self._validation_score(fit),
             details=fit.result.details[fit.column],
             seconds=fit.seconds,
         )
         mean = float(fit.y[fit.rows.train].mean())
         weights = fit.result.weights[fit.column] if fit.result.weights else None
         return FittedCell(fit.cell, fit.settings, fit.rows, result, mean, predictions, weights)
+
+    def _validation_score(self, fit: _Fit) -> dict[str, float | None]:
+        if fit.validation_loss is None:
+            return {}
+        return {VALIDATION_LOSS[self.data.kind(fit.cell.target)]: fit.validation_loss}
 
     def _not_scored(self, fit: _Fit, error: str) -> FittedCell:
         failed = self.failed(fit.cell, error, fit.seconds)

@@ -21,16 +21,18 @@ import numpy as np
 from jobs.arrays import FloatArray
 from jobs.statistics.classification import COUNTS, ClassSums, pool
 from jobs.statistics.intervals import (
+    LEAST_UNITS,
     LEVEL,
+    NO_INTERVAL,
     ROUNDING,
     ScaleName,
+    degrees_of_freedom,
     freedom,
     interval_of,
     jackknife_error,
     leave_one_out,
     on_scale,
     resample_weights,
-    stretch,
 )
 from jobs.statistics.regression import SUMS, SpeakerSums
 from jobs.ties import IntArray, first_lowest
@@ -133,10 +135,10 @@ def score_on_other_speakers(
 
     Speakers are dealt into ``PARTS`` at random; each part is scored with the layer that the others
     chose: 1 − Σ loss / Σ reference over the parts. The value is the mean over deals of all
-    speakers. Its interval is that of the layer that is best on all speakers, widened by the factor
-    by which the choice increases the variation over resamples of speakers. Each resample is dealt
-    separately; a speaker drawn twice stays in one part. For a single layer, this is its score and
-    its interval.
+    speakers. Its interval is Student's t on the ``scale``, with the variance of the layer that is
+    best on all speakers, multiplied by the factor by which the choice increases the variance over
+    resamples of speakers (``choice_factor``), and with the ``choice_freedom`` of that sum. For a
+    single layer, these are its score and its interval.
 
     Args:
         layers: of one model, at least one.
@@ -146,7 +148,8 @@ def score_on_other_speakers(
         level: coverage that is asked for.
 
     Returns:
-        NaN where fewer than two speakers were tested, or the target is constant.
+        NaN where fewer than two speakers were tested, or the target is constant. The ends are NaN
+        with fewer than ``LEAST_UNITS`` speakers.
     """
     speakers = tuple(sorted({name for layer in layers for name in layer.speakers}))
     if len(speakers) < 2:
@@ -155,22 +158,18 @@ def score_on_other_speakers(
     dealt, drawn = cross_scores(values, resamples, seed)
     if np.isnan(dealt).any() or np.isnan(drawn).all():
         return Estimate(*[float("nan")] * 3)
-    best = values[best_layer(values)]
-    value, sizes = float(dealt.mean()), best[:, 0]
-    spread, score, left_out = (
-        on_scale(scores_of(best[None], weights)[:, 0], value, scale)
-        for weights in (
-            resample_weights(len(speakers), resamples, seed),
-            np.ones((1, len(speakers))),
-            leave_one_out(len(speakers)),
-        )
-    )
-    known = left_out[~np.isnan(left_out)]
-    error = float(jackknife_error(known)) if len(known) > 1 else float("nan")
-    alone = interval_of(value, error, freedom(left_out, sizes), sizes, scale, level)
-    dealt, drawn = on_scale(dealt, value, scale), on_scale(drawn, value, scale)
-    factors = _by_choice(dealt, drawn, spread - score)
-    return Estimate(value, *stretch(alone, value, scale, factors))
+    best, value = values[best_layer(values)], float(dealt.mean())
+    left_out = scores_of(best[None], leave_one_out(len(speakers)))[:, 0]
+    left_out = left_out[~np.isnan(left_out)]
+    if len(left_out) < LEAST_UNITS:
+        return Estimate(value, *NO_INTERVAL)
+    spread = scores_of(best[None], resample_weights(len(speakers), resamples, seed))[:, 0]
+    again = second_deals(values, resamples, seed)
+    factor = choice_factor(*(on_scale(one, value, scale) for one in (drawn, again, spread)))
+    without, sizes = on_scale(left_out, value, scale), best[:, 0]
+    error = float(jackknife_error(without)) * factor**0.5
+    degrees = choice_freedom(factor, freedom(without, sizes), sizes)
+    return Estimate(value, *interval_of(value, error, degrees, sizes, scale, level))
 
 
 def cross_scores(values: FloatArray, resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -190,42 +189,44 @@ def cross_scores(values: FloatArray, resamples: int, seed: int) -> tuple[FloatAr
     return dealt, drawn
 
 
-def choice_error(dealt: FloatArray, drawn: FloatArray, spread: FloatArray) -> float:
-    """Standard error of the mean over deals, including the variation due to the choice.
+def second_deals(values: FloatArray, resamples: int, seed: int) -> FloatArray:
+    """(R,) scores of the same resamples as ``cross_scores``, of (L, S, 4) ``values``, dealt into
+    parts independently of it."""
+    sums_CSL = values[:, :, :3].transpose(2, 1, 0)
+    weights = resample_weights(values.shape[1], resamples, seed)
+    return _cross_scored(sums_CSL, weights, np.random.default_rng([seed, 2]))
 
-    A resample is dealt only once, so its score also varies with the deal, which the mean over deals
-    does not. That variance is subtracted (law of total variance), but the result is never below the
-    variance of one layer without any choice.
+
+def choice_factor(drawn: FloatArray, again: FloatArray, spread: FloatArray) -> float:
+    """Factor by which the choice of a layer increases the variance of a score, at least 1.
+
+    A resample's score also varies with its deal, which the mean over deals does not. The variance
+    of that mean is the covariance of two independent deals of each resample (law of total
+    covariance); it is compared with the variance of one layer without any choice.
 
     Args:
-        dealt: (deals,) scores of all speakers, of ``cross_scores``.
         drawn: (R,) scores of resamples, of ``cross_scores``, NaN where not defined.
+        again: (R,) scores of the same resamples, of ``second_deals``.
         spread: (R,) scores of one layer on the same resamples.
     """
-    known = ~np.isnan(drawn)
-    variance = float(drawn[known].var() - dealt.var())
-    return float(max(variance, float(np.nanvar(spread))) ** 0.5)
+    known = np.isfinite(drawn) & np.isfinite(again) & np.isfinite(spread)
+    if known.sum() < 2:
+        return 1.0
+    chosen = float(np.cov(drawn[known], again[known], bias=True)[0, 1])
+    one = float(spread[known].var())
+    return max(1.0, chosen / one) if one > ROUNDING**2 else 1.0
 
 
-def _by_choice(dealt: FloatArray, drawn: FloatArray, spread: FloatArray) -> tuple[float, float]:
-    """Factors, below and above, by which the interval of the mean of ``dealt`` is wider than that
-    of one layer; they differ because a choice among layers of which some are poor errs to one side.
-    They are 1 for a mean at the end of its scale, where all deals are NaN.
+def choice_freedom(factor: float, of_layer: float, sizes: FloatArray) -> float:
+    """Degrees of freedom of the variance of one layer with ``of_layer``, times ``factor``.
 
-    Args:
-        dealt: as in ``choice_error``.
-        drawn: as in ``choice_error``.
-        spread: (R,) how far the one layer's score is from that of all speakers.
+    What the choice adds averages over several layers and deals: no single speaker decides it, and
+    it has the degrees of freedom of the ``sizes`` (S,). As both are estimated from the same
+    speakers, their relative errors √(2 / d) are averaged with the weights of the variances, as
+    those of fully dependent estimates.
     """
-    drawn, spread = drawn[~np.isnan(drawn)] - dealt.mean(), spread[~np.isnan(spread)]
-    factors = []
-    if np.isnan(dealt).any() or not len(drawn):
-        return 1.0, 1.0
-    for side in (-1, 1):
-        chosen = 2 * float(np.mean(np.maximum(side * drawn, 0) ** 2)) - float(dealt.var())
-        one = 2 * float(np.mean(np.maximum(side * spread, 0) ** 2))
-        factors.append(max(1.0, chosen / one) ** 0.5 if one > ROUNDING**2 else 1.0)
-    return factors[0], factors[1]
+    own, most = 1 / factor, max(of_layer, degrees_of_freedom(sizes))
+    return float((own / of_layer**0.5 + (1 - own) / most**0.5) ** -2)
 
 
 def scores_of(values: FloatArray, weights: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """Scores over the layers of every model, target and probe: the rows of ``layers.csv``."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from jobs.statistics.scores import (
     with_ends,
 )
 from jobs.statistics.speaker_mean import SPEAKER_MEAN_COLUMNS
+from jobs.statistics.validated import ValidatedLayer
 
 CURVE = ["model", "layer", "layer_index", "target", "probe"]
 """Key of one point of one curve: a row of ``layers.csv``."""
@@ -87,6 +88,8 @@ class Curves:
     it."""
     errors: Mapping[tuple[object, ...], SpeakerErrors]
     """Losses of every point that has a done cell, by ``CURVE``."""
+    validated: Mapping[tuple[object, ...], ValidatedLayer | None] = field(default_factory=dict)
+    """Losses by fold with validation losses, by ``CURVE``; None where a cell has none."""
     by_fold: bool = False
     """True if predictions are not available and folds take the place of speakers: see
     `jobs.statistics.fold_jackknife`."""
@@ -136,6 +139,7 @@ def layer_curves(
     none = metrics.iloc[:0]
     rows = []
     errors: dict[tuple[object, ...], SpeakerErrors] = {}
+    validated: dict[tuple[object, ...], ValidatedLayer | None] = {}
     ordered = points.sort_values(["model", "layer_index", "target", "probe"], kind="stable")
     for point in ordered[POINT_COLUMNS].to_dict("records"):
         key = tuple(point[name] for name in CURVE)
@@ -147,10 +151,11 @@ def layer_curves(
             found = _scored(cells, read, speakers, of_classes=of_classes)
             controlled = control_scores(of_controls, of_classes=of_classes)
             row |= {**_tested(cells), **controlled, **found.columns}
-            errors[key] = found.errors
+            errors[key], validated[key] = found.errors, found.validated
         rows.append(row)
     layers, by_fold = _frame(rows, points), read is None
-    return Curves(layers, _honest(layers, errors, None if by_fold else bootstrap), errors, by_fold)
+    honest = _honest(layers, errors, None if by_fold else bootstrap)
+    return Curves(layers, honest, errors, validated, by_fold)
 
 
 def _scored(

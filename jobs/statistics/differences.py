@@ -16,9 +16,14 @@ The best layer is chosen on the data that it is compared on. Two comparisons acc
   Hsu, The Annals of Statistics 12, 1984, 1136-1144), with the bootstrap's reference of H. White, A
   reality check for data snooping, Econometrica 68 (2000), 1097-1126. Here, the smallest p-value is
   1 / (R + 1).
-- *Which model is better at its best?* Both are scored with the layer that other speakers chose, on
-  the same deals and resamples (`jobs.statistics.best_layer.cross_scores`); the standard error is
-  that of the resamples, which repeat the choice.
+- *Which model is better at its best?* Where the protocol has a validation split, each model's layer
+  is chosen there (`jobs.statistics.validated`), and the two layers are compared on the test split
+  like any two that were not chosen (`between_chosen`). Otherwise, both are scored with the layer
+  that other speakers chose, on the same deals and resamples
+  (`jobs.statistics.best_layer.cross_scores`); the choice widens the standard error by the factor by
+  which it does so over resamples (`between_models`). Simulated, the first test rejects about 5 % of
+  true hypotheses at nominal 5 %, the second fewer, with less power
+  (tests/benchmarks/STATISTICS.md).
 
 Legend: L layers, S speakers, R resamples; errors (L, S, 4) have the columns
 `jobs.statistics.best_layer.ERRORS`.
@@ -32,8 +37,16 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from jobs.arrays import FloatArray
-from jobs.statistics.best_layer import ERRORS, best_layer, choice_error, cross_scores, scores_of
+from jobs.statistics.best_layer import (
+    ERRORS,
+    best_layer,
+    choice_factor,
+    cross_scores,
+    scores_of,
+    second_deals,
+)
 from jobs.statistics.intervals import (
+    LEAST_UNITS,
     LEVEL,
     ROUNDING,
     degrees_of_freedom,
@@ -44,7 +57,6 @@ from jobs.statistics.intervals import (
     on_scale,
     resample_weights,
     speaker_interval,
-    widening,
 )
 
 _N, _LOSS, _REFERENCE, _NOTHING = range(len(ERRORS))
@@ -52,7 +64,10 @@ _N, _LOSS, _REFERENCE, _NOTHING = range(len(ERRORS))
 
 @dataclass(frozen=True)
 class Differences:
-    """Score of a minus score of b, (L,) each; NaN where it is not defined."""
+    """Score of a minus score of b, (L,) each; NaN where it is not defined.
+
+    With fewer than ``LEAST_UNITS`` speakers (or folds), interval and p-value are NaN.
+    """
 
     value: FloatArray
     low: FloatArray
@@ -100,7 +115,7 @@ def above_nothing(errors: FloatArray, of_classes: bool) -> Differences:
 def _p_of_r2(r2: float, left_out: FloatArray, sizes: FloatArray) -> float:
     """Two-sided p-value of R² = 0, from its values without each speaker in turn (S,)."""
     known = left_out[~np.isnan(left_out)]
-    if np.isnan(r2) or len(known) < 2:
+    if np.isnan(r2) or len(known) < LEAST_UNITS:
         return float("nan")
     with np.errstate(divide="ignore", invalid="ignore"):
         middle, without = -np.log1p(-r2), on_scale(known, r2, "rest")
@@ -108,6 +123,18 @@ def _p_of_r2(r2: float, left_out: FloatArray, sizes: FloatArray) -> float:
     if not (np.isfinite(middle) and error > ROUNDING):  # as in `interval_of`
         return float(unvarying(np.array([r2]), sizes).p[0])
     return float(2 * student.sf(abs(middle) / error, freedom(without, sizes)))
+
+
+def between_chosen(a: FloatArray, b: FloatArray) -> Differences:
+    """Compare one layer (1, S, 4) of each of two models, both chosen without the test split.
+
+    It is a paired comparison with the jackknife's standard error, and with its ``freedom``: where a
+    few speakers have most of the difference, t by the number of speakers rejects too often.
+    """
+    alone, everyone = leave_one_out(a.shape[1]), np.ones((1, a.shape[1]))
+    value = (scores_of(a, everyone) - scores_of(b, everyone))[0]
+    left_out, sizes = scores_of(a, alone) - scores_of(b, alone), sizes_of(a, b)
+    return against_t(value, jackknife_error(left_out), sizes, freedom(left_out[:, 0], sizes))
 
 
 def between_models(a: FloatArray, b: FloatArray, resamples: int, seed: int) -> Differences:
@@ -122,16 +149,20 @@ def between_models(a: FloatArray, b: FloatArray, resamples: int, seed: int) -> D
             leave_one_out(a.shape[1]),
         )
     )
-    dealt, drawn = dealt_a - dealt_b, drawn_a - drawn_b
+    drawn = drawn_a - drawn_b
     if np.isnan(drawn).all():
         return Differences(*np.full((4, 1), np.nan))
-    error = choice_error(dealt, drawn, spread) * widening(spread, left_out)
-    value = np.array([dealt.mean()])
-    return against_t(value, np.array([error]), sizes_of(best_a, best_b))
+    again = second_deals(a, resamples, seed) - second_deals(b, resamples, seed)
+    error = jackknife_error(left_out) * choice_factor(drawn, again, spread) ** 0.5
+    value = np.array([(dealt_a - dealt_b).mean()])
+    return against_t(value, error[None], sizes_of(best_a, best_b))
 
 
 def against_the_best(errors: FloatArray, resamples: int, seed: int) -> Differences:
     """Compare each layer (L, S, 4) with the best of them; the best itself has 0, with p = 1."""
+    if errors.shape[1] < LEAST_UNITS:
+        score = scores_of(errors, np.ones((1, errors.shape[1])))[0]
+        return untested(score - score[best_layer(errors)])
     drawn = scores_of(errors, resample_weights(errors.shape[1], resamples, seed))
     drawn = drawn[~np.isnan(drawn).any(axis=1)]
     if not len(drawn):
@@ -177,10 +208,21 @@ def holm(p: FloatArray) -> FloatArray:
     return corrected
 
 
-def against_t(value: FloatArray, error: FloatArray, sizes: FloatArray) -> Differences:
+def against_t(
+    value: FloatArray, error: FloatArray, sizes: FloatArray, degrees: float | None = None
+) -> Differences:
     """Differences with Student's interval and p-value, or those of ``unvarying`` if the standard
-    error is 0."""
-    degrees = degrees_of_freedom(sizes)
+    error is 0.
+
+    Args:
+        value: (L,)
+        error: (L,) standard errors.
+        sizes: (S,) utterances of each speaker, 0 for one that was not tested.
+        degrees: degrees of freedom; those of the sizes if None.
+    """
+    if np.count_nonzero(sizes) < LEAST_UNITS:
+        return untested(value)
+    degrees = degrees_of_freedom(sizes) if degrees is None else degrees
     alike = unvarying(value, sizes)
     reach = student.ppf((1 + LEVEL) / 2, degrees) * error
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -193,6 +235,12 @@ def against_t(value: FloatArray, error: FloatArray, sizes: FloatArray) -> Differ
         np.where(none, alike.high, high),
         np.where(none, alike.p, p),
     )
+
+
+def untested(value: FloatArray) -> Differences:
+    """Differences (L,) of too few speakers for an interval or a p-value."""
+    unknown = np.full(len(value), np.nan)
+    return Differences(value, unknown, unknown, unknown)
 
 
 def unvarying(value: FloatArray, sizes: FloatArray) -> Differences:

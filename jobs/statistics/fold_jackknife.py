@@ -6,7 +6,8 @@ here is a jackknife that leaves out one fold at a time, with Student's t of at m
 freedom. This is the grouped jackknife (K. M. Wolter, Introduction to Variance Estimation, 2nd ed.,
 Springer 2007, chapter 4; J. Shao & D. Tu, The Jackknife and Bootstrap, Springer 1995). Intervals
 are wide: t has 4 degrees of freedom with 5 folds, but with predictions it would have about as many
-as there are speakers.
+as there are speakers. Folds are units as speakers are elsewhere: with fewer than ``LEAST_UNITS`` of
+them, there are no intervals and no p-values, however many speakers they have.
 
 Scores of folds are not quite independent, since each fold is training data for the others, and the
 effect cannot be estimated without bias (Y. Bengio & Y. Grandvalet, JMLR 5, 2004, 1089–1105).
@@ -29,8 +30,16 @@ from scipy.stats import t as student
 
 from jobs.arrays import FloatArray
 from jobs.statistics.best_layer import Estimate, SpeakerErrors, best_layer, scores_of
-from jobs.statistics.differences import Differences, against_t, bonferroni, sizes_of, unvarying
+from jobs.statistics.differences import (
+    Differences,
+    against_t,
+    bonferroni,
+    sizes_of,
+    untested,
+    unvarying,
+)
 from jobs.statistics.intervals import (
+    LEAST_UNITS,
     LEVEL,
     NO_INTERVAL,
     ROUNDING,
@@ -60,8 +69,8 @@ def fold_errors(cells: pd.DataFrame) -> SpeakerErrors:
 
 
 def fold_intervals(cells: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Compute 95 % intervals of the scores of one layer from the same rows; NaN with fewer than two
-    folds, or where a score is not defined."""
+    """Compute 95 % intervals of the scores of one layer from the same rows; NaN with fewer than
+    ``LEAST_UNITS`` folds, or where a score is not defined."""
     n, mse, mae, mean_mse = (
         cells[name].to_numpy(dtype=np.float64) for name in ("n_test", "mse", "mae", "mean_mse")
     )
@@ -124,6 +133,8 @@ def against_the_best_by_fold(errors: FloatArray) -> Differences:
     n_folds = errors.shape[1]
     score = scores_of(errors, np.ones((1, n_folds)))[0]
     best, others = best_layer(errors), max(len(errors) - 1, 1)
+    if n_folds < LEAST_UNITS:
+        return untested(score - score[best])
     left_out = scores_of(errors, leave_one_out(n_folds))
     value = score - score[best]
     error = jackknife_error(left_out - left_out[:, [best]])
@@ -142,7 +153,7 @@ def against_the_best_by_fold(errors: FloatArray) -> Differences:
 def _estimate(statistic: Statistic, rows: FloatArray, scale: ScaleName) -> Estimate:
     """Evaluate ``statistic`` on ``rows`` (F, …), with its 95 % interval on ``scale``."""
     value = statistic(rows) if len(rows) else float("nan")
-    if len(rows) < 2 or np.isnan(value):
+    if len(rows) < LEAST_UNITS or np.isnan(value):
         return Estimate(value, *NO_INTERVAL)
     sizes = rows.reshape(len(rows), -1)[:, 0]
     return Estimate(value, *speaker_interval(value, _left_out(statistic, rows), sizes, scale))

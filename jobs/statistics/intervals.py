@@ -42,6 +42,11 @@ NO_INTERVAL = (float("nan"), float("nan"))
 ROUNDING = 1e-9
 """Standard error below which there is only rounding: scales are logarithms, of magnitude 1."""
 
+LEAST_UNITS = 5
+"""Fewest speakers, or folds, from which there is an interval or a p-value. With four, t has at most
+three degrees of freedom and fewer where they are unequal, and on a logarithmic scale such an
+interval says nothing: R² between −1e15 and 1."""
+
 LEVEL = 0.95
 """Nominal coverage of the intervals of every table and figure."""
 
@@ -90,11 +95,11 @@ def speaker_interval(
         level: nominal coverage.
 
     Returns:
-        (low, high) as ``interval_of``; NaN where the score, or its value without two or more of the
-        speakers, is not defined.
+        (low, high) as ``interval_of``; NaN where the score is not defined, or its value is defined
+        without fewer than ``LEAST_UNITS`` of the speakers.
     """
     defined = left_out[~np.isnan(left_out)]
-    if np.isnan(value) or len(defined) < 2:
+    if np.isnan(value) or len(defined) < LEAST_UNITS:
         return NO_INTERVAL
     without = on_scale(defined, value, scale)
     error = float(jackknife_error(without))
@@ -153,25 +158,16 @@ def _binomial(share: float, n: float, level: float) -> tuple[float, float]:
     return low, high
 
 
-def stretch(
-    interval: tuple[float, float], value: float, scale: ScaleName, factors: tuple[float, float]
-) -> tuple[float, float]:
-    """Widen ``interval`` on the scale, below and above ``value``, by ``factors`` of 1 or more."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        middle, ends = (SCALES[scale].to(np.array(x)) for x in (value, interval))
-        wider = SCALES[scale].back(middle + (ends - middle) * factors)
-    # An end of the scale, where g is infinite, stays where it is.
-    low, high = (float(w) if np.isfinite(w) else e for w, e in zip(wider, interval, strict=True))
-    return low, high
-
-
 def freedom(left_out: FloatArray, sizes: FloatArray) -> float:
     """Degrees of freedom of a jackknife's standard error, at least 1.
 
     For a variance of S values with excess kurtosis κ they are 2 S / (κ + 2) (O'Neill 2014, without
     terms in 1 / S); the values are the influence of each speaker on the score, κ their G2 (D.
     Joanes & C. Gill, Comparing measures of sample skewness and kurtosis, The Statistician 47, 1998,
-    183–189). They never exceed ``degrees_of_freedom`` of the sizes.
+    183–189). They never exceed ``degrees_of_freedom`` of the sizes, nor are they less than half of
+    that: κ is itself uncertain, and one unusual speaker of 40 would leave one degree of freedom, of
+    which t knows hardly anything. The floor costs about a point of coverage and cuts the widest
+    intervals by half (tests/benchmarks/STATISTICS.md).
 
     Args:
         left_out: (S,) the score without each speaker in turn, NaN where it is not defined.
@@ -186,27 +182,7 @@ def freedom(left_out: FloatArray, sizes: FloatArray) -> float:
     excess = float(np.mean(deviations**4)) / spread**2 - 3
     kurtosis = ((n + 1) * excess + 6) * (n - 1) / ((n - 2) * (n - 3))
     by_kurtosis = 2 * n / (kurtosis + 2) if kurtosis > -2 else np.inf
-    return float(max(1.0, min(by_size, by_kurtosis)))
-
-
-def widening(resampled: FloatArray, left_out: FloatArray) -> float:
-    """Correction factor for the bootstrap's standard error of a score: jackknife / bootstrap.
-
-    Resampling S speakers with replacement understates the variance by the factor (S − 1) / S, and
-    more where speakers are unequal (T. Hesterberg, What teachers should know about the bootstrap,
-    The American Statistician 69, 2015, 371–386).
-
-    Args:
-        resampled: (R,) the score of every resample of speakers, NaN where it is not defined.
-        left_out: (S,) the score without each speaker in turn, NaN where it is not defined.
-
-    Returns:
-        1 where one of them is 0 or not defined.
-    """
-    drawn, without = resampled[~np.isnan(resampled)], left_out[~np.isnan(left_out)]
-    spread = float(drawn.std()) if drawn.size else 0.0
-    error = float(jackknife_error(without)) if without.size else 0.0
-    return error / spread if spread > 0 and error > 0 else 1.0
+    return float(max(1.0, min(by_size, max(by_size / 2, by_kurtosis))))
 
 
 def jackknife_error(left_out: FloatArray) -> FloatArray:

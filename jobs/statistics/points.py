@@ -5,8 +5,9 @@ and fold. Within a seed, folds are averaged with weight n or pooled, as specifie
 `jobs.statistics.scores`; seeds are then averaged.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from jobs.statistics.regression import HeldOut, SpeakerSums, speaker_sums
 from jobs.statistics.scores import (
     MAIN_SCORE,
     SCORES,
+    VALIDATION_LOSS,
+    TargetKind,
     class_scores,
     references_for,
     regression_scores,
@@ -35,6 +38,9 @@ from jobs.statistics.speaker_mean import (
     SPEAKER_MEAN_PREFIX,
     speaker_mean_scores,
 )
+from jobs.statistics.validated import ValidatedLayer
+
+OfFold = TypeVar("OfFold")
 
 ReadPredictions = Callable[[str], CellPredictions]
 """Returns the predictions of a cell by its id."""
@@ -55,6 +61,8 @@ class PointScores:
     """Values by column of ``layers.csv``."""
     errors: SpeakerErrors
     """Losses by speaker or by fold."""
+    validated: ValidatedLayer | None = None
+    """The same by fold, with validation losses; None if a cell has none."""
 
 
 def point_of_predictions(
@@ -69,12 +77,14 @@ def point_of_predictions(
         of_classes: whether the target is a class.
     """
     runs = [[read(name) for name in folds["cell_id"]] for _, folds in cells.groupby("seed")]
-    columns, errors = (_of_classes if of_classes else _of_numbers)(cells, runs, speakers)
+    columns, errors, by_fold = (_of_classes if of_classes else _of_numbers)(cells, runs, speakers)
     tested = [read(name) for name in cells.drop_duplicates("fold")["cell_id"]]
     folds = [(_values(cell)[0], _speakers(cell, speakers), cell.train_mean) for cell in tested]
     counts = {"n_speakers": len(errors.speakers), "interval_over": SPEAKERS}
     columns = columns | speaker_mean_scores(folds, of_classes)
-    return _checked(columns | _not_below_no_skill(columns) | counts, errors)
+    kind: TargetKind = "classification" if of_classes else "regression"
+    validated = _validated(cells, VALIDATION_LOSS[kind], by_fold)
+    return _checked(columns | _not_below_no_skill(columns) | counts, errors, validated)
 
 
 def point_of_folds(cells: pd.DataFrame) -> PointScores:
@@ -82,7 +92,9 @@ def point_of_folds(cells: pd.DataFrame) -> PointScores:
     columns = averaged_scores(cells) | _ends(fold_intervals(cells))
     columns |= speaker_mean_of_folds(cells)
     known = columns | _not_below_no_skill(columns) | {"interval_over": FOLDS}
-    return _checked(known, fold_errors(cells))
+    by_fold = [fold_errors(of_fold) for _, of_fold in cells.groupby("fold")]
+    validated = _validated(cells, VALIDATION_LOSS["regression"], by_fold)
+    return _checked(known, fold_errors(cells), validated)
 
 
 def control_scores(controls: Mapping[str, pd.DataFrame], *, of_classes: bool) -> dict[str, float]:
@@ -116,18 +128,43 @@ def pooled_class_scores(runs: list[list[ClassSums]]) -> dict[str, float]:
     }
 
 
-def _checked(columns: Mapping[str, object], errors: SpeakerErrors) -> PointScores:
+def _validated(
+    cells: pd.DataFrame, column: str, by_fold: Sequence[SpeakerErrors]
+) -> ValidatedLayer | None:
+    """Pair the test losses of every fold with its validation loss.
+
+    Args:
+        cells: rows of ``metrics.csv`` of one point.
+        column: of the validation loss.
+        by_fold: test losses by fold, in ascending order.
+
+    Returns:
+        None where a loss is missing, or a seed lacks a fold.
+    """
+    if column not in cells or cells[column].isna().any():
+        return None
+    losses = cells.pivot(index="fold", columns="seed", values=column).to_numpy(dtype=np.float64)
+    if np.isnan(losses).any():
+        return None
+    return ValidatedLayer(losses.mean(axis=1), tuple(by_fold))
+
+
+def _checked(
+    columns: Mapping[str, object], errors: SpeakerErrors, validated: ValidatedLayer | None
+) -> PointScores:
     """Set the scores that require R² to NaN where it is undefined."""
     r2 = columns.get("r2")
     if r2 is None or r2 == r2:
-        return PointScores(columns, errors)
+        return PointScores(columns, errors, validated)
     undefined = dict.fromkeys(_UNDEFINED_WITH_R2, float("nan"))
     return PointScores({**columns, **undefined}, errors.without_reference())
 
 
 def _of_numbers(
     cells: pd.DataFrame, runs: list[list[CellPredictions]], speakers: Mapping[str, str]
-) -> tuple[dict[str, float], SpeakerErrors]:
+) -> tuple[dict[str, float], SpeakerErrors, list[SpeakerErrors]]:
+    """Scores by column, and losses over all folds and by fold."""
+
     def sums(cell: CellPredictions) -> SpeakerSums:
         return speaker_sums(*_values(cell), cell.train_mean, _speakers(cell, speakers))
 
@@ -139,19 +176,31 @@ def _of_numbers(
     if evaluated := [row for row in regression_scores() if row.scale and not row.of_sums]:
         tests = [[held_out(cell) for cell in folds] for folds in runs]
         intervals |= intervals_by_evaluation(evaluated, tests)
-    return averaged_scores(cells) | _ends(intervals), speaker_errors(by_speaker)
+    by_fold = [speaker_errors([[sums] for sums in seeds]) for seeds in _by_fold(by_speaker)]
+    return averaged_scores(cells) | _ends(intervals), speaker_errors(by_speaker), by_fold
 
 
 def _of_classes(
     cells: pd.DataFrame, runs: list[list[CellPredictions]], speakers: Mapping[str, str]
-) -> tuple[dict[str, float], SpeakerErrors]:
+) -> tuple[dict[str, float], SpeakerErrors, list[SpeakerErrors]]:
+    """Scores by column, and losses over all folds and by fold."""
     counts = [
         [class_sums(*_values(cell), _speakers(cell, speakers)) for cell in folds] for folds in runs
     ]
     columns = pooled_class_scores(counts) | _ends(class_intervals(counts))
     columns |= _class_references(cells, counts)
     majority = [[cell.train_mean for cell in folds] for folds in runs]
-    return columns, class_errors(counts, majority)
+    by_fold = [
+        class_errors([[sums] for sums in of_fold], [[code] for code in codes])
+        for of_fold, codes in zip(_by_fold(counts), _by_fold(majority), strict=True)
+    ]
+    return columns, class_errors(counts, majority), by_fold
+
+
+def _by_fold(runs: Sequence[Sequence[OfFold]]) -> list[tuple[OfFold, ...]]:
+    """Regroup the folds of seeds to the seeds of folds; [] where a seed lacks a fold."""
+    same = len({len(folds) for folds in runs}) == 1
+    return list(zip(*runs, strict=True)) if same else []
 
 
 def _class_references(cells: pd.DataFrame, runs: list[list[ClassSums]]) -> dict[str, float]:

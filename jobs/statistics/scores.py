@@ -275,6 +275,14 @@ def score_columns() -> list[str]:
     ]
 
 
+VALIDATION_LOSS: dict[TargetKind, str] = {
+    "regression": "validation_mse",
+    "classification": "validation_error",
+}
+"""Columns of ``metrics.csv`` with a fitted probe's mean loss on the validation split, on which the
+layers of a comparison of models are chosen: mean squared error, or the share of wrong classes."""
+
+
 def with_ends(score: str) -> tuple[str, str, str]:
     """Columns of a score and of the ends of its interval."""
     return score, f"{score}_low", f"{score}_high"

@@ -33,8 +33,8 @@ def regression_intervals(
         level: nominal coverage.
 
     Returns:
-        (low, high) of each score; NaN where fewer than two speakers were tested, or where the score
-        is not defined.
+        (low, high) of each score; NaN where fewer than ``LEAST_UNITS`` speakers were tested, or
+        where the score is not defined.
     """
     rows = [row for row in regression_scores() if row.scale and row.of_sums]
     speakers = tuple(sorted({name for run in runs for sums in run for name in sums.speakers}))
@@ -68,7 +68,7 @@ def class_intervals(
         level: nominal coverage.
 
     Returns:
-        (low, high) of each score; NaN where fewer than two speakers were tested.
+        (low, high) of each score; NaN where fewer than ``LEAST_UNITS`` speakers were tested.
     """
     rows = [row for row in class_scores() if row.scale]
     pooled = [pool(folds) for folds in runs]

@@ -4,18 +4,20 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from jobs.statistics.scores import score_columns
+from jobs.statistics.scores import VALIDATION_LOSS, score_columns
 from sweep.state.ledger import Record
 
 
 def metric_columns() -> list[str]:
     """List the columns that ``metrics.csv`` always has; details of probes follow them.
 
-    A score is empty if it is undefined or does not apply to the target.
+    A score is empty if it is undefined or does not apply to the target; a validation loss also if
+    there is no validation split, or the cell was scored before these losses were kept.
     """
     return [
         *("model", "layer", "layer_index", "target", "probe", "seed", "fold", "control"),
-        *("n_train", "n_test", *score_columns(), "seconds", "cell_id"),
+        *("n_train", "n_test", *score_columns(), *VALIDATION_LOSS.values()),
+        *("seconds", "cell_id"),
     ]
 
 
@@ -39,7 +41,7 @@ def _metric_rows(records: Iterable[Record]) -> Iterator[dict[str, object]]:
                 "control": record.control,
                 "n_train": record.n_train,
                 "n_test": record.n_test,
-                **dict.fromkeys(score_columns()),
+                **dict.fromkeys([*score_columns(), *VALIDATION_LOSS.values()]),
                 **record.scores,
                 **record.details,
                 "seconds": record.seconds,

@@ -30,20 +30,23 @@ def jackknife(left_out):
 
 
 def degrees(left_out, sizes):
-    """Of unequal speakers, and of a variance of values with this kurtosis, whichever is less."""
+    """Of unequal speakers; fewer by the kurtosis of the values, but no fewer than half of them."""
     effective = sum(sizes) ** 2 / sum(size**2 for size in sizes)
     if statistics.pvariance(left_out) == 0:
         return effective - 1
     excess = float(stats.kurtosis(left_out, bias=False))
-    return max(1, min(effective - 1, 2 * len(left_out) / (excess + 2)))
+    by_kurtosis = max(2 * len(left_out) / (excess + 2), (effective - 1) / 2)
+    return max(1, min(effective - 1, by_kurtosis))
 
 
-def t_interval(value, left_out, sizes, scale, error=None):
-    """The 95 % interval of a score, ``error`` on its scale in the place of the jackknife's."""
+def t_interval(value, left_out, sizes, scale, error=None, freedom=None):
+    """The 95 % interval of a score; with ``error`` on its scale and ``freedom``, these in the place
+    of the jackknife's."""
     there, back = THERE_AND_BACK[scale]
     without = on_scale(left_out, value, scale)
     error = jackknife(without) if error is None else error
-    reach = stats.t(degrees(without, sizes)).ppf(0.975) * error
+    freedom = degrees(without, sizes) if freedom is None else freedom
+    reach = stats.t(freedom).ppf(0.975) * error
     low, high = back(there(value) - reach), back(there(value) + reach)
     if scale == "share":  # no further than if every speaker were all right or all wrong
         n = sum(sizes) ** 2 / sum(size**2 for size in sizes)

@@ -1,15 +1,24 @@
 """The best of many layers on speakers that did not choose it, against plain loops and null data."""
 
+import statistics
+
 import numpy as np
 import pytest
 
-from jobs.statistics.best_layer import PARTS, class_errors, score_on_other_speakers, speaker_errors
+from jobs.statistics.best_layer import (
+    PARTS,
+    class_errors,
+    cross_scores,
+    score_on_other_speakers,
+    speaker_errors,
+)
 from jobs.statistics.classification import class_sums
 from jobs.statistics.intervals import resample_weights
 from jobs.statistics.points import pooled_class_scores
 from jobs.statistics.regression import speaker_sums
 from jobs.statistics.speaker_intervals import class_intervals, regression_intervals
-from tests.support.by_hand import jackknife, on_scale, t_interval
+from tests.benchmarks.simulations import before
+from tests.support.by_hand import degrees, jackknife, on_scale, t_interval
 
 N_SPEAKERS = 24
 
@@ -85,30 +94,65 @@ def test_a_resample_is_scored_part_by_part_with_the_layer_that_the_others_choose
             scores.append(1 - sse / sst)
         return scores
 
-    dealing = np.random.default_rng([5, 1])
     n = len(errors[0].speakers)
+    dealing, again = (np.random.default_rng([5, number]) for number in (1, 2))
     dealt = np.array(cross_scored(np.ones((40, n)), dealing.random((40, n))))
     drawn = resample_weights(n, 40, 5)
-    resampled = np.array(cross_scored(drawn, dealing.random((40, n))))
+    resampled = cross_scored(drawn, dealing.random((40, n)))
+    dealt_anew = cross_scored(drawn, again.random((40, n)))
     r2 = [1 - e.values[:, 1].sum() / e.values[:, 2].sum() for e in errors]
     best = errors[int(np.argmax(r2))].values
     of_best, left_out = (1 - w @ best[:, 1] / (w @ best[:, 2]) for w in (drawn, 1 - np.eye(n)))
-    # What the choice adds on either side, less what dealing does, widens the interval of the layer
-    # that is best on all speakers.
-    value = np.mean(dealt)
-    scale = {"resampled": resampled, "dealt": dealt, "best": of_best, "score": [max(r2)]}
-    scale = {name: np.array(on_scale(s, value, "rest")) for name, s in scale.items()}
-    beside, of_one = scale["resampled"] - scale["dealt"].mean(), scale["best"] - scale["score"]
-    ends = []
-    for side in (-1, 1):
-        chosen, one = (
-            2 * sum(x**2 for x in found if x * side > 0) / len(found) for found in (beside, of_one)
-        )
-        wider = max(1, (chosen - np.var(scale["dealt"])) / one) ** 0.5
-        error = jackknife(on_scale(left_out, value, "rest")) * wider
-        ends.append(t_interval(value, left_out, best[:, 0], "rest", error)[int(side > 0)])
+    # The variation between resamples, which two deals of a resample share, relative to that of the
+    # layer that is best on all speakers, multiplies the variance of that layer.
+    value, sizes = np.mean(dealt), best[:, 0]
+    first, second, one = (on_scale(s, value, "rest") for s in (resampled, dealt_anew, of_best))
+    factor = max(1, statistics.covariance(first, second) / statistics.variance(one))
+    assert factor > 1
+    without = on_scale(left_out, value, "rest")
+    own, most = degrees(without, sizes), sizes.sum() ** 2 / (sizes**2).sum() - 1
+    # Var(V₁ + V₂) of dependent variances with d degrees of freedom, each Var(V) = 2 V² / d.
+    spread = (2 / own) ** 0.5 + (factor - 1) * (2 / most) ** 0.5
+    freedom, error = 2 * (factor / spread) ** 2, jackknife(without) * factor**0.5
+    ends = t_interval(value, left_out, sizes, "rest", error, freedom)
     expected = [value, *ends]
     assert [found.value, found.low, found.high] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("n_layers", [1, 12])
+def test_an_interval_is_hardly_wider_than_the_resamples_that_it_comes_from(n_layers):
+    """One speaker of 12 has errors four times as large: t has five degrees of freedom there, where
+    a variance that was estimated without a floor has one."""
+    rng = np.random.default_rng(11)
+    groups = np.repeat(np.arange(12), 20)
+    y, shared = rng.standard_normal((2, 240))
+    runs = []
+    for _ in range(n_layers):
+        off = 0.4 * shared + 0.2 * rng.standard_normal(240)
+        predicted = y + np.where(groups == 0, 4, 1) * off / 1.5
+        runs.append([[speaker_sums(y, predicted, 0.0, groups.astype(str))]])
+    errors = [speaker_errors(run) for run in runs]
+    found = score_on_other_speakers(errors, 500, 0)
+    stacked = np.stack([e.at(errors[0].speakers) for e in errors])
+    _, drawn = cross_scores(stacked, 500, 0)
+
+    def width(low, high):
+        return np.log((1 - low) / (1 - high))
+
+    resampled = width(*np.quantile(drawn, [0.025, 0.975]))
+    assert width(found.low, found.high) < 2.5 * resampled
+    assert width(*before.of_chosen(stacked, 500, 0, "rest")) > 4 * resampled
+
+
+def test_four_speakers_have_a_score_and_no_interval():
+    y, groups = values(np.random.default_rng(12), n_speakers=4)
+    rng = np.random.default_rng(13)
+    layers = [
+        speaker_errors([[speaker_sums(y, y + rng.standard_normal(len(y)), 0.0, groups)]])
+        for _ in range(3)
+    ]
+    found = score_on_other_speakers(layers, 50, 0)
+    assert np.isfinite(found.value) and np.isnan([found.low, found.high]).all()
 
 
 def test_with_one_layer_it_is_that_layers_r2_and_interval():

@@ -5,15 +5,18 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from jobs.statistics.attainable import within_reach
+from jobs.statistics.best_layer import best_layer
 from jobs.statistics.differences import (
     above_nothing,
     against_the_best,
+    between_chosen,
     between_layers,
     between_models,
     holm,
 )
 from jobs.statistics.fold_jackknife import against_the_best_by_fold
-from jobs.statistics.intervals import resample_weights
+from jobs.statistics.intervals import resample_weights, speaker_interval
 from tests.support.by_hand import t_interval
 
 ALIKE = 0.4
@@ -118,7 +121,7 @@ def test_a_score_is_above_nothing_at_p_where_its_interval_is_and_as_rarely_as_p_
     assert [found.low[0], found.high[0]] == pytest.approx(list(expected), rel=1e-9)
 
 
-@pytest.mark.parametrize("n", [3, 5, 6, 9, 14])
+@pytest.mark.parametrize("n", [5, 6, 9, 14])
 def test_what_is_the_same_for_every_speaker_is_no_surer_than_an_exact_binomial(n):
     sizes = np.full(n, 10)
     right, half, wrong = (
@@ -136,6 +139,50 @@ def test_what_is_the_same_for_every_speaker_is_no_surer_than_an_exact_binomial(n
     for found in (against_the_best(layers, 100, 0), against_the_best_by_fold(layers)):
         assert found.low[1] < found.value[1] < found.high[1] and found.p[0] == 1
         assert (found.p[1] < 0.05) == (n > 9)
+
+
+def test_fewer_than_five_speakers_have_differences_without_intervals_or_p_values():
+    errors = make_errors(np.random.default_rng(11), [0.3, 0.5], n_speakers=4)
+    first, second = errors[:1], errors[1:]
+    for found in (
+        between_layers(first, second),
+        between_models(errors, second, 50, 0),
+        between_chosen(first, second),
+        above_nothing(errors, of_classes=False),
+        against_the_best(errors, 50, 0),
+    ):
+        assert np.isfinite(found.value).all()
+        assert np.isnan([found.low, found.high, found.p]).all()
+
+
+def test_layers_chosen_elsewhere_are_called_different_as_rarely_as_p_says():
+    """Of 12 equal layers of either model, those that are luckiest on validation."""
+    rng = np.random.default_rng(12)
+    called, n = 0, 400
+    for _ in range(n):
+        validation, test = (make_errors(rng, [0.4] * 24, n_speakers=size) for size in (10, 14))
+        first, second = best_layer(validation[:12]), 12 + best_layer(validation[12:])
+        found = between_chosen(test[[first]], test[[second]])
+        assert (found.p[0] < 0.05) == (found.low[0] > 0 or found.high[0] < 0)
+        called += found.p[0] < 0.05
+    low, high = possible(0.03, n)[0], possible(0.07, n)[1]
+    assert low <= called <= high
+
+
+@pytest.mark.parametrize("scale", ["rest", "share"])
+def test_no_interval_of_a_difference_is_beyond_what_the_scores_can_reach(scale):
+    sizes = np.full(6, 10.0)
+    a, b = (
+        np.stack([sizes, wrong, sizes, sizes], axis=1)[None]
+        for wrong in (np.array([0.0, 0, 1, 0, 0, 0]), np.array([10.0, 10, 0, 10, 9, 1]))
+    )
+    free = between_layers(a, b)
+    found = within_reach(free, a, b, scale)
+    of_b = speaker_interval(1 - 40 / 60, 1 - (40 - b[0, :, 1]) / 50, sizes, scale)
+    assert free.high[0] > 1 - of_b[0] == found.high[0]
+    assert found.low[0] == free.low[0] and found.p[0] == free.p[0]
+    mirrored = within_reach(between_layers(b, a), b, a, scale)
+    assert mirrored.low[0] == pytest.approx(-found.high[0], rel=1e-12)
 
 
 def test_models_of_one_layer_differ_as_their_layers_do():

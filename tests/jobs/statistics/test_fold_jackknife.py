@@ -15,6 +15,7 @@ from jobs.statistics.fold_jackknife import (
     speaker_mean_of_folds,
 )
 from tests.jobs.statistics.test_known_answers import noise, possible, speakers
+from tests.support.by_hand import t_interval
 
 N_FOLDS = 5
 
@@ -26,22 +27,17 @@ def cells(mse, n=100, reference=2.0, r=0.5):
 
 
 def test_intervals_are_students_about_the_jackknife_of_whole_folds():
-    r, mse, n = np.array([0.5, 0.6, 0.4]), np.array([1.0, 1.2, 0.9]), np.array([90.0, 100.0, 110.0])
+    r, mse = np.array([0.5, 0.6, 0.4, 0.45, 0.5]), np.array([1.0, 1.2, 0.9, 1.1, 1.3])
+    n = np.array([90.0, 100.0, 110.0, 95.0, 105.0])
     found = fold_intervals(cells(mse, n=n, r=r))
-    freedom = n.sum() ** 2 / (n**2).sum() - 1  # of three folds: there is no kurtosis to look at
-    for values, name, to, back in (
-        (r, "pearson", np.arctanh, np.tanh),
-        (mse, "mse", np.log, np.exp),
-        (1 - mse / 2, "r2", lambda x: -np.log(1 - x), lambda z: 1 - np.exp(-z)),
+    for values, name, scale in (
+        (r, "pearson", "correlation"),
+        (mse, "mse", "error"),
+        (1 - mse / 2, "r2", "rest"),
     ):
-        without = to(np.array([np.delete(values, f) @ np.delete(n, f) / np.delete(n, f).sum()
-                               for f in range(3)]))  # fmt: skip
-        error = np.sqrt(2 / 3 * np.sum((without - without.mean()) ** 2))
-        reach = stats.t(freedom).ppf(0.975) * error
-        middle = to(values @ n / n.sum())
-        np.testing.assert_allclose(
-            found[name], back(middle + np.array([-reach, reach])), rtol=1e-12
-        )
+        without = [np.delete(values, f) @ np.delete(n, f) / np.delete(n, f).sum() for f in range(5)]
+        expected = t_interval(values @ n / n.sum(), without, n, scale)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9)
     np.testing.assert_allclose(np.square(found["rmse"]), found["mse"], rtol=1e-12)
 
 
@@ -56,10 +52,24 @@ def test_folds_count_by_their_utterances():
 
 
 def test_one_layer_has_the_interval_of_its_curve():
-    frame = cells(np.array([1.0, 1.2, 0.9, 1.5]))
+    frame = cells(np.array([1.0, 1.2, 0.9, 1.5, 1.1]))
     found = score_on_other_folds([fold_errors(frame)])
     assert found.value == pytest.approx(1 - frame["mse"].mean() / 2)
     assert (found.low, found.high) == pytest.approx(fold_intervals(frame)["r2"])
+
+
+def test_fewer_than_five_folds_have_scores_and_differences_without_intervals_or_p_values():
+    frames = [cells(np.array(mse)) for mse in ([1.0, 1.2, 0.9, 1.5], [1.1, 1.3, 0.8, 1.9])]
+    found = score_on_other_folds([fold_errors(frame) for frame in frames])
+    assert np.isfinite(found.value) and np.isnan([found.low, found.high]).all()
+    assert np.isnan(list(fold_intervals(frames[0]).values())).all()
+    errors = [fold_errors(frame).values[None] for frame in frames]
+    for compared in (
+        between_models_by_fold(*errors),
+        against_the_best_by_fold(np.concatenate(errors)),
+    ):
+        assert np.isfinite(compared.value).all()
+        assert np.isnan([compared.low, compared.high, compared.p]).all()
 
 
 def test_every_fold_is_scored_with_the_layer_that_the_others_choose():
