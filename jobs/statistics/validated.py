@@ -3,8 +3,9 @@
 A layer that is chosen on validation is chosen without the test speakers: its test losses are those
 of any one layer, and a paired test of two such layers has its nominal size, with a choice that
 costs no power. Under ``kfold`` every fold has a validation fold of its own, and the layer is chosen
-for each fold separately, as in nested cross-validation: a fold is never scored with a layer that
-its own speakers helped to choose.
+for each fold separately, as in nested cross-validation (S. Varma & R. Simon, Bias in error
+estimation when using cross-validation for model selection, BMC Bioinformatics 7, 2006, 91): a fold
+is never scored with a layer that its own speakers helped to choose.
 """
 
 from collections.abc import Sequence

@@ -39,6 +39,8 @@ REFERENCES = {
     "Tsamardinos": "I. Tsamardinos, E. Greasidou & G. Borboudakis (2018). Bootstrapping the "
     "out-of-sample predictions for efficient and accurate cross-validation. Machine Learning 107, "
     "1895–1922.",
+    "Varma": "S. Varma & R. Simon (2006). Bias in error estimation when using cross-validation for "
+    "model selection. BMC Bioinformatics 7, 91.",
     "Voita": "E. Voita & I. Titov (2020). Information-theoretic probing with minimum description "
     "length. EMNLP. arXiv:2003.12298.",
     "White": "H. White (2000). A reality check for data snooping. Econometrica 68, 1097–1126.",

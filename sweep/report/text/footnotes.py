@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from jobs.audio.segments import split_tempo
 from jobs.corpus.skipped import Skipped
 from jobs.protocol.folds import TestedSpeakers
+from jobs.statistics.intervals import LEAST_UNITS
 from sweep.results.precision import precision_notes
 from sweep.results.run import Run
 from sweep.state.ledger import Record
@@ -35,12 +36,26 @@ def footnotes(run: Run) -> Iterator[str]:
             f"Intervals come from a jackknife over the {run.plan.n_folds} folds with Student's t; "
             "they are wider than those over speakers that store: activations gives."
         )
+    if short := too_few_units(run):
+        units = "folds" if run.plan.scored_by_sums else "test speakers"
+        yield (
+            f"Too few {units} for an interval or a p-value: {', '.join(short)}. At least "
+            f"{LEAST_UNITS} are needed."
+        )
     yield from _shared_speakers(run)
     for note in run.provenance.get("audio", []):
         yield f"{note}."
     yield from precision_notes(run.provenance.get("precision", {}))
     if run.spec.corpus.kind == "espeak":
         yield "The corpus is synthetic speech (espeak-ng), so nothing here is about human speakers."
+
+
+def too_few_units(run: Run) -> list[str]:
+    """List the targets with fewer than ``LEAST_UNITS`` test speakers (or folds), with numbers."""
+    layers = run.layers
+    column = "folds" if run.plan.scored_by_sums else "n_speakers"
+    most = layers.groupby("target", sort=False, observed=True)[column].max()
+    return [f"{number} for {target}" for target, number in most.items() if number < LEAST_UNITS]
 
 
 def _shared_speakers(run: Run) -> Iterator[str]:

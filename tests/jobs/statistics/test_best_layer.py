@@ -4,9 +4,12 @@ import statistics
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from jobs.statistics.best_layer import (
     PARTS,
+    SpeakerErrors,
+    best_layer,
     class_errors,
     cross_scores,
     score_on_other_speakers,
@@ -18,6 +21,7 @@ from jobs.statistics.points import pooled_class_scores
 from jobs.statistics.regression import speaker_sums
 from jobs.statistics.speaker_intervals import class_intervals, regression_intervals
 from tests.benchmarks.simulations import before
+from tests.benchmarks.simulations.generate import Classes, Numbers, below, falling
 from tests.support.by_hand import degrees, jackknife, on_scale, t_interval
 
 N_SPEAKERS = 24
@@ -141,7 +145,7 @@ def test_an_interval_is_hardly_wider_than_the_resamples_that_it_comes_from(n_lay
 
     resampled = width(*np.quantile(drawn, [0.025, 0.975]))
     assert width(found.low, found.high) < 2.5 * resampled
-    assert width(*before.of_chosen(stacked, 500, 0, "rest")) > 4 * resampled
+    assert width(*before.of_chosen(stacked, 500, 0, "rest")) > 3.5 * resampled
 
 
 def test_four_speakers_have_a_score_and_no_interval():
@@ -225,3 +229,26 @@ def test_of_layers_that_guess_the_luckiest_is_above_chance_and_one_chosen_elsewh
     error = np.std(found) / np.sqrt(len(found))
     assert np.mean(found) == pytest.approx(0.5, abs=3 * error)
     assert np.mean(best) > 0.5 + 5 * error
+
+
+COVERED = {
+    "R² 0.3": Numbers(0.3, falling(0.3)),
+    "R² 0, equal layers": Numbers(0.0, (0.0,) * 12),
+    "10 % of speakers wild": Numbers(0.6, falling(0.3), bad=0.1, factor=4.0),
+    "accuracy 0.9": Classes(0.9, below(0.8)),
+}
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_the_interval_of_a_chosen_layer_holds_its_true_score_as_often_as_it_says(name):
+    """Ridge regressions of twelve layers, tested on 12 speakers; tests/benchmarks/STATISTICS.md has
+    more settings, of which those with equal layers are covered up to 100 %."""
+    population, n, held = COVERED[name], 100, 0
+    for number in range(n):
+        (found,), truth = population.draw(np.random.default_rng([3, number]), 12)
+        names = tuple(f"{speaker:02d}" for speaker in range(12))
+        layers = [SpeakerErrors(names, one) for one in found]
+        estimate = score_on_other_speakers(layers, 60, 0, population.scale)
+        held += estimate.low <= truth[best_layer(found)] <= estimate.high
+    assert held >= stats.binom(n, 0.93).ppf(0.001)
+    assert name == "R² 0, equal layers" or held <= stats.binom(n, 0.98).ppf(0.999)

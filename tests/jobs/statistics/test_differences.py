@@ -174,12 +174,13 @@ def test_no_interval_of_a_difference_is_beyond_what_the_scores_can_reach(scale):
     sizes = np.full(6, 10.0)
     a, b = (
         np.stack([sizes, wrong, sizes, sizes], axis=1)[None]
-        for wrong in (np.array([0.0, 0, 1, 0, 0, 0]), np.array([10.0, 10, 0, 10, 9, 1]))
+        for wrong in (np.array([0.0, 0, 10, 0, 0, 0]), np.full(6, 9.0))
     )
     free = between_layers(a, b)
     found = within_reach(free, a, b, scale)
-    of_b = speaker_interval(1 - 40 / 60, 1 - (40 - b[0, :, 1]) / 50, sizes, scale)
-    assert free.high[0] > 1 - of_b[0] == found.high[0]
+    of_b = speaker_interval(0.1, np.full(6, 0.1), sizes, scale)
+    assert free.high[0] > 1 - of_b[0]
+    assert found.high[0] == pytest.approx(1 - of_b[0], rel=1e-12)
     assert found.low[0] == free.low[0] and found.p[0] == free.p[0]
     mirrored = within_reach(between_layers(b, a), b, a, scale)
     assert mirrored.low[0] == pytest.approx(-found.high[0], rel=1e-12)

@@ -37,7 +37,8 @@ def run(losses, off, n_folds=1, of_classes=False):
             cells[name] = CellPredictions(
                 fold, 0.0, names[tested], known.astype(np.float32), predicted.astype(np.float32)
             )
-            score = {"mse": np.mean((known * 1.0 - predicted) ** 2), "mean_mse": np.mean(known**2)}
+            mse, mean_mse = np.mean((known * 1.0 - predicted) ** 2), np.mean(known**2)
+            score = {"mse": mse, "mean_mse": mean_mse, "r2": 1 - mse / mean_mse}
             rows.append(
                 {**place, "seed": 0, "fold": fold, "control": "none", "n_train": 50,
                  "n_test": int(tested.sum()), **dict.fromkeys(score_columns(), np.nan), **score,
