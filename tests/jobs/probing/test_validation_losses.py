@@ -56,11 +56,18 @@ def test_it_is_that_of_the_predictions_of_the_same_fit_for_validation_rows(
         tmp_path, table, X, probes=NUMBERS | CLASSES, protocols=Protocols(protocol),
         cells=cells(n_folds), classes={"sex": ("f", "m")},
     )  # fmt: skip
-    folds = make_folds(protocol, table)
+    folds = {
+        "cps": make_folds(protocol, table),
+        "sex": make_folds(protocol, table, table["sex"].to_numpy(dtype=np.str_)),
+    }
     groups = table["speaker_id"].to_numpy(dtype=np.str_)
     truths = {"cps": table["cps"].to_numpy(), "sex": (table["sex"] == "m").to_numpy(dtype=float)}
     for cell, result in zip(given.cells, probe_layer(given), strict=True):
-        fold, settings, y = folds[cell.fold], given.probes[cell.probe], truths[cell.target]
+        fold, settings, y = (
+            folds[cell.target][cell.fold],
+            given.probes[cell.probe],
+            truths[cell.target],
+        )
         swapped = dataclasses.replace(fold, test=fold.validation)
         kind = "classification" if cell.target == "sex" else "regression"
         fit = PROBES[settings.kind].fit(kind)
