@@ -29,8 +29,9 @@ COLUMNS = {
     "metrics.csv": (
         "model layer layer_index target probe seed fold control n_train n_test mse "
         "mae rmse r2 pearson spearman within_speaker mean_mse mean_mae accuracy "
-        "balanced_accuracy macro_f1 majority_accuracy alpha alpha_at_edge seconds "
-        "cell_id components saturated in_sample iterations converged unconverged"
+        "balanced_accuracy macro_f1 majority_accuracy validation_mse validation_error "
+        "alpha alpha_at_edge seconds cell_id components saturated in_sample iterations "
+        "converged unconverged"
     ),
     "models.csv": (
         "model target probe probe_kind target_kind n_layers missing embedding_mse "
