@@ -5,7 +5,6 @@ Seeds are fixed: the numbers are the same on every machine, up to rounding.
 
 import argparse
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,12 +20,12 @@ INTRODUCTION = """\
 
 `{command}` writes this file
 ({experiments} experiments a setting, so that a coverage of 0.95 has a standard error of
-{error:.3f}; {resamples} resamples). *Before* is the method that was replaced,
-*after* the present one. Widths of R² are measured down to −1 only, as some of those before end at
-−10 or below. Intervals are held against the true score of the layer that is best on the test
-speakers.
+{error:.3f}; {resamples} resamples, {of_models} of comparisons of models). *Before* is the method
+that was replaced, *after* the present one. Widths of R² are measured down to −1 only, as some of
+those before end at −10 or below. Intervals are held against the true score of the layer that is
+best on the test speakers.
 
-{machine}; {date}; {seconds:.0f} s.
+{machine}; {date}.
 
 ## What is simulated
 """
@@ -38,31 +37,36 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="10 experiments, printed only")
     quick = parser.parse_args().quick
     limit_threads(1)
-    about, start = machine.describe(), time.perf_counter()
     experiments = 10 if quick else 200
-    tables = [*intervals.tables(experiments), *models.tables(experiments)]
+    lines = [_introduction(experiments), *_paragraphs(generate.__doc__)]
+    sections = (
+        ("## Intervals", [], intervals.tables),
+        ("## Model against model", _paragraphs(models.__doc__), models.tables),
+    )
+    for heading, explanation, tables in sections:
+        lines += [heading, "", *explanation]
+        lines += [line for table in tables(experiments) for line in table.markdown()]
+        text = "\n".join(lines).rstrip() + "\n"
+        if not quick:
+            FILE.write_text(text)
+    if quick:
+        print(text)
+    return 0
+
+
+def _introduction(experiments: int) -> str:
+    about = machine.describe()
     packages = {"python": about["python"], **about["packages"]}
     versions = ", ".join(f"{name} {packages[name]}" for name in ("python", "numpy", "scipy"))
-    introduction = INTRODUCTION.format(
+    return INTRODUCTION.format(
         command=COMMAND,
         experiments=experiments,
         error=(0.95 * 0.05 / experiments) ** 0.5,
         resamples=intervals.RESAMPLES,
+        of_models=models.RESAMPLES,
         machine=f"{about['cores']} cores of {about['processor']}, {versions}",
         date=datetime.now(UTC).date(),
-        seconds=time.perf_counter() - start,
     )
-    lines = [introduction, *_paragraphs(generate.__doc__), "## Intervals", ""]
-    for number, table in enumerate(tables):
-        if number == 2:
-            lines += ["## Model against model", "", *_paragraphs(models.__doc__)]
-        lines += table.markdown()
-    text = "\n".join(lines).rstrip() + "\n"
-    if quick:
-        print(text)
-    else:
-        FILE.write_text(text)
-    return 0
 
 
 def _paragraphs(docstring: str | None) -> list[str]:

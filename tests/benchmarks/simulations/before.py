@@ -88,7 +88,10 @@ def between_models(
     )
     dealt, drawn = dealt_a - dealt_b, drawn_a - drawn_b
     variance = max(float(np.nanvar(drawn) - dealt.var()), float(np.nanvar(spread)))
-    widening = float(jackknife_error(left_out)) / float(np.nanstd(spread))
+    one = float(np.nanstd(spread))
+    widening = float(jackknife_error(left_out)) / one if one > ROUNDING else 1.0
     error, degrees = variance**0.5 * widening, degrees_of_freedom(a[0, :, 0])
+    if error < ROUNDING:
+        return 1.0, float(dealt.mean()), float(dealt.mean())
     value, reach = float(dealt.mean()), float(student.ppf((1 + LEVEL) / 2, degrees)) * error
     return float(2 * student.sf(abs(value) / error, degrees)), value - reach, value + reach

@@ -25,7 +25,7 @@ from tests.benchmarks.simulations.generate import (
 )
 from tests.benchmarks.simulations.table import Tests
 
-RESAMPLES = 200
+RESAMPLES = 100
 SPEAKERS = ((6, 6), (6, 10), (10, 20), (40, 40))
 """Of validation and of test."""
 METHODS = ("before", "without validation", "chosen on validation")
