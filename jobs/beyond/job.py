@@ -24,6 +24,7 @@ from jobs.beyond.settings import Nuisance
 from jobs.job import Resources, Worker
 from jobs.probes.ridge import inner_folds
 from jobs.probing.layer_data import LayerData, read_layer_data
+from jobs.probing.layer_report import LayerReport
 from jobs.protocol.folds import Fold, IntArray, StrArray, only
 from jobs.protocol.settings import Protocols
 from jobs.statistics.classification import majority_class
@@ -73,11 +74,11 @@ class BeyondJob:
         """Model and layer."""
         return self.key
 
-    def run(self, worker: Worker) -> float:
-        """Fit all targets and write the file; return the seconds that it took."""
+    def run(self, worker: Worker) -> LayerReport:
+        """Fit all targets and write the file."""
         start = time.perf_counter()
         write_beyond(self.file, find_added(self))
-        return time.perf_counter() - start
+        return LayerReport(time.perf_counter() - start)
 
 
 def find_added(job: BeyondJob) -> dict[str, list[FoldPredictions]]:

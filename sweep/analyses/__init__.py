@@ -14,13 +14,14 @@ from jobs.models import ModelInfo
 from sweep.analyses.base import Analysis
 from sweep.analyses.beyond import BEYOND
 from sweep.analyses.joint_cca import JOINT_CCA
+from sweep.analyses.learning import LEARNING
 from sweep.analyses.similarity import SIMILARITY
 from sweep.analyses.tempo import TEMPO
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.spec.schema import Spec
 
-ANALYSES: tuple[Analysis, ...] = (TEMPO, JOINT_CCA, BEYOND, SIMILARITY)
+ANALYSES: tuple[Analysis, ...] = (TEMPO, JOINT_CCA, BEYOND, LEARNING, SIMILARITY)
 
 
 def plan_run(spec: Spec, table: pd.DataFrame, models: Mapping[str, ModelInfo]) -> Plan:

@@ -66,6 +66,9 @@ class QueueRecorder(Protocol):
     def compared(self, seconds: float, analysis: str) -> None:
         """Record a job of ``analysis`` that is done."""
 
+    def warning(self, message: str) -> None:
+        """Record a warning for the user."""
+
     def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
         """Record a job that failed permanently."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol, TypeVar
 
 from jobs.job import Job
+from jobs.probing.layer_report import LayerReport
 from sweep.analyses.base import QueueRecorder
 from sweep.errors import reason
 
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class LayerJob(Job, Protocol):
-    """A job that reads the activations of one layer and writes a file; it returns its seconds."""
+    """A job that reads the activations of one layer, writes a file and returns a `LayerReport`."""
 
     @property
     def model(self) -> str:
@@ -84,10 +85,12 @@ class LayerQueue:
         """Move the job to the end of the queue."""
         self._jobs.append(job)
 
-    def finish(self, job: LayerJob, result: float) -> None:
-        """Record the job, whose result is in its file; ``result`` are its seconds."""
+    def finish(self, job: LayerJob, result: LayerReport) -> None:
+        """Record the job, whose results are in its file."""
         if self._recorder:
-            self._recorder.compared(result, self._analysis)
+            self._recorder.compared(result.seconds, self._analysis)
+            for warning in result.warnings:
+                self._recorder.warning(warning)
 
     def fail(self, job: LayerJob, error: BaseException | None) -> None:
         """Record that the layer has no result."""

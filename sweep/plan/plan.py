@@ -155,6 +155,8 @@ class Plan(Settings):
     """``none`` first."""
     tempo: PlannedTempo | None = None
     beyond: PlannedBeyond | None = None
+    train_fractions: tuple[float, ...] = (1.0,)
+    """Fractions of the training speakers that probes are fitted to; cells have all."""
 
     @property
     def n_cells(self) -> int:

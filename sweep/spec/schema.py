@@ -102,7 +102,8 @@ class Spec(Settings):
         " protocols: {cps: {kind: splits, validation: dev}},"
         " models: [{name: ResNet, kind: wespeaker, architecture: SimAM_ResNet34_ASP}],"
         " probes: [{kind: ridge}], similarity: {measures: [cka]}, tempo: {utterances: 100},"
-        " beyond: {nuisances: [fbank]}, compute: {extractor: {gpus: 1}}}",
+        " beyond: {nuisances: [fbank]}, train_fractions: [0.1, 0.3, 1],"
+        " compute: {extractor: {gpus: 1}}}",
     )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -147,6 +148,11 @@ class Spec(Settings):
     tempo: TempoSettings | None = None
     """Optional analysis: whether predictions follow when test utterances are played faster or
     slower. null: none."""
+    train_fractions: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)
+    ] = (1.0,)
+    """Optional analysis: learning curves, the same probes fitted to fractions of the training
+    speakers, such as [0.1, 0.3, 1]. 1, all of them, is always included."""
     beyond: BeyondSettings | None = None
     """Optional analysis: what each layer adds to nuisances, such as the duration and the input
     features. null: none."""
@@ -173,6 +179,13 @@ class Spec(Settings):
             return layers
         expected = "expected all, or a list of globs and positions such as [stem, 'layer2.*', -1]"
         raise ValueError(f"layers: {expected}, found {layers!r}")
+
+    @field_validator("train_fractions")
+    @classmethod
+    def _different_fractions(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(fractions)) < len(fractions):
+            raise ValueError(f"train_fractions: expected different ones, found {list(fractions)}")
+        return tuple(sorted({*fractions, 1.0}))
 
     def to_yaml(self) -> str:
         """Return the spec as YAML, with all defaults written out."""

@@ -188,7 +188,7 @@ def test_what_is_written_is_read_again_and_damage_is_named(corpus, tmp_path):
     table, fbank = corpus
     X = np.random.default_rng(5).standard_normal((len(table), 4))
     job = make_job(tmp_path, table.assign(y=X[:, 0]), fbank, X)
-    assert job.run(Worker()) > 0
+    assert job.run(Worker()).seconds > 0
     (fold,) = read_beyond(job.file)["y"]
     (expected,) = find_added(job)["y"]
     for field in dataclasses.fields(fold):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jobs.probing.layer_report import LayerReport
 from sweep.analyses.layer_queue import LayerQueue
 
 
@@ -19,10 +20,13 @@ class FakeJob:
 
 class Notes:
     def __init__(self):
-        self.done, self.failed = [], []
+        self.done, self.failed, self.warnings = [], [], []
 
     def compared(self, seconds, analysis):
         self.done.append((seconds, analysis))
+
+    def warning(self, message):
+        self.warnings.append(message)
 
     def failure(self, stage, model, where, error):
         self.failed.append((stage, model, where, error))
@@ -60,10 +64,10 @@ def test_a_job_comes_back_once_and_is_recorded():
     left.again(JOBS[0])
     assert left.waiting == 3 and left.next(due, ()) == JOBS[1]
     left.sent(JOBS[1])
-    left.finish(JOBS[1], 0.5)
+    left.finish(JOBS[1], LayerReport(0.5, ("1 fit failed",)))
     left.sent(JOBS[2])
     left.fail(JOBS[2], ValueError("wrong"))
-    assert notes.done == [(0.5, "beyond")]
+    assert notes.done == [(0.5, "beyond")] and notes.warnings == ["1 fit failed"]
     assert notes.failed == [("beyond", "b", "0", "ValueError: wrong")]
     assert left.waiting == 1
 

@@ -1,0 +1,243 @@
+"""Learning curves: one figure per target, and the report's table."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from jobs.protocol.training_fractions import DRAWS, FEWEST
+from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
+from jobs.statistics.scores import MAIN_SCORE
+from jobs.storage.atomic import file_names
+from jobs.ties import first_lowest
+from sweep.report.figures.legend import legend_columns, legend_height, write_below
+from sweep.report.figures.lines import GREY, Line, baseline_label, baseline_style, line_styles
+from sweep.report.figures.plots import heading_height, write_heading
+from sweep.report.figures.scores import Score, baselines_in, models_in, score_of_nothing
+from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
+from sweep.report.figures.value_axis import Limits, limits
+from sweep.report.methods.wording import listed
+from sweep.report.section import Content, Section, as_svg
+from sweep.report.tables.cells import CLASSES, assemble, interval, number, several, text
+from sweep.report.tables.markup import Table, one_line
+from sweep.results.run import Run
+
+READING = (
+    "The same probes, fitted to a part of the training speakers. A curve that still rises at its "
+    "right end says that the layer holds more than the probe could learn from these speakers; one "
+    "that is flat, that more speakers of this kind would not help. Values are means over "
+    f"{DRAWS} random orders of the speakers; the interval is over test speakers, given the "
+    "training speakers that were drawn, and <em>draws</em> shows the lowest and highest value of a "
+    "single order. The layer shown is the one with the best score on all training speakers. All "
+    "layers are in <code>tables/learning.csv</code>."
+)
+"""HTML."""
+_NAMES: dict[str, str] = {"r2": "R²", "accuracy": "accuracy"}
+_ACROSS = 3
+"""Maximum number of probes side by side."""
+_LEFT, _GAP, _RIGHT, _HEIGHT, _TOP, _AXIS = 0.6, 0.2, 0.12, 1.9, 0.26, 0.42
+"""Inches."""
+_POINT = ["model", "layer", "target", "probe"]
+
+
+def write_learning(
+    plots: Path, learning: pd.DataFrame, layers: pd.DataFrame
+) -> tuple[list[Path], list[Table]]:
+    """Write ``learning_<target>.png`` and ``.svg`` with one panel per probe.
+
+    Args:
+        plots: folder of the figures.
+        learning: ``learning.csv``.
+        layers: ``layers.csv``, with the order of models, targets and probes.
+
+    Returns:
+        The PNG files, and the table of the report: every model's best layer, by fraction.
+    """
+    if learning.empty:
+        return [], []
+    names = {name: layers[name].dtype for name in ("model", "target", "probe")}
+    rows = learning.astype(names)
+    shown = rows.merge(_shown_layers(rows), on=_POINT)
+    files, styles = file_names(rows["target"].unique()), line_styles(layers)
+    with figure_style():
+        figures = [
+            _write_figure(plots, f"learning_{files[str(target)]}", of_target, styles)
+            for target, of_target in shown.groupby("target", sort=True, observed=True)
+        ]
+    return figures, [_table(shown)]
+
+
+def _shown_layers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Select the layers to show of each curve: the best one, and the last one if it is another.
+
+    Columns: those of a point, and ``which``: ``best`` or ``last``.
+    """
+    found = []
+    for key, curve in rows[rows["fraction"] == 1].groupby(
+        ["model", "target", "probe"], sort=True, observed=True
+    ):
+        model, target, probe = key
+        best = curve["layer"].iloc[int(first_lowest(-curve["value"]))]
+        last = curve.sort_values("layer_index")["layer"].iloc[-1]
+        found.append((model, best, target, probe, "best"))
+        if last != best:
+            found.append((model, last, target, probe, "last"))
+    chosen = pd.DataFrame(found, columns=[*_POINT, "which"])
+    return chosen.astype({name: rows[name].dtype for name in ("model", "target", "probe")})
+
+
+def _score(rows: pd.DataFrame) -> Score:
+    kind = rows["target_kind"].iloc[0]
+    is_class = kind == CLASSES
+    return Score(
+        "value",
+        _NAMES[MAIN_SCORE[kind]],
+        high_is_good=True,
+        nothing="no_skill" if is_class else None,
+        worst=None if is_class else -1.0,
+        knows_nothing=MAJORITY_CLASS if is_class else MEAN_PREDICTOR,
+        decimals=3,
+    )
+
+
+def _write_figure(folder: Path, name: str, rows: pd.DataFrame, styles: dict[str, Line]) -> Path:
+    """Write the figure of one target."""
+    probes = [(str(probe), cell) for probe, cell in rows.groupby("probe", observed=True)]
+    across = math.ceil(len(probes) / math.ceil(len(probes) / _ACROSS))
+    down = math.ceil(len(probes) / across)
+    score = _score(rows)
+    entries = _entries(rows, score, styles)
+    limit = limits(score, [rows])
+    target = one_line(str(rows["target"].iloc[0]))
+    below, above = legend_height(entries, limit.note), heading_height(target)
+    row = _TOP + _HEIGHT + _AXIS
+    total = above + down * row + below
+    width = (WIDTH - _LEFT - _RIGHT - _GAP * (across - 1)) / across
+    figure = new_figure(total)
+    write_heading(figure, target, _LEFT, total)
+    for position, (probe, cell) in enumerate(probes):
+        line, column = divmod(position, across)
+        x, y = _LEFT + column * (width + _GAP), total - above - line * row - _TOP - _HEIGHT
+        axes = figure.add_axes((x / WIDTH, y / total, width / WIDTH, _HEIGHT / total))
+        _draw(axes, cell, score, styles, limit)
+        title = short(one_line(probe), int(width / text_width("n", 8)))
+        figure.text(x / WIDTH, (y + _HEIGHT + _TOP - 0.06) / total, title, va="top", size=8)
+        if column == 0:
+            axes.set_ylabel(score.label)
+        else:
+            axes.tick_params(labelleft=False)
+    columns = legend_columns(entries)
+    write_below(figure, entries, columns, limit.note, _LEFT / WIDTH, below, total)
+    return save(figure, folder, name)
+
+
+def _draw(
+    axes: Axes, cell: pd.DataFrame, score: Score, styles: dict[str, Line], limit: Limits
+) -> None:
+    axes.set_ylim(limit.low, limit.high)
+    axes.set_xscale("log")
+    nothing = score_of_nothing(score, cell)
+    axes.axhline(nothing, color="black", linestyle="--", linewidth=0.9, zorder=2)
+    for model in baselines_in(cell):
+        rows = cell[cell["model"] == model].sort_values("fraction")
+        style = baseline_style(model)
+        axes.plot(rows["n_train_speakers"], rows["value"], **style, zorder=2)  # type: ignore[arg-type]
+    for model in models_in(cell):
+        colour, _ = styles[model]
+        for which, rows in cell[cell["model"] == model].groupby("which"):
+            rows = rows.sort_values("fraction")
+            x, y = rows["n_train_speakers"], rows["value"]
+            if limit.cut is not None:
+                beyond = x[y < limit.cut]
+                at = np.full(len(beyond), limit.cut)
+                axes.plot(beyond, at, "v", color=colour, markersize=2.5, clip_on=False, zorder=4)
+            if which == "last" or colour == GREY:
+                dashes = ":" if which == "last" else "-"
+                axes.plot(x, y, color=colour, linestyle=dashes, linewidth=0.9, zorder=3)
+                continue
+            axes.plot(x, y, color=colour, marker="o", markersize=3, zorder=4)
+            low, high = rows["value_low"].astype(float), rows["value_high"].astype(float)
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
+    ticks = np.unique(cell["n_train_speakers"].round().astype(int))
+    axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("training speakers")
+
+
+def _entries(
+    rows: pd.DataFrame, score: Score, styles: dict[str, Line]
+) -> Sequence[tuple[Artist, str]]:
+    entries: list[tuple[Artist, str]] = [
+        (Line2D([], [], color=styles[model][0], marker="o", markersize=3), short(model, 44))
+        for model in models_in(rows)
+    ]
+    entries.append((Line2D([], [], color="#555555"), "best layer, with 95 % interval"))
+    if (rows["which"] == "last").any():
+        line = Line2D([], [], color="#555555", linestyle=":", linewidth=0.9)
+        entries.append((line, "last layer"))
+    dashed = Line2D([], [], color="black", linestyle="--", linewidth=0.9)
+    entries.append((dashed, score.knows_nothing))
+    for model in baselines_in(rows):
+        handle = Line2D([], [], **baseline_style(model))  # type: ignore[arg-type]
+        entries.append((handle, baseline_label(model)))
+    return entries
+
+
+def _table(shown: pd.DataFrame) -> Table:
+    columns = [
+        ("Model", False), ("Probe", False), ("Best layer", False), ("Speakers", True),
+        ("Utterances", True), ("Score [95 %]", True), ("Draws", True),
+    ]  # fmt: skip
+    best = shown[shown["which"] == "best"].sort_values(
+        ["target", "model", "probe", "fraction"], kind="stable"
+    )
+    return assemble(
+        several(best),
+        columns,
+        [
+            (
+                text(row["target"]), text(row["model"]), text(row["probe"]), text(row["layer"]),
+                number(row["n_train_speakers"], 0), number(row["n_train"], 0),
+                interval(row, "value"), text(_draws(row["value_smallest"], row["value_largest"])),
+            )
+            for row in best.to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _draws(smallest: float | None, largest: float | None) -> str:
+    if smallest is None or largest is None or math.isnan(smallest) or math.isnan(largest):
+        return ""
+    return f"{smallest:z.3f} to {largest:z.3f}"
+
+
+def _render(run: Run) -> Content | None:
+    figures, tables = write_learning(run.folder.plots, run.table("learning"), run.curves.layers)
+    if not figures:
+        return None
+    return Content(introduction=READING, tables=tables, figures=as_svg(figures))
+
+
+def _methods(run: Run) -> Iterator[str]:
+    fractions = [fraction for fraction in run.plan.train_fractions if fraction < 1]
+    if not fractions:
+        return
+    shown = listed(f"{fraction:.3g}" for fraction in fractions)
+    yield (
+        f"For learning curves, the probes were also fitted to {shown} of the training speakers "
+        f"(at least {FEWEST}), with all utterances of each, in {DRAWS} random orders in which a "
+        "smaller part is contained in a larger one; probes with several seeds used one a draw. "
+        "Validation and test data stayed the same, and R² was taken against the mean of all "
+        "training utterances. Scores were averaged over the draws; their intervals are over test "
+        "speakers and do not include the variation of the training speakers."
+    )
+
+
+SECTION = Section("learning", "Learning curves", _render, _methods)
