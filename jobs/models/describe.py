@@ -61,7 +61,7 @@ def tap_shapes(model: ProbedModel, pooling: Pooling) -> tuple[TapShape, ...]:
                 "of width 0 cannot be probed"
             )
         shape = _symbolic(tap, values, (len(short), len(long)), "N" if model.step == 1 else "T")
-        shapes.append(TapShape(index, tap.name, tap.study_name, shape, width))
+        shapes.append(TapShape(index, tap.name, tap.study_name, shape, width, tap.level))
     return tuple(shapes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from jobs.models.taps import Tap
+from jobs.models.taps import Tap, TapLevel, with_ends
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +25,9 @@ class TapPoint:
     study: str = ""
     """The reference study's name of the tap, a final ``#`` being replaced by a number that counts
     equal names from 1; if empty, ``name``."""
+    level: TapLevel | None = None
+    """Place in the network; None: the output of a block for the last point of a pattern that
+    matches blocks, and inside a block for its other points."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,18 @@ class TapPattern:
     """Names of the modules' classes; if empty, any."""
 
 
-def at(module: str, name: str, point: str = "output", study: str = "") -> TapPattern:
-    """Return the pattern of one tap at one module."""
-    return TapPattern(module, (TapPoint(name, point=point, study=study),))
+def at(
+    module: str,
+    name: str,
+    point: str = "output",
+    study: str = "",
+    level: TapLevel = "between blocks",
+) -> TapPattern:
+    """Return the pattern of one tap at one module.
+
+    Before the first and after the last block, ``between blocks`` means input and embedding.
+    """
+    return TapPattern(module, (TapPoint(name, point=point, study=study, level=level),))
 
 
 def taps_at(network: "nn.Module", patterns: Iterable[TapPattern]) -> tuple[Tap, ...]:
@@ -55,7 +67,8 @@ def taps_at(network: "nn.Module", patterns: Iterable[TapPattern]) -> tuple[Tap, 
             counted[tap.study_name] += 1
             number = f"{tap.study_name.removesuffix('#')}{counted[tap.study_name]}"
             taps[position] = replace(tap, study_name=number)
-    return tuple(taps)
+    levels = with_ends([tap.level for tap in taps])
+    return tuple(replace(tap, level=level) for tap, level in zip(taps, levels, strict=True))
 
 
 def _expand(network: "nn.Module", pattern: TapPattern) -> Iterator[Tap]:
@@ -72,8 +85,11 @@ def _expand(network: "nn.Module", pattern: TapPattern) -> Iterator[Tap]:
     for match, module in matches:
         if isinstance(module, nn.Identity):
             continue
-        for point in pattern.points:
+        for number, point in enumerate(pattern.points, start=1):
+            is_last = number == len(pattern.points)
+            of_block: TapLevel = "block output" if is_last else "inside a block"
             name = point.name.format(*match.groups())
             study_name = point.study.format(*match.groups()) or name
             inner = ".".join(part for part in (match[0], point.module) if part)
-            yield Tap(name, study_name, inner, point.point)
+            level: TapLevel = point.level or of_block
+            yield Tap(name, study_name, inner, point.point, level=level)

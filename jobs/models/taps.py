@@ -9,6 +9,17 @@ from typing import Literal
 Pooling = Literal["mean", "mean+std", "channels"]
 """How a layer becomes one vector per utterance, see `jobs.models.pooling`."""
 
+TapLevel = Literal[
+    "input", "block output", "inside a block", "between blocks", "embedding", "unspecified"
+]
+"""Place of a tap in its network: before the first block; the output of a block; a value inside a
+block; a value between two blocks, such as a change of resolution or a side branch; after the last
+block, such as a pooling, an embedding or a final normalisation. ``unspecified``: the network has no
+blocks, or they are not known."""
+
+MAIN_PATH: frozenset[TapLevel] = frozenset(("input", "block output", "embedding", "unspecified"))
+"""Levels of taps that follow each other in depth, so that a line may join them."""
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -30,6 +41,8 @@ class Tap:
     """Maps the length of the input's first axis to the number of frames of the value that belong to
     it, after which padding follows; None: all of them. Needed if the network pads its input, or
     masks padded batches itself."""
+    level: TapLevel = "unspecified"
+    """Place in the network. It changes no number."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,23 @@ class TapShape:
     """Before pooling, time written as ``T``, ``T/2``, ...: (64, 80, "T"), or (256,)."""
     width: int
     """After pooling."""
+    level: TapLevel = "unspecified"
+    """Place in the network."""
+
+
+def with_ends(levels: Sequence[TapLevel]) -> list[TapLevel]:
+    """Replace ``between blocks`` before the first block by ``input``, and after the last block by
+    ``embedding``."""
+    inside = [n for n, level in enumerate(levels) if level in ("block output", "inside a block")]
+    if not inside:
+        return list(levels)
+    found = list(levels)
+    for position, level in enumerate(levels):
+        if level == "between blocks" and position < inside[0]:
+            found[position] = "input"
+        elif level == "between blocks" and position > inside[-1]:
+            found[position] = "embedding"
+    return found
 
 
 def select_taps(

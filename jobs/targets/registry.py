@@ -35,6 +35,8 @@ class Target:
     """e, where speech at f times the tempo has f^e times the value; None where that is unknown."""
     limits: tuple[float, float] | None = None
     """Lowest and highest value that the measurement can give; a value near one is suspect."""
+    title: str = ""
+    """Readable name, for headings; if empty, the name itself."""
 
 
 def _per_second(
@@ -73,6 +75,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             name="cps",
+            title="speech rate",
             unit="characters/s",
             kind="regression",
             description="letters and digits (str.isalnum) of the transcript per second of audio",
@@ -81,6 +84,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="cps_with_spaces",
+            title="speech rate with spaces",
             unit="characters/s",
             kind="regression",
             description="all characters of the transcript, spaces too, per second of audio",
@@ -89,6 +93,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="words_per_second",
+            title="speech rate in words",
             unit="words/s",
             kind="regression",
             description="words of the transcript per second of audio",
@@ -97,6 +102,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="articulation_rate",
+            title="articulation rate",
             unit="characters/s",
             kind="regression",
             description="letters and digits of the transcript per second of speech, without pauses "
@@ -107,6 +113,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="pause_ratio",
+            title="share of pauses",
             unit="",
             kind="regression",
             description="share of pauses in the time from the start of speech to its end; silence "
@@ -116,6 +123,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="duration",
+            title="duration",
             unit="s",
             kind="regression",
             description="length of the audio, silence included",
@@ -124,6 +132,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="f0_mean",
+            title="mean pitch",
             unit="Hz",
             kind="regression",
             description="mean fundamental frequency of the voiced frames, those at most 20 dB "
@@ -134,6 +143,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="f0_sd",
+            title="variation of pitch",
             unit="Hz",
             kind="regression",
             description="standard deviation of the fundamental frequency in the frames of f0_mean; "
@@ -143,6 +153,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="energy",
+            title="level",
             unit="dB",
             kind="regression",
             description="level (RMS) of the whole audio relative to full scale, silence included",
@@ -151,6 +162,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="speaker",
+            title="who is speaking",
             unit="",
             kind="classification",
             description="the speaker",
@@ -158,6 +170,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="sex",
+            title="sex of the speaker",
             unit="",
             kind="classification",
             description="the speaker's sex, as given by the corpus",

@@ -14,7 +14,7 @@ def layers(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """List a model's layers: index, name, the study's name, shape, pooled width."""
+    """List a model's layers: index, name, the study's name, level, shape, pooled width."""
     from sweep.commands.print_layers import print_layers
 
     with exit_codes():

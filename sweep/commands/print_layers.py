@@ -57,9 +57,10 @@ def find_model(model: str) -> tuple[ModelSettings, Pooling]:
 
 def _layers_table(info: ModelInfo) -> Table:
     table = Table(title=f"{info.architecture}, {info.n_parameters / 1e6:.2f} M parameters")
-    for name in ("index", "layer", "study's name", "shape", "width"):
+    for name in ("index", "layer", "study's name", "level", "shape", "width"):
         table.add_column(name, justify="right" if name in ("index", "width") else "left")
     for tap in info.taps:
         shape = " × ".join(str(size) for size in tap.shape)
-        table.add_row(str(tap.index), tap.name, tap.study_name, shape, str(tap.width))
+        cells = (str(tap.index), tap.name, tap.study_name, tap.level, shape, str(tap.width))
+        table.add_row(*cells)
     return table

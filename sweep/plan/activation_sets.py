@@ -75,7 +75,9 @@ def plan_model(
             for split, digest in audio.items()
         ),
         layers=tuple(
-            PlannedLayer(index=t.index, name=t.name, study_name=t.study_name, width=t.width)
+            PlannedLayer(
+                index=t.index, name=t.name, study_name=t.study_name, width=t.width, level=t.level
+            )
             for t in info.taps
             if t.name in chosen
         ),

@@ -21,6 +21,7 @@ from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard
 from jobs.gram.settings import GramSettings
 from jobs.identity import canonical_json, content_id, content_id_of
+from jobs.models.taps import TapLevel
 from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_count
 from jobs.protocol.balanced_parts import BALANCE_VERSION
 from jobs.protocol.cells import Cell
@@ -61,6 +62,8 @@ class PlannedLayer(Settings):
     name: str
     study_name: str
     width: int
+    level: TapLevel = "unspecified"
+    """Place in the network; ids do not depend on it."""
 
 
 class PlannedModel(Settings):

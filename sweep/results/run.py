@@ -82,7 +82,8 @@ class Run(RunRecords):
         )
         read = None if self.plan.scored_by_sums else self._cell_predictions
         curves = layer_curves(points, metrics, read, self._speakers, self._bootstrap())
-        return replace(curves, layers=self._with_columns_of_analyses(curves.layers))
+        layers = self._with_columns_of_analyses(curves.layers)
+        return replace(curves, layers=self._with_levels(layers))
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -247,6 +248,18 @@ class Run(RunRecords):
             target_kind = self.plan.kind(record.target)
             rows[key] = (*key, probe.kind, target_kind, planned, planned_control)
         return pd.DataFrame(list(rows.values()), columns=POINT_COLUMNS)
+
+    def _with_levels(self, layers: pd.DataFrame) -> pd.DataFrame:
+        """Add the column ``level``: the place of each layer in its network."""
+        levels = {
+            (model.name, layer.name): layer.level
+            for model in self.plan.models
+            for layer in model.layers
+        }
+        places = zip(layers["model"], layers["layer"], strict=True)
+        layers = layers.copy()
+        layers.insert(3, "level", [levels[place] for place in places])
+        return layers
 
     def _model(self, name: str) -> PlannedModel:
         for model in self.plan.models:

@@ -28,6 +28,14 @@ def layer_names(n_layers):
     return ["stem", *blocks, "pooling", "embedding"]
 
 
+def level_of(name):
+    """Level of a tap of a SimAM-ResNet; taps with plain names have none."""
+    known = {"stem": "input", "pooling": "embedding", "embedding": "embedding"}
+    if name in known or "." not in name:
+        return known.get(name, "unspecified")
+    return "block output" if name.endswith("relu2") else "inside a block"
+
+
 def curve(model, names, target, probe, level, rng, spread=0.06):
     """Rows of layers.csv for one curve: R² rises to ``level`` at two fifths of the depth."""
     depth = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.4])
@@ -157,6 +165,7 @@ def make_layers(
     for column in ("model", "target", "probe"):  # ordered as in the spec, as the reducer has them
         names = pd.unique(layers[column])
         layers[column] = pd.Categorical(layers[column], categories=names, ordered=True)
+    layers.insert(3, "level", layers["layer"].map(level_of))
     return layers.sort_values(["model", "layer_index", "target", "probe"], ignore_index=True)
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from sweep.commands.app import app
 from sweep.state.run_folder import RunFolder
+from tests.support.no_figures import draw_no_curves
 
 NETWORK = """import torch
 def build():
@@ -100,5 +101,5 @@ def tiny_run(home: Path) -> Iterator[TinyRun]:
     (home / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        patch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
+        draw_no_curves(patch)
         yield TinyRun(home)

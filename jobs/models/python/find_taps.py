@@ -1,7 +1,9 @@
 """Find the taps of any network: the modules that match globs, in the order in which they run."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,7 +14,7 @@ from jobs.models.errors import ModelError
 from jobs.models.model import FrontEnd, dummy_input
 from jobs.models.python.settings import PythonSettings
 from jobs.models.tap_reader import first_tensor
-from jobs.models.taps import Tap
+from jobs.models.taps import Tap, TapLevel, with_ends
 from jobs.process import ran_out_of_memory
 from jobs.user_code import described
 
@@ -47,9 +49,40 @@ def find_taps(network: nn.Module, settings: PythonSettings, front_end: FrontEnd)
             module=paths[id(chosen[name])],
             point="output",
             time_axis=_time_axis(name, short[name], long[name], settings.time_axis),
+            level=level,
         )
-        for name in short
+        for name, level in zip(short, levels(list(short)), strict=True)
     )
+
+
+def levels(names: Sequence[str]) -> list[TapLevel]:
+    """Return the level of each tap, from the dotted paths of their modules in execution order.
+
+    Numbered modules, such as ``blocks.0`` and ``blocks.1``, or ``layer1.0`` and ``layer2.0``, are
+    blocks if they are not inside another one and at least two of them have taps. Without any,
+    nothing is known.
+    """
+    numbered = [name for name in names if name.rpartition(".")[2].isdecimal()]
+    outermost = [name for name in numbered if not _is_inside(name, numbered)]
+    alike = Counter(map(_without_digits, outermost))
+    blocks = {name for name in outermost if alike[_without_digits(name)] > 1}
+    if not blocks:
+        return ["unspecified"] * len(names)
+    found: list[TapLevel] = []
+    for name in names:
+        if name in blocks:
+            found.append("block output")
+        else:
+            found.append("inside a block" if _is_inside(name, blocks) else "between blocks")
+    return with_ends(found)
+
+
+def _without_digits(name: str) -> str:
+    return re.sub(r"\d", "", name)
+
+
+def _is_inside(name: str, modules: Iterable[str]) -> bool:
+    return any(name.startswith(f"{module}.") for module in modules)
 
 
 def path_matches(path: str, glob: str) -> bool:

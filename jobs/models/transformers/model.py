@@ -17,7 +17,7 @@ from torch import nn
 
 from jobs.models.errors import ModelError
 from jobs.models.model import ProbedModel
-from jobs.models.taps import Tap
+from jobs.models.taps import Tap, TapLevel
 from jobs.models.transformers.encoders import LogMelEncoder, WaveformEncoder
 from jobs.models.transformers.folders import CONFIG, PREPROCESSOR, find_pretrained
 from jobs.models.transformers.pretrained import (
@@ -117,14 +117,15 @@ def _waveform_taps(config: Any, convolutions: tuple[tuple[int, int], ...]) -> tu
             f"front.{i}",
             f"network.feature_extractor.conv_layers.{i}",
             partial(convolved, convolutions[: i + 1]),
+            "input",
             time_axis=-1,
         )
         for i in range(len(convolutions))
     ]
-    taps.append(_tap("projection", "network.feature_projection", frames))
+    taps.append(_tap("projection", "network.feature_projection", frames, "input"))
     taps += _layer_taps("network.encoder.layers", config.num_hidden_layers, frames)
     if getattr(config, "do_stable_layer_norm", False):
-        taps.append(_tap("final_norm", "network.encoder.layer_norm", frames))
+        taps.append(_tap("final_norm", "network.encoder.layer_norm", frames, "embedding"))
     return tuple(taps)
 
 
@@ -160,9 +161,9 @@ def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
         module=encoder.eval().requires_grad_(False),
         taps=(
             # The second convolution's output, with positions added, is layer.0.
-            Tap("front.0", "front.0", "network.conv2", "input", frames=mel_frames),
+            Tap("front.0", "front.0", "network.conv2", "input", frames=mel_frames, level="input"),
             *_layer_taps("network.layers", config.encoder_layers, frames),
-            _tap("final_norm", "network.layer_norm", frames),
+            _tap("final_norm", "network.layer_norm", frames, "embedding"),
         ),
         front_end=partial(Waveform, longest=extractor.n_samples),
         step=1,
@@ -171,12 +172,17 @@ def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
 
 
 def _layer_taps(path: str, n_layers: int, frames: Callable[[int], int]) -> list[Tap]:
-    taps = [Tap("layer.0", "layer.0", f"{path}.0", "input", time_axis=1, frames=frames)]
-    return taps + [_tap(f"layer.{i + 1}", f"{path}.{i}", frames) for i in range(n_layers)]
+    first = Tap("layer.0", "layer.0", f"{path}.0", "input", 1, frames, level="input")
+    blocks = [
+        _tap(f"layer.{i + 1}", f"{path}.{i}", frames, "block output") for i in range(n_layers)
+    ]
+    return [first, *blocks]
 
 
-def _tap(name: str, module: str, frames: Callable[[int], int], time_axis: int = 1) -> Tap:
-    return Tap(name, name, module, "output", time_axis, frames)
+def _tap(
+    name: str, module: str, frames: Callable[[int], int], level: TapLevel, time_axis: int = 1
+) -> Tap:
+    return Tap(name, name, module, "output", time_axis, frames, level)
 
 
 def convolved(convolutions: tuple[tuple[int, int], ...], length: int) -> int:

@@ -19,7 +19,9 @@ A star matches one part of a module's dotted path; ``{0}`` is the match of the f
 modules that run once in a pass: the output of a shared ReLU is read as the input of the next
 convolution. A value is pooled as soon as it is computed, so later in-place changes do no harm. The
 last tap is WeSpeaker's embedding (the last item if its network returns several), and is called
-``embedding``.
+``embedding``. Of the points of a pattern, the last is the output of the block and the others are
+inside it, unless their ``level`` says otherwise; single taps of ``at`` are between blocks, or
+before or after all of them (`jobs.models.taps.TapLevel`).
 """
 
 import difflib
@@ -173,8 +175,12 @@ _CAMPPLUS = (
         pattern
         for block in (1, 2, 3)
         for pattern in (
-            TapPattern(f"xvector.block{block}.tdnnd*", (TapPoint(f"block{block}.{{0}}"),)),
-            at(f"xvector.block{block}", f"block{block}"),
+            # Each layer of a dense block appends its output; the block's output has them all.
+            TapPattern(
+                f"xvector.block{block}.tdnnd*",
+                (TapPoint(f"block{block}.{{0}}", level="inside a block"),),
+            ),
+            at(f"xvector.block{block}", f"block{block}", level="block output"),
             at(f"xvector.transit{block}", f"transit{block}"),
         )
     ),

@@ -39,7 +39,7 @@ class Depth:
     @property
     def strips(self) -> list[dict[int, str]]:
         """Architectures with named stages; empty if there are too many to draw."""
-        staged = [names for names in self.names if 1 < len(_stages(names)) <= len(names) / 2]
+        staged = [names for names in self.names if 1 < len(stages(names)) <= len(names) / 2]
         return staged if len(staged) <= MOST_STRIPS else []
 
     def x(self, model: str, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -140,7 +140,7 @@ def _draw_strip(
     last = max(names)
     bottom, height = 1 + (GAP + STRIP * row) / size[1], (STRIP - 0.015) / size[1]
     span = np.diff(axes.get_xlim())[0]
-    for number, (stage, first, final) in enumerate(_stages(names)):
+    for number, (stage, first, final) in enumerate(stages(names)):
         left, right = depth.scaled(np.array([first - 0.5, final + 0.5]), last)
         if depth.relative:  # half a layer differs in width between the strips
             left, right = np.clip([left, right], 0, 1)
@@ -173,7 +173,7 @@ def _strip_text(axes: Axes, x: float, y: float, text: str, align: str) -> None:
     )
 
 
-def _stages(names: dict[int, str]) -> Sequence[tuple[str, int, int]]:
+def stages(names: dict[int, str]) -> Sequence[tuple[str, int, int]]:
     """Runs of layers whose names begin alike, up to the first dot: (stage, first, last index)."""
     stages: list[tuple[str, int, int]] = []
     for index, name in names.items():

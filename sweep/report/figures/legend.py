@@ -14,6 +14,7 @@ from jobs.statistics.points import FOLDS, SPEAKERS
 from sweep.report.figures.lines import (
     CONTROL_LINES,
     GREY,
+    OFF_PATH_DOT,
     SPEAKER_MEAN_LINE,
     Line,
     baseline_label,
@@ -24,6 +25,7 @@ from sweep.report.figures.scores import (
     baselines_in,
     best_position,
     models_in,
+    on_main_path,
     score_of_speaker_mean,
 )
 from sweep.report.figures.style import SMALL, WIDTH, short, signed, text_width
@@ -73,6 +75,9 @@ def legend_entries(
         dot = Line2D([], [], color="#555555", linestyle="", marker="o", markersize=3.5)
         dot.set_markerfacecolor("white")
         entries.append((dot, "fewer cells than planned"))
+    if not on_main_path(rows[rows["model"].isin(models_in(rows))]).all():
+        faint = Line2D([], [], color="#555555", linestyle="", marker="o", **OFF_PATH_DOT)
+        entries.append((faint, "layer inside or between blocks"))
     over = FOLDS if by_fold(rows) else SPEAKERS
     band = Patch(color="#555555", alpha=0.2, linewidth=0)
     entries.append((band, f"95 % interval over {over}"))

@@ -9,6 +9,7 @@ from sweep.report.figures.layer_axis import Depth
 from sweep.report.figures.lines import (
     CONTROL_LINES,
     GREY,
+    OFF_PATH_DOT,
     SPEAKER_MEAN_LINE,
     Line,
     baseline_style,
@@ -18,6 +19,7 @@ from sweep.report.figures.scores import (
     baselines_in,
     best_position,
     models_in,
+    on_main_path,
     score_of_nothing,
     score_of_speaker_mean,
 )
@@ -59,23 +61,30 @@ def _draw_model(
     y = group[score.column].to_numpy(dtype=float)
     low, high = (group[f"{score.column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
     if colour == GREY:
+        joined = on_main_path(group)
         dot = "." if len(x) == 1 else None
-        axes.plot(x, y, color=colour, linewidth=0.5, marker=dot, zorder=1.5)
+        axes.plot(x[joined], y[joined], color=colour, linewidth=0.5, marker=dot, zorder=1.5)
         return
-    marker = "o" if len(x) <= 12 else None
-    axes.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=2.5, zorder=3)
+    joined = on_main_path(group)
+    marker = "o" if joined.sum() <= 12 else None
+    path = {"color": colour, "linestyle": line, "marker": marker, "markersize": 2.5, "zorder": 3}
+    axes.plot(x[joined], y[joined], **path)  # type: ignore[arg-type]
+    if not joined.all():
+        axes.plot(x[~joined], y[~joined], "o", color=colour, **OFF_PATH_DOT)
     if len(x) == 1:
         axes.vlines(x, low, high, color=colour, linewidth=1.0, zorder=3)
     else:
-        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
+        axes.fill_between(
+            x[joined], low[joined], high[joined], color=colour, alpha=0.15, linewidth=0, zorder=1
+        )
     for column, dashes in zip(score.controls, CONTROL_LINES, strict=False):
         control = group[column].to_numpy(dtype=float)
         if np.isnan(control).all():
             continue
         dots = {"linestyle": dashes, "marker": "." if len(x) == 1 else None, "markersize": 2}
-        axes.plot(x, control, color=colour, linewidth=0.8, zorder=2.5, **dots)
-    alone = _alone(y)
-    axes.plot(x[alone], y[alone], "o", color=colour, markersize=2.5, zorder=3)
+        axes.plot(x[joined], control[joined], color=colour, linewidth=0.8, zorder=2.5, **dots)
+    alone = _alone(y[joined])
+    axes.plot(x[joined][alone], y[joined][alone], "o", color=colour, markersize=2.5, zorder=3)
     lacking = (group["missing"] > 0).to_numpy() & ~np.isnan(y)
     open_dot = {"markerfacecolor": "white", "markeredgewidth": 0.7, "markersize": 3.5}
     axes.plot(x[lacking], y[lacking], "o", color=colour, zorder=3.5, **open_dot)  # type: ignore

@@ -14,7 +14,7 @@ from jobs.storage.atomic import slug
 from sweep.report.figures.heatmap import write_heatmap
 from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
 from sweep.report.figures.legend import legend_columns, legend_entries, legend_height, write_below
-from sweep.report.figures.lines import Line, line_styles
+from sweep.report.figures.lines import Line, Twins, line_styles
 from sweep.report.figures.panel import draw_panel
 from sweep.report.figures.scores import (
     CCA,
@@ -38,7 +38,7 @@ from sweep.report.tables.model_tables import CCA as CCA_KIND
 PANELS_A_ROW = 4
 
 
-def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
+def write_plots(folder: Path, layers: pd.DataFrame, twins: Twins = ()) -> list[Path]:
     """Write every figure as ``.png`` (300 dpi) and ``.svg``; equal numbers give equal bytes.
 
     For each target ``overview_<target>`` (R² of all probes; for classes, accuracy), then for each
@@ -53,7 +53,7 @@ def write_plots(folder: Path, layers: pd.DataFrame) -> list[Path]:
     curves = layers[layers["model"].isin(models_in(layers))]
     if curves.empty:
         return []
-    depth, styles = depth_of(curves), line_styles(layers)
+    depth, styles = depth_of(curves), line_styles(layers, twins)
     taken: set[str] = set()
     paths: list[Path | None] = []
     with figure_style():

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from jobs.models.settings import BASELINE_PREFIX
+from jobs.models.taps import MAIN_PATH
 from jobs.statistics.curves import complete
 from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
 from jobs.statistics.scores import MAIN_SCORE, SCORES
@@ -104,6 +106,24 @@ def score_of_speaker_mean(score: Score, rows: pd.DataFrame) -> float | None:
     if column not in rows or rows[column].isna().all():  # for slopes: it does not depend on tempo
         return None
     return float(rows[column].median())
+
+
+def on_main_path(group: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Mask of the layers that a line joins: the input, outputs of blocks, and what follows them.
+
+    Values inside a block are of another kind, and a line through all would zigzag between kinds.
+    Tables without the column ``level`` have layers of one kind.
+    """
+    if "level" not in group:
+        return np.ones(len(group), dtype=np.bool_)
+    joined: npt.NDArray[np.bool_] = group["level"].isin(MAIN_PATH).to_numpy(dtype=np.bool_)
+    return joined
+
+
+def with_levels(rows: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """Add the column ``level`` of ``layers`` (``layers.csv``) to the table of an analysis."""
+    levels = layers[["model", "layer", "level"]].drop_duplicates()
+    return rows.merge(levels, on=["model", "layer"], how="left")
 
 
 def best_position(score: Score, group: pd.DataFrame) -> int | None:

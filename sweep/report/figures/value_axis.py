@@ -13,6 +13,7 @@ from sweep.report.figures.scores import (
     Score,
     baselines_in,
     models_in,
+    on_main_path,
     score_of_nothing,
     score_of_speaker_mean,
 )
@@ -38,7 +39,8 @@ def limits(score: Score, panels: Sequence[pd.DataFrame]) -> Limits:
     rows = pd.concat(panels)
     nothing = score_of_nothing(score, rows)
     points = _finite(rows[score.column])
-    ends = [rows[c] for c in (f"{score.column}_low", f"{score.column}_high")]
+    banded = rows[on_main_path(rows)]
+    ends = [banded[c] for c in (f"{score.column}_low", f"{score.column}_high")]
     speaker_mean = score_of_speaker_mean(score, rows)
     references = pd.Series([nothing] if speaker_mean is None else [nothing, speaker_mean])
     reach = _finite(pd.concat([rows[score.column], *ends, references]))

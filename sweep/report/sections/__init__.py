@@ -19,10 +19,12 @@ from sweep.report.sections import (
     provenance,
     residuals,
     similarity,
+    summary,
     tempo,
 )
 
 SECTIONS: tuple[Section, ...] = (
+    summary.SECTION,
     models.SECTION,
     findings.SECTION,
     glossary.SECTION,

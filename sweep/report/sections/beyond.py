@@ -7,11 +7,12 @@ import pandas as pd
 
 from jobs.beyond.settings import NUISANCES
 from jobs.ties import first_lowest
+from sweep.plan.untrained_twins import twins
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.legend import legend_entries
-from sweep.report.figures.lines import line_styles
+from sweep.report.figures.lines import Twins, line_styles
 from sweep.report.figures.plots import write_panels
-from sweep.report.figures.scores import Score
+from sweep.report.figures.scores import Score, with_levels
 from sweep.report.figures.style import figure_style
 from sweep.report.figures.value_axis import limits
 from sweep.report.methods.wording import listed
@@ -50,7 +51,7 @@ def score_of(kind: str) -> Score:
 
 
 def write_beyond(
-    plots: Path, beyond: pd.DataFrame, layers: pd.DataFrame
+    plots: Path, beyond: pd.DataFrame, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
     """Write ``beyond_r2`` and ``beyond_accuracy`` as ``.png`` and ``.svg``, a panel per target.
 
@@ -58,6 +59,7 @@ def write_beyond(
         plots: folder of the figures.
         beyond: ``beyond.csv``.
         layers: ``layers.csv``, with the order of models and targets.
+        twins: models and their untrained twins.
 
     Returns:
         The PNG files, and the table of the report: every model's best layer, by target.
@@ -65,8 +67,8 @@ def write_beyond(
     if beyond.empty:
         return [], []
     names = {name: layers[name].dtype for name in ("model", "target")}
-    rows = beyond.astype(names).assign(cells=1, missing=0)
-    styles, figures = line_styles(layers), []
+    rows = with_levels(beyond.astype(names).assign(cells=1, missing=0), layers)
+    styles, figures = line_styles(layers, twins), []
     with figure_style():
         for score_name, of_kind in rows.groupby("score", sort=False):
             score = score_of(of_kind["target_kind"].iloc[0])
@@ -114,7 +116,9 @@ def _best_table(rows: pd.DataFrame) -> Table:
 
 
 def _render(run: Run) -> Content | None:
-    figures, tables = write_beyond(run.folder.plots, run.table("beyond"), run.curves.layers)
+    figures, tables = write_beyond(
+        run.folder.plots, run.table("beyond"), run.curves.layers, twins(run.plan)
+    )
     if not figures:
         return None
     return Content(introduction=READING, tables=tables, figures=as_svg(figures))

@@ -1,12 +1,14 @@
 """Curves of every score over layers."""
 
+from sweep.plan.untrained_twins import twins
 from sweep.report.figures.plots import write_plots
 from sweep.report.section import Content, Section, as_svg
 from sweep.results.run import Run
 
 
 def _render(run: Run) -> Content:
-    return Content(figures=as_svg(write_plots(run.folder.plots, run.curves.layers)))
+    figures = write_plots(run.folder.plots, run.curves.layers, twins(run.plan))
+    return Content(figures=as_svg(figures))
 
 
 SECTION = Section("plots", "Curves over layers", _render)

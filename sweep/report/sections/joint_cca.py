@@ -6,11 +6,12 @@ import pandas as pd
 
 from jobs.storage.atomic import file_names
 from jobs.ties import first_lowest
+from sweep.plan.untrained_twins import twins
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.legend import legend_entries
-from sweep.report.figures.lines import line_styles
+from sweep.report.figures.lines import Twins, line_styles
 from sweep.report.figures.plots import write_panels
-from sweep.report.figures.scores import Score, models_in
+from sweep.report.figures.scores import Score, models_in, with_levels
 from sweep.report.figures.style import figure_style
 from sweep.report.figures.value_axis import limits
 from sweep.report.section import Content, Section, as_svg
@@ -45,7 +46,7 @@ SCORE = Score(
 
 
 def write_canonical(
-    plots: Path, canonical: pd.DataFrame, layers: pd.DataFrame
+    plots: Path, canonical: pd.DataFrame, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
     """Write ``canonical_<probe>.png`` and ``.svg`` with one panel per component.
 
@@ -53,6 +54,7 @@ def write_canonical(
         plots: folder of the figures.
         canonical: ``canonical.csv``.
         layers: ``layers.csv``, with the order of models and probes.
+        twins: models and their untrained twins.
 
     Returns:
         The PNG files, and the table of the report: every model's best layer, by component.
@@ -61,11 +63,12 @@ def write_canonical(
         return [], []
     names = {name: layers[name].dtype for name in ("model", "probe")}
     rows = canonical.astype(names).assign(cells=1, missing=0, target_kind="regression")
+    rows = with_levels(rows, layers)
     shown = rows[rows["model"].isin(models_in(rows))]
     if shown.empty:
         return [], []
     files, figures = file_names(rows["probe"].unique()), []
-    depth, styles = depth_of(shown), line_styles(layers)
+    depth, styles = depth_of(shown), line_styles(layers, twins)
     with figure_style():
         for probe, of_probe in rows.groupby("probe", sort=True, observed=True):
             panels = [
@@ -115,7 +118,9 @@ def _best_table(rows: pd.DataFrame) -> Table:
 
 def _render(run: Run) -> Content | None:
     layers = run.curves.layers
-    figures, tables = write_canonical(run.folder.plots, run.table("canonical"), layers)
+    figures, tables = write_canonical(
+        run.folder.plots, run.table("canonical"), layers, twins(run.plan)
+    )
     if not figures:
         return None
     return Content(introduction=READING, tables=tables, figures=as_svg(figures))

@@ -16,6 +16,7 @@ from jobs.statistics.residuals import (
     utterance_errors,
 )
 from jobs.storage.atomic import slug, write_text
+from sweep.plan.untrained_twins import twins
 from sweep.report.figures.lines import line_styles
 from sweep.report.figures.style import TEXT, WIDTH, figure_style, new_figure, save, short
 from sweep.report.figures.units import with_unit
@@ -66,7 +67,9 @@ def write_residuals(tables: Path, plots: Path, run: Run) -> list[Path]:
     found = [_of_best(run, row) for row in rows]
     _write_table(tables / "residuals.csv", found)
     seconds = dict(zip(run.utterances["utterance_id"], run.utterances["seconds"], strict=True))
-    colours = {name: style[0] for name, style in line_styles(run.curves.layers).items()}
+    colours = {
+        name: style[0] for name, style in line_styles(run.curves.layers, twins(run.plan)).items()
+    }
     groups: dict[tuple[str, str], list[_Residuals]] = {}
     for one in found:
         if not one.model.startswith(BASELINE_PREFIX):

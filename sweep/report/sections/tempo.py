@@ -13,9 +13,10 @@ from matplotlib.ticker import FixedLocator
 
 from jobs.storage.atomic import file_names
 from sweep.analyses.tempo_tables import POINT, TempoTables
+from sweep.plan.untrained_twins import twins
 from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
 from sweep.report.figures.legend import legend_columns, legend_entries, legend_height, write_below
-from sweep.report.figures.lines import Line, baseline_style, line_styles
+from sweep.report.figures.lines import Line, Twins, baseline_style, line_styles
 from sweep.report.figures.panel import draw_panel
 from sweep.report.figures.plots import heading_height, write_heading
 from sweep.report.figures.scores import Score, baselines_in, best_position, models_in
@@ -62,8 +63,9 @@ _BETWEEN = 0.1
 
 
 def with_r2(scores: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """``scores`` (``tempo.csv``) with the layers' ``r2``, models, targets and probes in order."""
-    known = layers[[*POINT, "r2"]]
+    """``scores`` (``tempo.csv``) with ``r2`` and ``level`` of the layers, models, targets and
+    probes in order."""
+    known = layers[[*POINT, "r2", "level"]]
     rows = scores.assign(
         **{name: scores[name].astype(layers[name].dtype) for name in ("model", "target", "probe")}
     )
@@ -71,7 +73,7 @@ def with_r2(scores: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_tempo(
-    plots: Path, tempo: TempoTables, layers: pd.DataFrame
+    plots: Path, tempo: TempoTables, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
     """Write ``tempo_<target>.png`` and ``.svg``.
 
@@ -79,6 +81,7 @@ def write_tempo(
         plots: folder of the figures.
         tempo: ``tempo.csv``.
         layers: ``layers.csv``, with the order of models, targets and probes.
+        twins: models and their untrained twins.
 
     Returns:
         The PNG files, and the table of the report: every model's layer with the best R².
@@ -86,10 +89,10 @@ def write_tempo(
     if tempo.scores.empty:
         return [], []
     scores = with_r2(tempo.scores, layers)
-    names = file_names(scores["target"].unique())
+    names, styles = file_names(scores["target"].unique()), line_styles(layers, twins)
     with figure_style():
         figures = [
-            _write_figure(plots, f"tempo_{names[str(target)]}", rows, tempo.changes, layers)
+            _write_figure(plots, f"tempo_{names[str(target)]}", rows, tempo.changes, styles)
             for target, rows in scores.groupby("target", sort=False, observed=True)
         ]
     return figures, [_best_table(scores)]
@@ -167,12 +170,12 @@ class _Layout:
 
 
 def _write_figure(
-    folder: Path, name: str, rows: pd.DataFrame, changes: pd.DataFrame, layers: pd.DataFrame
+    folder: Path, name: str, rows: pd.DataFrame, changes: pd.DataFrame, styles: dict[str, Line]
 ) -> Path:
     """Write the figure of one target: slopes over layers, and below them changes at the best
     layers."""
     curves = rows[rows["model"].isin(models_in(rows))]
-    depth, styles = depth_of(curves if len(curves) else rows), line_styles(layers)
+    depth = depth_of(curves if len(curves) else rows)
     probes = [(str(probe), cell) for probe, cell in rows.groupby("probe", observed=True)]
     limit = _limits([cell for _, cell in probes])
     entries = _entries(rows, styles)
@@ -245,7 +248,7 @@ def _draw_changes(
 def _render(run: Run) -> Content | None:
     layers = run.curves.layers
     tempo = TempoTables(run.table("tempo"), run.table("tempo_changes"))
-    figures, tables = write_tempo(run.folder.plots, tempo, layers)
+    figures, tables = write_tempo(run.folder.plots, tempo, layers, twins(run.plan))
     if not figures:
         return None
     return Content(introduction=READING, tables=tables, figures=as_svg(figures))

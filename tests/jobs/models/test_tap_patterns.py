@@ -43,11 +43,11 @@ def test_points_lie_below_and_study_names_are_counted():
         at("head", "head"),
     ]
     assert taps_at(Network(), places) == (
-        Tap("conv", "layer # conv", "layer1.0.0", "output"),
-        Tap("relu", "relu", "layer1.0.1", "output"),
-        Tap("again", "layer 1", "layer1.0.0", "input"),
-        Tap("one", "layer 2", "layer2.0", "output"),
-        Tap("embedding", "embedding", "head", "output"),
+        Tap("conv", "layer # conv", "layer1.0.0", "output", level="inside a block"),
+        Tap("relu", "relu", "layer1.0.1", "output", level="block output"),
+        Tap("again", "layer 1", "layer1.0.0", "input", level="block output"),
+        Tap("one", "layer 2", "layer2.0", "output", level="block output"),
+        Tap("embedding", "embedding", "head", "output", level="embedding"),
     )
 
 
@@ -64,3 +64,22 @@ def test_classes_choose_and_identities_are_left_out():
 def test_a_place_that_is_not_there_is_a_mistake_in_the_table():
     with pytest.raises(AssertionError, match=r"Network has no module layer9\.\*"):
         taps_at(Network(), [at("layer9.*", "x")])
+
+
+def test_the_last_point_of_a_block_is_its_output_and_single_taps_lie_around_the_blocks():
+    places = [
+        at("layer1", "stem", "input"),
+        TapPattern("layer1.*", (TapPoint("{0}.in", point="input"), TapPoint("{0}"))),
+        at("layer1", "between"),
+        TapPattern("layer2.*", (TapPoint("side", level="inside a block"),)),
+        at("layer2", "whole", level="block output"),
+        at("head", "head"),
+    ]
+    assert [tap.level for tap in taps_at(Network(), places)] == [
+        "input",
+        *["inside a block", "block output"] * 2,
+        "between blocks",
+        "inside a block",
+        "block output",
+        "embedding",
+    ]

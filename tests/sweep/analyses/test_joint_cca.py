@@ -27,6 +27,7 @@ from sweep.report.sections.joint_cca import write_canonical
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
+from tests.support.no_figures import draw_no_curves
 from tests.support.report_data import make_layers
 
 TARGETS = ("cps", "energy")
@@ -113,7 +114,7 @@ def values(spec_values):
 
 @pytest.fixture
 def sweep(tmp_path, write_spec, values, monkeypatch):
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
+    draw_no_curves(monkeypatch)
 
     def run(**changes):
         options = RunOptions(where="inline", out=tmp_path / "run", cache=tmp_path / "cache")

@@ -24,6 +24,7 @@ from sweep.spec.schema import Spec
 from sweep.state.events import EventLog, read_events
 from tests.conftest import Values
 from tests.support.cka import unbiased_cka
+from tests.support.no_figures import draw_no_curves
 
 Sweep = Callable[..., RunResult]
 LAYERS = ["stem", "layer2.0.relu2", "pooling"]
@@ -50,7 +51,7 @@ def values(spec_values: Values) -> Values:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time and have tests of their own."""
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
+    draw_no_curves(monkeypatch)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from sweep.running.options import RunOptions
 from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
+from tests.support.no_figures import draw_no_curves
 
 pytest.importorskip("python_stretch")
 
@@ -56,7 +57,7 @@ def values(spec_values: Values) -> Values:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other figures take most of a small run's time and have tests of their own."""
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
+    draw_no_curves(monkeypatch)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
+from tests.support.no_figures import draw_no_curves
 
 
 def test_the_report_states_the_error_of_bf16_against_float32(
@@ -21,7 +22,7 @@ def test_the_report_states_the_error_of_bf16_against_float32(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *_, **__: [])
+    draw_no_curves(monkeypatch)
     exact, _ = spec_values["models"]
     spec_values |= {
         "models": [exact, {**exact, "name": "half", "precision": "bf16"}],

@@ -16,6 +16,7 @@ from sweep.running.options import RunOptions
 from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
+from tests.support.no_figures import draw_no_curves
 
 N_UTTERANCES = 140
 """More than two shards."""
@@ -52,7 +53,7 @@ def run(
     write_spec: Callable[[Values], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Run:
     """Runs the spec on some utterances, given by their numbers."""
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda *anything: [])
+    draw_no_curves(monkeypatch)
 
     def run(
         numbers: list[int], *, cache: str = "cache", out: str = "out", **keys: Any

@@ -23,6 +23,7 @@ from sweep.running.run import RunResult, run_sweep
 from sweep.spec.schema import Compute
 from sweep.state.events import EventLog
 from tests.conftest import Values
+from tests.support.no_figures import draw_no_curves
 
 SCORES = ["mse", "mae", "rmse", "r2", "pearson", "spearman", "within_speaker", "mean_mse"]
 CELL = ["model", "layer", "target", "probe", "control"]
@@ -52,7 +53,7 @@ def sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Sweep:
     """Runs spec values into a folder of ``tmp_path``, by default in this process."""
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
+    draw_no_curves(monkeypatch)
     monkeypatch.setattr("jobs.extraction.extractor.LOT", 7)
 
     def run(values: Values, out: str = "gram", **options: Any) -> RunResult:

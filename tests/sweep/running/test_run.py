@@ -25,6 +25,7 @@ from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from sweep.state.run_folder import RunFolder
 from tests.conftest import Values
+from tests.support.no_figures import draw_no_curves
 
 Sweep = Callable[..., RunResult]
 
@@ -32,7 +33,7 @@ Sweep = Callable[..., RunResult]
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time and have tests of their own."""
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
+    draw_no_curves(monkeypatch)
 
 
 @pytest.fixture

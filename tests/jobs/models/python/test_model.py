@@ -23,7 +23,7 @@ from jobs.models import (
 from jobs.models.describe import weights_digest
 from jobs.models.errors import ModelError
 from jobs.models.pooling import POOLINGS
-from jobs.models.python.find_taps import path_matches
+from jobs.models.python.find_taps import levels, path_matches
 from jobs.models.python.settings import PythonSettings
 from jobs.models.tap_reader import TapReader
 from sweep import open_run
@@ -31,6 +31,7 @@ from sweep.commands.app import app
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
+from tests.support.no_figures import draw_no_curves
 
 WAVE = (3000 * np.random.default_rng(0).standard_normal(9_999)).astype(np.float32)
 NETWORK = '''
@@ -366,7 +367,7 @@ def test_operations_that_depend_on_the_data_are_counted_by_computing(make):
 def test_a_sweep_reads_it_as_any_other_model(
     make, spec_values, write_spec, cache, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("sweep.report.sections.curves.write_plots", lambda folder, layers: [])
+    draw_no_curves(monkeypatch)
     settings = make()
     model = settings.model_dump(mode="json") | {"name": "mine"}
     values = spec_values | {
@@ -429,3 +430,22 @@ def build():
 """
     twin = load_model(make(source, untrained=True, taps=("output",)))
     assert twin.module.norm.running_mean.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            ["stem", "blocks.0.conv", "blocks.0", "blocks.1.conv", "blocks.1", "norm", "output"],
+            ["input", *["inside a block", "block output"] * 2, "embedding", "embedding"],
+        ),
+        (["layer1.0", "down", "layer2.0"], ["block output", "between blocks", "block output"]),
+        (["blocks.0", "blocks.0.mlp.0", "blocks.0.mlp.1", "blocks.1"],
+         ["block output", "inside a block", "inside a block", "block output"]),
+        (["0", "1", "output"], ["block output", "block output", "embedding"]),
+        (["conv", "lstm", "output"], ["unspecified"] * 3),
+        (["features.0", "output"], ["unspecified"] * 2),
+    ],
+)  # fmt: skip
+def test_numbered_modules_are_blocks(names, expected):
+    assert levels(names) == expected

@@ -412,3 +412,41 @@ def test_missing_batch_counters_and_a_common_prefix_do_no_harm(tmp_path, prefix)
     batch = features(model)
     values = TapReader(model.module, model.taps, POOLINGS["mean"]).read(batch)
     assert torch.equal(values["embedding"], plain_embedding(network, batch))
+
+
+OUTPUTS = {
+    "simam": r"layer\d\.\d\.relu2",
+    "resnet-basic": r"layer\d\.\d\.relu2",
+    "resnet-bottleneck": r"layer\d\.\d\.relu3",
+    "ecapa": r"layer[234]",
+    "campplus": r"head\.layer\d\.\d\.relu2|block\d",
+    "eres2net": r"layer\d\.\d\.relu",
+    "res2net": r"layer\d\.\d\.relu",
+    "repvgg": r"stage[1-4]\.\d",
+    "gemini": r"stage\d\.\d\.relu3",
+    "xvector": r"frame\d",
+    "redimnet-resnet": r"stage\d\.\d",
+}
+"""Case → the names of the outputs of its blocks."""
+BETWEEN = {
+    "campplus": ["head", "tdnn", "transit1", "transit2"],
+    "eres2net": ["fuse12", "fuse123"],
+    "gemini": ["downsample2", "downsample3", "downsample4"],
+}
+
+
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_every_tap_says_where_in_the_network_it_lies(case):
+    architecture, args = CASES[case]
+    module = import_network_module(ARCHITECTURES[architecture].source)
+    with torch.device("meta"):
+        network = getattr(module, architecture)(**args)
+    taps = taps_at(network, find_group(architecture).patterns)
+    levels = {tap.name: tap.level for tap in taps}
+    outputs = [name for name, level in levels.items() if level == "block output"]
+    assert outputs == [name for name in levels if re.fullmatch(OUTPUTS[case], name)]
+    between = [name for name, level in levels.items() if level == "between blocks"]
+    assert between == BETWEEN.get(case, [])
+    first, *_, last = levels.values()
+    assert (first, last) == ("block output" if case == "xvector" else "input", "embedding")
+    assert {level for name, level in levels.items() if "pool" in name} == {"embedding"}

@@ -264,6 +264,7 @@ def curve_lines(figure, colour):
 
 def test_layers_that_failed_leave_a_gap_and_probes_that_failed_no_figure(tmp_path, figures):
     layers = make_layers(models=(("m", 51),), probes=("ridge", "mlp"))
+    layers["level"] = "unspecified"
     failed = (layers["probe"] == "mlp") | layers["layer_index"].isin([5, 6, 8])
     scores = [column for column in layers if column.startswith(("r2", "mse", "mae", "pearson"))]
     layers.loc[failed, scores] = np.nan
@@ -278,6 +279,7 @@ def test_layers_that_failed_leave_a_gap_and_probes_that_failed_no_figure(tmp_pat
 
 def test_a_point_that_lacks_cells_is_an_open_circle_and_not_the_best(tmp_path, figures):
     layers = make_layers(models=(("m", 51),), probes=("ridge",))
+    layers["level"] = "unspecified"
     layers.loc[layers["layer_index"] == 30, ["cells", "missing", "r2"]] = 4, 1, 0.99
     write_plots(tmp_path, layers)
     _, _, open_circles, best = curve_lines(figures["r2_cps_ridge"], line_styles(layers)["m"][0])
