@@ -25,6 +25,7 @@ from sweep.errors import RunError
 from sweep.plan.plan import PlannedModel
 from sweep.plan.untrained_twins import twins
 from sweep.results.cross_check import check_scores
+from sweep.results.layer_levels import with_levels
 from sweep.results.metrics import metrics_table
 from sweep.results.records import RunRecords
 from sweep.state.stored_plan import check_unchanged
@@ -83,7 +84,7 @@ class Run(RunRecords):
         read = None if self.plan.scored_by_sums else self._cell_predictions
         curves = layer_curves(points, metrics, read, self._speakers, self._bootstrap())
         layers = self._with_columns_of_analyses(curves.layers)
-        return replace(curves, layers=self._with_levels(layers))
+        return replace(curves, layers=with_levels(layers, self.plan))
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -248,18 +249,6 @@ class Run(RunRecords):
             target_kind = self.plan.kind(record.target)
             rows[key] = (*key, probe.kind, target_kind, planned, planned_control)
         return pd.DataFrame(list(rows.values()), columns=POINT_COLUMNS)
-
-    def _with_levels(self, layers: pd.DataFrame) -> pd.DataFrame:
-        """Add the column ``level``: the place of each layer in its network."""
-        levels = {
-            (model.name, layer.name): layer.level
-            for model in self.plan.models
-            for layer in model.layers
-        }
-        places = zip(layers["model"], layers["layer"], strict=True)
-        layers = layers.copy()
-        layers.insert(3, "level", [levels[place] for place in places])
-        return layers
 
     def _model(self, name: str) -> PlannedModel:
         for model in self.plan.models:
