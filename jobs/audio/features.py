@@ -64,6 +64,17 @@ def cropped(wave: FloatArray, settings: FeatureSettings) -> FloatArray:
     return wave if settings.crop == "windows" else pieces(wave, settings)[0]
 
 
+def describe_fbank(n_bins: int = N_BINS, window: Window = "hamming") -> str:
+    """Describe the features of `Fbank` in a phrase, for the methods text."""
+    name, scale = ("Povey", "within ±1") if window == "povey" else ("Hamming", "in int16 range")
+    length, shift = (1000 * samples // SAMPLE_RATE for samples in (FRAME_LENGTH, FRAME_SHIFT))
+    return (
+        f"{n_bins} log-mel filter-bank energies (frames of {length} ms every {shift} ms, {name} "
+        f"window, pre-emphasis {_PREEMPHASIS}, mel filters from {_LOWEST_HZ:g} to "
+        f"{SAMPLE_RATE // 2} Hz, samples {scale}), from which their mean over time was subtracted"
+    )
+
+
 class Fbank:
     """Log-mel filterbank of one waveform, on the CPU in float32.
 

@@ -71,16 +71,20 @@ class Corpus:
         return (*_conversions(list(self.formats.values()), len(self.utterances)), *self.remarks)
 
 
+RESAMPLED, MIXED = "resampled to 16 kHz", "mixed to mono"
+"""Conversions, as notes and the methods text name them."""
+
+
 def _conversions(formats: Collection[AudioFormat], total: int) -> Iterable[str]:
     """Report the conversion of files that are not in the usual format."""
     rates = Counter(one.sample_rate for one in formats if one.sample_rate != SAMPLE_RATE)
     channels = Counter(one.channels for one in formats if one.channels != 1)
     if rates:
         shown = ", ".join(f"{count} from {rate} Hz" for rate, count in sorted(rates.items()))
-        yield f"{rates.total()} of {total} utterances are resampled to 16 kHz: {shown}"
+        yield f"{rates.total()} of {total} utterances are {RESAMPLED}: {shown}"
     if channels:
         shown = ", ".join(f"{count} of {n} channels" for n, count in sorted(channels.items()))
-        yield f"{channels.total()} of {total} utterances are mixed to mono: {shown}"
+        yield f"{channels.total()} of {total} utterances are {MIXED}: {shown}"
     scales = Counter(one.full_scale for one in formats if one.full_scale != 1.0)
     if scales:
         shown = ", ".join(f"{count} from ±{scale:.0f}" for scale, count in sorted(scales.items()))

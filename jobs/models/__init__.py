@@ -48,6 +48,8 @@ class ModelInfo:
     """In depth order."""
     notes: tuple[str, ...] = ()
     """Warnings for the user, one sentence each."""
+    input: str = ""
+    """What the network takes, in a phrase for the methods text."""
 
 
 def load_model(settings: ModelSettings) -> "ProbedModel":
@@ -119,6 +121,7 @@ def describe_model(settings: ModelSettings, pooling: Pooling) -> ModelInfo:
         n_parameters=sum(parameter.numel() for parameter in model.module.parameters()),
         taps=taps,
         notes=model.notes,
+        input=model.input,
     )
 
 

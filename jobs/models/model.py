@@ -51,3 +51,5 @@ class ProbedModel:
     padding: PaddingMode = "none"
     notes: tuple[str, ...] = ()
     """Warnings for the user, one sentence each."""
+    input: str = ""
+    """What the front end computes, in a phrase for the methods text."""

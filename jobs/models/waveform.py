@@ -11,6 +11,12 @@ from jobs.audio.read import INT16_SCALE, AudioError
 from jobs.audio.settings import FeatureSettings
 
 
+def describe_waveform(normalised: bool = False) -> str:
+    """Describe the input of `Waveform` in a phrase, for the methods text."""
+    scaled = ", normalised to zero mean and unit variance" if normalised else " within ±1"
+    return f"the waveform at {SAMPLE_RATE // 1000} kHz{scaled}"
+
+
 class Waveform:
     """Samples in [-1, 1), cropped to the same part of an utterance as the filterbank's frames.
 

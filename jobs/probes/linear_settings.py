@@ -21,4 +21,4 @@ class LinearSettings(TrainingSettings):
 
     def describe(self, validation: str | None) -> str:
         """Name the layer and the training."""
-        return f"A linear layer, {self.describe_training()}."
+        return f"A linear layer, {self.describe_training(validation)}."

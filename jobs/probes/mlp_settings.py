@@ -38,4 +38,5 @@ class MlpSettings(TrainingSettings):
         else:
             layers = f"with hidden layers of {widths} units"
         dropout = f", dropout {self.dropout:g}" if self.dropout else ""
-        return f"A multilayer perceptron {layers} (ReLU{dropout}), {self.describe_training()}."
+        training = self.describe_training(validation)
+        return f"A multilayer perceptron {layers} (ReLU{dropout}), {training}."

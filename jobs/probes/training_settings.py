@@ -55,17 +55,22 @@ class TrainingSettings(BaseProbeSettings):
         number of seeds."""
         return self.model_dump(mode="json", exclude={"name", "preset", "seeds"})
 
-    def describe_training(self) -> str:
-        """Describe optimiser, step size, stopping and seeds in a phrase."""
+    def describe_training(self, validation: str | None) -> str:
+        """Describe optimiser, step size, stopping and seeds in a phrase.
+
+        Args:
+            validation: see `BaseProbeSettings.describe`.
+        """
         decay = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        watched = f"the {validation}" if validation else "speakers left out of the training split"
         stop = (
-            f"at most {self.epochs} epochs, stopped after {self.patience} without a lower "
-            "validation loss, the best weights kept"
+            f"at most {self.epochs} epochs, stopped after {self.patience} without a lower loss on "
+            f"{watched}, the best weights kept"
             if self.early_stopping
             else f"{self.epochs} epochs"
         )
         return (
-            f"trained with Adam (Kingma & Ba 2015), learning rate {self.learning_rate:g}{decay}, "
-            f"batches of {self.batch_size} utterances, {stop}, averaged over "
-            f"{f'{self.seeds} seeds' if self.seeds > 1 else 'one seed'}"
+            "trained on the mean squared error with Adam (Kingma & Ba 2015), learning rate "
+            f"{self.learning_rate:g}{decay}, batches of {self.batch_size} utterances, {stop}, "
+            f"{f'averaged over {self.seeds} seeds' if self.seeds > 1 else 'one seed'}"
         )

@@ -26,8 +26,8 @@ from jobs.optional_packages import PARSELMOUTH, SILERO_VAD, OptionalPackage
 from jobs.process import limit_threads
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.measured_values import MeasuredValues, MeasureError, Values
-from jobs.targets.pitch import measure_level, measure_pitch
-from jobs.targets.voice_activity import measure_speech
+from jobs.targets.pitch import PITCH_METHOD, measure_level, measure_pitch
+from jobs.targets.voice_activity import SPEECH_METHOD, measure_speech
 
 POOL_SECONDS = 10.0
 """Seconds of work for one core below which no processes are started, which takes longer."""
@@ -50,6 +50,9 @@ class Measurement:
     """Approximate seconds of one core per second of audio, which decides how it is run."""
     package: OptionalPackage | None = None
     """Optional package that it needs."""
+    method: str = ""
+    """Sentence on how it is done, for the methods text; empty: the description of its targets says
+    it."""
 
     @property
     def file(self) -> str:
@@ -72,6 +75,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             of=measure_speech,
             cost=0.012,
             package=SILERO_VAD,
+            method=SPEECH_METHOD,
         ),
         Measurement(
             name="pitch",
@@ -80,6 +84,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             of=measure_pitch,
             cost=0.01,
             package=PARSELMOUTH,
+            method=PITCH_METHOD,
         ),
         Measurement(
             name="level",

@@ -46,6 +46,19 @@ _PERIODS = 3
 """Periods of the lowest pitch in Praat's analysis window: shorter audio has no frame."""
 
 
+PITCH_METHOD = (
+    "Fundamental frequency was measured by Praat's autocorrelation method (Boersma 1993; "
+    f"praat-parselmouth) every {1000 * PITCH_STEP:g} ms, after a high-pass filter (raised cosine, "
+    f"{HIGH_PASS[0]:g} to {HIGH_PASS[1]:g} Hz) and a Gaussian low-pass filter (gain "
+    f"{LOW_PASS_GAIN:g} at {LOW_PASS:g} Hz), with voicing threshold {VOICING_THRESHOLD:g} and "
+    f"octave cost {OCTAVE_COST:g}; first between {PITCH_RANGE[0]:g} and {PITCH_RANGE[1]:g} Hz, "
+    f"then, within these limits, between {PITCH_FACTORS[0]:g} times the first and "
+    f"{PITCH_FACTORS[1]:g} times the third quartile of the first pass. Voiced frames more than "
+    f"{MAX_DB_BELOW:g} dB below the {_LOUD:g}th percentile of their levels did not count."
+)
+"""How pitch is measured, for the methods text."""
+
+
 class Pitch(NamedTuple):
     """Pitch of the voiced frames of an utterance, in Hz."""
 

@@ -20,6 +20,14 @@ _TAIL = SAMPLE_RATE // 2
 is detected like any other instead of being set to the end of the file."""
 
 
+SPEECH_METHOD = (
+    "Speech and pauses were detected by silero-vad with its standard settings (probability 0.5, "
+    f"speech of at least 250 ms), but pauses of at least {MIN_PAUSE_MS} ms and no margin around "
+    "speech."
+)
+"""How speech is detected, for the methods text."""
+
+
 class Speech(NamedTuple):
     """Duration of speech, in seconds; 0 if there is none."""
 

@@ -63,6 +63,7 @@ def plan_model(
         architecture=info.architecture,
         digest=info.digest,
         n_parameters=info.n_parameters,
+        input=info.input,
         row_bytes=row_bytes,
         sets=tuple(
             PlannedSet(

@@ -74,6 +74,8 @@ class PlannedModel(Settings):
     architecture: str
     digest: str
     n_parameters: int
+    input: str = ""
+    """What the network takes, in a phrase for the methods text; ids do not depend on it."""
     row_bytes: int
     """Stored activation bytes per utterance, over all taps."""
     gram_bytes: int = 0

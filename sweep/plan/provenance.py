@@ -15,7 +15,8 @@ from sweep.plan.plan import Plan
 
 PACKAGES = (
     "probing-sweep", "torch", "ray", "wespeaker-unofficial", "lhotse", "numpy", "scipy",
-    "scikit-learn", "pandas", "soundfile", "espeakng-loader",
+    "scikit-learn", "pandas", "soundfile", "espeakng-loader", "transformers", "praat-parselmouth",
+    "silero-vad", "python-stretch",
 )  # fmt: skip
 
 

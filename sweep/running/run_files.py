@@ -69,6 +69,7 @@ def add_session(
         "cache": str(options.cache),
         **describe_plan(prepared.plan),
         "audio": list(prepared.notes),
+        "columns": sorted(prepared.columns),
         "runs": [*before.get("runs", []), session],
     }
     write_provenance(folder.provenance, provenance)

@@ -8,7 +8,7 @@ from jobs.storage.atomic import write_text
 from jobs.storage.json_files import parse_json, read_json
 from jobs.storage.regular_files import DamagedFile
 
-_KINDS = {"cache": str, "models": dict, "data": dict, "audio": list, "runs": list,
+_KINDS = {"cache": str, "models": dict, "data": dict, "audio": list, "runs": list, "columns": list,
           "precision": dict}  # fmt: skip
 """Types of the values that are there; a run that has computed nothing has none."""
 _SESSION = {"python": str, "packages": dict, "hardware": dict, "arguments": list}

@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from jobs.audio.features import Fbank
+from jobs.audio.features import Fbank, describe_fbank
 from jobs.audio.frames import FRAME_SHIFT
 from jobs.audio.settings import FeatureSettings
 from jobs.identity import file_digest
@@ -21,7 +21,7 @@ from jobs.models.model import FrontEnd, ProbedModel
 from jobs.models.python.find_taps import find_taps
 from jobs.models.python.redraw import redraw_weights
 from jobs.models.python.settings import NAME_IS_TAKEN, PythonSettings, is_own_module
-from jobs.models.waveform import Waveform
+from jobs.models.waveform import Waveform, describe_waveform
 from jobs.user_code import described
 
 
@@ -56,6 +56,7 @@ def load_python(settings: PythonSettings) -> ProbedModel:
         front_end=front_end,
         step=FRAME_SHIFT if settings.input == "fbank" else 1,
         padding="rules",
+        input=describe_fbank() if settings.input == "fbank" else describe_waveform(),
     )
 
 

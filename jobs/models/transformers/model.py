@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from jobs.audio.frames import SAMPLE_RATE
 from jobs.models.errors import ModelError
 from jobs.models.model import ProbedModel
 from jobs.models.taps import Tap, TapLevel
@@ -27,7 +28,7 @@ from jobs.models.transformers.pretrained import (
     read_network,
 )
 from jobs.models.transformers.settings import TransformersSettings
-from jobs.models.waveform import Waveform
+from jobs.models.waveform import Waveform, describe_waveform
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def _load_waveform_encoder(network: nn.Module, config: Any, folder: Path) -> Pro
         front_end=front_end,
         step=1,
         padding="lengths" if exact else "rules",
+        input=describe_waveform(normalised),
     )
 
 
@@ -168,6 +170,11 @@ def _load_whisper(network: nn.Module, config: Any, folder: Path) -> ProbedModel:
         front_end=partial(Waveform, longest=extractor.n_samples),
         step=1,
         padding="lengths",
+        input=(
+            f"{config.num_mel_bins} log-mel bins as WhisperFeatureExtractor computes them, padded "
+            f"with silence to {extractor.n_samples / SAMPLE_RATE:g} s, of which only the frames "
+            "that begin within the utterance were pooled"
+        ),
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from jobs.audio.features import Fbank
+from jobs.audio.features import Fbank, describe_fbank
 from jobs.audio.read import AudioError
 from jobs.audio.settings import FeatureSettings, Window
 from jobs.models.errors import ModelError
@@ -63,6 +63,7 @@ def load_wespeaker(settings: WespeakerSettings) -> ProbedModel:
         _front_end(n_bins(args), group.min_frames, window),
         padding="rules",
         notes=(_WINDOW_IS_GUESSED,) if guessed and group.source in _OFTEN_POVEY else (),
+        input=describe_fbank(n_bins(args), window),
     )
 
 

@@ -2,7 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from sweep.report.methods import data, evaluation, probes, representations, software, statistics
+from sweep.report.methods import (
+    aggregation,
+    data,
+    evaluation,
+    probes,
+    representations,
+    software,
+    statistics,
+)
 from sweep.report.methods.references import REFERENCES
 from sweep.report.methods.wording import plain
 from sweep.report.section import Section
@@ -14,6 +22,7 @@ PARTS: dict[str, Callable[[Run], Iterator[str]]] = {
     "Representations": representations.sentences,
     "Probes": probes.sentences,
     "Evaluation": evaluation.sentences,
+    "Averages and intervals": aggregation.sentences,
     _STATISTICS: statistics.sentences,
     "Software": software.sentences,
 }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from jobs.probes import PROBES
+from jobs.probes.training_settings import TrainingSettings
 from jobs.protocol.settings import SplitsProtocol
 from sweep.report.methods.wording import listed, plain
 from sweep.results.run import Run
@@ -18,7 +19,23 @@ def sentences(run: Run) -> Iterator[str]:
             sentence = f"For {targets}, {sentence[:1].lower()}{sentence[1:]}"
         named = "" if name == settings.kind else f", here called {plain(name)}"
         yield f"{sentence}{named}."
-    yield "Activations were standardised on the training data alone."
+    yield from _standardised(run)
+
+
+def _standardised(run: Run) -> Iterator[str]:
+    """Say which probes standardise activations, and which of them the target as well."""
+    raw = [n for n, s in run.plan.probes.items() if not getattr(s, "standardise", True)]
+    both = [
+        name
+        for name, settings in run.plan.probes.items()
+        if isinstance(settings, TrainingSettings) and settings.standardise
+    ]
+    if len(raw) < len(run.plan.probes):
+        exception = f", except for {listed(map(plain, raw))}" if raw else ""
+        target = f"; so was the target for {listed(map(plain, both))}" if both else ""
+        yield f"Activations were standardised on the training data alone{exception}{target}."
+    else:
+        yield "Activations were not standardised."
 
 
 def _validation(run: Run) -> str | None:

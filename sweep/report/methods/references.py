@@ -3,6 +3,9 @@
 REFERENCES = {
     "Björck": "Å. Björck & G. H. Golub (1973). Numerical methods for computing angles between "
     "linear subspaces. Mathematics of Computation 27, 579–594.",
+    "Boersma": "P. Boersma (1993). Accurate short-term analysis of the fundamental frequency and "
+    "the harmonics-to-noise ratio of a sampled sound. Proceedings of the Institute of Phonetic "
+    "Sciences 17, 97–110.",
     "Kingma": "D. P. Kingma & J. Ba (2015). Adam: a method for stochastic optimization. ICLR. "
     "arXiv:1412.6980.",
     "Efron": "B. Efron & C. Stein (1981). The jackknife estimate of variance. The Annals of "

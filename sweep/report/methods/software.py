@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from jobs.optional_packages import PARSELMOUTH, PYTHON_STRETCH, SILERO_VAD
+from jobs.targets.measure import MEASUREMENTS
+from sweep.report.methods.data import known_target
 from sweep.report.methods.representations import DIGEST
 from sweep.report.methods.wording import listed, plain
 from sweep.results.run import Run
@@ -13,7 +16,12 @@ def sentences(run: Run) -> Iterator[str]:
     if not sessions:
         return
     last = sessions[-1]
-    packages = [f"{name} {version}" for name, version in last["packages"].items() if version]
+    unused = _unused(run, last.get("executor"))
+    packages = [
+        f"{name} {version}"
+        for name, version in last["packages"].items()
+        if version and name not in unused
+    ]
     yield f"Results were computed with Python {last['python']}, {listed(packages)}."
     git = last.get("git")
     if git:
@@ -23,3 +31,24 @@ def sentences(run: Run) -> Iterator[str]:
     gpus = hardware.get("gpus")
     machine = listed(gpus) if gpus else f"{hardware['processor']}, {hardware['cores']} cores"
     yield f"It ran on {plain(machine)}."
+
+
+def _unused(run: Run, executor: str | None) -> set[str]:
+    """Names of optional packages that nothing in the run used."""
+    kinds = {model.extract.model.kind for model in run.plan.models}
+    measured = {
+        MEASUREMENTS[target.measurement].package
+        for target in (known_target(run, name) for name in run.plan.targets)
+        if target and target.measurement
+    }
+    needed = {
+        "ray": executor != "inline",
+        "wespeaker-unofficial": "wespeaker" in kinds,
+        "transformers": "transformers" in kinds,
+        "lhotse": run.spec.corpus.kind == "lhotse",
+        "espeakng-loader": run.spec.corpus.kind == "espeak",
+        PARSELMOUTH.name: PARSELMOUTH in measured,
+        SILERO_VAD.name: SILERO_VAD in measured,
+        PYTHON_STRETCH.name: run.spec.tempo is not None,
+    }
+    return {name for name, is_needed in needed.items() if not is_needed}

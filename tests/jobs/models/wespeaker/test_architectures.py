@@ -422,10 +422,10 @@ OUTPUTS = {
     "campplus": r"head\.layer\d\.\d\.relu2|block\d",
     "eres2net": r"layer\d\.\d\.relu",
     "res2net": r"layer\d\.\d\.relu",
-    "repvgg": r"stage[1-4]\.\d",
+    "repvgg": r"stage[1-4]\.\d+",
     "gemini": r"stage\d\.\d\.relu3",
     "xvector": r"frame\d",
-    "redimnet-resnet": r"stage\d\.\d",
+    "redimnet-resnet": r"stage\d\.\d+",
 }
 """Case → the names of the outputs of its blocks."""
 BETWEEN = {

@@ -5,6 +5,11 @@ import re
 import pandas as pd
 import pytest
 
+from jobs.audio.features import describe_fbank
+from jobs.corpus.csv_settings import CsvSettings
+from jobs.corpus.librispeech_settings import LibriSpeechSettings
+from jobs.corpus.table import AudioFormat, Corpus
+from jobs.models.waveform import describe_waveform
 from jobs.probes import (
     CcaSettings,
     KnnSettings,
@@ -17,6 +22,9 @@ from jobs.probes import (
 from jobs.probes.settings import BaseProbeSettings
 from jobs.protocol.folds import make_folds
 from jobs.protocol.settings import KFoldProtocol
+from jobs.targets.pitch import PITCH_METHOD
+from jobs.targets.registry import TARGETS
+from jobs.targets.voice_activity import MIN_PAUSE_MS, SPEECH_METHOD
 from sweep.report.build import build_report
 from sweep.report.methods.document import methods
 from sweep.report.methods.references import REFERENCES
@@ -145,3 +153,159 @@ def test_a_permission_to_share_speakers_that_none_uses_is_not_reported_as_sharin
     allowed = {"kind": "splits", "allow_speaker_overlap": True}
     run = make_run(lambda task, cell: None, probes=PROBES, protocol=allowed)
     assert "No test speaker was in the training split." in methods(run, SECTIONS)
+
+
+def with_facts(run, **facts):
+    """The run with these values in its provenance."""
+    run.__dict__["provenance"] = {**run.provenance, **facts}
+    return run
+
+
+PACKAGES = (
+    "torch", "ray", "wespeaker-unofficial", "transformers", "lhotse", "espeakng-loader",
+    "praat-parselmouth", "silero-vad", "python-stretch",
+)  # fmt: skip
+SESSION = {
+    "python": "3.11.7",
+    "packages": dict.fromkeys(PACKAGES, "1.0"),
+    "hardware": {"processor": "a processor", "cores": 2},
+    "arguments": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("notes", "said", "unsaid"),
+    [
+        ([], ["All audio was mono at 16 kHz."], ["resample_poly", "averaging the channels"]),
+        (
+            ["5 of 12 utterances are resampled to 16 kHz: 5 from 8000 Hz"],
+            ["5 of 12 utterances were resampled to 16 kHz with a polyphase filter "
+             "(scipy.signal.resample_poly, default Kaiser window): 5 from 8000 Hz."],
+            ["All audio was", "averaging the channels"],
+        ),
+        (
+            ["2 of 12 utterances are mixed to mono: 2 of 2 channels", "cps: something else"],
+            ["2 of 12 utterances were mixed to mono by averaging the channels: 2 of 2 channels."],
+            ["All audio was", "resample_poly", "something else"],
+        ),
+    ],
+)  # fmt: skip
+def test_only_conversions_that_were_made_are_described(run, notes, said, unsaid):
+    text = methods(with_facts(run, audio=notes))
+    assert all(sentence in text for sentence in said)
+    assert not any(words in text for words in unsaid)
+
+
+def test_conversions_are_described_as_the_corpus_reports_them(run):
+    formats = {"a": AudioFormat(8000, 2, 1.0), "b": AudioFormat(16_000, 2, 1.0)}
+    notes = Corpus(pd.DataFrame(index=range(3)), (), formats=formats).notes
+    text = methods(with_facts(run, audio=list(notes)))
+    assert "1 of 3 utterances were resampled to 16 kHz" in text
+    assert "2 of 3 utterances were mixed to mono by averaging" in text
+
+
+def test_only_packages_that_were_used_are_listed(run):
+    text = methods(with_facts(run, runs=[{**SESSION, "executor": "inline"}]))
+    assert "Python 3.11.7, torch 1.0." in text
+    assert "torch 1.0 and ray 1.0." in methods(
+        with_facts(run, runs=[{**SESSION, "executor": "local"}])
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "package"),
+    [("f0_mean", PITCH_METHOD, "praat-parselmouth"), ("pause_ratio", SPEECH_METHOD, "silero-vad")],
+)
+def test_how_a_target_was_measured_is_said_unless_it_is_a_column_of_the_corpus(
+    run, target, method, package
+):
+    run.__dict__["plan"] = run.plan.model_copy(update={"targets": {target: "digest"}})
+    run.__dict__["utterances"] = run.utterances.assign(**{target: run.utterances["seconds"] * 40})
+    session = {**SESSION, "executor": "inline"}
+    text = methods(with_facts(run, runs=[session]))
+    assert method in text and f"{package} 1.0" in text
+    assert (("Boersma (1993)" in text) == (target == "f0_mean")) and "range " in text
+    text = methods(with_facts(run, runs=[session], columns=[target]))
+    assert method not in text and f"{package} 1.0" not in text
+    assert "is a column of the corpus" in text
+
+
+def test_the_methods_of_measuring_state_the_settings_of_the_code():
+    low, high = TARGETS["f0_mean"].limits
+    for words in (f"between {low:g} and {high:g} Hz", "every 10 ms", "Boersma 1993"):
+        assert words in PITCH_METHOD
+    assert f"pauses of at least {MIN_PAUSE_MS} ms" in SPEECH_METHOD
+
+
+def test_the_input_of_networks_is_described_as_their_loaders_state_it(run):
+    fbank = describe_fbank(64, "povey")
+    assert fbank.startswith("64 log-mel") and "Povey window" in fbank and "within ±1" in fbank
+    inputs = [fbank, describe_waveform(normalised=True)]
+    networks = [m for m in run.plan.models if not m.name.startswith("baseline")]
+    others = [m for m in run.plan.models if m not in networks]
+    changed = [m.model_copy(update={"input": i}) for m, i in zip(networks, inputs, strict=True)]
+    run.__dict__["plan"] = run.plan.model_copy(update={"models": (*changed, *others)})
+    text = methods(run)
+    for model, what in zip(changed, inputs, strict=True):
+        assert f"{model.name} took {what}." in text
+    same = [m.model_copy(update={"input": fbank}) for m in networks]
+    run.__dict__["plan"] = run.plan.model_copy(update={"models": (*same, *others)})
+    assert f"All networks took {fbank}." in methods(run)
+
+
+def test_what_is_averaged_and_conditional_depends_on_folds_seeds_and_untrained_networks(make_run):  # noqa: F811
+    single = methods(make_run(lambda task, cell: None, probes=[{"kind": "ridge"}]))
+    assert "summed over folds" not in single and "averaged over seeds" not in single
+    assert "about the choice of test speakers, given the networks and the probes" in single
+    folds = {"kind": "kfold", "folds": 5}
+    several = methods(make_run(lambda task, cell: None, probes=PROBES, protocol=folds))
+    assert "Errors were summed over folds" in several
+    assert "scores were averaged over seeds, not predictions" in several
+    assert "counts summed over folds" not in several  # there are no classes
+
+
+@pytest.mark.parametrize(
+    ("probes", "sentence"),
+    [
+        ([{"kind": "ridge"}], "Activations were standardised on the training data alone."),
+        (
+            [{"kind": "ridge"}, {"kind": "mlp", "preset": "study"}],
+            "Activations were standardised on the training data alone, except for mlp.",
+        ),
+        (
+            [{"kind": "mlp"}],
+            "Activations were standardised on the training data alone; so was the target for mlp.",
+        ),
+        ([{"kind": "mlp", "preset": "study"}], "Activations were not standardised."),
+    ],
+)
+def test_standardisation_is_said_of_the_probes_that_standardise(make_run, probes, sentence):  # noqa: F811
+    assert sentence in methods(make_run(lambda task, cell: None, probes=probes))
+
+
+def test_a_probe_that_stops_early_says_on_what():
+    assert "loss on the validation split, the best" in MlpSettings().describe("validation split")
+    assert "on speakers left out of the training split" in MlpSettings().describe(None)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "sentence"),
+    [
+        (
+            LibriSpeechSettings(root="x", splits={"train": "dev-clean", "test": "test-clean"}),
+            "LibriSpeech (Panayotov et al. 2015; train: dev-clean; test: test-clean).",
+        ),
+        (
+            LibriSpeechSettings(root="x", splits={"test": "mine"}),
+            "The speech was read from folders in the layout of LibriSpeech.",
+        ),
+        (CsvSettings(path="clips.csv"), "Recordings, speakers and splits were read from a table."),
+        (
+            CsvSettings(path="clips.csv", min_seconds=1, max_seconds=20),
+            "Utterances shorter than 1 s or longer than 20 s were excluded.",
+        ),
+    ],
+)
+def test_the_corpus_is_named_and_chosen_lengths_are_said(run, corpus, sentence):
+    run.__dict__["spec"] = run.spec.model_copy(update={"corpus": corpus})
+    assert sentence in methods(run)
