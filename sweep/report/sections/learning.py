@@ -16,8 +16,16 @@ from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
 from jobs.statistics.scores import MAIN_SCORE
 from jobs.storage.atomic import file_names
 from jobs.ties import first_lowest
+from sweep.plan.untrained_twins import twins
 from sweep.report.figures.legend import legend_columns, legend_height, write_below
-from sweep.report.figures.lines import GREY, Line, baseline_label, baseline_style, line_styles
+from sweep.report.figures.lines import (
+    GREY,
+    Line,
+    Twins,
+    baseline_label,
+    baseline_style,
+    line_styles,
+)
 from sweep.report.figures.plots import heading_height, write_heading
 from sweep.report.figures.scores import Score, baselines_in, models_in, score_of_nothing
 from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
@@ -47,7 +55,7 @@ _POINT = ["model", "layer", "target", "probe"]
 
 
 def write_learning(
-    plots: Path, learning: pd.DataFrame, layers: pd.DataFrame
+    plots: Path, learning: pd.DataFrame, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
     """Write ``learning_<target>.png`` and ``.svg`` with one panel per probe.
 
@@ -55,6 +63,7 @@ def write_learning(
         plots: folder of the figures.
         learning: ``learning.csv``.
         layers: ``layers.csv``, with the order of models, targets and probes.
+        twins: models and their untrained twins.
 
     Returns:
         The PNG files, and the table of the report: every model's best layer, by fraction.
@@ -64,7 +73,7 @@ def write_learning(
     names = {name: layers[name].dtype for name in ("model", "target", "probe")}
     rows = learning.astype(names)
     shown = rows.merge(_shown_layers(rows), on=_POINT)
-    files, styles = file_names(rows["target"].unique()), line_styles(layers)
+    files, styles = file_names(rows["target"].unique()), line_styles(layers, twins)
     with figure_style():
         figures = [
             _write_figure(plots, f"learning_{files[str(target)]}", of_target, styles)
@@ -219,7 +228,9 @@ def _draws(smallest: float | None, largest: float | None) -> str:
 
 
 def _render(run: Run) -> Content | None:
-    figures, tables = write_learning(run.folder.plots, run.table("learning"), run.curves.layers)
+    figures, tables = write_learning(
+        run.folder.plots, run.table("learning"), run.curves.layers, twins(run.plan)
+    )
     if not figures:
         return None
     return Content(introduction=READING, tables=tables, figures=as_svg(figures))
