@@ -7,7 +7,8 @@ score ignores the choice: for uninformative layers it excludes 0 far too often. 
 those of held-out predictions, so no probe is retrained. BBC-CV scores the speakers that a resample
 left out; here the speakers of a resample are dealt into parts, and each part is scored with the
 layer that the others chose, so that all speakers count, and the interval of a single layer equals
-that of its curve.
+that of its curve. In `tests/benchmarks/STATISTICS.md`, the 95 % interval of the best of twelve
+layers holds its true score in 93 to 100 % of experiments, 97 % on average.
 
 Every score here is 1 − loss / reference, sums over utterances: R² with squared errors about the
 prediction and about the training mean, accuracy with the number of errors and of utterances.

@@ -18,7 +18,8 @@ variance components, Biometrics Bulletin 2, 1946, 110–114) for a variance of v
 (B. O'Neill, Some useful moment results in sampling problems, The American Statistician 68, 2014,
 282–296).
 
-Its 95 % coverage is measured in `tests/jobs/statistics/test_known_answers.py`; bootstrap percentile
+Its 95 % coverage is measured in `tests/jobs/statistics/test_known_answers.py`, and for 6 to 40
+speakers in `tests/benchmarks/STATISTICS.md`; bootstrap percentile
 intervals, for comparison, cover too rarely where speakers differ in their errors, and fail where
 nearly all predictions are correct.
 
@@ -166,8 +167,8 @@ def freedom(left_out: FloatArray, sizes: FloatArray) -> float:
     Joanes & C. Gill, Comparing measures of sample skewness and kurtosis, The Statistician 47, 1998,
     183–189). They never exceed ``degrees_of_freedom`` of the sizes, nor are they less than half of
     that: κ is itself uncertain, and one unusual speaker of 40 would leave one degree of freedom, of
-    which t knows hardly anything. The floor costs about a point of coverage and cuts the widest
-    intervals by half (tests/benchmarks/STATISTICS.md).
+    which t knows hardly anything. The floor costs half a point of coverage and cuts the widest
+    intervals of single layers by a sixth on average (tests/benchmarks/STATISTICS.md).
 
     Args:
         left_out: (S,) the score without each speaker in turn, NaN where it is not defined.

@@ -29,6 +29,8 @@ from sweep.report.build import build_report
 from sweep.report.methods.document import methods
 from sweep.report.methods.references import REFERENCES
 from sweep.report.sections import SECTIONS
+from sweep.report.text.footnotes import footnotes
+from sweep.results.run import Run
 from tests.sweep.report.test_build import make_run  # noqa: F401 (a fixture)
 
 PROBES = [
@@ -61,6 +63,28 @@ def test_it_is_in_the_runs_folder_and_says_what_the_plan_says(run):
         "the duration of the utterance and mean and standard deviation of the log-mel filter bank",
     ):
         assert said in text, said
+
+
+def test_targets_with_too_few_speakers_for_an_interval_are_named(run, monkeypatch):
+    assert "Too few" not in methods(run) and not any("Too few" in one for one in footnotes(run))
+    monkeypatch.setattr("sweep.report.text.footnotes.LEAST_UNITS", 6)
+    assert "Too few test speakers for an interval or a p-value (5 for cps)" in methods(run)
+    assert any(
+        one.startswith("Too few test speakers for an interval or a p-value: 5 for cps.")
+        for one in footnotes(run)
+    )
+
+
+def test_cells_without_validation_losses_are_said_to_be_compared_on_other_speakers(run):
+    text = methods(run)
+    assert "Models were compared at layers chosen on speakers that were not used to score" in text
+    assert "chosen by its loss on the validation split" not in text
+    losses = run.metrics.assign(validation_mse=1.0 + run.metrics["layer_index"])
+    anew = Run.open(run.folder.root)
+    anew.__dict__["metrics"] = losses  # as if the ledger had them
+    text = methods(anew)
+    assert "the layer of each was chosen by its loss on the validation split; the two" in text
+    assert "not used to score them" not in text
 
 
 def test_what_is_cited_is_listed_and_what_is_listed_is_cited(run):
