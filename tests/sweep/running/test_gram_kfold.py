@@ -37,7 +37,7 @@ def values(spec_values: Values) -> Values:
         "probes": [{"kind": "ridge"}, {"kind": "cca"}],
         "targets": ["cps", "words_per_second"],
         "controls": ["shuffled", "speaker"],
-        "protocol": {"kind": "kfold", "folds": 4},
+        "protocol": {"kind": "kfold", "folds": 5},  # the fewest that have intervals
         "store": "gram",
     }
 
@@ -162,7 +162,7 @@ def test_what_a_run_without_predictions_leaves(
     differences = pd.read_csv(folder.tables / "differences.csv")
     assert {"layer vs best layer", "model vs model"} <= set(differences["comparison"])
     assert differences[["difference", "low", "high", "p", "p_holm"]].notna().all(axis=None)
-    note = "Intervals come from a jackknife over the 4 folds"
+    note = "Intervals come from a jackknife over the 5 folds"
     for table in ("models", "layers"):
         assert note in (folder.tables / f"{table}.md").read_text()
         assert "MAE |" not in (folder.tables / f"{table}.md").read_text()
