@@ -10,6 +10,8 @@ import pandas as pd
 from jobs.statistics.best_layer import Estimate, SpeakerErrors, score_on_other_speakers
 from jobs.statistics.fold_jackknife import score_on_other_folds
 from jobs.statistics.points import (
+    DECIDING_SPEAKER,
+    WITHOUT_SPEAKER,
     PointScores,
     ReadPredictions,
     control_scores,
@@ -44,17 +46,25 @@ def layer_columns() -> list[str]:
     """Columns of ``layers.csv``; a score that does not apply to a target's kind is NaN.
 
     ``interval_over`` is ``speakers``, or ``folds`` where predictions by speaker are not available.
+    ``influential_speaker`` decides the main score, see `jobs.statistics.influence`, and is empty
+    where nobody does; ``…_without_speaker`` is the score of the others.
     """
     r2, accuracy = MAIN_SCORE.values()
     return [
         *CURVE,
         *("probe_kind", "target_kind", "cells", "missing", "missing_control"),
-        *("n_test", "n_speakers", "seeds", "folds", "interval_over"),
+        *("n_test", "n_speakers", "seeds", "folds", DECIDING_SPEAKER, "interval_over"),
         *_score_columns("regression"),
-        f"{r2}_control",
+        *(f"{r2}_control", f"{r2}{WITHOUT_SPEAKER}"),
         *_score_columns("classification"),
         *references_for("classification"),
-        *(f"{accuracy}_control", "selectivity", *references_for("regression"), "gain"),
+        *(
+            f"{accuracy}_control",
+            f"{accuracy}{WITHOUT_SPEAKER}",
+            "selectivity",
+            *references_for("regression"),
+            "gain",
+        ),
         *(f"{r2}_speaker_control", f"{accuracy}_speaker_control", *SPEAKER_MEAN_COLUMNS),
     ]
 
@@ -187,6 +197,7 @@ def _frame(rows: Sequence[Mapping[str, object]], points: pd.DataFrame) -> pd.Dat
     layers = pd.DataFrame(rows, columns=columns)
     counted = ["n_test", "n_speakers", "seeds", "folds"]
     layers[counted] = layers[counted].fillna(0).astype(int)
+    layers[DECIDING_SPEAKER] = layers[DECIDING_SPEAKER].astype(object).fillna("").astype(str)
     scores = columns[columns.index("interval_over") + 1 :]
     layers[scores] = layers[scores].astype(np.float64)
     of_classes = layers["target_kind"] == "classification"

@@ -18,6 +18,7 @@ from jobs.protocol.predictions import CellPredictions
 from jobs.statistics.best_layer import SpeakerErrors, class_errors, speaker_errors
 from jobs.statistics.classification import ClassSums, class_sums, counts_of_constant, pool
 from jobs.statistics.fold_jackknife import fold_errors, fold_intervals, speaker_mean_of_folds
+from jobs.statistics.influence import deciding_speaker
 from jobs.statistics.regression import HeldOut, SpeakerSums, speaker_sums
 from jobs.statistics.scores import (
     MAIN_SCORE,
@@ -47,6 +48,11 @@ ReadPredictions = Callable[[str], CellPredictions]
 
 SPEAKERS, FOLDS = "speakers", "folds"
 """Values of the column ``interval_over``."""
+
+DECIDING_SPEAKER = "influential_speaker"
+"""Column with the speaker who decides the main score, empty where nobody does."""
+WITHOUT_SPEAKER = "_without_speaker"
+"""Ending of the column with the main score without that speaker."""
 
 _UNDEFINED_WITH_R2 = ("r2_low", "r2_high", "speaker_mean_r2")
 """Columns that are undefined where ``r2`` is; for a constant target their sums of squares contain
@@ -84,7 +90,8 @@ def point_of_predictions(
     columns = columns | speaker_mean_scores(folds, of_classes)
     kind: TargetKind = "classification" if of_classes else "regression"
     validated = _validated(cells, VALIDATION_LOSS[kind], by_fold)
-    return _checked(columns | _not_below_no_skill(columns) | counts, errors, validated)
+    known = columns | _not_below_no_skill(columns) | counts | _influence(errors, kind)
+    return _checked(known, errors, validated)
 
 
 def point_of_folds(cells: pd.DataFrame) -> PointScores:
@@ -147,6 +154,17 @@ def _validated(
     if np.isnan(losses).any():
         return None
     return ValidatedLayer(losses.mean(axis=1), tuple(by_fold))
+
+
+def _influence(errors: SpeakerErrors, kind: TargetKind) -> dict[str, object]:
+    """Name the speaker who decides the main score, with the score of the others."""
+    score = MAIN_SCORE[kind]
+    scale = SCORES[score].scale
+    assert scale
+    found = deciding_speaker(errors, scale)
+    if found is None:
+        return {DECIDING_SPEAKER: ""}
+    return {DECIDING_SPEAKER: found.speaker, f"{score}{WITHOUT_SPEAKER}": found.without}
 
 
 def _checked(

@@ -180,6 +180,11 @@ TARGETS: dict[str, Target] = {
 }
 
 
+def target_title(name: str) -> str:
+    """Return the readable name of a target; that of a column of the corpus is its own."""
+    return (TARGETS[name].title if name in TARGETS else "") or name
+
+
 def add_targets(
     table: pd.DataFrame,
     names: Iterable[str],

@@ -11,6 +11,7 @@ from rich.text import Text
 from jobs.storage.regular_files import read_regular
 from sweep.progress.wording import printable
 from sweep.report.tables import markup
+from sweep.results.claims import read_claims
 from sweep.state.run_folder import RunFolder
 from sweep.wording import counted
 
@@ -49,14 +50,16 @@ def print_up_to_date(found: "UpToDate") -> None:
 
 
 def print_findings(folder: RunFolder) -> None:
-    """Print the findings in short form, as of the last report."""
+    """Print the headlines, and the findings in short form, as of the last report."""
     if not folder.findings.exists():
         return
-    sentences = read_regular(folder.findings).decode(errors="replace").splitlines()
-    for sentence in sentences[:MOST_FINDINGS]:
+    claims = read_claims(read_regular(folder.findings).decode(errors="replace"))
+    for sentence in claims.headlines:
+        print(printable(sentence))
+    for sentence in claims.findings[:MOST_FINDINGS]:
         print(printable(_main_clause(sentence)))
-    if len(sentences) > MOST_FINDINGS:
-        print(f"and {len(sentences) - MOST_FINDINGS} more, in full: {folder.findings}")
+    if len(claims.findings) > MOST_FINDINGS:
+        print(f"and {len(claims.findings) - MOST_FINDINGS} more, in full: {folder.findings}")
 
 
 def print_table(table: Table) -> None:

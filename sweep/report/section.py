@@ -12,6 +12,8 @@ from sweep.results.run import Run
 class Content:
     """Content of a section, shown in this order; text is escaped unless it is declared as HTML."""
 
+    headlines: Sequence[str] = ()
+    """Sentences, in large type."""
     findings: Sequence[str] = ()
     """Sentences, as a list."""
     introduction: str = ""

@@ -16,12 +16,13 @@ COLUMNS = {
     ),
     "layers.csv": (
         "model layer layer_index target probe probe_kind target_kind cells missing "
-        "missing_control n_test n_speakers seeds folds interval_over r2 r2_low "
+        "missing_control n_test n_speakers seeds folds influential_speaker interval_over r2 r2_low "
         "r2_high mse mse_low mse_high mae mae_low mae_high rmse rmse_low rmse_high "
-        "pearson pearson_low pearson_high spearman within_speaker r2_control "
+        "pearson pearson_low pearson_high spearman within_speaker r2_control r2_without_speaker "
         "accuracy accuracy_low accuracy_high balanced_accuracy "
         "balanced_accuracy_low balanced_accuracy_high macro_f1 macro_f1_low "
-        "macro_f1_high majority_accuracy accuracy_control selectivity mean_mse "
+        "macro_f1_high majority_accuracy accuracy_control "
+        "accuracy_without_speaker selectivity mean_mse "
         "mean_mae gain r2_speaker_control accuracy_speaker_control speaker_mean_r2 "
         "speaker_mean_mse speaker_mean_mae speaker_mean_pearson "
         "speaker_mean_accuracy"

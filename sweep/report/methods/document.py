@@ -14,10 +14,12 @@ from sweep.report.methods import (
 from sweep.report.methods.references import REFERENCES
 from sweep.report.methods.wording import plain
 from sweep.report.section import Section
+from sweep.report.text.claims import claims_of
 from sweep.results.run import Run
 
 _STATISTICS = "Statistics"
 PARTS: dict[str, Callable[[Run], Iterator[str]]] = {
+    "Result": lambda run: map(plain, claims_of(run).headlines),
     "Data": data.sentences,
     "Representations": representations.sentences,
     "Probes": probes.sentences,

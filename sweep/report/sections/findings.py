@@ -3,27 +3,24 @@
 from jobs.storage.atomic import write_text
 from sweep.report.section import Content, Section
 from sweep.report.tables.cells import by_fold
+from sweep.report.tables.difference_tables import differences_tables
 from sweep.report.tables.files import write_csv
-from sweep.report.text.findings import (
-    READING,
-    READING_OF_FOLDS,
-    differences_tables,
-    findings,
-)
+from sweep.report.text.claims import claims_of
+from sweep.report.text.readings import READING, READING_OF_FOLDS
+from sweep.results.claims import claims_text
 from sweep.results.run import Run
 
 
 def _render(run: Run) -> Content | None:
     """Write ``differences.csv`` and ``findings.txt``."""
-    layers = run.curves.layers
-    sentences = findings(layers, run.models, run.differences)
+    claims = claims_of(run)
     write_csv(run.folder.tables / "differences.csv", run.differences)
-    write_text(run.folder.findings, "".join(f"{sentence}\n" for sentence in sentences))
-    if not sentences:
+    write_text(run.folder.findings, claims_text(claims))
+    if not claims.findings:
         return None
-    reading = READING_OF_FOLDS if by_fold(layers) else READING
+    reading = READING_OF_FOLDS if by_fold(run.curves.layers) else READING
     return Content(
-        findings=sentences, introduction=reading, tables=differences_tables(run.differences)
+        findings=claims.findings, introduction=reading, tables=differences_tables(run.differences)
     )
 
 

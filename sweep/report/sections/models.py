@@ -7,7 +7,7 @@ import pandas as pd
 from sweep.report.section import Content, Section
 from sweep.report.tables.files import write_models
 from sweep.report.tables.model_tables import models_notes, models_tables
-from sweep.report.text.findings import findings
+from sweep.report.text.claims import claims_of
 from sweep.report.text.footnotes import footnotes
 from sweep.results.run import Run
 
@@ -20,8 +20,8 @@ def content(models: pd.DataFrame, notes: Sequence[str]) -> Content:
 def _render(run: Run) -> Content:
     """Write ``models.csv``, ``.md`` and ``.tex``."""
     notes = list(footnotes(run))
-    sentences = findings(run.curves.layers, run.models, run.differences)
-    write_models(run.folder.tables, run.models, notes, sentences)
+    claims = claims_of(run)
+    write_models(run.folder.tables, run.models, notes, [*claims.headlines, *claims.findings])
     return content(run.models, notes)
 
 

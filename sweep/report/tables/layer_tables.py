@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from jobs.statistics.model_table import MAJORITY_CLASS
+from jobs.statistics.points import DECIDING_SPEAKER, WITHOUT_SPEAKER
 from jobs.statistics.scores import Score, main_score_first
 from sweep.report.tables.cells import (
     Row,
@@ -17,7 +18,7 @@ from sweep.report.tables.cells import (
     several,
     text,
 )
-from sweep.report.tables.markup import LACKING, Cell, Table
+from sweep.report.tables.markup import LACKING, MISSING, Cell, Table
 
 
 def layers_tables(layers: pd.DataFrame) -> list[Table]:
@@ -26,12 +27,13 @@ def layers_tables(layers: pd.DataFrame) -> list[Table]:
     tables = []
     for kind, group in by_kind(layers):
         scores = [score for score in main_score_first(kind) if score.tabulated]
-        columns = [*_PLACE, *_score_columns(scores), *([("Cells", True)] if counted else [])]
+        columns = [*_PLACE, *_score_columns(scores), _DECIDED, *([_CELLS] if counted else [])]
         rows = [
             [
                 text(target),
                 *_layer_name_cells(row),
                 *_score_cells(scores, row, places),
+                _deciding_cell(scores[0], row),
                 *([_cell_counts(row)] if counted else []),
             ]
             for target, of_target in group.groupby("target", sort=False)
@@ -43,6 +45,8 @@ def layers_tables(layers: pd.DataFrame) -> list[Table]:
 
 
 _PLACE = [("Model", False), ("Probe", False), ("#", True), ("Layer", False)]
+_DECIDED = ("One speaker decides", False)
+_CELLS = ("Cells", True)
 
 
 def _score_columns(scores: Sequence[Score]) -> list[tuple[str, bool]]:
@@ -67,6 +71,14 @@ def _score_cells(scores: Sequence[Score], row: Row, places: Mapping[str, int]) -
     return [main, number(row["selectivity"], 3), control, *above, *others]
 
 
+def _deciding_cell(score: Score, row: Row) -> Cell:
+    """The speaker who decides the main score, with the score without that speaker."""
+    if not row[DECIDING_SPEAKER]:
+        return text(MISSING)
+    without = number(row[f"{score.name}{WITHOUT_SPEAKER}"], 3).text
+    return Cell(f"{row[DECIDING_SPEAKER]} (without: {without})", str(row[DECIDING_SPEAKER]))
+
+
 def _has_interval(score: Score) -> bool:
     return score.scale is not None and score.unit == "none"
 
@@ -85,6 +97,13 @@ def _layer_name_cells(row: Row) -> list[Cell]:
     ]
 
 
+DECIDED_NOTE = (
+    "One speaker decides a score if more than half of the variance behind its interval is due to "
+    "that speaker, who is an outlier among the speakers, and the score without the speaker differs "
+    "by 0.05 or more."
+)
+
+
 def layers_notes(layers: pd.DataFrame) -> Iterator[str]:
     """Footnotes that explain the rows of the table of layers."""
     if lacks_cells(layers).any():
@@ -92,6 +111,8 @@ def layers_notes(layers: pd.DataFrame) -> Iterator[str]:
             f"{LACKING} lacks planned cells: its scores are means over fewer seeds or folds than "
             "those of its neighbours."
         )
+    if layers[DECIDING_SPEAKER].any():
+        yield DECIDED_NOTE
 
 
 def lacks_cells(layers: pd.DataFrame) -> "pd.Series[bool]":

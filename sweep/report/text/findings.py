@@ -1,157 +1,151 @@
-"""Findings: one sentence per model, target and probe, as far as the statistics support it."""
+"""Findings: what the statistics support about each model, and about models against each other.
 
-import math
+Each statement has its own test, and none depends on another's: whether *some layer* is above
+knowing nothing (Holm's correction over layers), *which layer is best* (the set of layers that are
+not distinguishable from the peak), *how high* it is (the selection-corrected score with its
+interval), *trained against untrained* and *model against model* (paired differences).
+"""
+
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from jobs.models.settings import BASELINE_PREFIX
 from jobs.statistics.difference_table import LAYER_BEST, LAYER_NOTHING, MODELS, TRAINED
-from sweep.report.tables.cells import CLASSES, Row, assemble, number, several, text
-from sweep.report.tables.markup import Cell, Table
-
-ALPHA = 0.05
-"""A difference is reported if its p-value is below this."""
+from jobs.statistics.points import DECIDING_SPEAKER, WITHOUT_SPEAKER
+from jobs.statistics.scores import MAIN_SCORE
+from sweep.report.tables.cells import Row, several
+from sweep.report.text import phrases
 
 
 def findings(layers: pd.DataFrame, models: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
-    """Write one sentence per model, target and probe, in the order of ``models``.
+    """Write one sentence per model, target and probe, and one per comparison of models.
 
-    Baselines get none.
+    Baselines have a sentence only where they are compared with models.
 
     Args:
         layers: ``layers.csv``.
-        models: ``models.csv``.
+        models: ``models.csv``, whose order the sentences follow.
         differences: ``differences.csv``.
     """
-    scored = layers[layers["cells"] > 0].sort_values("layer_index")
-    names = {
-        key: [str(name) for name in curve["layer"]]
-        for key, curve in scored.groupby(["model", "target", "probe"], observed=True)
-    }
-    compared = dict(list(differences.groupby(["model_a", "target", "probe"], observed=True)))
+    scored = layers[layers["cells"] > 0].sort_values("layer_index", kind="stable")
+    curves = dict(list(scored.groupby(["model", "target", "probe"], observed=True)))
+    of_layers = differences[differences["comparison"].isin([LAYER_NOTHING, LAYER_BEST])]
+    compared = dict(list(of_layers.groupby(["model_a", "target", "probe"], observed=True)))
+    probed = models[models["probe"] != ""]
     found = []
-    for row in models[models["probe"] != ""].to_dict("records"):
+    for row in probed.to_dict("records"):
         key = row["model"], row["target"], row["probe"]
-        if key[0].startswith(BASELINE_PREFIX) or key not in compared:
-            continue
-        probes = models.loc[models["target"] == row["target"], "probe"]
-        who = [key[0], key[2]] if probes[probes != ""].nunique() > 1 else [key[0]]
-        if several(models):
-            who.append(key[1])
-        found.append(f"{', '.join(who)}: {_finding(row, compared[key], names[key])}.")
+        if not key[0].startswith(BASELINE_PREFIX) and key in compared:
+            who = [key[0], *_of_target(probed, row)]
+            found.append(f"{', '.join(who)}: {_finding(row, compared[key], curves[key])}.")
+    for _, of_probe in probed.groupby(["target", "probe"], sort=False, observed=True):
+        found += _between_models(probed, of_probe, differences)
     return found
 
 
-def _finding(row: Row, compared: pd.DataFrame, names: Sequence[str]) -> str:
-    score = "accuracy" if row["target_kind"] == CLASSES else "R²"
-    nothing = "majority class" if row["target_kind"] == CLASSES else "mean predictor"
-    above = compared[
-        (compared["comparison"] == LAYER_NOTHING)
-        & (compared["difference"] > 0)
-        & (compared["p_holm"] < ALPHA)
-    ]
-    honest = "best_accuracy_honest" if score == "accuracy" else "best_r2_honest"
-    value = _score(row, honest)
-    floor = row["majority_accuracy"] if score == "accuracy" else 0.0
-    if above.empty or not row[f"{honest}_low"] > floor:  # the more cautious of two tests
-        known = names[0] if len(names) == 1 else "no layer"
-        verb = "is not clearly" if len(names) == 1 else "is clearly"
-        corrected = "" if len(names) == 1 else "selection-corrected "
-        shown = f" ({corrected}{score} {value})" if not math.isnan(row[honest]) else ""
-        return f"{known} {verb} above the {nothing}{shown}"
-    if len(names) == 1:
-        return f"{score} {value} at {names[0]}"
+def _of_target(models: pd.DataFrame, row: Row) -> list[str]:
+    """Probe and target of a sentence, where there are several."""
+    probes = models.loc[models["target"] == row["target"], "probe"].nunique()
+    return [str(row["probe"])] * (probes > 1) + [str(row["target"])] * several(models)
+
+
+def _finding(row: Row, compared: pd.DataFrame, curve: pd.DataFrame) -> str:
+    nothing = phrases.nothing_of(row["target_kind"])
+    score = phrases.score_name(row["target_kind"])
+    tests = compared[compared["comparison"] == LAYER_NOTHING]
+    value = phrases.estimate(row, f"best_{MAIN_SCORE[row['target_kind']]}_honest")
     best = str(row["best_layer"])
-    worse = compared[(compared["comparison"] == LAYER_BEST) & (compared["p_holm"] < ALPHA)]
-    alike = [name for name in names if name not in set(worse["layer_a"])]
-    if len(alike) == len(names):
-        rest = "no layer is distinguishable from it"
-    elif alike == [best]:
-        rest = "every other layer is worse"
-    else:
-        rest = f"{', '.join(_ranges(names, alike, best))} not distinguishable from it"
-    return f"peak at {best}, selection-corrected {score} {value}; {rest}"
+    peak = best + _decided(curve[curve["layer"] == best].iloc[0].to_dict())
+    if len(tests) == 1:
+        test = tests.iloc[0].to_dict()
+        side = "above" if test["difference"] > 0 else "below"
+        verb = f"is {side}" if phrases.clear(test) else "is not clearly above"
+        return f"{peak} {verb} the {nothing}, {score} {value}, {phrases.p_value(test['p_holm'])}"
+    above, below = (
+        set(tests.loc[side & (tests["p_holm"] < phrases.ALPHA), "layer_a"])
+        for side in (tests["difference"] > 0, tests["difference"] < 0)
+    )
+    value = f"selection-corrected {score} {value}"
+    if not above:
+        worse = f", {len(below)} of {len(tests)} are clearly below" if below else ""
+        smallest = phrases.p_value(tests["p_holm"].min(), "smallest p")
+        return f"no layer is clearly above the {nothing}{worse}, {smallest}, best {peak}, {value}"
+    counted = f"{len(above)} of {len(tests)} layers {'is' if len(above) == 1 else 'are'}"
+    if len(above) == len(tests):
+        counted = f"all {len(tests)} layers are"
+    excepted = "" if best in above else ", which is not clearly among them"
+    names = [str(name) for name in curve["layer"]]
+    return (
+        f"{counted} above the {nothing}, peak at {peak}{excepted}, {value}{_rest(compared, names)}"
+    )
 
 
-def _score(row: Row, name: str) -> str:
-    value, low, high = (f"{row[f'{name}{end}']:z.2f}" for end in ("", "_low", "_high"))
-    ends = f" [{low}, {high}]" if not math.isnan(row[f"{name}_low"]) else ""
-    return (value + ends).replace("-", "−")
+def _decided(layer: Row) -> str:
+    """The speaker who decides the score of a layer, if there is one, with the score without."""
+    speaker = layer[DECIDING_SPEAKER]
+    if not speaker:
+        return ""
+    main = MAIN_SCORE[layer["target_kind"]]
+    known, others = phrases.unequal(layer[main], layer[f"{main}{WITHOUT_SPEAKER}"])
+    label = phrases.score_name(layer["target_kind"])
+    return f" (speaker {speaker} decides its {label}: {known} with, {others} without)"
 
 
-def _ranges(names: Sequence[str], alike: Sequence[str], best: str) -> Iterator[str]:
-    """Yield runs of adjacent layers in ``alike``, except a run that is only the best layer."""
-    run: list[str] = []
-    for name in [*names, None]:
-        if name in alike:
-            run.append(str(name))
-            continue
-        if run and run != [best]:
-            yield run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}"
-        run = []
+def _rest(compared: pd.DataFrame, names: Sequence[str]) -> str:
+    """The layers that are not distinguishable from the peak, which is not one of them."""
+    others = compared[compared["comparison"] == LAYER_BEST]
+    alike = set(others.loc[~(others["p_holm"] < phrases.ALPHA), "layer_a"])
+    if others.empty:
+        return ""
+    if not alike:
+        return "; every other layer is worse"
+    if len(alike) == len(others):
+        return "; no other layer is distinguishable from it"
+    return f"; not distinguishable from it: {phrases.places_of(alike, names)}"
 
 
-def differences_tables(differences: pd.DataFrame) -> list[Table]:
-    """Tabulate models against models, each at its best layer."""
-    shown = differences[differences["comparison"].isin([MODELS, TRAINED])]
-    if shown.empty:
-        return []
-    columns = [
-        ("Probe", False),
-        ("A", False),
-        ("B", False),
-        ("A − B, selection-corrected [95 %]", True),
-        ("p", True),
-        ("p (Holm)", True),
+def _between_models(
+    models: pd.DataFrame, of_probe: pd.DataFrame, differences: pd.DataFrame
+) -> Iterator[str]:
+    """The comparisons of the models of one target and probe, each at its best layer."""
+    first = of_probe.iloc[0].to_dict()
+    there = differences[
+        (differences["target"] == first["target"]) & (differences["probe"] == first["probe"])
     ]
-    rows = [
-        [text(row["target"]), text(row["probe"]), *_model_cells(row)]
-        for row in shown.to_dict("records")
-    ]
-    return [assemble(several(shown), columns, rows)]
+    score = phrases.score_name(first["target_kind"])
+    where = _of_target(models, first)
+    for row in there[there["comparison"] == TRAINED].to_dict("records"):
+        who = ", ".join([f"{row['model_a']} against its untrained twin {row['model_b']}", *where])
+        yield f"{who}: {_trained(row, score)}."
+    rows = there[there["comparison"] == MODELS]
+    honest = of_probe.set_index("model")[f"best_{MAIN_SCORE[first['target_kind']]}_honest"].dropna()
+    if not rows.empty and not honest.empty:
+        top = str(honest.idxmax())
+        beside = standing(top, rows)
+        if beside:
+            begin = f"{', '.join(where)}: " if where else ""
+            yield f"{begin}{top} has the highest selection-corrected {score}, {beside}."
 
 
-def _model_cells(row: Row) -> list[Cell]:
-    untrained = row["comparison"] == TRAINED
-    middle = number(row["difference"], 3)
-    ends = ", ".join(number(row[end], 3).text for end in ("low", "high"))
-    return [
-        text(row["model_a"]),
-        Cell(f"{row['model_b']} (untrained)" if untrained else row["model_b"], row["model_b"]),
-        Cell(f"{middle.text} [{ends}]", middle.key),
-        _p(row["p"]),
-        _p(row["p_holm"]),
-    ]
+def _trained(row: Row, score: str) -> str:
+    told = phrases.difference(row)
+    if not phrases.clear(row):
+        return f"{score} at the best layers does not differ clearly, {told}"
+    side = "higher" if row["difference"] > 0 else "lower"
+    return f"{score} at the best layers is {side}, difference {told}"
 
 
-def _p(value: float) -> Cell:
-    """A p-value with two significant digits, not below 0.001."""
-    if math.isnan(value):
-        return number(value, 3)
-    return Cell("< 0.001" if value < 0.001 else f"{value:.2g}", value)
-
-
-READING_OF_FOLDS = (
-    "Each sentence is supported by the folds at the 5 % level. The selection-corrected score is "
-    "that of the best layer, on folds that were not used to choose it. The layers that are not "
-    "distinguishable from the peak include the truly best one in 95 % of such experiments, however "
-    "many layers were compared: multiple comparisons with the best (Hsu 1984), here with "
-    "Bonferroni's correction, because there are too few folds to resample. The table compares "
-    "models at their best layers: paired over the same folds, with two-sided p-values from a "
-    "jackknife over folds with Student's t, corrected by Holm's method (1979) among the models of "
-    "one target and probe. <code>tables/differences.csv</code> has everything, layer by layer."
-)
-READING = (
-    "Each sentence is supported by the test speakers at the 5 % level: a peak is named only where "
-    "some layer beats the mean predictor or majority class (with Holm's correction over layers) "
-    "and the interval of its score lies above it, too. The selection-corrected score is that of "
-    "the best layer, on speakers who were not used to choose it. The layers that are not "
-    "distinguishable from the peak include the truly best one in 95 % of such experiments, however "
-    "many layers were compared: multiple comparisons with the best (Hsu 1984), with the reference "
-    "of White (2000) from a bootstrap over speakers. The table compares models at their best "
-    "layers: paired over the same speakers, with the choice repeated in every resample, and "
-    "two-sided p-values corrected by Holm's method (1979) among the models of one target and "
-    "probe. <code>tables/differences.csv</code> has everything, layer by layer."
-)
-"""Introduction to the findings, in HTML."""
+def standing(top: str, rows: pd.DataFrame) -> str:
+    """How ``top`` compares with the other models in rows of ``differences.csv``; "" without any."""
+    groups: dict[str, list[str]] = {
+        "clearly above": [], "not clearly different from": [], "clearly below": [],
+    }  # fmt: skip
+    for row in rows.to_dict("records"):
+        if top in (row["model_a"], row["model_b"]):
+            sign = 1 if row["model_a"] == top else -1
+            side = "above" if sign * row["difference"] > 0 else "below"
+            group = f"clearly {side}" if phrases.clear(row) else "not clearly different from"
+            other = row["model_b"] if sign == 1 else row["model_a"]
+            groups[group].append(str(other))
+    return ", ".join(f"{how} {phrases.names(others)}" for how, others in groups.items() if others)

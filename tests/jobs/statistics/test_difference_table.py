@@ -17,10 +17,6 @@ from jobs.statistics.difference_table import (
     difference_table,
 )
 from jobs.statistics.differences import between_layers
-from jobs.statistics.model_table import model_table
-from sweep.commands.run_output import print_findings
-from sweep.report.text.findings import differences_tables, findings
-from sweep.state.run_folder import RunFolder
 from tests.jobs.statistics.test_differences import make_errors
 
 SPEAKERS = tuple(f"s{i:02d}" for i in range(40))
@@ -48,6 +44,7 @@ def make_curves(
             dict(zip(CURVE, key, strict=True))
             | {"probe_kind": probe, "target_kind": kind, "cells": 1, "mse": 1 - score}
             | {"missing": int(key[:2] in lacking), "missing_control": 0}
+            | {"influential_speaker": "", "interval_over": "speakers"}
             | {"r2" if kind == "regression" else "accuracy": score}
             | ({"majority_accuracy": 0.3} if kind == "classification" else {})
         )
@@ -57,10 +54,6 @@ def make_curves(
 
 def table_of(curves, twins=()):
     return difference_table(curves, set(twins), Bootstrap(200))
-
-
-def said_of(curves):
-    return findings(curves.layers, model_table(curves), table_of(curves))
 
 
 def test_every_family_is_there_and_corrected_by_itself():
@@ -122,78 +115,3 @@ def test_without_a_done_cell_the_table_is_empty_with_its_columns():
     curves = Curves(curves.layers.assign(cells=0), {}, {})
     found = table_of(curves)
     assert found.empty and list(found.columns) == DIFFERENCE_COLUMNS
-    assert findings(curves.layers, model_table(curves), found) == []
-    assert differences_tables(found) == []
-
-
-def test_a_peak_is_named_with_the_neighbours_that_it_cannot_be_told_from():
-    (said,) = said_of(make_curves({"a": [0.1, 0.68, 0.7, 0.69, 0.1, 0.695, 0.1]}))
-    assert said.startswith("a: peak at layer")
-    assert said.endswith(
-        ", selection-corrected R² 0.50 [0.40, 0.60]; layer1 to layer3, layer5 not distinguishable "
-        "from it."
-    )
-
-
-def test_a_peak_that_stands_alone_and_one_that_does_not_stand_out_are_told():
-    (alone,) = said_of(make_curves({"a": [0.1, 0.7, 0.2]}))
-    assert alone.startswith("a: peak at layer1, ") and alone.endswith("every other layer is worse.")
-    (flat,) = said_of(make_curves({"a": [0.5, 0.5, 0.5]}, seed=1))
-    assert flat.endswith("no layer is distinguishable from it.")
-
-
-def test_where_nothing_is_known_that_is_said():
-    (said,) = said_of(make_curves({"a": [-0.05, -0.02, -0.08]}))
-    told = "(selection-corrected R² 0.50 [0.40, 0.60])"
-    assert said == f"a: no layer is clearly above the mean predictor {told}."
-    (said,) = said_of(make_curves({"a": [-0.05]}))
-    assert said == "a: layer0 is not clearly above the mean predictor (R² 0.50 [0.40, 0.60])."
-    (said,) = said_of(make_curves({"a": [-0.5, -0.3]}, target="sex", kind="classification"))
-    told = "(selection-corrected accuracy 0.50 [0.40, 0.60])"
-    assert said == f"a: no layer is clearly above the majority class {told}."
-
-
-@pytest.mark.parametrize("low", [-0.2, 0.0, float("nan")])
-def test_no_peak_is_named_whose_interval_holds_knowing_nothing(low):
-    levels = {"a": [0.1, 0.7, 0.2]}
-    (said,) = said_of(make_curves(levels, honest_score=Estimate(0.3, low, 0.8)))
-    assert said.startswith(
-        "a: no layer is clearly above the mean predictor (selection-corrected R² 0.30"
-    )
-    (said,) = said_of(make_curves({"a": [0.7]}, honest_score=Estimate(0.3, low, 0.8)))
-    assert said.startswith("a: layer0 is not clearly above")
-    guessed = Estimate(0.5, 0.25, 0.7)  # the majority class has 0.3
-    (said,) = said_of(
-        make_curves(levels, target="sex", kind="classification", honest_score=guessed)
-    )
-    assert said.startswith("a: no layer is clearly above the majority class")
-
-
-def test_the_terminal_shows_the_peak_alone(tmp_path, capsys):
-    (said,) = said_of(make_curves({"a": [0.1, 0.7, 0.2]}))
-    folder = RunFolder(tmp_path)
-    folder.findings.parent.mkdir(parents=True)
-    folder.findings.write_text(f"{said}\n", encoding="utf-8")
-    print_findings(folder)
-    expected = "a: peak at layer1, selection-corrected R² 0.50 [0.40, 0.60].\n"
-    assert capsys.readouterr().out == expected
-
-
-def test_probe_and_target_are_named_where_there_are_several_and_baselines_have_no_sentence():
-    one = make_curves({"a": [0.6], "baseline:fbank": [0.3]})
-    other = make_curves({"a": [0.6]}, probe="mlp")
-    both = Curves(
-        pd.concat([one.layers, other.layers], ignore_index=True),
-        {**one.honest, **other.honest},
-        {**one.errors, **other.errors},
-    )
-    assert said_of(one) == ["a: R² 0.50 [0.40, 0.60] at layer0."]
-    assert [said.partition(":")[0] for said in said_of(both)] == ["a, mlp", "a, ridge"]
-
-
-def test_the_table_to_read_has_the_models_with_untrained_ones_marked():
-    curves = make_curves({"a": [0.5, 0.6], "b": [0.1, 0.2], "baseline:fbank": [0.3]})
-    (table,) = differences_tables(table_of(curves, twins=[("a", "b")]))
-    cells = [[cell.text for cell in row] for row in table.rows]
-    assert ["ridge", "a", "b (untrained)"] in [row[:3] for row in cells]
-    assert len(cells) == 3 and all(row[3].count("[") == 1 for row in cells)

@@ -1,0 +1,12 @@
+"""The claims of a run: the same text in terminal, status, report and methods."""
+
+from sweep.report.text.findings import findings
+from sweep.report.text.headlines import headlines
+from sweep.results.claims import Claims
+from sweep.results.run import Run
+
+
+def claims_of(run: Run) -> Claims:
+    """Write the headlines and findings of ``run``."""
+    tables = run.curves.layers, run.models, run.differences
+    return Claims(tuple(headlines(*tables)), tuple(findings(*tables)))

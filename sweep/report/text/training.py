@@ -1,0 +1,149 @@
+"""Headlines about what training changed: trained models against their untrained twins."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jobs.statistics.difference_table import LAYER_NOTHING, TRAINED, TRAINED_LAYER
+from sweep.report.tables.cells import Row
+from sweep.report.text import phrases
+from sweep.report.text.topics import Topic
+
+EMBEDDING = "embedding"
+"""Name of the layer that is a model's output."""
+MOST_PAIRS = 4
+"""Number of pairs of twins that a sentence lists; more are counted."""
+_NO_CHANGE = "did not clearly change"
+
+
+@dataclass(frozen=True)
+class Twins:
+    """One comparison of a trained model with its untrained twin."""
+
+    trained: str
+    untrained: str
+    before: float
+    """Score of the untrained model."""
+    after: float
+    """Score of the trained model."""
+    difference: Row
+    """Its row of ``differences.csv``."""
+    place: str
+    """Where the two are compared: ``at the embedding`` or ``at the best layers``."""
+    above: bool
+    """True if one of them is clearly above knowing nothing there."""
+
+    @property
+    def verb(self) -> str:
+        """What training did to the score."""
+        if not phrases.clear(self.difference):
+            return _NO_CHANGE
+        return "raised" if self.difference["difference"] > 0 else "lowered"
+
+    @property
+    def p(self) -> str:
+        """The corrected p-value in words."""
+        return phrases.p_value(self.difference["p_holm"], "Holm p")
+
+    @property
+    def change(self) -> str:
+        """``from 0.16 to 1.00``, or the size of the difference where the scores lack its sign."""
+        value = float(self.difference["difference"])
+        if (self.after - self.before) * value > 0:
+            return "from {} to {}".format(*phrases.unequal(self.before, self.after))
+        return f"by {phrases.decimal(abs(value))}"
+
+    @property
+    def unchanged(self) -> str:
+        """The scores where they do not differ clearly."""
+        before, after = map(phrases.decimal, (self.before, self.after))
+        return f"{before} untrained, {after} trained"
+
+
+def twins_of(topic: Topic) -> Iterator[Twins]:
+    """Yield comparisons of twins at the embedding if all have one, else at the best layers.
+
+    No score was used to choose the embedding, and it is what a model is used for.
+    """
+    at_best = topic.rows(TRAINED)
+    of_layers = topic.rows(TRAINED_LAYER)
+    at_embedding = of_layers[of_layers["layer_a"] == EMBEDDING]
+    everywhere = 0 < len(at_embedding) >= len(at_best)
+    place = f"at the {EMBEDDING}" if everywhere else "at the best layers"
+    nothing = topic.rows(LAYER_NOTHING)
+    above = nothing[(nothing["difference"] > 0) & (nothing["p_holm"] < phrases.ALPHA)]
+    if everywhere:
+        above = above[above["layer_a"] == EMBEDDING]
+    for row in (at_embedding if everywhere else at_best).to_dict("records"):
+        trained, untrained = str(row["model_a"]), str(row["model_b"])
+        after = topic.score(trained, str(row["layer_a"]))
+        before = topic.score(untrained, str(row["layer_b"]))
+        known = bool(above["model_a"].isin([trained, untrained]).any())
+        yield Twins(trained, untrained, before, after, row, place, known)
+
+
+def of_training(topic: Topic, pairs: Sequence[Twins]) -> str:
+    """Write what training did to the score of one target, in one pair of twins or several."""
+    subject = f"{topic.scored} {pairs[0].place}"
+    test = topic.test
+    if not any(pair.above for pair in pairs):
+        test += (
+            f", neither clearly above the {topic.nothing}"
+            if len(pairs) == 1
+            else (f", none clearly above the {topic.nothing}")
+        )
+    if len(pairs) > MOST_PAIRS:
+        raised, lowered = (sum(p.verb == verb for p in pairs) for verb in ("raised", "lowered"))
+        return (
+            f"Training raised {subject} in {raised} of {len(pairs)} pairs of trained and "
+            f"untrained models and lowered it in {lowered} ({test}, Holm p < {phrases.ALPHA:g})."
+        )
+    (pair,) = pairs[:1]
+    if len(pairs) == 1:
+        of_model = f" of {pair.trained}" if len(topic.own) > 2 else ""
+        told = f": {pair.unchanged}" if pair.verb == _NO_CHANGE else f" {pair.change}"
+        return f"Training {pair.verb} {subject}{of_model}{told} ({test}, {pair.p})."
+    clauses: list[str] = []
+    for verb in ("raised", "lowered", _NO_CHANGE):
+        told = " and ".join(_named(pair, pairs) for pair in pairs if pair.verb == verb)
+        if told:
+            clauses.append(f"{verb} {'that' if clauses else subject} {told}")
+    return f"Training {phrases.listed(clauses)} ({test})."
+
+
+def _named(pair: Twins, pairs: Sequence[Twins]) -> str:
+    several = sum(other.trained == pair.trained for other in pairs) > 1
+    against = f" against {pair.untrained}" if several else ""
+    if pair.verb == _NO_CHANGE:
+        return f"of {pair.trained}{against} ({pair.unchanged}, {pair.p})"
+    return f"of {pair.trained}{against} {pair.change} ({pair.p})"
+
+
+def joined(topics: Sequence[tuple[Topic, Sequence[Twins]]]) -> Iterator[str]:
+    """Write a sentence per trained model that differs clearly from its twin in several targets.
+
+    Args:
+        topics: with the twins of each.
+    """
+    found: dict[tuple[str, str], list[tuple[Topic, Twins]]] = {}
+    for topic, pairs in topics:
+        for pair in pairs:
+            changes = found.setdefault((pair.trained, pair.untrained), [])
+            if pair.verb != _NO_CHANGE and (not changes or changes[0][1].place == pair.place):
+                changes.append((topic, pair))
+    named, said = len(found) > 1, set()
+    for (trained, untrained), changes in list(found.items())[:MOST_PAIRS]:
+        if len(changes) < 2 or trained in said:
+            continue
+        said.add(trained)
+        clauses = [
+            f"{verb} {phrases.listed(told)}"
+            for verb in ("raised", "lowered")
+            if (told := [f"{t.scored} {p.change}" for t, p in changes if p.verb == verb])
+        ]
+        several = sum(other == trained for other, _ in found) > 1
+        against = f" against {untrained}" if several else ""
+        topic, pair = changes[0]
+        yield (
+            f"Training{f' {trained}' if named else ''} {' and '.join(clauses)}, {pair.place}"
+            f"{against} (each {topic.paired}, Holm p < {phrases.ALPHA:g})."
+        )
