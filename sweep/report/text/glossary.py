@@ -58,6 +58,21 @@ _INTERVAL = (
     "many speakers could all have been right by luck. Two overlapping intervals do not show that "
     "two layers are equal.",
 )
+_CONDITIONS = (
+    "What intervals and p-values are about",
+    "Other test {units} of the same kind, <em>given</em> the trained models, the probes as they "
+    "were fitted on this training split, and the one set of random weights of each untrained "
+    "network. Another training split, or an untrained network with another seed, may give other "
+    "scores; no interval and no p-value includes that.",
+)
+_ONE_SPEAKER = (
+    "One speaker decides",
+    "More than half of the jackknife's variance, and so of the interval, comes from one speaker, "
+    "who is an outlier among the speakers by Grubbs's test (1950) at 5 %, and the score without "
+    "that speaker differs by 0.05 or more. Findings, the table of all layers and "
+    "<code>layers.csv</code> name the speaker and give the score without. Nobody is named among "
+    "fewer than five speakers: each of them decides.",
+)
 _INTERVAL_OF_FOLDS = (
     "Interval",
     "95 %, from a jackknife over <em>folds</em> with Student's t and at most one degree of freedom "
@@ -130,6 +145,9 @@ def explanations(
     ]
     yield scores[0]
     yield _INTERVAL_OF_FOLDS if by_fold else _INTERVAL
+    yield _CONDITIONS[0], _CONDITIONS[1].format(units="folds" if by_fold else "speakers")
+    if not by_fold:
+        yield _ONE_SPEAKER
     yield _corrected_by_folds() if by_fold else _corrected_by_speakers(kinds)
     if shared_speakers:
         yield _SHARED_SPEAKERS
