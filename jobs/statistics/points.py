@@ -162,9 +162,8 @@ def _influence(errors: SpeakerErrors, kind: TargetKind) -> dict[str, object]:
     scale = SCORES[score].scale
     assert scale
     found = deciding_speaker(errors, scale)
-    if found is None:
-        return {DECIDING_SPEAKER: ""}
-    return {DECIDING_SPEAKER: found.speaker, f"{score}{WITHOUT_SPEAKER}": found.without}
+    named = {DECIDING_SPEAKER: found.speaker if found else ""}
+    return named | ({f"{score}{WITHOUT_SPEAKER}": found.without} if found else {})
 
 
 def _checked(

@@ -7,6 +7,7 @@ from jobs.protocol.predictions import CellPredictions
 from jobs.statistics.curves import POINT_COLUMNS, Bootstrap, layer_curves
 from jobs.statistics.difference_table import difference_table
 from jobs.statistics.model_table import model_table
+from jobs.statistics.scores import VALIDATION_LOSS
 from jobs.statistics.scoring import score_classes, score_numbers
 from jobs.statistics.speaker_mean import N_SPEAKERS
 
@@ -34,10 +35,11 @@ class MadeRun:
         self.speakers = {f"u{i}-{j}": f"s{i}" for i, n in enumerate(sizes) for j in range(n)}
         self.ids = np.array(list(self.speakers))
         self.codes = np.array([int(name[1:]) for name in self.speakers.values()])
-        self.n_folds = int(rng.choice([1, 4])) if n_speakers >= 6 else 1
+        self.n_folds = int(rng.choice([1, 5])) if n_speakers >= 6 else 1
         self.by_fold = self.n_folds > 1 and bool(rng.random() < 0.3)
         kinds = [name for name in KINDS if not (self.by_fold and KINDS[name] != "regression")]
         self.targets = list(rng.permutation(kinds)[: int(rng.integers(1, 3))])
+        self.validated = bool(rng.random() < 0.5)
         self.probes = ["ridge", "mlp"][: int(rng.choice([1, 2], p=[0.8, 0.2]))]
         self.models, self.twins = self._models()
         self.cells, self.metrics, self.points = {}, [], {}
@@ -121,6 +123,8 @@ class MadeRun:
                 **{f"speaker_mean_{name}": 1.0 for name in ("mse", "mae", "pearson")},
                 N_SPEAKERS: len(set(groups)),
             }
+            if self.validated:
+                scores[VALIDATION_LOSS[kind]] = float(self.rng.random())
             key = dict(zip(POINT_COLUMNS[:5], place, strict=True))
             self.metrics.append(key | about | by_speaker | scores | {"cell_id": cell_id})
 

@@ -19,7 +19,8 @@ SCORE, NOTHING = "(?:R²|accuracy)", "(?:mean predictor|majority class)"
 P = r"[<=] [\d.e-]+"
 DECIDED = rf"(?: \(speaker (?P<speaker>\S+) decides its {SCORE}: (?P<known>{NUMBER}) with, "
 DECIDED += rf"(?P<others>{NUMBER}) without\))?"
-PLACE = "(?P<place>at the embedding|at the best layers)"
+BEST = "(?:at the layers chosen on validation|at the best layers)"
+PLACE = f"(?P<place>at the embedding|{BEST})"
 
 
 class Tables:
@@ -45,7 +46,8 @@ class Tables:
 
     def rows(self, comparison, target, probe, **wanted):
         wanted |= {"comparison": comparison, "target": target, "probe": probe}
-        return [r for r in self.differences if all(r[k] == v for k, v in wanted.items())]
+        tested = (row for row in self.differences if row["p_holm"])
+        return [r for r in tested if all(r[k] == v for k, v in wanted.items())]
 
 
 def _only(rows, **wanted):
@@ -108,7 +110,7 @@ class Reader:
     def check_findings(self, sentences):
         self.check_all_told(sentences)
         for sentence in sentences:
-            self.check(sentence, ("twins", "highest", "single", "none_above", "above"))
+            self.check(sentence, ("twins", "highest", "too_few", "single", "none_above", "above"))
 
     def check_all_told(self, sentences):
         """Every model that has a test against knowing nothing has a sentence."""
@@ -163,6 +165,11 @@ class Reader:
         assert p_is_shown(found["p"], test["p_holm"])
         self.check_value(found, row)
         self.check_decided(found, model, found["layer"], target, probe)
+
+    def too_few(self, found):
+        *_, tests, row = self.curve(found["who"])
+        assert tests == [] and found["layer"] == row["best_layer"]
+        self.check_value(found, row)
 
     def none_above(self, found):
         model, target, probe, tests, row = self.curve(found["who"])
@@ -232,6 +239,7 @@ class Reader:
             "does not differ clearly,": not significant(row),
         }
         assert expected[found["verb"]], row
+        assert ("validation" in found["place"]) == bool(row["layer_a"])
         numbers = re.findall(NUMBER, found["value"])
         assert all(map(is_shown, numbers, (row["difference"], row["low"], row["high"])))
         assert p_is_shown(found["p"], row["p_holm"])
@@ -297,15 +305,19 @@ class Reader:
         assert {"raised": raised, "lowered": lowered}.get(verb, not raised and not lowered), row
         after, before = (
             self.tables.layer(row[f"model_{x}"], row[f"layer_{x}"], target, probe)[main]
-            if row[f"layer_{x}"]
+            if row[f"layer_{x}"] and " / " not in row[f"layer_{x}"]
             else self.tables.model(row[f"model_{x}"], target, probe)[f"best_{main}_honest"]
             for x in "ab"
         )
         numbers = re.findall(NUMBER, text.partition("Holm")[0])
         if "from" in text:
             assert verb == ("raised" if float(after) > float(before) else "lowered")
-        if " by " in text:
-            assert is_shown(numbers[0], str(abs(float(row["difference"]))))
+        by = re.search(r"\bby ", text)
+        if by or "difference" in text:
+            assert is_shown(
+                numbers[0],
+                str(abs(float(row["difference"])) if by else row["difference"]),
+            )
         else:
             assert is_shown(numbers[0], before) and is_shown(numbers[1], after), (text, before)
         p = re.search(rf"Holm p ({P})", text)
@@ -346,7 +358,7 @@ class Reader:
         above = [
             row for row in tests
             if row["model_a"] in models and significant(row, 1)
-            and (found["place"] == "at the best layers" or row["layer_a"] == "embedding")
+            and (found["place"] != "at the embedding" or row["layer_a"] == "embedding")
         ]  # fmt: skip
         assert bool(re.search("(none|neither) clearly above", found["test"])) == (not above)
 
@@ -436,6 +448,8 @@ class Reader:
 
 VALUE = rf"(?P<score>{SCORE}) (?P<value>{ESTIMATE})"
 PATTERNS = {
+    "too_few": rf"(?P<who>.+?): too few (?:speakers|folds) for a test against the "
+    rf"(?P<nothing>{NOTHING}), best (?P<layer>\S+), (?:selection-corrected )?{VALUE}\.",
     "single": rf"(?P<who>.+?): (?P<layer>\S+){DECIDED} (?P<verb>is above|is below|is not clearly "
     rf"above) the (?P<nothing>{NOTHING}), {VALUE}, p (?P<p>{P})\.",
     "none_above": rf"(?P<who>.+?): no layer is clearly above the (?P<nothing>{NOTHING})"
@@ -445,9 +459,9 @@ PATTERNS = {
     rf"(?P<nothing>{NOTHING}), peak at (?P<layer>\S+?){DECIDED}"
     rf"(?P<excepted>, which is not clearly among them)?, selection-corrected {VALUE}"
     r"(?P<rest>; .+)?\.",
-    "twins": rf"(?P<who>\S+ against its untrained twin [^,:]+)(?P<where>, [^:]+)?: {SCORE} at the "
-    r"best layers (?P<verb>is higher, difference|is lower, difference|does not differ clearly,) "
-    rf"(?P<value>{ESTIMATE}) \(p (?P<p>{P})\)\.",
+    "twins": rf"(?P<who>\S+ against its untrained twin [^,:]+)(?P<where>, [^:]+)?: {SCORE} "
+    rf"(?P<place>{BEST}) (?P<verb>is higher, difference|is lower, difference|"
+    rf"does not differ clearly,) (?P<value>{ESTIMATE}) \(p (?P<p>{P})\)\.",
     "highest": rf"(?P<where>[^:]+?: )?(?P<top>\S+) has the highest selection-corrected {SCORE}, "
     r"(?P<standing>.+)\.",
     "pairs": rf"Training (?P<verb>raised|lowered|did not clearly change) {SCORE} for "

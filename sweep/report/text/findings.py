@@ -12,7 +12,7 @@ import pandas as pd
 
 from jobs.models.settings import BASELINE_PREFIX
 from jobs.statistics.difference_table import LAYER_BEST, LAYER_NOTHING, MODELS, TRAINED
-from jobs.statistics.points import DECIDING_SPEAKER, WITHOUT_SPEAKER
+from jobs.statistics.points import DECIDING_SPEAKER, FOLDS, WITHOUT_SPEAKER
 from jobs.statistics.scores import MAIN_SCORE
 from sweep.report.tables.cells import Row, several
 from sweep.report.text import phrases
@@ -32,6 +32,7 @@ def findings(layers: pd.DataFrame, models: pd.DataFrame, differences: pd.DataFra
     curves = dict(list(scored.groupby(["model", "target", "probe"], observed=True)))
     of_layers = differences[differences["comparison"].isin([LAYER_NOTHING, LAYER_BEST])]
     compared = dict(list(of_layers.groupby(["model_a", "target", "probe"], observed=True)))
+    tested = phrases.tested(differences)
     probed = models[models["probe"] != ""]
     found = []
     for row in probed.to_dict("records"):
@@ -40,7 +41,7 @@ def findings(layers: pd.DataFrame, models: pd.DataFrame, differences: pd.DataFra
             who = [key[0], *_of_target(probed, row)]
             found.append(f"{', '.join(who)}: {_finding(row, compared[key], curves[key])}.")
     for _, of_probe in probed.groupby(["target", "probe"], sort=False, observed=True):
-        found += _between_models(probed, of_probe, differences)
+        found += _between_models(probed, of_probe, tested)
     return found
 
 
@@ -55,6 +56,11 @@ def _finding(row: Row, compared: pd.DataFrame, curve: pd.DataFrame) -> str:
     score = phrases.score_name(row["target_kind"])
     tests = compared[compared["comparison"] == LAYER_NOTHING]
     value = phrases.estimate(row, f"best_{MAIN_SCORE[row['target_kind']]}_honest")
+    if tests["p_holm"].isna().all():
+        units = "folds" if row["interval_over"] == FOLDS else "speakers"
+        return f"too few {units} for a test against the {nothing}, best {row['best_layer']}, " + (
+            f"{score} {value}" if len(tests) == 1 else f"selection-corrected {score} {value}"
+        )
     best = str(row["best_layer"])
     peak = best + _decided(curve[curve["layer"] == best].iloc[0].to_dict())
     if len(tests) == 1:
@@ -94,7 +100,7 @@ def _decided(layer: Row) -> str:
 
 def _rest(compared: pd.DataFrame, names: Sequence[str]) -> str:
     """The layers that are not distinguishable from the peak, which is not one of them."""
-    others = compared[compared["comparison"] == LAYER_BEST]
+    others = phrases.tested(compared[compared["comparison"] == LAYER_BEST])
     alike = set(others.loc[~(others["p_holm"] < phrases.ALPHA), "layer_a"])
     if others.empty:
         return ""
@@ -129,11 +135,11 @@ def _between_models(
 
 
 def _trained(row: Row, score: str) -> str:
-    told = phrases.difference(row)
+    told, where = phrases.difference(row), phrases.chosen_at(row)
     if not phrases.clear(row):
-        return f"{score} at the best layers does not differ clearly, {told}"
+        return f"{score} {where} does not differ clearly, {told}"
     side = "higher" if row["difference"] > 0 else "lower"
-    return f"{score} at the best layers is {side}, difference {told}"
+    return f"{score} {where} is {side}, difference {told}"
 
 
 def standing(top: str, rows: pd.DataFrame) -> str:

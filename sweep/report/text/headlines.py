@@ -11,6 +11,7 @@ from collections.abc import Sized
 import pandas as pd
 
 from jobs.statistics.difference_table import LAYER_NOTHING, MODELS
+from jobs.statistics.intervals import LEAST_UNITS
 from sweep.report.tables.cells import Row
 from sweep.report.text import phrases
 from sweep.report.text.findings import standing
@@ -26,7 +27,10 @@ def headlines(layers: pd.DataFrame, models: pd.DataFrame, differences: pd.DataFr
         models: ``models.csv``.
         differences: ``differences.csv``.
     """
-    topics = [(topic, list(twins_of(topic))) for topic in topics_of(layers, models, differences)]
+    topics = [
+        (topic, list(twins_of(topic)))
+        for topic in topics_of(layers, models, phrases.tested(differences))
+    ]
     sentences = [
         of_training(topic, pairs) if pairs else _of_models(topic) for topic, pairs in topics
     ]
@@ -40,7 +44,8 @@ def _of_models(topic: Topic) -> str:
     if tests.empty:
         return (
             f"Nothing can be said about {topic.label}: no layer could be compared with the "
-            f"{topic.nothing}, which takes at least two test {topic.units} and values that differ."
+            f"{topic.nothing}, which takes at least {LEAST_UNITS} {topic.units} and "
+            "values that differ."
         )
     above = tests[(tests["difference"] > 0) & (tests["p_holm"] < phrases.ALPHA)]
     candidates = topic.own[topic.own["model"].isin(above["model_a"].tolist())]

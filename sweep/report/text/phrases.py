@@ -3,6 +3,8 @@
 import math
 from collections.abc import Collection, Iterator, Sequence
 
+import pandas as pd
+
 from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
 from jobs.statistics.points import FOLDS
 from jobs.statistics.scores import MAIN_SCORE, SCORES, TargetKind
@@ -68,6 +70,16 @@ def p_value(p: float, name: str = "p") -> str:
     if p < ALPHA <= float(shown):
         shown = f"{math.floor(p * 1000) / 1000:.3f}"
     return f"{name} = {shown}"
+
+
+def tested(differences: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``differences.csv`` that have a p-value: with too few units there is none."""
+    return differences[differences["p_holm"].notna()]
+
+
+def chosen_at(row: Row) -> str:
+    """Where a row of ``differences.csv`` compares two models as wholes."""
+    return "at the layers chosen on validation" if row["layer_a"] else "at the best layers"
 
 
 def clear(row: Row) -> bool:

@@ -72,12 +72,13 @@ class Topic:
         return self.differences[self.differences["comparison"] == comparison]
 
     def score(self, model: str, layer: str) -> float:
-        """Score of a model at a layer or, where no layer is named, the selection-corrected one."""
+        """Score of a model at a layer or, where no layer is named, the selection-corrected one;
+        NaN where several are named, of different folds."""
         if not layer:
             rows = self.models[self.models["model"] == model]
             return float(rows[self.honest].iloc[0])
         rows = self.layers[(self.layers["model"] == model) & (self.layers["layer"] == layer)]
-        return float(rows[self.main].iloc[0])
+        return float(rows[self.main].iloc[0]) if len(rows) else float("nan")
 
 
 def topics_of(

@@ -1,5 +1,6 @@
 """Headlines about what training changed: trained models against their untrained twins."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,8 @@ class Twins:
     difference: Row
     """Its row of ``differences.csv``."""
     place: str
-    """Where the two are compared: ``at the embedding`` or ``at the best layers``."""
+    """Where the two are compared: ``at the embedding``, ``at the layers chosen on validation`` or
+    ``at the best layers``."""
     above: bool
     """True if one of them is clearly above knowing nothing there."""
 
@@ -55,6 +57,8 @@ class Twins:
     @property
     def unchanged(self) -> str:
         """The scores where they do not differ clearly."""
+        if math.isnan(self.before) or math.isnan(self.after):
+            return f"difference {phrases.decimal(float(self.difference['difference']))}"
         before, after = map(phrases.decimal, (self.before, self.after))
         return f"{before} untrained, {after} trained"
 
@@ -68,7 +72,6 @@ def twins_of(topic: Topic) -> Iterator[Twins]:
     of_layers = topic.rows(TRAINED_LAYER)
     at_embedding = of_layers[of_layers["layer_a"] == EMBEDDING]
     everywhere = 0 < len(at_embedding) >= len(at_best)
-    place = f"at the {EMBEDDING}" if everywhere else "at the best layers"
     nothing = topic.rows(LAYER_NOTHING)
     above = nothing[(nothing["difference"] > 0) & (nothing["p_holm"] < phrases.ALPHA)]
     if everywhere:
@@ -78,6 +81,7 @@ def twins_of(topic: Topic) -> Iterator[Twins]:
         after = topic.score(trained, str(row["layer_a"]))
         before = topic.score(untrained, str(row["layer_b"]))
         known = bool(above["model_a"].isin([trained, untrained]).any())
+        place = f"at the {EMBEDDING}" if everywhere else phrases.chosen_at(row)
         yield Twins(trained, untrained, before, after, row, place, known)
 
 

@@ -5,8 +5,8 @@ from sweep.report.text.headlines import headlines
 from tests.support.made_runs import MadeRun
 from tests.support.read_sentences import PATTERNS, Reader, Tables
 
-SEEDS = (2, 4, 5, 12, 14, 16, 21, 34, 43)
-"""Runs that have every kind of sentence; the reading held for seeds 0 to 299."""
+SEEDS = (2, 8, 9, 14, 21, 27, 34, 40)
+"""Runs that have every kind of sentence; the reading held for seeds 0 to 79."""
 
 
 def read(seed):
