@@ -79,8 +79,9 @@ def legend_entries(
         faint = Line2D([], [], color="#555555", linestyle="", marker="o", **OFF_PATH_DOT)
         entries.append((faint, "layer inside or between blocks"))
     over = FOLDS if by_fold(rows) else SPEAKERS
-    band = Patch(color="#555555", alpha=0.2, linewidth=0)
-    entries.append((band, f"95 % interval over {over}"))
+    if rows[f"{score.column}_low"].notna().any():  # with few speakers there are no intervals
+        band = Patch(color="#555555", alpha=0.2, linewidth=0)
+        entries.append((band, f"95 % interval over {over}"))
     return entries
 
 

@@ -183,7 +183,9 @@ def _caption(panels: Sequence[Panel]) -> str:
     over = FOLDS if by_fold(rows) else SPEAKERS
     where = "Shaded" if n_models <= MOST_BANDS else "Bars at the best layers"
     several = rows.groupby("model", observed=True)["layer"].nunique().max() > 1
-    said.append(f"{where if several else 'Bars'}: 95 % interval over {over}.")
+    ends = [f"{panel.score.column}_low" for panel in panels]
+    if rows[ends].notna().any(axis=None):  # with few speakers there are none
+        said.append(f"{where if several else 'Bars'}: 95 % interval over {over}.")
     if any(reaches_below(panel) for panel in panels):
         said.append("▼: below the axis.")
     probes: dict[str, list[str]] = {}

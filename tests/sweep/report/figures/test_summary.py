@@ -197,3 +197,11 @@ def test_layers_without_scores_are_gaps_and_no_scores_are_no_figure(draw, tmp_pa
 def test_every_target_has_a_readable_name():
     assert all(target.title for target in TARGETS.values())
     assert title_of("my column") == "my column"
+
+
+def test_intervals_are_mentioned_only_where_there_are_any(draw):
+    layers = make_layers(models=TWO, probes=("ridge",))
+    figure, _ = draw(layers)
+    assert any("95 % interval" in text.get_text() for text in figure.texts)
+    figure, _ = draw(layers.assign(r2_low=np.nan, r2_high=np.nan))
+    assert not any("interval" in text.get_text() for text in figure.texts)
