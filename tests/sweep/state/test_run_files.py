@@ -155,8 +155,8 @@ def test_the_ledger(folder: RunFolder) -> None:
             "sum"
         ),
         "[].scores": (
-            "mse mae rmse r2 pearson spearman within_speaker mean_mse mean_mae "
-            "accuracy balanced_accuracy macro_f1 majority_accuracy"
+            "mse mae rmse r2 pearson spearman within_speaker mean_mse mean_mae validation_mse "
+            "accuracy balanced_accuracy macro_f1 majority_accuracy validation_error"
         ),
         "[].details": (
             "alpha alpha_at_edge components saturated in_sample iterations converged unconverged"
@@ -256,8 +256,8 @@ def test_saved_probes(folder: RunFolder) -> None:
         "[].extract.features": "max_frames crop pad_to",
         "[].probe": "kind name alphas choose variance components",
         "[].scores": (
-            "mse mae rmse r2 pearson spearman within_speaker mean_mse mean_mae "
-            "accuracy balanced_accuracy macro_f1 majority_accuracy"
+            "mse mae rmse r2 pearson spearman within_speaker mean_mse mean_mae validation_mse "
+            "accuracy balanced_accuracy macro_f1 majority_accuracy validation_error"
         ),
     }
     assert {card["format"] for card in cards} == {1}
