@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime
 
-from sweep.commands.run_output import print_findings
+from sweep.commands.run_output import find_claims, print_findings
 from sweep.progress.state import Progress
 from sweep.progress.wording import printable, status_lines
 from sweep.results.records import RunRecords
@@ -14,6 +14,26 @@ from sweep.wording import counted
 
 MOST_DAMAGED = 5
 """Number of damaged lines of events that are named."""
+MOST_ERRORS = 10
+"""Number of errors that are named."""
+
+
+def status_values(run: RunRecords) -> dict[str, object]:
+    """Return the state of a run as plain values."""
+    counts = Counter(record.status for record in run.records.values())
+    holder = DriverLease(run.folder).holder()
+    claims = find_claims(run.folder)
+    return {
+        "name": run.plan.name,
+        "run": str(run.folder.root),
+        "cells": {
+            "planned": run.plan.n_cells, "done": counts["done"], "failed": counts["failed"],
+        },
+        "driver": None if holder is None else {"who": str(holder), "since": str(holder.since)},
+        "headlines": claims.headlines,
+        "findings": claims.findings,
+        "errors": [{"error": error, "cells": count} for error, count in _errors(run)],
+    }  # fmt: skip
 
 
 def print_status(run: RunRecords) -> None:
@@ -36,6 +56,10 @@ def print_status(run: RunRecords) -> None:
             progress.update(event)
         print("\n".join(status_lines(progress, datetime.now(UTC))))
     print_findings(run.folder)
-    errors = Counter(r.error for r in run.records.values() if r.status == "failed")
-    for error, count in errors.most_common(10):
+    for error, count in _errors(run)[:MOST_ERRORS]:
         print(printable(f"failed: {counted(count, 'cell')}: {error}"))
+
+
+def _errors(run: RunRecords) -> list[tuple[str | None, int]]:
+    """Errors of failed cells with their numbers, the most frequent first."""
+    return Counter(r.error for r in run.records.values() if r.status == "failed").most_common()

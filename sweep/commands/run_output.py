@@ -11,7 +11,7 @@ from rich.text import Text
 from jobs.storage.regular_files import read_regular
 from sweep.progress.wording import printable
 from sweep.report.tables import markup
-from sweep.results.claims import read_claims
+from sweep.results.claims import Claims, read_claims
 from sweep.state.run_folder import RunFolder
 from sweep.wording import counted
 
@@ -49,11 +49,16 @@ def print_up_to_date(found: "UpToDate") -> None:
     print("the report was not rebuilt")
 
 
+def find_claims(folder: RunFolder) -> Claims:
+    """Return the headlines and findings as of the last report; none if there is no report."""
+    if not folder.findings.exists():
+        return Claims()
+    return read_claims(read_regular(folder.findings).decode(errors="replace"))
+
+
 def print_findings(folder: RunFolder) -> None:
     """Print the headlines, and the findings in short form, as of the last report."""
-    if not folder.findings.exists():
-        return
-    claims = read_claims(read_regular(folder.findings).decode(errors="replace"))
+    claims = find_claims(folder)
     for sentence in claims.headlines:
         print(printable(sentence))
     for sentence in claims.findings[:MOST_FINDINGS]:
