@@ -1,13 +1,18 @@
 """Remarks on the targets of a valid spec, each a sentence for the user."""
 
+import math
 from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from jobs.corpus.table import has_value, is_text
+from jobs.models import is_untrained
 from jobs.targets.registry import TARGETS
 from sweep.plan.make_plan import target_folds
+from sweep.plan.plan import Plan
+from sweep.plan.untrained_twins import twins
 from sweep.spec.schema import Spec
 
 NEAR_LIMIT = 0.1
@@ -24,6 +29,26 @@ def target_notes(spec: Spec, table: pd.DataFrame) -> Iterator[str]:
     """
     yield from value_notes(spec, table)
     yield from _unknown_classes(spec, table)
+
+
+def twin_notes(spec: Spec, plan: Plan) -> Iterator[str]:
+    """Report trained models without an untrained twin, with the line that adds one.
+
+    Untrained networks already encode much of their input: only the difference is due to training.
+    """
+    paired = {trained for trained, _ in twins(plan)}
+    for model in spec.models:
+        if model.name in paired or getattr(model, "untrained", None) is not False:
+            continue
+        if is_untrained(model):
+            continue
+        given = model.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+        twin = {"name": f"{model.name} untrained", "kind": model.kind, **given, "untrained": True}
+        line = yaml.safe_dump(twin, default_flow_style=True, sort_keys=False, width=math.inf)
+        yield (
+            f"{model.name} has no untrained twin, which would show what training adds: add to "
+            f"models: {line.strip()}"
+        )
 
 
 def limit_notes(names: Collection[str], given: Collection[str], table: pd.DataFrame) -> list[str]:

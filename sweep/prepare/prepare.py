@@ -26,7 +26,7 @@ from sweep.analyses import plan_run, table_columns
 from sweep.plan.make_plan import all_models, used_splits
 from sweep.plan.plan import Plan
 from sweep.prepare.checks import run_checks
-from sweep.prepare.notes import limit_notes, target_notes
+from sweep.prepare.notes import limit_notes, target_notes, twin_notes
 from sweep.prepare.plausibility import plausibility_notes
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.loading import LoadedSpec, read_spec
@@ -129,8 +129,8 @@ def prepare(
     of_corpus = (*corpus.notes, *plausibility_notes(table))
     of_models = (f"{name}: {note}" for name, info in models.items() for note in info.notes)
     limits = limit_notes(columns, utterances.columns, table)
-    notes = (*of_corpus, *of_models, *target_notes(spec, known), *limits)
     plan = plan_run(spec, table, models)
+    notes = (*of_corpus, *of_models, *target_notes(spec, known), *limits, *twin_notes(spec, plan))
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])
     unmeasured = () if measure else tuple(measured)
     own = describe_columns(corpus.utterances)

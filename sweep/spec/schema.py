@@ -138,9 +138,14 @@ class Spec(Settings):
     controls: tuple[Literal["shuffled", "speaker"], ...] = ()
     """Control tasks, for the same probes: ``shuffled`` permutes the targets within each split;
     ``speaker`` replaces them by a random value for each speaker."""
-    baselines: tuple[Literal["mean", "duration", "fbank"], ...] = ("mean",)
+    baselines: tuple[Literal["mean", "duration", "fbank"], ...] = (
+        "mean",
+        "duration",
+        "fbank",
+    )
     """Baselines to compare with: ``mean`` always predicts the training mean and is always included;
-    ``duration`` and ``fbank`` probe the duration and the input features."""
+    ``duration`` probes the utterance's duration, ``fbank`` the spread over time of the
+    mean-normalised log-mel filter bank and of its change from frame to frame."""
     bootstrap: Bootstrap = Bootstrap()
     """Confidence intervals."""
     similarity: SimilaritySettings | None = None

@@ -60,6 +60,7 @@ def project(tmp_path):
         ],
         "layers": "all",
         "probes": [{"kind": "ridge"}],
+        "baselines": ["mean"],
         "bootstrap": {"resamples": 100},
     }  # fmt: skip
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))

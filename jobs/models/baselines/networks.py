@@ -1,4 +1,7 @@
-"""The networks of the baselines: an utterance's duration, and statistics of the models' input."""
+"""The networks of the baselines: an utterance's duration, and statistics of the models' input.
+
+Legend: B utterances, T frames, F mel bins.
+"""
 
 from collections.abc import Callable
 
@@ -15,13 +18,17 @@ from jobs.models.pooling import mean_and_std_over_time
 from jobs.models.settings import BASELINE_PREFIX
 from jobs.models.taps import Tap
 
+FBANK_VERSION = 2
+"""Part of the identity of the baseline ``fbank``; increment it when its values become others."""
 
-class TimeStatistics(nn.Module):
-    """Mean over time of each bin, then the population SD of each: (B, T, F) to (B, 2·F)."""
+
+class SpreadOverTime(nn.Module):
+    """Population SD over time of each feature: (B, T, F) to (B, F)."""
 
     def forward(self, features_BTF: Tensor) -> Tensor:
-        """Return mean and SD over time."""
-        return mean_and_std_over_time(features_BTF.transpose(1, 2))
+        """Return the SDs."""
+        n_features = features_BTF.shape[2]
+        return mean_and_std_over_time(features_BTF.transpose(1, 2))[:, n_features:]
 
 
 def seconds(wave: npt.NDArray[np.float32]) -> Tensor:
@@ -39,11 +46,20 @@ def _duration() -> ProbedModel:
 
 def _fbank() -> ProbedModel:
     def front_end(settings: FeatureSettings) -> FrontEnd:
-        # Uncentred: after mean normalisation every mean would be zero.
-        return Fbank(settings).uncentred
+        fbank = Fbank(settings)
+
+        def with_changes(wave: npt.NDArray[np.float32]) -> Tensor:
+            # As networks get it, but without padding; means are left out, since they are 0.
+            bins_TF = fbank.uncentred(wave)
+            centred_TF = bins_TF - bins_TF.mean(dim=0)
+            changes_TF = torch.diff(centred_TF, dim=0, prepend=centred_TF[:1])
+            return torch.cat([centred_TF, changes_TF], dim=1)
+
+        return with_changes
 
     tap = Tap("statistics", "statistics", module="", point="output")
-    return ProbedModel(f"{BASELINE_PREFIX}fbank", {}, TimeStatistics(), (tap,), front_end)
+    made = {"version": FBANK_VERSION}
+    return ProbedModel(f"{BASELINE_PREFIX}fbank", made, SpreadOverTime(), (tap,), front_end)
 
 
 BASELINES: dict[str, Callable[[], ProbedModel]] = {"duration": _duration, "fbank": _fbank}

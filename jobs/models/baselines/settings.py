@@ -17,7 +17,8 @@ class BaselineSettings(ModelSettings):
     kind: Literal["baseline"] = "baseline"
     """Model family."""
     what: Literal["duration", "fbank"]
-    """``duration``, in seconds; or ``fbank``, mean and SD over time of each log-mel bin."""
+    """``duration``, in seconds; or ``fbank``, the SD over time of each mean-normalised log-mel bin
+    and of its change from frame to frame."""
 
 
 def _load(settings: BaselineSettings) -> "ProbedModel":

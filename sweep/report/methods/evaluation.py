@@ -8,7 +8,8 @@ from sweep.results.run import Run
 
 _BASELINES = {
     "duration": "the duration of the utterance",
-    "fbank": "mean and standard deviation of the log-mel filter bank, the models' input",
+    "fbank": "the standard deviation over time of each bin of the mean-normalised log-mel filter "
+    "bank and of its change from frame to frame",
 }
 
 

@@ -89,8 +89,10 @@ _BEYOND = (
 )
 _BASELINES = (
     "Baselines",
-    "The same probe on the utterance's duration alone, and on mean and standard deviation of its "
-    "filter bank, the model's own input. A layer that does not beat them has added nothing.",
+    "The same probe on the utterance's duration alone (baseline:duration), and on the standard "
+    "deviation over time of each bin of its mean-normalised log-mel filter bank and of the bin's "
+    "change from frame to frame (baseline:fbank): the input of models that are given filter banks. "
+    "A layer that does not beat them has added nothing.",
 )
 _SPEAKER = (
     (

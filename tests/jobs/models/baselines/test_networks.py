@@ -28,19 +28,25 @@ def test_duration_is_the_seconds_of_the_whole_utterance():
 
 
 @pytest.mark.parametrize("max_frames", [None, 20])
-def test_fbank_statistics_are_the_mean_and_population_sd_of_the_uncentred_bins(max_frames):
+def test_fbank_statistics_are_the_spread_of_what_networks_get_and_of_its_changes(max_frames):
     found = read("fbank", max_frames=max_frames)["statistics"]
-    frames_TF = Fbank(FeatureSettings(max_frames=max_frames)).uncentred(WAVE).double().numpy()
+    frames_TF = Fbank(FeatureSettings(max_frames=max_frames))(WAVE).double().numpy()
+    changes_TF = np.diff(frames_TF, axis=0, prepend=frames_TF[:1])
     assert found.shape == (1, 160)
     # float32 rounding.
-    np.testing.assert_allclose(found[0, :80], frames_TF.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(found[0, 80:], frames_TF.std(axis=0, ddof=0), rtol=1e-4)
+    np.testing.assert_allclose(found[0, :80], frames_TF.std(axis=0, ddof=0), rtol=1e-4)
+    np.testing.assert_allclose(found[0, 80:], changes_TF.std(axis=0, ddof=0), rtol=1e-4)
 
 
-def test_fbank_statistics_of_one_frame_are_finite():
-    found = read("fbank", wave=WAVE[:400])["statistics"]
-    assert torch.equal(found[0, 80:], torch.zeros(80))
-    assert found.isfinite().all()
+def test_fbank_statistics_do_not_know_the_level_or_the_padding():
+    louder, padded = read("fbank", wave=4 * WAVE), read("fbank", pad_to=400)
+    plain = read("fbank")["statistics"]
+    torch.testing.assert_close(louder["statistics"], plain, rtol=1e-3, atol=1e-4)
+    assert torch.equal(padded["statistics"], plain)
+
+
+def test_fbank_statistics_of_one_frame_are_zero():
+    assert torch.equal(read("fbank", wave=WAVE[:400])["statistics"], torch.zeros(1, 160))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
