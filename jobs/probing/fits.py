@@ -114,7 +114,10 @@ class LayerFits:
         # for all models and layers.
         fold = only(self.data.has_value(cell.target), self.data.folds.of(cell.target)[cell.fold])
         values = self.data.table[cell.target].to_numpy(dtype=np.float64)
-        return control_target(values, fold, cell, self.data.speakers)
+        types = None
+        if cell.control == "type" and self.data.types is not None:
+            types = self.data.types.of(self.data.folds.of(cell.target)[cell.fold])
+        return control_target(values, fold, cell, self.data.speakers, types)
 
     def _call_probe(
         self, settings: ProbeSettings, columns: Mapping[Cell, FloatArray], rows: Fold

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import pandas as pd
+
 from jobs.gram.fit import GramSets
 from jobs.job import Resources, Worker
 from jobs.probes import ProbeSettings
@@ -11,6 +13,7 @@ from jobs.probing.fits import LayerFits
 from jobs.probing.layer_data import LayerData, read_layer_data
 from jobs.probing.parts import JobPart, ProbedLayer
 from jobs.probing.results import CellResult, left_out_id
+from jobs.probing.utterance_types import read_types
 from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.protocol.settings import Protocols
@@ -43,6 +46,9 @@ class ProbeJob:
     sums: GramSets | None = None
     """Statistics in place of the activations of the training and validation splits, with `kfold` of
     the test splits too; None if ``activations`` has all splits."""
+    types: tuple[tuple[Location, int], ...] = ()
+    """(folder, number of shards) of every activation set of the baseline ``fbank``, if a cell is of
+    the control ``type`` and the baseline is extracted."""
     parts: tuple[JobPart, ...] = ()
     """Further work on the layer, such as saving fitted probes."""
     alone: bool = False
@@ -88,6 +94,9 @@ def probe_layer(job: ProbeJob) -> list[CellResult]:
     data = read_layer_data(
         job.table, job.activations, job.layer, job.protocols, job.classes, job.sums
     )
+    if job.types:
+        ids = pd.Index(data.table["utterance_id"])
+        data = replace(data, types=read_types(job.types, ids))
     fits, not_finite = LayerFits(data, job.alone), data.non_finite(job.layer)
     if not_finite:
         return [fits.failed(cell, not_finite) for cell in job.cells]

@@ -17,6 +17,7 @@ from jobs.corpus.table import read_table
 from jobs.gram.fit import GramSets, LayerMoments, read_moments
 from jobs.gram.units import NOT_SUMMED, Units, make_units
 from jobs.probes import TargetKind
+from jobs.probing.utterance_types import UtteranceTypes
 from jobs.protocol.folds import Fold, IntArray, StrArray, make_folds, only
 from jobs.protocol.settings import Protocols, ProtocolSettings
 from jobs.protocol.target_folds import TargetFolds
@@ -40,6 +41,9 @@ class LayerData:
     or none if these were summed up too."""
     moments: LayerMoments | None = None
     """Statistics of the rows that are not in ``X``; None if it has all rows."""
+    types: UtteranceTypes | None = None
+    """Types of the utterances, for the control ``type``; None if no cell needs them, or they are
+    not known."""
 
     @cached_property
     def utterance_ids(self) -> StrArray:

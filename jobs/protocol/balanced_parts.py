@@ -6,8 +6,6 @@ Legend: U utterances, k parts, C classes.
 import numpy as np
 import numpy.typing as npt
 
-BALANCE_VERSION = 1
-"""Part of the ids of cells of classes in folds; increment it when the parts become others."""
 _DIGITS = 9
 """Decimals that costs are compared to: equal costs stay equal, whatever the order of their sum."""
 

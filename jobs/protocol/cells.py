@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+TYPES_VERSION = 1
+"""Part of the ids of cells of the control ``type``; increment it when
+`jobs.probing.utterance_types` finds other types."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -17,5 +21,6 @@ class Cell:
     fold: int
     """Counted from 0."""
     control: str
-    """``none``; ``shuffled``: the target permuted within each split of the fold; or ``speaker``: a
-    random value per speaker. See `jobs.protocol.controls.control_target`."""
+    """``none``; ``type``: a random value per type of utterance; ``shuffled``: the target permuted
+    within each split of the fold; or ``speaker``: a random value per speaker. See
+    `jobs.protocol.controls.control_target`."""

@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 
 from jobs.settings import Settings
 
+BALANCE_VERSION = 1
+"""Part of the ids of cells of classes in folds; increment it when `jobs.protocol.balanced_parts`
+finds other parts."""
+
 
 class SplitsProtocol(Settings):
     """The splits of the corpus, as they are."""

@@ -38,7 +38,7 @@ POINT_COLUMNS = [*CURVE, "probe_kind", "target_kind", "planned", "planned_contro
 NAMES = ("model", "target", "probe")
 """Key of a curve."""
 
-CONTROLS = {"shuffled": "control", "speaker": "speaker_control"}
+CONTROLS = {"shuffled": "control", "speaker": "speaker_control", "type": "type_control"}
 """Control → ending of its columns of ``layers.csv``."""
 
 
@@ -65,7 +65,8 @@ def layer_columns() -> list[str]:
             *references_for("regression"),
             "gain",
         ),
-        *(f"{r2}_speaker_control", f"{accuracy}_speaker_control", *SPEAKER_MEAN_COLUMNS),
+        *(f"{r2}_speaker_control", f"{accuracy}_speaker_control"),
+        *(f"{r2}_type_control", f"{accuracy}_type_control", *SPEAKER_MEAN_COLUMNS),
     ]
 
 
@@ -117,12 +118,14 @@ def layer_curves(
     Within a seed, errors are pooled over folds by sums (``r2`` = 1 − Σ SSE / Σ SST, SST about each
     fold's own training mean; ``accuracy`` and its like from summed counts) and correlations
     averaged over folds with weight ``n_test``; seeds are then averaged. A correlation that is
-    undefined in every fold is NaN. ``majority_accuracy`` is the accuracy of always predicting the
-    most frequent class, of each training split or of all tested utterances, whichever is right more
-    often. ``gain`` is the improvement over the no-skill prediction: ``mean_mse`` − ``mse``, for
-    classes ``accuracy`` − ``majority_accuracy``. ``selectivity`` is the main score minus that of
-    the shuffled control, or minus that of the no-skill prediction where the control is below it: it
-    has learned nothing either, and its size shows only overfitting. ``…_speaker_control`` is the
+    undefined in every fold, or of predictions that hardly vary
+    (`jobs.statistics.regression.is_near_constant`), is NaN. ``majority_accuracy`` is the
+    accuracy of always predicting the most frequent class, of each training split or of all tested
+    utterances, whichever is right more often. ``gain`` is the improvement over the no-skill
+    prediction: ``mean_mse`` − ``mse``, for classes ``accuracy`` − ``majority_accuracy``. ``selectivity`` is the main score minus that of
+    the control ``type``, or minus that of the no-skill prediction where the control is below it: it
+    has learned nothing either, and its size shows only overfitting. ``…_control`` is the score on
+    shuffled targets, which nothing can predict. ``…_speaker_control`` is the
     score on a random value per speaker, about 0 where no test speaker is in the training split;
     ``speaker_mean_…`` are the scores of `jobs.statistics.speaker_mean`, or those of the no-skill
     prediction where these are better.
@@ -201,8 +204,8 @@ def _frame(rows: Sequence[Mapping[str, object]], points: pd.DataFrame) -> pd.Dat
     scores = columns[columns.index("interval_over") + 1 :]
     layers[scores] = layers[scores].astype(np.float64)
     of_classes = layers["target_kind"] == "classification"
-    selectivity = layers["r2"] - layers["r2_control"].clip(lower=0)
-    control = layers["accuracy_control"].clip(lower=layers["majority_accuracy"])
+    selectivity = layers["r2"] - layers["r2_type_control"].clip(lower=0)
+    control = layers["accuracy_type_control"].clip(lower=layers["majority_accuracy"])
     layers["selectivity"] = selectivity.where(~of_classes, layers["accuracy"] - control)
     gain = layers["mean_mse"] - layers["mse"]
     layers["gain"] = gain.where(~of_classes, layers["accuracy"] - layers["majority_accuracy"])

@@ -19,7 +19,7 @@ from jobs.statistics.best_layer import SpeakerErrors, class_errors, speaker_erro
 from jobs.statistics.classification import ClassSums, class_sums, counts_of_constant, pool
 from jobs.statistics.fold_jackknife import fold_errors, fold_intervals, speaker_mean_of_folds
 from jobs.statistics.influence import deciding_speaker
-from jobs.statistics.regression import HeldOut, SpeakerSums, speaker_sums
+from jobs.statistics.regression import HeldOut, SpeakerSums, is_near_constant, speaker_sums
 from jobs.statistics.scores import (
     MAIN_SCORE,
     SCORES,
@@ -28,6 +28,7 @@ from jobs.statistics.scores import (
     class_scores,
     references_for,
     regression_scores,
+    with_ends,
 )
 from jobs.statistics.speaker_intervals import (
     class_intervals,
@@ -57,6 +58,10 @@ WITHOUT_SPEAKER = "_without_speaker"
 _UNDEFINED_WITH_R2 = ("r2_low", "r2_high", "speaker_mean_r2")
 """Columns that are undefined where ``r2`` is; for a constant target their sums of squares contain
 only rounding errors."""
+
+
+_CORRELATIONS = (*with_ends("pearson"), "spearman", "within_speaker")
+"""Columns that are undefined where predictions hardly vary."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,10 @@ def _of_numbers(
         tests = [[held_out(cell) for cell in folds] for folds in runs]
         intervals |= intervals_by_evaluation(evaluated, tests)
     by_fold = [speaker_errors([[sums] for sums in seeds]) for seeds in _by_fold(by_speaker)]
-    return averaged_scores(cells) | _ends(intervals), speaker_errors(by_speaker), by_fold
+    columns = averaged_scores(cells) | _ends(intervals)
+    if is_near_constant(_values(cell) for folds in runs for cell in folds):
+        columns |= dict.fromkeys(_CORRELATIONS, float("nan"))
+    return columns, speaker_errors(by_speaker), by_fold
 
 
 def _of_classes(

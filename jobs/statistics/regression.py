@@ -6,7 +6,7 @@ in arrays.
 Legend: U utterances, S speakers, R weightings of the speakers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ from jobs.arrays import FloatArray
 CONSTANT = 1e-6
 """Spread, as a share of the values' magnitude, below which values count as constant: above float32
 rounding (6e-8), which affects stored predictions, and below any informative spread."""
+
+NEAR_CONSTANT = 0.01
+"""Share of the target's SD: correlations of predictions with a smaller SD mean nothing."""
 
 SUMS = ("n", "sse", "sae", "sst", "dy", "dp", "dy2", "dp2", "dydp")
 """Columns of ``SpeakerSums.values``; dy and dp are value and prediction minus the training mean."""
@@ -100,6 +103,17 @@ def no_skill(y: FloatArray, train_mean: float) -> NoSkill:
 def pearson(a: FloatArray, b: FloatArray) -> float | None:
     """Pearson correlation of two (n,) arrays; None where one of them is constant."""
     return _correlation(a - a.mean(), b - b.mean(), _size(a), _size(b))
+
+
+def is_near_constant(tests: Iterable[tuple[FloatArray, FloatArray]]) -> bool:
+    """Return True if predictions hardly vary: see ``NEAR_CONSTANT``.
+
+    Args:
+        tests: (y, y_pred) of every test split, whose SDs are those about its own means.
+    """
+    squares = [(((y - y.mean()) ** 2).sum(), ((p - p.mean()) ** 2).sum()) for y, p in tests]
+    of_target, of_predictions = np.sum(squares, axis=0)
+    return bool(of_predictions < NEAR_CONSTANT**2 * of_target)
 
 
 @dataclass(frozen=True)

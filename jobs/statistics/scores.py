@@ -176,7 +176,9 @@ _ROWS: tuple[RegressionScore | ClassScore, ...] = (
     RegressionScore(
         name="pearson",
         label="Pearson r",
-        definition="The linear correlation of the predictions with the target in the test split.",
+        definition="The linear correlation of the predictions with the target in the test split. "
+        "No correlation is given where the predictions hardly vary, with an SD below 1 % of that "
+        "of the target: rounding and the order of folds would decide it.",
         of_test=pearson_of,
         of_sums=pearson_of_sums,
         scale="correlation",

@@ -21,13 +21,21 @@ from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard
 from jobs.gram.settings import GramSettings
 from jobs.identity import canonical_json, content_id, content_id_of
+from jobs.models.settings import BASELINE_PREFIX
 from jobs.models.taps import TapLevel
 from jobs.probes import PROBE_VERSION, PROBES, ProbeSettings, TargetKind, seed_count
-from jobs.protocol.balanced_parts import BALANCE_VERSION
-from jobs.protocol.cells import Cell
-from jobs.protocol.settings import KFoldProtocol, Protocols, ProtocolSettings
+from jobs.protocol.cells import TYPES_VERSION, Cell
+from jobs.protocol.settings import (
+    BALANCE_VERSION,
+    KFoldProtocol,
+    Protocols,
+    ProtocolSettings,
+)
 from jobs.settings import Settings
 from jobs.storage.location import Location
+
+TYPES_MODEL = f"{BASELINE_PREFIX}fbank"
+"""The model whose statistics the control ``type`` clusters."""
 
 
 class PlannedSet(Settings):
@@ -280,8 +288,19 @@ def why_stale(plan: Plan, records: Iterable[CellRecord]) -> Counter[str]:
         if record.place in current:
             ingredients = current[record.place]
             changed = [k for k, v in ingredients.items() if record.made_from.get(k) != v]
-            reasons[" and ".join(changed) + " changed"] += 1
+            reasons[" and ".join(changed or ["types"]) + " changed"] += 1
     return reasons
+
+
+def needs_types(task: LayerTask) -> bool:
+    """Return True if a cell of ``task`` is of the control ``type``."""
+    return any(cell.control == "type" for cell in task.cells)
+
+
+def types_sets(plan: Plan) -> tuple[PlannedSet, ...]:
+    """List the activation sets that the control ``type`` draws its types from."""
+    found = [model.sets for model in plan.models if model.name == TYPES_MODEL]
+    return found[0] if found else ()
 
 
 def _ingredients(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[str, str]:
@@ -306,16 +325,22 @@ def _cells(
     the values that differ between cells are filled in here.
     """
     layer_name = canonical_json(layer.name)
+    types = [[planned.split, planned.activation_id] for planned in types_sets(plan)]
+    of_type = canonical_json([*types, TYPES_VERSION])
     for (target, name), canonical in ingredients.items():
         canonical["layer"] = layer_name
         n_folds = plan.target_protocols.of(target).n_folds
         for control in plan.controls:
             canonical["control"] = canonical_json(control)
+            if control == "type":
+                made = dict(sorted({**canonical, "types": of_type}.items()))
+            else:
+                made = canonical
             for seed in range(seed_count(plan.probes[name])):
-                canonical["seed"] = str(seed)
+                made["seed"] = str(seed)
                 for fold in range(n_folds):
-                    canonical["fold"] = str(fold)
-                    yield Cell(content_id_of(canonical), name, target, seed, fold, control)
+                    made["fold"] = str(fold)
+                    yield Cell(content_id_of(made), name, target, seed, fold, control)
 
 
 def _place(task: LayerTask, cell: Cell) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jobs.storage.location import Location
 from jobs.targets.registry import TARGETS
 from sweep.analyses import ANALYSES
 from sweep.plan.gram import gram_sets
-from sweep.plan.plan import LayerTask, Plan
+from sweep.plan.plan import LayerTask, Plan, needs_types, types_sets
 from sweep.state.run_folder import RunFolder
 
 
@@ -27,8 +27,14 @@ class ProbeJobs:
     save_probes: bool
     """True if fitted probes are saved in the run's folder."""
 
-    def make(self, task: LayerTask, *, alone: bool) -> ProbeJob:
-        """Make the job of a layer; ``alone``: on an exclusive node, since it ran out of memory."""
+    def make(self, task: LayerTask, *, alone: bool, has_types: bool = True) -> ProbeJob:
+        """Make the job of a layer.
+
+        Args:
+            task: the layer.
+            alone: on an exclusive node, since it ran out of memory.
+            has_types: False if the baseline that types are found with could not be extracted.
+        """
         name = f"{slug(task.model.name)}--{slug(task.layer.name)}"
         digest = content_id([cell.cell_id for cell in task.cells])
         predictions = f"{name}--{digest}.npz"
@@ -43,9 +49,15 @@ class ProbeJobs:
             predictions=self.folder.for_jobs(self.folder.predictions / predictions),
             classes=self.plan.classes,
             sums=gram_sets(task.model, self.cache),
+            types=self._types(task) if has_types else (),
             parts=self._parts(task, predictions),
             alone=alone,
         )
+
+    def _types(self, task: LayerTask) -> tuple[tuple[Location, int], ...]:
+        if not needs_types(task):
+            return ()
+        return tuple((one.folder(self.cache), one.n_shards) for one in types_sets(self.plan))
 
     def _parts(self, task: LayerTask, predictions: str) -> tuple[JobPart, ...]:
         parts = (

@@ -7,7 +7,7 @@ from functools import partial
 from jobs.probing.job import ProbeJob, probe_key
 from jobs.probing.results import CellResult
 from sweep.errors import reason
-from sweep.plan.plan import LayerTask
+from sweep.plan.plan import TYPES_MODEL, LayerTask, needs_types
 from sweep.running.attempts import Attempts
 from sweep.running.circuit_breaker import CircuitBreaker
 from sweep.running.probe_jobs import ProbeJobs
@@ -67,12 +67,18 @@ class ProbeQueue:
 
     def next(self, is_due: Callable[[str], bool], full: Collection[str]) -> ProbeJob | None:
         """Return the first layer in plan order whose shards are complete and that is due."""
+        types = self._work.get(TYPES_MODEL)
         for work in self._work.values():
             if not work.extracted:
                 continue
             for task in work.tasks:
-                if is_due(_key(task)):
-                    return self._jobs.make(task, alone=self._attempts.is_alone(_key(task)))
+                has_to_wait = types is not None and not types.extracted and needs_types(task)
+                if is_due(_key(task)) and not has_to_wait:
+                    return self._jobs.make(
+                        task,
+                        alone=self._attempts.is_alone(_key(task)),
+                        has_types=types is None or not types.dead,
+                    )
         return None
 
     def sent(self, job: ProbeJob) -> None:

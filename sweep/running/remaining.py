@@ -14,7 +14,15 @@ from jobs.probing.results import left_out_id
 from jobs.protocol.cells import Cell
 from jobs.storage.location import Location
 from sweep.plan.activation_sets import shards
-from sweep.plan.plan import LayerTask, Plan, PlannedModel, PlannedSet, layer_tasks
+from sweep.plan.plan import (
+    TYPES_MODEL,
+    LayerTask,
+    Plan,
+    PlannedModel,
+    PlannedSet,
+    layer_tasks,
+    needs_types,
+)
 from sweep.running.cached_rows import record_sets, with_cached_rows
 from sweep.state.ledger import Finished, Record
 
@@ -53,7 +61,8 @@ def remaining_work(
 ) -> list[ModelWork]:
     """Find the models with unfinished cells, in plan order, with their missing shards.
 
-    Models whose layers are to be ``compared`` are included. Failed cells count as unfinished, and
+    Models whose layers are to be ``compared`` are included, and the one that types of utterances
+    are found with, if a cell needs these, comes first. Failed cells count as unfinished, and
     so do cells that are based on other utterances than are usable today. ``on_corrupt`` is called
     for shards that are damaged. Without ``keep_index``, nothing is written.
     """
@@ -84,7 +93,10 @@ def remaining_work(
         if cells:
             tasks[task.model.name].append(LayerTask(task.model, task.layer, cells))
     work = []
-    for model in plan.models:
+    by_type = any(needs_types(task) for of_model in tasks.values() for task in of_model)
+    if by_type:
+        compared = {*compared, TYPES_MODEL}
+    for model in sorted(plan.models, key=lambda one: not (by_type and one.name == TYPES_MODEL)):
         if not tasks[model.name] and model.name not in compared:
             continue
         found = in_cache[model.name]

@@ -7,7 +7,7 @@ The settings of corpora, models, features, probes and protocols are defined besi
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from jobs.activations.dtype import Dtype
 from jobs.audio.settings import FeatureSettings
@@ -135,9 +135,13 @@ class Spec(Settings):
     protocols: dict[str, ProtocolSettings] = Field(default_factory=dict)
     """Divisions for single targets, by name, in place of ``protocol``: the target ``speaker`` needs
     one in which speakers are both trained and tested on, beside targets that must not have it."""
-    controls: tuple[Literal["shuffled", "speaker"], ...] = ()
-    """Control tasks, for the same probes: ``shuffled`` permutes the targets within each split;
-    ``speaker`` replaces them by a random value for each speaker."""
+    controls: tuple[Literal["type", "shuffled", "speaker"], ...] = ("type",)
+    """Control tasks, for the same probes, which replace the targets: ``type`` by a random value for
+    each type of utterance, where a type is one of up to 32 clusters of the baseline ``fbank``, and
+    the table gives how much better the real targets are predicted (selectivity); ``speaker`` by a
+    random value for each speaker; ``shuffled`` permutes them within each split, which nothing can
+    predict, unless data leak. Without that baseline, and with ``store: gram``, the default is
+    none."""
     baselines: tuple[Literal["mean", "duration", "fbank"], ...] = (
         "mean",
         "duration",
@@ -176,6 +180,18 @@ class Spec(Settings):
         """The protocol of most use: the common one, or if no target has it, the first target's."""
         common = any(target not in self.protocols for target in self.targets)
         return self.protocol if common else self.protocols[self.targets[0]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _controls_that_are_possible(cls, values: object) -> object:
+        """Leave out the default control where it cannot be had."""
+        if not isinstance(values, dict) or "controls" in values:
+            return values
+        baselines = values.get("baselines", ("fbank",))
+        lacks_types = isinstance(baselines, list | tuple) and "fbank" not in baselines
+        if lacks_types or values.get("store") == "gram":
+            return {**values, "controls": ()}
+        return values
 
     @field_validator("layers", mode="before")
     @classmethod

@@ -23,7 +23,8 @@ COLUMNS = {
         "balanced_accuracy_low balanced_accuracy_high macro_f1 macro_f1_low "
         "macro_f1_high majority_accuracy accuracy_control "
         "accuracy_without_speaker selectivity mean_mse "
-        "mean_mae gain r2_speaker_control accuracy_speaker_control speaker_mean_r2 "
+        "mean_mae gain r2_speaker_control accuracy_speaker_control r2_type_control "
+        "accuracy_type_control speaker_mean_r2 "
         "speaker_mean_mse speaker_mean_mae speaker_mean_pearson "
         "speaker_mean_accuracy"
     ),

@@ -58,7 +58,7 @@ def _fbank() -> ProbedModel:
         return with_changes
 
     tap = Tap("statistics", "statistics", module="", point="output")
-    made = {"version": FBANK_VERSION}
+    made: dict[str, object] = {"version": FBANK_VERSION}
     return ProbedModel(f"{BASELINE_PREFIX}fbank", made, SpreadOverTime(), (tap,), front_end)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from sweep.analyses import ANALYSES
 from sweep.prepare.checks.gram import check_gram
 from sweep.prepare.checks.models import check_equal_models, check_layers, check_precision
-from sweep.prepare.checks.names import check_equal_probes, check_names
+from sweep.prepare.checks.names import check_equal_probes, check_names, check_types
 from sweep.prepare.checks.protocols import check_protocol
 from sweep.prepare.checks.targets import (
     check_classes,
@@ -24,6 +24,7 @@ from sweep.spec.schema import Spec
 
 CHECKS: tuple[Check, ...] = (
     check_names,
+    check_types,
     check_equal_probes,
     check_equal_models,
     check_precision,

@@ -31,6 +31,12 @@ def gram_obstacles(spec: Spec) -> Iterator[Finding]:
             obstacle = _ridge_obstacle(probe, spec.protocol)
         if obstacle:
             yield ("probes", position), f"{probe_name(probe)}: {obstacle}"
+    if "type" in spec.controls:
+        message = (
+            "type: store: gram keeps sums and no activations to find types of utterances with: "
+            "remove it, or use store: activations"
+        )
+        yield ("controls", spec.controls.index("type")), message
     if spec.protocols:
         message = (
             "store: gram keeps the sums of one protocol for all targets: remove it, or use store: "

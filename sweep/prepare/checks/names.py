@@ -27,6 +27,16 @@ def check_names(spec: Spec, _: CheckContext) -> Iterator[Finding]:
     yield from _repeated("baselines", spec.baselines)
 
 
+def check_types(spec: Spec, _: CheckContext) -> Iterator[Finding]:
+    """Refuse the control ``type`` without the baseline that types are found with."""
+    if "type" in spec.controls and "fbank" not in spec.baselines:
+        message = (
+            "type: types of utterances are clusters of the baseline fbank: add fbank to "
+            "`baselines`, or remove it"
+        )
+        yield ("controls", spec.controls.index("type")), message
+
+
 def _repeated(key: str, names: Iterable[str]) -> Iterator[Finding]:
     seen: Counter[str] = Counter()
     for position, name in enumerate(names):

@@ -31,7 +31,7 @@ from sweep.report.figures.scores import (
 from sweep.report.figures.style import SMALL, WIDTH, short, signed, text_width
 from sweep.report.tables.cells import by_fold
 
-_CONTROLS = ("shuffled targets", "random value per speaker")
+_CONTROLS = ("shuffled targets", "random value per type", "random value per speaker")
 _ROW = 0.122
 """Height of a line in inches."""
 

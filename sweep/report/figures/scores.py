@@ -30,6 +30,8 @@ class Score:
     """Value at which the axis may be cut, in units of the no-skill score (for R²: absolute)."""
     control: str | None = None
     """Column of the score of the shuffled control."""
+    type_control: str | None = None
+    """Column of the score on a random value per type of utterance."""
     speaker_control: str | None = None
     """Column of the score on a random value per speaker."""
     knows_nothing: str = MEAN_PREDICTOR
@@ -50,7 +52,8 @@ class Score:
     @property
     def controls(self) -> tuple[str, ...]:
         """Columns of its controls."""
-        return tuple(name for name in (self.control, self.speaker_control) if name)
+        columns = (self.control, self.type_control, self.speaker_control)
+        return tuple(name for name in columns if name)
 
 
 _SQUARED = {"none": None, "target": False, "target squared": True}
@@ -67,6 +70,7 @@ def curve_of(row: ScoreRow) -> Score:
         row.reference,
         row.cut,
         control=f"{row.name}_control" if is_main else None,
+        type_control=f"{row.name}_type_control" if is_main else None,
         # The speaker control of classes has a largest class of its own, and no place on this axis.
         speaker_control=f"{row.name}_speaker_control" if is_main and not is_class else None,
         knows_nothing=MAJORITY_CLASS if is_class else MEAN_PREDICTOR,

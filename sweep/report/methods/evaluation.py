@@ -86,11 +86,19 @@ def _folds(protocol: KFoldProtocol) -> str:
 
 
 def _controls(run: Run) -> Iterator[str]:
+    if "type" in run.plan.controls:
+        yield (
+            "As a control (after Hewitt & Liang 2019), the same probes were trained and scored on "
+            "one random value per type of utterance. The types are up to 32 clusters of the "
+            "statistics of the filter bank that are described below, found by k-means on the "
+            "training split (seed 0), and each has the value of a random training utterance. "
+            "Selectivity is the score minus that of the control, or minus that of the no-skill "
+            "prediction where the control scored below it."
+        )
     if "shuffled" in run.plan.controls:
         yield (
-            "As a control, the same probes were trained and scored on targets shuffled within each "
-            "split; selectivity is the difference (after Hewitt & Liang 2019), or that from the "
-            "no-skill prediction where the control scored below it."
+            "To find leaks, the same probes were trained and scored on targets shuffled within "
+            "each split, which nothing can predict."
         )
     if "speaker" in run.plan.controls:
         yield "As a further control, they were trained and scored on one random value per speaker."

@@ -14,10 +14,13 @@ _NUMBERS = (
     ),
     (
         "Selectivity",
-        "R² minus the R² of the same probe trained and tested on shuffled targets, where that is "
-        "above 0. Shuffled targets cannot be predicted, so a control above 0 is luck, or a leak in "
-        "the protocol; a control below 0 only shows how badly the probe overfits, and does not "
-        "count in a layer's favour.",
+        "R² minus the R² of the same probe on the control <em>type</em>, where that is above 0: a "
+        "random value for each type of utterance, a type being one of up to 32 clusters of the "
+        "statistics of baseline:fbank (k-means on the training split). Test utterances have the "
+        "types of training utterances, so a probe scores on the control if it can learn any "
+        "arbitrary value for each kind of sound. Selectivity near 0 or below means that the probe "
+        "learns such values as well as the target, so its score does not show that the layer "
+        "encodes the target.",
     ),
     (
         "CCA",
@@ -36,7 +39,8 @@ _CLASSES = (
     ),
     (
         "Selectivity of classes",
-        "Accuracy minus the accuracy of the same probe trained and tested on shuffled classes, or "
+        "Accuracy minus the accuracy of the same probe on a random class for each type of "
+        "utterance, a type being one of up to 32 clusters of the statistics of baseline:fbank, or "
         "minus that of the majority class where the control is below it.",
     ),
 )
@@ -93,6 +97,12 @@ _BASELINES = (
     "deviation over time of each bin of its mean-normalised log-mel filter bank and of the bin's "
     "change from frame to frame (baseline:fbank): the input of models that are given filter banks. "
     "A layer that does not beat them has added nothing.",
+)
+_SHUFFLED = (
+    "Shuffled targets",
+    "The same probe trained and tested on targets permuted within each split, where the spec asks "
+    "for it: a check for leaks. They cannot be predicted, so the score should be 0 or below, for "
+    "classes about that of guessing. A score clearly above that is a leak in the protocol.",
 )
 _SPEAKER = (
     (
@@ -155,6 +165,7 @@ def explanations(
         yield _SHARED_SPEAKERS
     yield from scores[1:]
     yield _BASELINES
+    yield _SHUFFLED
     if beyond:
         yield _BEYOND
     yield from _SPEAKER

@@ -88,9 +88,10 @@ class Run:
         """Every point with a cell; planned is what is there, or ``planned`` cells of each."""
         cells = pd.DataFrame(self.rows)
         counts = cells.groupby(CURVE, sort=False)["control"].value_counts().unstack(fill_value=0)
-        counts = counts.reindex(columns=["none", "shuffled", "speaker"], fill_value=0)
+        counts = counts.reindex(columns=["none", "shuffled", "speaker", "type"], fill_value=0)
         points = counts.rename(columns={"none": "planned"})
-        points["planned_control"] = points.pop("shuffled") + points.pop("speaker")
+        controls = ("shuffled", "speaker", "type")
+        points["planned_control"] = sum(points.pop(name) for name in controls)
         if planned is not None:
             points["planned"] = planned
         return points.reset_index().assign(
@@ -151,15 +152,15 @@ def test_intervals_are_those_of_the_same_folds_and_hold_the_point():
 
 def test_selectivity_is_the_distance_from_a_control_that_found_something():
     run = Run().add("m", "stem", 0, "ridge", 0.5).add("m", "top", 1, "ridge", 0.5)
-    run.add("m", "stem", 0, "ridge", 0.8, control="shuffled")
+    run.add("m", "stem", 0, "ridge", 0.8, control="type")
     stem, top = run.curves().to_dict("records")
-    assert 0 < stem["r2_control"] < stem["r2"]
-    assert stem["selectivity"] == stem["r2"] - stem["r2_control"]
-    assert np.isnan(top["r2_control"]) and np.isnan(top["selectivity"])
-    assert not any("shuffled" in cell_id for cell_id in run.reads)
+    assert 0 < stem["r2_type_control"] < stem["r2"]
+    assert stem["selectivity"] == stem["r2"] - stem["r2_type_control"]
+    assert np.isnan(top["r2_type_control"]) and np.isnan(top["selectivity"])
+    assert not any("type" in cell_id for cell_id in run.reads)
 
 
-def test_the_speaker_control_has_a_column_of_its_own_and_no_part_in_selectivity():
+def test_other_controls_have_columns_of_their_own_and_no_part_in_selectivity():
     run = Run().add("m", "stem", 0, "ridge", 0.5)
     run.add("m", "stem", 0, "ridge", 0.8, control="shuffled")
     run.add("m", "stem", 0, "ridge", 0.6, control="speaker")
@@ -167,7 +168,7 @@ def test_the_speaker_control_has_a_column_of_its_own_and_no_part_in_selectivity(
     points = run.points()
     numbers, classes = run.curves(10, points).to_dict("records")
     assert 0 < numbers["r2_control"] < numbers["r2_speaker_control"] < numbers["r2"]
-    assert numbers["selectivity"] == numbers["r2"] - numbers["r2_control"]
+    assert np.isnan(numbers["selectivity"]) and np.isnan(numbers["r2_type_control"])
     assert 0.5 < classes["accuracy_speaker_control"] < classes["accuracy"]
     assert np.isnan(classes["selectivity"]) and np.isnan(classes["r2_speaker_control"])
     lost = next(row for row in run.rows if row["control"] == "speaker" and row["target"] == "cps")
@@ -187,21 +188,21 @@ def test_the_speaker_mean_is_that_of_what_was_tested():
 
 def test_a_control_below_zero_earns_no_selectivity():
     run = Run().add("m", "stem", 0, "ridge", 0.5)
-    run.add("m", "stem", 0, "ridge", 2.0, control="shuffled")
+    run.add("m", "stem", 0, "ridge", 2.0, control="type")
     (stem,) = run.curves().to_dict("records")
-    assert stem["r2_control"] < 0 < stem["r2"]
+    assert stem["r2_type_control"] < 0 < stem["r2"]
     assert stem["selectivity"] == stem["r2"]
 
 
 def test_selectivity_is_undefined_where_r2_is():
     run = Run().add("m", "stem", 0, "ridge", 0.5)
-    run.add("m", "stem", 0, "ridge", 2.0, control="shuffled")
+    run.add("m", "stem", 0, "ridge", 2.0, control="type")
     for row in run.rows:
         if row["control"] == "none":
             row["mean_mse"] = 0.0  # a constant target
     (stem,) = run.curves(10).to_dict("records")
     assert np.isnan(stem["r2"]) and np.isnan(stem["selectivity"])
-    assert stem["r2_control"] < 0
+    assert stem["r2_type_control"] < 0
 
 
 @pytest.mark.parametrize("by_fold", [False, True])
@@ -378,7 +379,7 @@ def test_no_reference_of_classes_is_below_the_best_constant_prediction():
     run = Run()
     of_fold = np.array([int(SPEAKERS[name][1:]) % 3 for name in NAMES])
     run.truth = np.where(of_fold == 0, 12, 13).astype(np.float32)
-    run.add_classes("m", "stem", 0, 0.5).add_classes("m", "stem", 0, 0.1, control="shuffled")
+    run.add_classes("m", "stem", 0, 0.5).add_classes("m", "stem", 0, 0.1, control="type")
     found = run.all_curves(50)
     row, share = found.layers.iloc[0], np.mean(of_fold != 0)
     trained = run.metrics().query("control == 'none'")
@@ -400,7 +401,7 @@ def test_the_speakers_most_frequent_class_is_no_worse_a_guess_than_one_class_for
 
 def test_classes_are_pooled_over_folds_with_intervals_and_set_against_control_and_majority():
     run = Run().add_classes("m", "stem", 0, 0.8)
-    run.add_classes("m", "stem", 0, 0.55, control="shuffled")
+    run.add_classes("m", "stem", 0, 0.55, control="type")
     (row,) = run.curves().to_dict("records")
     per_seed, sums = [], []
     for folds in run.folds("m/stem/logistic"):
@@ -413,8 +414,8 @@ def test_classes_are_pooled_over_folds_with_intervals_and_set_against_control_an
     for name, (low, high) in class_intervals(sums).items():
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
         assert low < row[name] < high
-    assert 0.4 < row["accuracy_control"] < 0.7
-    control = max(row["accuracy_control"], row["majority_accuracy"])
+    assert 0.4 < row["accuracy_type_control"] < 0.7
+    control = max(row["accuracy_type_control"], row["majority_accuracy"])
     assert row["selectivity"] == row["accuracy"] - control
     assert row["gain"] == row["accuracy"] - row["majority_accuracy"]
     assert np.isnan([row[name] for name in ("r2", "mse", "r2_control", "mean_mse")]).all()
@@ -443,3 +444,16 @@ def test_the_best_layer_of_a_class_is_the_most_accurate_and_the_majority_stands_
     majority = last.loc[MAJORITY_CLASS]
     assert majority["best_accuracy"] == majority["majority_accuracy"] == top["majority_accuracy"]
     assert np.isnan(majority["best_mse"]) and np.isnan(last.loc[MEAN_PREDICTOR, "best_accuracy"])
+
+
+@pytest.mark.parametrize(("share", "defined"), [(0.02, True), (0.005, False)])
+def test_correlations_of_predictions_that_hardly_vary_are_not_given(share, defined):
+    run = Run().add("m", "stem", 0, "ridge", 0.5, seeds=1)
+    for name, cell in run.cells.items():
+        centred = cell.y_pred - cell.y_pred.mean()
+        y_pred = 12 + share * cell.y_true.std() / centred.std() * centred
+        run.cells[name] = dataclasses.replace(cell, y_pred=y_pred.astype(np.float32))
+    row = run.curves(10).iloc[0]
+    for column in ("pearson", "pearson_low", "pearson_high", "spearman", "within_speaker"):
+        assert np.isfinite(row[column]) == defined, column
+    assert np.isfinite(row[["r2", "r2_low", "mse", "mae"]].astype(float)).all()

@@ -10,7 +10,7 @@ from jobs.targets.registry import add_targets
 from sweep.plan.plan import Plan, layer_tasks, made_from, why_stale
 from sweep.state.ledger import Record
 from tests.conftest import Values
-from tests.support.small_plans import MakePlan, activation_ids, cell_ids, infos, small_table
+from tests.support.small_plans import MakePlan, activation_ids, cell_ids, info, infos, small_table
 
 
 @pytest.fixture
@@ -227,3 +227,25 @@ def test_allowing_a_speaker_in_two_folds_changes_no_cell(
     protocol = {"kind": "kfold", "folds": 2}
     allowed = {**protocol, "allow_speaker_overlap": True}
     assert cell_ids(make(protocol=protocol)) == cell_ids(make(protocol=allowed))
+
+
+def test_the_control_type_adds_cells_that_its_statistics_identify(
+    make: MakePlan, table: pd.DataFrame
+) -> None:
+    old, new = make(controls=["shuffled"]), make(controls=["shuffled", "type"])
+    assert cell_ids(old) < cell_ids(new) and len(cell_ids(new)) == new.n_cells
+    models = infos()
+    models["baseline:fbank"] = info("other statistics", ("statistics",))
+    other = make(controls=["shuffled", "type"], models=models)
+    of_a = [
+        {
+            cell.cell_id: cell.control
+            for task in layer_tasks(plan)
+            for cell in task.cells
+            if task.model.name == "a"
+        }
+        for plan in (new, other)
+    ]
+    same = of_a[0].keys() & of_a[1].keys()
+    assert {of_a[0][name] for name in same} == {"none", "shuffled"}
+    assert len(same) == sum(control != "type" for control in of_a[0].values())

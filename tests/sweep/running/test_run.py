@@ -12,6 +12,7 @@ import pytest
 from jobs.audio.features import Fbank
 from jobs.audio.read import load_audio
 from jobs.audio.settings import FeatureSettings
+from jobs.extraction.job import ExtractJob
 from jobs.models import load_model
 from jobs.storage.atomic import is_temporary
 from sweep import open_run
@@ -398,3 +399,52 @@ def test_a_folder_that_cannot_be_made_is_said(sweep: Sweep, spec_values: Values)
         sweep(spec_values, out="/proc/foo")
     with pytest.raises(SpecError, match=r"--cache /proc/foo"):
         sweep(spec_values, cache=Path("/proc/foo"))
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_selectivity_is_the_distance_from_random_values_of_types_of_utterances(
+    sweep: Sweep, spec_values: Values
+) -> None:
+    spec_values |= {"models": spec_values["models"][:1], "layers": ["stem", "embedding"]}
+    spec_values |= {"probes": [{"kind": "ridge"}], "baselines": ["fbank"], "controls": []}
+    plain = open_run(sweep(spec_values).folder.root).records
+    del spec_values["controls"]
+    part = sweep(spec_values, only="a/stem/*")  # the baseline's activations are there
+    run = open_run(sweep(spec_values).folder.root)
+    assert run.spec.controls == ("type",) and part.ran_cells == 1
+    assert {name: run.records[name].scores for name in plain} == {
+        name: record.scores for name, record in plain.items()
+    }
+    assert len(run.records) == 2 * len(plain)
+    layers = run.layers
+    control = layers["r2_type_control"]
+    assert control.notna().all() and (layers["missing_control"] == 0).all()
+    assert list(layers["selectivity"]) == list(layers["r2"] - control.clip(lower=0))
+    assert "one random value per type of utterance" in methods(run)
+    frame = run.predictions("a", "stem", control="type")
+    assert frame["y_true"].nunique() < len(frame) / 2
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_types_wait_for_the_statistics_and_only_their_cells_fail_without(
+    sweep: Sweep, spec_values: Values, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec_values |= {"models": spec_values["models"][:1], "layers": ["embedding"]}
+    spec_values |= {"probes": [{"kind": "ridge"}], "baselines": ["fbank"], "controls": ["type"]}
+    extract = ExtractJob.run
+
+    def fail_for_baseline(job: ExtractJob, worker: Any) -> Any:
+        if job.model == "baseline:fbank":
+            raise RuntimeError("no statistics today")
+        return extract(job, worker)
+
+    monkeypatch.setattr(ExtractJob, "run", fail_for_baseline)
+    own = tmp_path / "own"
+    result = sweep(spec_values, cache=own)
+    records = [r for r in open_run(result.folder.root).records.values() if r.model == "a"]
+    assert {(r.control, r.status) for r in records} == {("none", "done"), ("type", "failed")}
+    [error] = [r.error for r in records if r.error]
+    assert "statistics of baseline:fbank, which could not be extracted" in error
+    monkeypatch.undo()
+    mended = sweep(spec_values, cache=own)
+    assert (mended.status, mended.failed, mended.ran_cells) == ("done", 0, 3)
