@@ -122,11 +122,12 @@ def layer_curves(
     (`jobs.statistics.regression.is_near_constant`), is NaN. ``majority_accuracy`` is the
     accuracy of always predicting the most frequent class, of each training split or of all tested
     utterances, whichever is right more often. ``gain`` is the improvement over the no-skill
-    prediction: ``mean_mse`` − ``mse``, for classes ``accuracy`` − ``majority_accuracy``. ``selectivity`` is the main score minus that of
-    the control ``type``, or minus that of the no-skill prediction where the control is below it: it
-    has learned nothing either, and its size shows only overfitting. ``…_control`` is the score on
-    shuffled targets, which nothing can predict. ``…_speaker_control`` is the
-    score on a random value per speaker, about 0 where no test speaker is in the training split;
+    prediction: ``mean_mse`` − ``mse``, for classes ``accuracy`` − ``majority_accuracy``.
+    ``selectivity`` is the main score minus that of the control ``type``, or minus that of the
+    no-skill prediction where the control is below it: it has learned nothing either, and its size
+    shows only overfitting. ``…_control`` is the score on shuffled targets, which nothing can
+    predict, ``…_speaker_control`` that on a random value per speaker, about 0 where no test speaker
+    is in the training split;
     ``speaker_mean_…`` are the scores of `jobs.statistics.speaker_mean`, or those of the no-skill
     prediction where these are better.
 

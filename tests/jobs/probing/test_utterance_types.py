@@ -72,7 +72,7 @@ def test_every_type_has_one_value_of_a_training_utterance(types):
 
 def test_a_probe_scores_on_the_control_if_its_layer_tells_sounds_apart_and_not_on_shuffles(types):
     y = np.random.default_rng(2).standard_normal(N)
-    X = np.eye(types.max() + 1)[types] + 0.1 * np.random.default_rng(3).standard_normal(
+    X = np.eye(types.max() + 1)[types] + 0.03 * np.random.default_rng(3).standard_normal(
         (N, types.max() + 1)
     )
     noise = np.random.default_rng(4).standard_normal((N, 40))
