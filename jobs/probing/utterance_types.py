@@ -19,8 +19,8 @@ from jobs.storage.location import Location
 
 STATISTICS = "statistics"
 """The layer of the baseline ``fbank``."""
-MOST_TYPES = 32
-UTTERANCES_PER_TYPE = 5
+MOST_TYPES = 16
+UTTERANCES_PER_TYPE = 10
 """Least average number of training utterances of a type; fewer utterances make fewer types."""
 MOST_CLUSTERED = 5000
 """Training utterances from which clusters are found, drawn at random if there are more."""

@@ -137,7 +137,7 @@ class Spec(Settings):
     one in which speakers are both trained and tested on, beside targets that must not have it."""
     controls: tuple[Literal["type", "shuffled", "speaker"], ...] = ("type",)
     """Control tasks, for the same probes, which replace the targets: ``type`` by a random value for
-    each type of utterance, where a type is one of up to 32 clusters of the baseline ``fbank``, and
+    each type of utterance, where a type is one of up to 16 clusters of the baseline ``fbank``, and
     the table gives how much better the real targets are predicted (selectivity); ``speaker`` by a
     random value for each speaker; ``shuffled`` permutes them within each split, which nothing can
     predict, unless data leak. Without that baseline, and with ``store: gram``, the default is

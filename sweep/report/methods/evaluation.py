@@ -89,7 +89,7 @@ def _controls(run: Run) -> Iterator[str]:
     if "type" in run.plan.controls:
         yield (
             "As a control (after Hewitt & Liang 2019), the same probes were trained and scored on "
-            "one random value per type of utterance. The types are up to 32 clusters of the "
+            "one random value per type of utterance. The types are up to 16 clusters of the "
             "statistics of the filter bank that are described below, found by k-means on the "
             "training split (seed 0), and each has the value of a random training utterance. "
             "Selectivity is the score minus that of the control, or minus that of the no-skill "

@@ -15,12 +15,12 @@ _NUMBERS = (
     (
         "Selectivity",
         "R² minus the R² of the same probe on the control <em>type</em>, where that is above 0: a "
-        "random value for each type of utterance, a type being one of up to 32 clusters of the "
+        "random value for each type of utterance, a type being one of up to 16 clusters of the "
         "statistics of baseline:fbank (k-means on the training split). Test utterances have the "
-        "types of training utterances, so a probe scores on the control if it can learn any "
-        "arbitrary value for each kind of sound. Selectivity near 0 or below means that the probe "
-        "learns such values as well as the target, so its score does not show that the layer "
-        "encodes the target.",
+        "types of training utterances, so a probe scores on the control if it can learn an "
+        "arbitrary value for each kind of sound. A linear probe seldom can, and its selectivity is "
+        "then its score; nearest neighbours or a large network may, and where they learn such "
+        "values as well as the target, their score does not show that the layer encodes it.",
     ),
     (
         "CCA",
@@ -40,7 +40,7 @@ _CLASSES = (
     (
         "Selectivity of classes",
         "Accuracy minus the accuracy of the same probe on a random class for each type of "
-        "utterance, a type being one of up to 32 clusters of the statistics of baseline:fbank, or "
+        "utterance, a type being one of up to 16 clusters of the statistics of baseline:fbank, or "
         "minus that of the majority class where the control is below it.",
     ),
 )

@@ -41,7 +41,7 @@ def test_utterances_without_statistics_are_a_type_of_their_own_and_few_make_few_
     statistics[[3, TRAIN]] = np.nan
     types = find_types(statistics, FOLD.train)
     assert np.flatnonzero(types == UNKNOWN).tolist() == [3, TRAIN]
-    assert set(find_types(statistics, np.arange(10, 24))) == {UNKNOWN, 0, 1}
+    assert set(find_types(statistics, np.arange(10, 34))) == {UNKNOWN, 0, 1}
     assert set(find_types(statistics, np.arange(10, 14))) == {UNKNOWN, 0}
 
 
