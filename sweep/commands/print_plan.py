@@ -17,7 +17,7 @@ from sweep.analyses.base import RunContext
 from sweep.commands.cost_estimate import cost_lines
 from sweep.commands.prepare_spec import column_lines, corpus_line, prepare_spec
 from sweep.commands.run_output import print_table
-from sweep.plan.plan import why_stale
+from sweep.plan.stale import why_stale
 from sweep.prepare.prepare import Prepared
 from sweep.progress.wording import printable
 from sweep.running.remaining import ModelWork, remaining_work

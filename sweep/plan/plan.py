@@ -9,10 +9,8 @@ seed, fold, control. Only values that change the results are hashed.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from pydantic import Field
 
@@ -254,44 +252,6 @@ def made_from(plan: Plan, model: PlannedModel, target: str, probe: str) -> dict[
     }
 
 
-class CellRecord(Protocol):
-    """The fields of a finished cell's record that `why_stale` reads."""
-
-    @property
-    def cell_id(self) -> str:
-        """Identity of the cell."""
-
-    @property
-    def place(self) -> tuple[str, ...]:
-        """Model, layer, target, probe, seed, fold and control of the cell."""
-
-    @property
-    def made_from(self) -> Mapping[str, str]:
-        """Ingredients of the cell, see `made_from`."""
-
-
-def why_stale(plan: Plan, records: Iterable[CellRecord]) -> Counter[str]:
-    """Count the reasons for which records of planned cells have other ids than planned."""
-    planned = {cell.cell_id for task in layer_tasks(plan) for cell in task.cells}
-    others: dict[str, CellRecord] = {
-        record.cell_id: record for record in records if record.cell_id not in planned
-    }
-    places = {record.place for record in others.values()}
-    current = {
-        place: made_from(plan, task.model, cell.target, cell.probe)
-        for task in (layer_tasks(plan) if places else ())
-        for cell in task.cells
-        if (place := _place(task, cell)) in places
-    }
-    reasons: Counter[str] = Counter()
-    for record in others.values():
-        if record.place in current:
-            ingredients = current[record.place]
-            changed = [k for k, v in ingredients.items() if record.made_from.get(k) != v]
-            reasons[" and ".join(changed or ["types"]) + " changed"] += 1
-    return reasons
-
-
 def needs_types(task: LayerTask) -> bool:
     """Return True if a cell of ``task`` is of the control ``type``."""
     return any(cell.control == "type" for cell in task.cells)
@@ -341,13 +301,6 @@ def _cells(
                 for fold in range(n_folds):
                     made["fold"] = str(fold)
                     yield Cell(content_id_of(made), name, target, seed, fold, control)
-
-
-def _place(task: LayerTask, cell: Cell) -> tuple[str, ...]:
-    return (
-        task.model.name, task.layer.name, cell.target, cell.probe,
-        str(cell.seed), str(cell.fold), cell.control,
-    )  # fmt: skip
 
 
 def predicts(probe: ProbeSettings, kind: TargetKind) -> bool:

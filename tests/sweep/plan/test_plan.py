@@ -7,7 +7,8 @@ import pytest
 
 from jobs.identity import content_id
 from jobs.targets.registry import add_targets
-from sweep.plan.plan import Plan, layer_tasks, made_from, why_stale
+from sweep.plan.plan import Plan, layer_tasks, made_from
+from sweep.plan.stale import why_stale
 from sweep.state.ledger import Record
 from tests.conftest import Values
 from tests.support.small_plans import MakePlan, activation_ids, cell_ids, info, infos, small_table
