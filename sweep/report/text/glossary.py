@@ -18,9 +18,9 @@ _NUMBERS = (
         "random value for each type of utterance, a type being one of up to 16 clusters of the "
         "statistics of baseline:fbank (k-means on the training split). Test utterances have the "
         "types of training utterances, so a probe scores on the control if it can learn an "
-        "arbitrary value for each kind of sound. A linear probe seldom can, and its selectivity is "
-        "then its score; nearest neighbours or a large network may, and where they learn such "
-        "values as well as the target, their score does not show that the layer encodes it.",
+        "arbitrary value for each kind of sound. Linear probes learn little of it; nearest "
+        "neighbours or a large network may learn much. Where a probe learns such values as well as "
+        "the target, its score does not show that the layer encodes the target.",
     ),
     (
         "CCA",
