@@ -104,6 +104,7 @@ def test_the_spec(folder: RunFolder) -> None:
         "features": "max_frames crop pad_to",
         "probes[]": "kind name alphas choose variance components",
         "protocol": "kind train validation test allow_speaker_overlap",
+        "protocols": "",
         "bootstrap": "resamples by",
         "similarity": "measures utterances part seed",
         "tempo": "factors utterances targets seed",
