@@ -81,7 +81,7 @@ def test_a_synthetic_corpus_is_found_by_its_settings_and_the_version_of_its_spea
     made_of = [
         {"kind": "espeak", "seed": 0, "speakers": {"test": 1, "train": 2},
          "utterances_per_speaker": 3, "voices": "probe"},
-        {"espeakng-loader": version("espeakng-loader"), "version": 2},
+        {"espeakng-loader": version("espeakng-loader"), "version": 3},
     ]  # fmt: skip
     text = json.dumps(made_of, separators=(",", ":"), sort_keys=True)
     root = tmp_path / "corpora" / f"espeak-{sha256(text.encode()).hexdigest()[:16]}"

@@ -1,11 +1,13 @@
 """A synthetic corpus in LibriSpeech's layout, spoken by the espeak-ng library.
 
 It is meant for demonstrations and tests without a real corpus; its README says that the speech is
-synthetic. A voice combines an English accent, a voice variant, a pitch and a mean speaking rate;
-the rates of its utterances scatter around that mean.
+synthetic. A voice combines an English accent, a voice variant, a length of the vocal tract, a mean
+pitch and a mean speaking rate; pitch and rate of its utterances scatter around their means.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 
@@ -13,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import soundfile
-from scipy.signal import resample_poly
+from scipy.signal import firwin, resample_poly
 
+from jobs.arrays import FloatArray
 from jobs.audio.frames import SAMPLE_RATE
 from jobs.corpus.assemble import with_progress
 from jobs.corpus.espeak.library import Espeak, open_espeak
@@ -28,7 +31,7 @@ from jobs.optional_packages import ESPEAK
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.storage.atomic import atomic_path, write_text
 
-ESPEAK_VERSION = 2
+ESPEAK_VERSION = 3
 """To be raised when the same settings give other files: the corpus is then made again."""
 
 ACCENTS = (
@@ -64,6 +67,11 @@ _FIRST_SPEAKER = {"probe": 1001, "pretrain": 5001}
 _MEAN_RATE = 130.0  # words per minute
 _SLOWEST = 90.0
 _RATE_SD_BETWEEN, _RATE_SD_WITHIN = 0.13, 0.14  # of the logarithm of the rate
+_PITCH, _PITCH_SD_BETWEEN, _PITCH_SD_WITHIN = 50, 15, 6  # 100 steps are about two octaves
+_TRACT_STEPS = 40
+_TRACT_SD = 2.5 / _TRACT_STEPS
+"""Adults' vocal tracts differ by about as much as this, beyond the difference of the sexes, which
+the variants have."""
 _LETTERS_PER_SECOND = 0.098  # per word per minute; a first guess, then measured
 _SECONDS, _SECONDS_OFF = (2.3, 4.7), 0.3
 _ATTEMPTS = 12  # then the nearest is taken; usually one or two are enough
@@ -79,7 +87,10 @@ class Voice:
     accent: str
     variant: str
     pitch: int
-    """0 to 99; 50 is the variant's default."""
+    """Mean over the voice's utterances, 0 to 99; 50 is the variant's default."""
+    formants: Fraction
+    """Factor on the frequencies of the variant's formants and on its pitch: the shorter the vocal
+    tract, the higher."""
     words_per_minute: float
     """Mean over the voice's utterances."""
 
@@ -113,8 +124,9 @@ def make_voices(settings: EspeakSettings) -> list[Voice]:
     voices: list[Voice] = []
     for split, count in sorted(settings.speakers.items()):
         rates = _MEAN_RATE * np.exp(_RATE_SD_BETWEEN * _spread(rng, count))
-        pitches = np.clip(np.rint(50 + 15 * _spread(rng, count)), 10, 90)
-        for rate, pitch in zip(rates, pitches, strict=True):
+        pitches = np.clip(np.rint(_PITCH + _PITCH_SD_BETWEEN * _spread(rng, count)), 20, 80)
+        formants = np.rint(_TRACT_STEPS * np.exp(_TRACT_SD * _spread(rng, count)))
+        for rate, pitch, formant in zip(rates, pitches, formants, strict=True):
             turn, position = divmod(len(voices), len(variants))
             voices.append(
                 Voice(
@@ -123,6 +135,7 @@ def make_voices(settings: EspeakSettings) -> list[Voice]:
                     accent=ACCENTS[accents[(turn + position) % len(ACCENTS)]],
                     variant=variants[order[position]],
                     pitch=int(pitch),
+                    formants=Fraction(int(formant), _TRACT_STEPS),
                     words_per_minute=float(rate),
                 )
             )
@@ -199,13 +212,14 @@ def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSet
     chapter = str(100_000 + int(voice.speaker_id))
     folder = root / voice.split / voice.speaker_id / chapter
     rng = np.random.default_rng([settings.seed, int(voice.speaker_id)])
-    spread = _spread(rng, settings.utterances_per_speaker)
+    count = settings.utterances_per_speaker
+    rates = voice.words_per_minute * np.exp(_RATE_SD_WITHIN * _spread(rng, count))
+    pitches = np.clip(np.rint(voice.pitch + _PITCH_SD_WITHIN * _spread(rng, count)), 0, 99)
     lines = []
     n_samples = 0
-    for number, z in enumerate(spread):
+    for number, (rate, pitch) in enumerate(zip(rates, pitches, strict=True)):
         name = f"{voice.speaker_id}-{chapter}-{number:04d}"
-        rate = max(_SLOWEST, voice.words_per_minute * float(np.exp(_RATE_SD_WITHIN * z)))
-        text, wave = _utterance(rng, espeak, voice, rate)
+        text, wave = _utterance(rng, espeak, voice, max(_SLOWEST, float(rate)), int(pitch))
         # Write to a path: an interrupt while libsndfile writes to a Python buffer would be lost.
         with atomic_path(folder / f"{name}.flac") as path:
             soundfile.write(path, wave, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
@@ -216,7 +230,7 @@ def _write_chapter(root: Path, espeak: Espeak, voice: Voice, settings: EspeakSet
 
 
 def _utterance(
-    rng: np.random.Generator, espeak: Espeak, voice: Voice, words_per_minute: float
+    rng: np.random.Generator, espeak: Espeak, voice: Voice, words_per_minute: float, pitch: int
 ) -> tuple[str, npt.NDArray[np.int16]]:
     """Make a sentence and its (N,) samples at 16 kHz, 2 to 5 seconds long.
 
@@ -224,27 +238,42 @@ def _utterance(
     the duration of an utterance would reveal its rate.
     """
     wanted = rng.uniform(*_SECONDS)
+    # Played faster, all formants and the pitch are higher, as from a shorter vocal tract; spoken
+    # more slowly by as much, the rate is as wanted.
+    sample_rate = espeak.sample_rate * voice.formants
+    spoken_rate = max(_SLOWEST, words_per_minute / float(voice.formants))
     letters_per_second = _LETTERS_PER_SECOND * words_per_minute
     nearest: tuple[str, npt.NDArray[np.int16]] | None = None
     nearest_off = np.inf
     for _ in range(_ATTEMPTS):
         text = sentence(rng, round(wanted * letters_per_second))
-        spoken = espeak.say(text, voice.name, voice.pitch, words_per_minute)
-        seconds = len(spoken) / espeak.sample_rate
+        spoken = espeak.say(text, voice.name, pitch, spoken_rate)
+        seconds = len(spoken) / float(sample_rate)
         if abs(seconds - wanted) < nearest_off:
             nearest, nearest_off = (text, spoken), abs(seconds - wanted)
         if nearest_off <= _SECONDS_OFF:
             break
         letters_per_second = count_letters(text) / seconds
     assert nearest is not None
-    return nearest[0], _to_16_khz(nearest[1], espeak.sample_rate)
+    return nearest[0], _to_16_khz(nearest[1], sample_rate)
 
 
-def _to_16_khz(spoken: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.int16]:
+def _to_16_khz(spoken: npt.NDArray[np.int16], sample_rate: Fraction) -> npt.NDArray[np.int16]:
     """Resample, and normalise the peak of the utterance, so that no voice is louder."""
-    wave = resample_poly(spoken.astype(np.float64), SAMPLE_RATE, sample_rate)
+    ratio = SAMPLE_RATE / sample_rate
+    window = _low_pass(max(ratio.numerator, ratio.denominator))
+    wave = resample_poly(
+        spoken.astype(np.float64), ratio.numerator, ratio.denominator, window=window
+    )
     scaled: npt.NDArray[np.int16] = np.rint(wave * (_PEAK / np.abs(wave).max())).astype(np.int16)
     return scaled
+
+
+@lru_cache(maxsize=4)
+def _low_pass(factor: int) -> FloatArray:
+    """Design the filter that `resample_poly` designs in every call, for the larger factor."""
+    filter_: FloatArray = firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0))
+    return filter_
 
 
 def _spread(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
@@ -262,7 +291,7 @@ def _speakers_text(voices: list[Voice], minutes: list[float]) -> str:
     head = "; Synthetic speakers\n; ID | SEX | SUBSET | MINUTES | NAME\n"
     return head + "".join(
         f"{v.speaker_id} | {v.sex} | {v.split} | {spoken:.2f} | espeak-ng {v.name}, pitch "
-        f"{v.pitch}, {v.words_per_minute:.1f} words a minute\n"
+        f"{v.pitch}, formants × {float(v.formants):.3f}, {v.words_per_minute:.1f} words a minute\n"
         for v, spoken in zip(voices, minutes, strict=True)
     )
 
