@@ -37,14 +37,20 @@ def planned(corpus, checkpoints, cache):
     def plan(name):
         overrides = path_overrides(BY_NAME[name], corpus, checkpoints)
         if load_spec(BY_NAME[name], overrides).corpus.kind == "espeak":
-            overrides.append("corpus.utterances_per_speaker=1")  # enough to plan
+            # Enough to plan: each speaker in the training and the test split of a fold.
+            overrides.append("corpus.speakers={train: 6, validation: 3, test: 4}")
+            overrides.append("corpus.utterances_per_speaker=3")
+        if name == "voice_encoder":  # more speakers than one subset of the stand-in has
+            overrides.append("corpus.splits={all: [train-clean-100, dev-clean, test-clean]}")
         return load_and_prepare(BY_NAME[name], overrides, cache).plan
 
     return plan
 
 
 def test_the_specs_that_are_promised_are_there():
-    assert {"demo", "smoke", "layers", "full", "embeddings", "families"} <= set(BY_NAME)
+    assert {"demo", "smoke", "layers", "full", "embeddings", "families", "voice_encoder"} <= set(
+        BY_NAME
+    )
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -92,3 +98,22 @@ def test_the_embedding_spec_is_the_study_task_with_ten_epochs(planned):
     assert {layer.name for model in models for layer in model.layers} == {"embedding"}
     study = plan.probes["study-mlp"]
     assert (study.epochs, study.learning_rate, study.early_stopping) == (10, 3e-4, False)
+
+
+@pytest.mark.parametrize("name", ["demo", "voice_encoder"])
+def test_every_trained_network_is_beside_its_untrained_twin(name, planned):
+    models = {m["name"]: m for m in yaml.safe_load(BY_NAME[name].read_text())["models"]}
+    trained = {name for name, model in models.items() if not model.get("untrained")}
+    assert len(trained) > 1
+    for one in trained:
+        twin = models[f"{one} untrained"]
+        assert {**models[one], "name": twin["name"], "untrained": True} == twin
+        layers = {m.name: [layer.name for layer in m.layers] for m in planned(name).models}
+        assert layers[one] == layers[twin["name"]] != []
+
+
+def test_the_demo_tells_speakers_in_folds_of_their_own(planned):
+    plan = planned("demo")
+    assert set(plan.targets) == {"speaker", "sex", "f0_mean", "cps"}
+    assert plan.protocol.kind == "splits"
+    assert plan.protocols["speaker"].settings.allow_speaker_overlap
