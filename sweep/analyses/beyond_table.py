@@ -11,11 +11,12 @@ from jobs.beyond.nuisances import nuisances_of
 from jobs.beyond.results import FoldPredictions, read_beyond
 from jobs.probes import TargetKind
 from jobs.protocol.folds import StrArray
+from jobs.statistics.attainable import within_reach
 from jobs.statistics.best_layer import SpeakerErrors, class_errors, scores_of, speaker_errors
 from jobs.statistics.classification import class_sums
-from jobs.statistics.differences import between_layers, holm
+from jobs.statistics.differences import between_chosen, holm
 from jobs.statistics.regression import speaker_sums
-from jobs.statistics.scores import MAIN_SCORE
+from jobs.statistics.scores import MAIN_SCORE, SCORES
 from sweep.analyses.beyond_plan import BeyondLayer, beyond_layers
 from sweep.plan.plan import Plan
 
@@ -35,7 +36,7 @@ def beyond_table(plan: Plan, folder: Path, speakers: Mapping[str, str]) -> pd.Da
 
     ``beyond`` is ``score_both`` − ``score_nuisances`` on the same test utterances; both are R²
     against the training mean, or accuracy, pooled over folds. Its 95 % interval and p-value are
-    those of a paired comparison (`jobs.statistics.differences.between_layers`); ``p_holm`` is
+    those of a paired comparison (`jobs.statistics.differences.between_chosen`); ``p_holm`` is
     corrected for the layers of the model. ``n_train`` is that of the smallest fold;
     ``alpha_at_edge`` says whether the layer's penalty is the smallest candidate in a fold, so that
     a smaller one may be better.
@@ -106,13 +107,15 @@ def _comparison(
     score_alone, score_both = (
         float(scores_of(one.values[None], everyone)[0, 0]) for one in (alone, both)
     )
-    found = between_layers(both.values[None], alone.values[None])
-    # Neither score can be above 1.
-    low, high = float(found.low[0]), min(float(found.high[0]), 1 - score_alone)
+    losses = both.values[None], alone.values[None]
+    scale = SCORES[MAIN_SCORE[kind]].scale
+    assert scale
+    found = within_reach(between_chosen(*losses), *losses, scale)
+    ends = float(found.low[0]), float(found.high[0])
     return {
         "score_nuisances": score_alone,
         "score_both": score_both,
-        **dict(zip(ADDED, (score_both - score_alone, low, high), strict=True)),
+        **dict(zip(ADDED, (score_both - score_alone, *ends), strict=True)),
         "p": float(found.p[0]),
         "n_speakers": len(alone.speakers),
     }

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from jobs.beyond.results import read_beyond
-from jobs.statistics.differences import between_layers, holm
+from jobs.statistics.differences import between_chosen, holm
 from sweep.errors import SpecError
 from sweep.prepare.prepare import load_and_prepare
 from tests.support.tiny_run import SPEC, tiny_run
@@ -68,7 +68,7 @@ def test_the_table_is_a_paired_comparison_over_speakers(finished):
             scores.append(1 - loss.sum() / reference.sum())
             sums = pd.DataFrame({"n": 1.0, "loss": loss, "ref": reference, "nothing": reference})
             errors.append(sums.groupby(of_row).sum().to_numpy()[None])
-        expected = between_layers(*errors)
+        expected = between_chosen(*errors)
         assert row["beyond"] == pytest.approx(scores[0] - scores[1])
         assert row["beyond_low"] == pytest.approx(expected.low[0], nan_ok=True)
         p.append(row["p"])

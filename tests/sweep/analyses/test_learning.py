@@ -18,7 +18,7 @@ from sweep.plan.plan import layer_tasks
 from sweep.prepare.prepare import load_and_prepare
 from tests.support.tiny_run import SPEC, tiny_run
 
-FRACTIONS = {"train_fractions": [0.5, 0.75], "save_probes": False}
+FRACTIONS = {"train_fractions": [0.5, 0.75], "save_probes": False, "baselines": ["mean"]}
 
 
 def write_spec(tiny, **changes):
