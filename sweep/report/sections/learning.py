@@ -158,7 +158,7 @@ def _draw(
         style = baseline_style(model)
         axes.plot(rows["n_train_speakers"], rows["value"], **style, zorder=2)  # type: ignore[arg-type]
     for model in models_in(cell):
-        colour, _ = styles[model]
+        colour, dashes = styles[model]
         for which, rows in cell[cell["model"] == model].groupby("which"):
             rows = rows.sort_values("fraction")
             x, y = rows["n_train_speakers"], rows["value"]
@@ -167,10 +167,9 @@ def _draw(
                 at = np.full(len(beyond), limit.cut)
                 axes.plot(beyond, at, "v", color=colour, markersize=2.5, clip_on=False, zorder=4)
             if which == "last" or colour == GREY:
-                dashes = ":" if which == "last" else "-"
-                axes.plot(x, y, color=colour, linestyle=dashes, linewidth=0.9, zorder=3)
+                axes.plot(x, y, color=colour, linestyle=dashes, linewidth=0.6, zorder=3)
                 continue
-            axes.plot(x, y, color=colour, marker="o", markersize=3, zorder=4)
+            axes.plot(x, y, color=colour, linestyle=dashes, marker="o", markersize=3, zorder=4)
             low, high = rows["value_low"].astype(float), rows["value_high"].astype(float)
             axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
     ticks = np.unique(cell["n_train_speakers"].round().astype(int))
@@ -183,13 +182,14 @@ def _draw(
 def _entries(
     rows: pd.DataFrame, score: Score, styles: dict[str, Line]
 ) -> Sequence[tuple[Artist, str]]:
-    entries: list[tuple[Artist, str]] = [
-        (Line2D([], [], color=styles[model][0], marker="o", markersize=3), short(model, 44))
-        for model in models_in(rows)
-    ]
+    entries: list[tuple[Artist, str]] = []
+    for model in models_in(rows):
+        colour, dashes = styles[model]
+        dots = Line2D([], [], color=colour, linestyle=dashes, marker="o", markersize=3)
+        entries.append((dots, short(model, 44)))
     entries.append((Line2D([], [], color="#555555"), "best layer, with 95 % interval"))
     if (rows["which"] == "last").any():
-        line = Line2D([], [], color="#555555", linestyle=":", linewidth=0.9)
+        line = Line2D([], [], color="#555555", linewidth=0.6)
         entries.append((line, "last layer"))
     dashed = Line2D([], [], color="black", linestyle="--", linewidth=0.9)
     entries.append((dashed, score.knows_nothing))
