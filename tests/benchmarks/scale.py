@@ -69,6 +69,7 @@ def big_spec(n_models: int = MODELS) -> Spec:
         "probes": [{"kind": "ridge"}, {"kind": "mlp", "seeds": 5}, {"kind": "cca"}],
         "protocol": {"kind": "kfold", "folds": 5},
         "controls": ["shuffled"],
+        "baselines": ["mean"],
     }
     return Spec.model_validate(values)
 

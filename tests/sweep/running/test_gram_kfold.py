@@ -114,7 +114,11 @@ def test_folds_have_the_scores_of_the_activations(
     curves, others = stored.layers, summed.layers
     for name in ("r2", "mse", "pearson", "selectivity", "r2_speaker_control", "gain", "n_speakers",
                  *SPEAKER_MEAN_COLUMNS[:-1]):  # fmt: skip
-        np.testing.assert_allclose(curves[name], others[name], rtol=1e-6, atol=1e-6, err_msg=name)
+        # Sums over folds keep no spread of predictions, by which correlations are left out.
+        shown = curves[name].notna() if name == "pearson" else slice(None)
+        np.testing.assert_allclose(
+            curves[name][shown], others[name][shown], rtol=1e-6, atol=1e-6, err_msg=name
+        )
 
 
 TEMPO = {"factors": [0.8, 1.25], "utterances": 8, "targets": ["cps"]}
