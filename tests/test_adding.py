@@ -296,8 +296,8 @@ def test_the_new_probe_predicts_the_new_target_of_the_new_corpus(extended: Path)
 def test_the_new_statistic_is_a_column_of_the_tables_and_in_the_glossary(extended: Path) -> None:
     for table in ("metrics.csv", "layers.csv"):
         values = [row["worst"] for row in _rows(extended / "out/tables" / table) if row["worst"]]
-        assert all(float(value) > 0 for value in values)
-        assert values
+        assert all(float(value) >= 0 for value in values)  # the duration alone predicts the target
+        assert any(float(value) > 0 for value in values)
     assert "| Worst error |" in (extended / "out/tables/layers.md").read_text()
     assert (
         "The largest absolute error in the test split."

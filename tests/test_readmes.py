@@ -50,7 +50,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     }
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600,
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=1800,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ COLUMNS = {
         "comparison target probe score model_a layer_a model_b layer_b difference low high p p_holm"
     ),
     "layers.csv": (
-        "model layer layer_index target probe probe_kind target_kind cells missing "
+        "model layer layer_index level target probe probe_kind target_kind cells missing "
         "missing_control n_test n_speakers seeds folds influential_speaker interval_over r2 r2_low "
         "r2_high mse mse_low mse_high mae mae_low mae_high rmse rmse_low rmse_high "
         "pearson pearson_low pearson_high spearman within_speaker r2_control r2_without_speaker "

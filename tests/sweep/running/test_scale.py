@@ -150,9 +150,11 @@ def test_64_nodes_never_wait_for_a_driver_that_takes_no_time(
     made = []
     make = ProbeJobs.make
 
-    def counted(jobs: ProbeJobs, task: LayerTask, *, alone: bool) -> ProbeJob:
+    def counted(
+        jobs: ProbeJobs, task: LayerTask, *, alone: bool, has_types: bool = False
+    ) -> ProbeJob:
         made.append(task)
-        return make(jobs, task, alone=alone)
+        return make(jobs, task, alone=alone, has_types=has_types)
 
     with (
         patch.object(ProbeJobs, "make", counted),

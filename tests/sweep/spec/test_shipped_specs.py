@@ -82,7 +82,7 @@ def test_the_study_has_all_taps_of_its_four_models_and_its_probes(planned):
 def test_the_full_study_trains_tunes_and_tests_on_three_subsets(planned):
     plan = planned("full")
     assert {s.split for model in plan.models for s in model.sets} == {"train", "validation", "test"}
-    assert plan.controls == ("none", "shuffled")
+    assert plan.controls == ("none", "type")
     cells = [cell for task in layer_tasks(plan) for cell in task.cells]
     assert {cell.seed for cell in cells if "mlp" in cell.probe} == {0, 1, 2}
     values = yaml.safe_load(BY_NAME["full"].read_text())

@@ -92,8 +92,8 @@ def test_the_spec(folder: RunFolder) -> None:
     assert keys(yaml.safe_load(folder.spec.read_text())) == {
         "": (
             "name corpus targets models layers features pooling dtype store probes "
-            "protocol protocols controls baselines bootstrap similarity tempo save_probes "
-            "compute"
+            "protocol protocols controls baselines bootstrap similarity tempo train_fractions "
+            "beyond save_probes compute"
         ),
         "corpus": (
             "kind exclude min_seconds max_seconds seed speakers utterances_per_speaker voices"
@@ -118,11 +118,11 @@ def test_the_plan(folder: RunFolder) -> None:
     assert keys(json.loads(folder.plan.read_text())) == {
         "": (
             "name models targets classes probes protocol groups protocols n_folds controls tempo "
-            "files sum"
+            "beyond train_fractions files sum"
         ),
         "files": "spec.yaml utterances.csv",
         "models[]": (
-            "name extract architecture digest n_parameters row_bytes gram_bytes "
+            "name extract architecture digest n_parameters input row_bytes gram_bytes "
             "gram_memory sets stretched recorded layers"
         ),
         "models[].extract": "model features pooling dtype",
@@ -135,7 +135,7 @@ def test_the_plan(folder: RunFolder) -> None:
         "models[].stretched[]": (
             "split activation_id model_digest n_utterances shard_size gram unit"
         ),
-        "models[].layers[]": "index name study_name width",
+        "models[].layers[]": "index name study_name width level",
         "targets": "cps duration sex",
         "classes": "sex",
         "probes": "ridge cca logistic",
@@ -143,6 +143,7 @@ def test_the_plan(folder: RunFolder) -> None:
         "probes.cca": "kind name variance components",
         "probes.logistic": "kind name alphas",
         "protocol": "kind train validation test allow_speaker_overlap",
+        "protocols": "",
         "tempo": "factors targets utterances",
     }
 
@@ -178,7 +179,7 @@ def test_the_events(folder: RunFolder) -> None:
         "planned": "run models totals done",
         "shard_done": "model shard utterances skipped copied seconds forward_seconds",
         "cells_done": "model layer layer_index cells failed seconds best best_accuracy",
-        "compared": "seconds",
+        "compared": "seconds analysis",
         "run_finished": "status done failed seconds",
     }
     assert [event["stage"] for event in events if event["kind"] == "stage_started"] == [
@@ -192,7 +193,7 @@ def test_the_provenance(folder: RunFolder) -> None:
     found = keys(json.loads(folder.provenance.read_text()))
     found.pop("runs[].git", None)
     assert found == {
-        "": "cache models data audio runs",
+        "": "cache models data audio columns runs",
         "models": "a baseline:duration",
         "models.a": "architecture weights parameters seed",
         "models.baseline:duration": "architecture weights parameters seed",
@@ -204,7 +205,8 @@ def test_the_provenance(folder: RunFolder) -> None:
         "runs[]": "started arguments executor git python packages hardware",
         "runs[].packages": (
             "probing-sweep torch ray wespeaker-unofficial lhotse numpy scipy "
-            "scikit-learn pandas soundfile espeakng-loader"
+            "scikit-learn pandas soundfile espeakng-loader transformers praat-parselmouth "
+            "silero-vad python-stretch"
         ),
         "runs[].hardware": "platform processor cores memory_gib gpus",
     }
@@ -251,7 +253,7 @@ def test_saved_probes(folder: RunFolder) -> None:
         ),
         "[].extract": "model features pooling dtype",
         "[].extract.model": (
-            "name kind precision checkpoint untrained architecture model_args seed window what"
+            "name kind what precision checkpoint untrained architecture model_args seed window"
         ),
         "[].extract.model.model_args": "in_planes embed_dim",
         "[].extract.features": "max_frames crop pad_to",
