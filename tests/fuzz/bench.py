@@ -17,6 +17,7 @@ from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.table import Corpus, Utterance, make_table
 from jobs.identity import content_id
 from jobs.models import ModelInfo, describe_model
+from jobs.models.python.settings import PythonSettings
 from jobs.models.settings import ModelSettings
 from jobs.models.taps import Pooling, TapShape
 from jobs.models.wespeaker.arguments import network_args
@@ -28,6 +29,11 @@ from jobs.targets.measure import MEASUREMENTS
 
 FETCHED = Path("data/raw/LibriSpeech")
 """Treated as present, like the study's checkpoints."""
+MODULES = {
+    "voice_encoder:make": ("mel", "lstm1", "lstm2", "lstm3", "embedding"),
+    "pitch_network:make": ("conv2", "conv3", "conv4", "conv5", "conv6", "pitch"),
+}
+"""Factories of the specs' own modules, with the layers that they have."""
 LAYERS = ("stem", "layer1.0.relu1", "layer2.0.relu2", "layer3.0.relu2", "pooling", "embedding")
 
 
@@ -74,12 +80,25 @@ def _describe(settings: ModelSettings, pooling: Pooling) -> ModelInfo:
     if isinstance(settings, WespeakerSettings) and _is_known(settings):
         if settings.architecture is not None:
             network_args(settings.architecture, settings.model_args)
-        taps = tuple(
-            TapShape(index=i, name=name, study_name=name, shape=(8,), width=8)
-            for i, name in enumerate(LAYERS)
-        )
-        return ModelInfo("network", content_id(settings.identity()), 1, taps)
+        return _described(settings, LAYERS)
+    if isinstance(settings, PythonSettings) and _is_shipped(settings):
+        return _described(settings, MODULES[settings.factory])
     return describe_model(settings, pooling)
+
+
+def _described(settings: ModelSettings, layers: Iterable[str]) -> ModelInfo:
+    taps = tuple(
+        TapShape(index=i, name=name, study_name=name, shape=(8,), width=8)
+        for i, name in enumerate(layers)
+    )
+    return ModelInfo("network", content_id(settings.identity()), 1, taps)
+
+
+def _is_shipped(settings: PythonSettings) -> bool:
+    """Return whether a model is undamaged, as far as loading it would tell."""
+    undamaged = settings.args in ({}, {"hop_ms": 50}, {"hop_ms": 100})
+    named = settings.factory in MODULES and settings.folder.name == "models"
+    return named and undamaged and settings.input == "waveform"
 
 
 def _is_known(settings: WespeakerSettings) -> bool:
