@@ -61,21 +61,25 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class FillsOnce:
-    """Fills a disk at the first event of a kind, and empties it after a while."""
+    """Fills a disk at the first event of a kind, and empties it a while after the first warning:
+    a loaded machine may take long until it writes again."""
 
     def __init__(self, disk: Disk, kind: str) -> None:
         self.disk = disk
         self.kind = kind
         self.messages: list[str] = []
+        self.is_filled = False
         self.timer: threading.Timer | None = None
 
     def __call__(self, event: Event) -> None:
-        if event["kind"] == self.kind and self.timer is None:
+        if event["kind"] == self.kind and not self.is_filled:
+            self.is_filled = True
             self.disk.fill()
-            self.timer = threading.Timer(FULL_SECONDS, self.disk.empty)
-            self.timer.start()
         if event["kind"] == "warning":
             self.messages.append(event["message"])
+            if self.is_filled and self.timer is None:
+                self.timer = threading.Timer(FULL_SECONDS, self.disk.empty)
+                self.timer.start()
 
 
 def run(sweep: Sweep, listener: Callable[[Event], Any], **where: Path) -> str:
