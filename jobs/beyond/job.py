@@ -1,4 +1,4 @@
-"""The job that finds what one layer adds to nuisances.
+"""The job that measures the gain of one layer over nuisance variables.
 
 Legend: U rows of the utterance table, C columns of a target: 1 for a number, one per class.
 """
@@ -36,7 +36,7 @@ BEYOND_VERSION = 1
 
 @dataclass(frozen=True)
 class BeyondJob:
-    """Everything that one layer adds to nuisances."""
+    """The gain of one layer over the nuisances, for all targets."""
 
     model: str
     layer: str

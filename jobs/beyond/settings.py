@@ -1,4 +1,4 @@
-"""Settings of the analysis of what layers add to nuisances."""
+"""Settings of the analysis of the gain of layers over nuisance variables."""
 
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ BEYOND_ALPHAS = tuple(10.0**decade for decade in range(-4, 6))
 
 
 class BeyondSettings(Settings):
-    """What each layer adds to nuisances: R²(nuisances + layer) − R²(nuisances)."""
+    """Gain of each layer over nuisance variables: R²(nuisances + layer) − R²(nuisances)."""
 
     EXAMPLES = ("{nuisances: [fbank, duration], alphas: [0.01, 1, 100]}",)
 

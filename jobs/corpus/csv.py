@@ -35,7 +35,7 @@ from jobs.progress import ProgressCallback, ignore_progress
 
 _KEY = ["utterance_id", "audio_path"]
 
-_USUAL = {
+USUAL_COLUMNS = {
     "split": "split",
     "transcript": "text",
     "utterance": "utterance_id",
@@ -128,7 +128,8 @@ def _given(settings: CsvSettings) -> Given:
     return Given(dialect.separator, dialect.quoting, dialect.encoding)
 
 
-def _usual_separator(path: Path) -> str:
+def usual_separator(path: Path) -> str:
+    """Return the separator that the name of a table suggests."""
     return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
@@ -138,7 +139,7 @@ def _read(path: Path, settings: CsvSettings, given: Given) -> Sheet:
     columns = settings.columns
     needed = {columns.audio.strip(), columns.speaker.strip()}
     try:
-        return read_sheet(path.read_bytes(), _usual_separator(path), needed, given)
+        return read_sheet(path.read_bytes(), usual_separator(path), needed, given)
     except (EncodingError, DialectError) as error:
         raise CorpusError(f"{path} cannot be read as a table: {error}") from error
 
@@ -156,7 +157,7 @@ def _alike(path: Path, settings: CsvSettings, given: Given, sheet: Sheet) -> She
 
 def _dialect_notes(tables: list[_Table], settings: CsvSettings) -> Iterator[str]:
     for table in tables:
-        note = dialect_note(table.sheet, _usual_separator(table.path), _given(settings))
+        note = dialect_note(table.sheet, usual_separator(table.path), _given(settings))
         if note:
             yield f"{table.path.name} is {note}"
 
@@ -169,7 +170,7 @@ def _names(columns: CsvColumns, table: _Table) -> Mapping[str, str]:
     """
     cells, path = table.cells, table.path
     named = {role: name.strip() for role, name in columns if name is not None}
-    roles = _USUAL | named
+    roles = USUAL_COLUMNS | named
     if table.split is not None:
         del roles["split"]
     missing = [role for role in roles if role in named and roles[role] not in cells.columns]

@@ -1,9 +1,8 @@
 """Joint CCA of one layer with several targets: canonical components, and their file.
 
-The file is a compressed ``.npz`` without pickles: ``probes`` names the probes; for the probe at
-position p and fold f, the names of the arrays ``utterance_id`` (n_test,), ``activations`` and
-``targets`` (n_test, k) float32, ``in_sample`` (k,), ``n_train`` and ``saturated`` begin with
-``p/f/``.
+For every probe and fold, the file (`jobs.probing.fold_arrays`) has the arrays ``utterance_id``
+(n_test,), ``activations`` and ``targets`` (n_test, k) float32, ``in_sample`` (k,), ``n_train`` and
+``saturated``.
 
 Legend: n_test test utterances of a fold, k components.
 """
@@ -11,23 +10,20 @@ Legend: n_test test utterances of a fold, k components.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from jobs.probes import CcaSettings
 from jobs.probes.cca import Components, fit_jointly
 from jobs.probing.errors import error_line
+from jobs.probing.fold_arrays import Arrays, read_fold_arrays, write_fold_arrays
 from jobs.probing.layer_data import LayerData
 from jobs.probing.parts import ProbedLayer
 from jobs.probing.results import FittedCell
 from jobs.process import ran_out_of_memory
 from jobs.protocol.folds import StrArray, only
 from jobs.storage.location import Location
-from jobs.storage.npz_files import load_npz, save_npz
-from jobs.storage.object_store import atomic_path
-from jobs.storage.regular_files import DamagedFile, read_regular
+from jobs.storage.regular_files import DamagedFile
 
 
 class CanonicalError(ValueError):
@@ -112,37 +108,33 @@ def fit_targets_jointly(joint: JointCca, data: LayerData) -> dict[str, list[Fold
 
 def write_components(path: Location, found: Mapping[str, Sequence[FoldComponents]]) -> None:
     """Write the components of every probe and fold, atomically."""
-    arrays: dict[str, Any] = {"probes": np.array(list(found), dtype=np.str_)}
-    for position, folds in enumerate(found.values()):
-        for number, fold in enumerate(folds):
-            start = f"{position}/{number}"
-            arrays |= {
-                f"{start}/utterance_id": fold.utterance_id,
-                f"{start}/activations": fold.found.activations.astype(np.float32),
-                f"{start}/targets": fold.found.targets.astype(np.float32),
-                f"{start}/in_sample": fold.found.in_sample,
-                f"{start}/n_train": np.array(fold.n_train),
-                f"{start}/saturated": np.array(fold.found.saturated),
+    arrays = {
+        name: [
+            {
+                "utterance_id": fold.utterance_id,
+                "activations": fold.found.activations.astype(np.float32),
+                "targets": fold.found.targets.astype(np.float32),
+                "in_sample": fold.found.in_sample,
+                "n_train": np.array(fold.n_train),
+                "saturated": np.array(fold.found.saturated),
             }
-    with atomic_path(path) as temporary:
-        save_npz(temporary, arrays)
+            for fold in folds
+        ]
+        for name, folds in found.items()
+    }
+    write_fold_arrays(path, "probes", arrays)
 
 
 def read_components(path: Path) -> dict[str, list[FoldComponents]]:
     """Read the file of ``write_components``, by probe.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         CanonicalError: the file is damaged, or of another kind.
     """
     try:
-        arrays, _ = load_npz(read_regular(path))
-        return {
-            str(name): [
-                _fold(arrays, f"{position}/{number}") for number in range(_folds(arrays, position))
-            ]
-            for position, name in enumerate(arrays["probes"])
-        }
+        found = read_fold_arrays(path, "probes")
+        return {name: [_fold(arrays) for arrays in folds] for name, folds in found.items()}
     except (DamagedFile, KeyError, ValueError, TypeError) as error:
         raise CanonicalError(
             f"{path} is not a readable file of canonical components ({type(error).__name__}: "
@@ -150,15 +142,11 @@ def read_components(path: Path) -> dict[str, list[FoldComponents]]:
         ) from error
 
 
-def _folds(file: Mapping[str, npt.NDArray[Any]], position: int) -> int:
-    return sum(name.startswith(f"{position}/") and name.endswith("/n_train") for name in file)
-
-
-def _fold(file: Mapping[str, npt.NDArray[Any]], start: str) -> FoldComponents:
+def _fold(arrays: Arrays) -> FoldComponents:
     found = Components(
-        activations=file[f"{start}/activations"].astype(np.float64),
-        targets=file[f"{start}/targets"].astype(np.float64),
-        in_sample=file[f"{start}/in_sample"],
-        saturated=bool(file[f"{start}/saturated"]),
+        activations=arrays["activations"].astype(np.float64),
+        targets=arrays["targets"].astype(np.float64),
+        in_sample=arrays["in_sample"],
+        saturated=bool(arrays["saturated"]),
     )
-    return FoldComponents(int(file[f"{start}/n_train"]), file[f"{start}/utterance_id"], found)
+    return FoldComponents(int(arrays["n_train"]), arrays["utterance_id"], found)

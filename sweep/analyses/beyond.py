@@ -1,4 +1,4 @@
-"""Beyond the input: what each layer adds to nuisances such as duration and filter bank."""
+"""Beyond the input: gain of each layer over nuisances such as duration and filter bank."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -10,12 +10,11 @@ from jobs.targets.registry import find_target
 from sweep.analyses.base import Analysis, QueueRecorder, RunContext, StoredRun
 from sweep.analyses.beyond_plan import beyond_baselines, beyond_job, beyond_layers, with_beyond
 from sweep.analyses.beyond_table import beyond_table, columns_of_layers
-from sweep.analyses.layer_queue import LayerQueue
+from sweep.analyses.layer_queue import LayerQueue, cost_of_layers, unfinished
 from sweep.plan.plan import Plan
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
 from sweep.state.ledger import Finished, Record
-from sweep.wording import counted
 
 
 def check_beyond(spec: Spec, context: CheckContext) -> Iterator[Finding]:
@@ -72,11 +71,9 @@ class Beyond(Analysis):
         """One job per layer without a file."""
         if run.plan.beyond is None:
             return None
-        present = {path.name for path in run.folder.predictions.glob("*--beyond-*.npz")}
         jobs = [
             beyond_job(run.plan, layer, run.folder, run.cache)
-            for layer in beyond_layers(run.plan)
-            if layer.file not in present
+            for layer in unfinished(run.folder, beyond_layers(run.plan))
         ]
         others = [model.name for model in beyond_baselines(run.plan).values()]
         return LayerQueue(self.name, jobs, others, is_extracted, recorder)
@@ -101,12 +98,8 @@ class Beyond(Analysis):
         if run.plan.beyond is None:
             return
         models = [one for one in run.plan.models if not is_baseline(one.extract.model)]
-        layers = counted(sum(len(model.layers) for model in models), "layer")
-        left = f"{jobs_left} to do" if jobs_left else "all done"
-        yield (
-            f"beyond {' + '.join(run.plan.beyond.nuisances)}: {layers}, {left}, no forward passes "
-            "of their own"
-        )
+        cost = cost_of_layers(sum(len(model.layers) for model in models), jobs_left)
+        yield f"beyond {' + '.join(run.plan.beyond.nuisances)}: {cost}"
 
 
 BEYOND = Beyond()

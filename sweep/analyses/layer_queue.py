@@ -9,6 +9,8 @@ from jobs.job import Job
 from jobs.probing.layer_report import LayerReport
 from sweep.analyses.base import QueueRecorder
 from sweep.errors import reason
+from sweep.state.run_folder import RunFolder
+from sweep.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,29 @@ class LayerJob(Job, Protocol):
 
 
 LayerJobT = TypeVar("LayerJobT", bound=LayerJob)
+
+
+class LayerFile(Protocol):
+    """A layer of a plan with the file that its job writes."""
+
+    @property
+    def file(self) -> str:
+        """Name of the file in the folder of predictions."""
+
+
+LayerFileT = TypeVar("LayerFileT", bound=LayerFile)
+
+
+def unfinished(folder: RunFolder, layers: Iterable[LayerFileT]) -> list[LayerFileT]:
+    """Select the layers whose files are missing."""
+    present = {path.name for path in folder.predictions.glob("*.npz")}
+    return [layer for layer in layers if layer.file not in present]
+
+
+def cost_of_layers(layers: int, jobs_left: int) -> str:
+    """Describe the jobs of ``layers`` for ``sweep plan``."""
+    left = f"{jobs_left} to do" if jobs_left else "all done"
+    return f"{counted(layers, 'layer')}, {left}, no forward passes of their own"
 
 
 class LayerQueue:

@@ -6,14 +6,13 @@ import pandas as pd
 
 from jobs.protocol.training_fractions import DRAWS
 from sweep.analyses.base import Analysis, QueueRecorder, RunContext, StoredRun
-from sweep.analyses.layer_queue import LayerQueue
+from sweep.analyses.layer_queue import LayerQueue, cost_of_layers, unfinished
 from sweep.analyses.learning_plan import learning_job, learning_layers, smaller_fractions
 from sweep.analyses.learning_table import learning_table
 from sweep.plan.plan import Plan
 from sweep.spec.check import CheckContext, Finding
 from sweep.spec.schema import Spec
 from sweep.state.ledger import Finished, Record
-from sweep.wording import counted
 
 
 def check_fractions(spec: Spec, context: CheckContext) -> Iterator[Finding]:
@@ -45,11 +44,9 @@ class Learning(Analysis):
         """One job per layer without a file."""
         if not smaller_fractions(run.plan):
             return None
-        present = {path.name for path in run.folder.predictions.glob("*--learning-*.npz")}
         jobs = [
             learning_job(run.plan, layer, run.folder, run.cache)
-            for layer in learning_layers(run.plan)
-            if layer.file not in present
+            for layer in unfinished(run.folder, learning_layers(run.plan))
         ]
         return LayerQueue(self.name, jobs, (), is_extracted, recorder)
 
@@ -66,13 +63,9 @@ class Learning(Analysis):
         fractions = smaller_fractions(run.plan)
         if not fractions:
             return
-        layers = counted(sum(len(model.layers) for model in run.plan.models), "layer")
-        left = f"{jobs_left} to do" if jobs_left else "all done"
+        cost = cost_of_layers(sum(len(model.layers) for model in run.plan.models), jobs_left)
         shown = ", ".join(f"{fraction:g}" for fraction in fractions)
-        yield (
-            f"learning curves at {shown} of the training speakers, {DRAWS} draws each: {layers}, "
-            f"{left}, no forward passes of their own"
-        )
+        yield f"learning curves at {shown} of the training speakers, {DRAWS} draws each: {cost}"
 
 
 LEARNING = Learning()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.corpus.dialect import DialectError, Given, Sheet, read_sheet
+from jobs.corpus.csv import USUAL_COLUMNS, usual_separator
+from jobs.corpus.csv_settings import CsvColumns
+from jobs.corpus.dialect import DialectError, Given, read_sheet
 from jobs.corpus.encodings import EncodingError
 from jobs.corpus.numbers import MISSING, is_number
 from jobs.corpus.table import COLUMNS
@@ -24,13 +26,7 @@ ROLES = {
 }
 """Usual names of the columns with a role, in lower case."""
 
-DEFAULTS = {
-    "audio": "audio_path",
-    "speaker": "speaker_id",
-    "split": "split",
-    "transcript": "text",
-    "utterance": "utterance_id",
-}
+DEFAULTS = {"audio": CsvColumns().audio, "speaker": CsvColumns().speaker, **USUAL_COLUMNS}
 """Names that a spec need not mention."""
 
 MOST_CLASSES = 100
@@ -78,9 +74,8 @@ def _read(path: Path) -> pd.DataFrame:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the table {path}: {error.strerror}") from None
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
-        sheet: Sheet = read_sheet(data, separator, (), Given())
+        sheet = read_sheet(data, usual_separator(path), (), Given())
     except (DialectError, EncodingError) as error:
         raise UsageError(f"cannot read the table {path}: {error}") from None
     columns = {

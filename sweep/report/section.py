@@ -31,6 +31,13 @@ class Content:
     """Text to click on to unfold the content; "": it is always shown."""
 
 
+def drawn(introduction: str, figures: Sequence[Path], tables: Sequence[Table]) -> Content | None:
+    """Return an introduction with PNG files, as SVG, and tables; None without figures."""
+    if not figures:
+        return None
+    return Content(introduction=introduction, tables=tables, figures=as_svg(figures))
+
+
 @dataclass(frozen=True)
 class Section:
     """A section of ``report.html`` and the files that come with it."""

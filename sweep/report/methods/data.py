@@ -16,9 +16,9 @@ from jobs.corpus.table import MIXED, RESAMPLED
 from jobs.targets.measure import MEASUREMENTS
 from jobs.targets.registry import TARGETS, Target
 from sweep.plan.make_plan import used_splits
-from sweep.report.methods.wording import capitalised, listed, plain
+from sweep.report.methods.wording import capitalised, plain
 from sweep.results.run import Run
-from sweep.wording import counted
+from sweep.wording import counted, listed
 
 SUBSETS = re.compile(r"(dev|test)-(clean|other)|train-(clean-100|clean-360|other-500)")
 """Names of LibriSpeech's own subsets; other corpora may have its layout."""

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from jobs.protocol.settings import KFoldProtocol, SplitsProtocol
-from sweep.report.methods.wording import listed, number_word, plain
+from sweep.report.methods.wording import number_word, plain
 from sweep.results.run import Run
+from sweep.wording import listed
 
 _BASELINES = {
     "duration": "the duration of the utterance",

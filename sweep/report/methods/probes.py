@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from jobs.probes import PROBES
 from jobs.probes.training_settings import TrainingSettings
 from jobs.protocol.settings import SplitsProtocol
-from sweep.report.methods.wording import listed, plain
+from sweep.report.methods.wording import plain
 from sweep.results.run import Run
+from sweep.wording import listed
 
 
 def sentences(run: Run) -> Iterator[str]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from jobs.models import is_baseline, source_of, untrained_seed
 from jobs.models.precision import precision_of
 from sweep.plan.plan import PlannedModel
-from sweep.report.methods.wording import capitalised, listed, number_word, plain
+from sweep.report.methods.wording import capitalised, number_word, plain
 from sweep.results.run import Run
-from sweep.wording import counted
+from sweep.wording import counted, listed
 
 DIGEST = 12
 """Digits of a digest of weights that are shown."""

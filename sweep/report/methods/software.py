@@ -6,8 +6,9 @@ from jobs.optional_packages import PARSELMOUTH, PYTHON_STRETCH, SILERO_VAD
 from jobs.targets.measure import MEASUREMENTS
 from sweep.report.methods.data import known_target
 from sweep.report.methods.representations import DIGEST
-from sweep.report.methods.wording import listed, plain
+from sweep.report.methods.wording import plain
 from sweep.results.run import Run
+from sweep.wording import listed
 
 
 def sentences(run: Run) -> Iterator[str]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from jobs.statistics.difference_table import MODELS, TRAINED
 from jobs.statistics.intervals import LEAST_UNITS
-from sweep.report.methods.wording import listed
 from sweep.report.text.footnotes import too_few_units
 from sweep.results.run import Run
+from sweep.wording import listed
 
 
 def sentences(run: Run) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """Words and lists as running text needs them."""
 
-from collections.abc import Iterable
-
 from sweep.report.tables.markup import escape_markdown
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -15,14 +13,6 @@ def number_word(number: int) -> str:
 def capitalised(text: str) -> str:
     """``text`` with an upper-case first letter, the rest unchanged."""
     return text[:1].upper() + text[1:]
-
-
-def listed(items: Iterable[str], mark: str = ",") -> str:
-    """The items as ``a, b and c``; with semicolons as ``a; b; and c``."""
-    words = list(items)
-    if len(words) < 2:
-        return "".join(words)
-    return f"{f'{mark} '.join(words[:-1])}{';' if mark == ';' else ''} and {words[-1]}"
 
 
 def plain(name: object) -> str:

@@ -1,4 +1,4 @@
-"""What layers add to nuisances: one figure per kind of target, and the report's table."""
+"""Gain of layers over nuisances: one figure per kind of target, and the report's table."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.beyond.settings import NUISANCES
-from jobs.ties import first_lowest
 from sweep.plan.untrained_twins import twins
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.legend import legend_entries
@@ -15,17 +14,17 @@ from sweep.report.figures.plots import write_panels
 from sweep.report.figures.scores import Score, with_levels
 from sweep.report.figures.style import figure_style
 from sweep.report.figures.value_axis import limits
-from sweep.report.methods.wording import listed
-from sweep.report.section import Content, Section, as_svg
-from sweep.report.tables.cells import CLASSES, NUMBERS, assemble, interval, number, text
+from sweep.report.section import Content, Section, drawn
+from sweep.report.tables.cells import CLASSES, NUMBERS, assemble, best_rows, interval, number, text
 from sweep.report.tables.markup import Table, one_line
 from sweep.results.run import Run
+from sweep.wording import listed
 
 READING = (
-    "What a layer adds to <em>nuisances</em>, which are known without the network: R² (for "
-    "classes, accuracy) of a probe of nuisances and layer together, minus that of a probe of the "
-    "nuisances alone, on the same test utterances. 0: everything that the layer tells about the "
-    "target is in the nuisances already; below 0, the layer distracted the probe. The probe is "
+    "The gain of a layer over <em>nuisances</em>, variables that are known without the network: R² "
+    "(for classes, accuracy) of a probe of nuisances and layer together, minus that of a probe of "
+    "the nuisances alone, on the same test utterances. At 0 the layer adds no information about "
+    "the target to the nuisances; below 0 the probe with the layer overfits. The probe is "
     "banded ridge regression, in which each nuisance and the layer have a penalty of their own. "
     "The interval is over speakers and of the difference itself, so that it excludes 0 where p is "
     "below 0.05. The p-value is two-sided and corrected for the number of layers (Holm). The layer "
@@ -94,12 +93,6 @@ def _best_table(rows: pd.DataFrame) -> Table:
         ("With the layer", True), ("Added [95 %]", True), ("p (Holm)", True), ("Speakers", True),
         ("Notes", False),
     ]  # fmt: skip
-    curves = rows.groupby(["target", "model"], sort=True, observed=True)
-    best = [
-        curve.iloc[[int(first_lowest(-curve["beyond"]))]]
-        for _, curve in curves
-        if curve["beyond"].notna().any()
-    ]
     return assemble(
         True,
         columns,
@@ -110,7 +103,7 @@ def _best_table(rows: pd.DataFrame) -> Table:
                 number(row["score_both"], 3), interval(row, "beyond"), number(row["p_holm"], 4),
                 number(row["n_speakers"], 0), text("edge" if row["alpha_at_edge"] else ""),
             )
-            for row in (pd.concat(best) if best else rows.iloc[:0]).to_dict("records")
+            for row in best_rows(rows, ("target", "model"), "beyond")
         ],
     )  # fmt: skip
 
@@ -119,9 +112,7 @@ def _render(run: Run) -> Content | None:
     figures, tables = write_beyond(
         run.folder.plots, run.table("beyond"), run.curves.layers, twins(run.plan)
     )
-    if not figures:
-        return None
-    return Content(introduction=READING, tables=tables, figures=as_svg(figures))
+    return drawn(READING, figures, tables)
 
 
 def _methods(run: Run) -> Iterator[str]:
@@ -130,7 +121,7 @@ def _methods(run: Run) -> Iterator[str]:
         return
     names = listed(NUISANCES[name] for name in beyond.nuisances)
     yield (
-        f"What a layer adds to nuisances ({names}) was measured as R²(nuisances + layer) − "
+        f"The gain of a layer over nuisances ({names}) was measured as R²(nuisances + layer) − "
         "R²(nuisances), for classes as the difference of the accuracies of one-hot targets, with "
         "banded ridge regression (Nunez-Elizalde, Huth & Gallant 2019): features were standardised "
         "on the training split, and each nuisance and the layer had a penalty of its own, one of "

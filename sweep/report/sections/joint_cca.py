@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from jobs.storage.atomic import file_names
-from jobs.ties import first_lowest
 from sweep.plan.untrained_twins import twins
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.legend import legend_entries
@@ -14,8 +13,8 @@ from sweep.report.figures.plots import write_panels
 from sweep.report.figures.scores import Score, models_in, with_levels
 from sweep.report.figures.style import figure_style
 from sweep.report.figures.value_axis import limits
-from sweep.report.section import Content, Section, as_svg
-from sweep.report.tables.cells import assemble, interval, number, text
+from sweep.report.section import Content, Section, drawn
+from sweep.report.tables.cells import assemble, best_rows, interval, number, text
 from sweep.report.tables.markup import MISSING, Table, one_line
 from sweep.results.run import Run
 
@@ -96,12 +95,6 @@ def _best_table(rows: pd.DataFrame) -> Table:
         ("Model", False), ("Probe", False), ("Component", True), ("Best layer", False),
         ("Correlation [95 %]", True), ("In sample", True), ("Loadings", False),
     ]  # fmt: skip
-    curves = rows.groupby(["model", "probe", "component"], sort=True, observed=True)
-    best = [
-        curve.iloc[[int(first_lowest(-curve["correlation"]))]]
-        for _, curve in curves
-        if curve["correlation"].notna().any()
-    ]
     return assemble(
         False,
         columns,
@@ -111,7 +104,7 @@ def _best_table(rows: pd.DataFrame) -> Table:
                 text(row["layer"]), interval(row, "correlation"), number(row["in_sample"], 3),
                 text(_defined(row["loadings"]) + ("; flagged" if row["flagged"] else "")),
             )
-            for row in (pd.concat(best) if best else rows.iloc[:0]).to_dict("records")
+            for row in best_rows(rows, ("model", "probe", "component"), "correlation")
         ],
     )  # fmt: skip
 
@@ -121,9 +114,7 @@ def _render(run: Run) -> Content | None:
     figures, tables = write_canonical(
         run.folder.plots, run.table("canonical"), layers, twins(run.plan)
     )
-    if not figures:
-        return None
-    return Content(introduction=READING, tables=tables, figures=as_svg(figures))
+    return drawn(READING, figures, tables)
 
 
 SECTION = Section("canonical", "Joint CCA of all targets", _render)

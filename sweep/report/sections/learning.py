@@ -30,11 +30,11 @@ from sweep.report.figures.plots import heading_height, write_heading
 from sweep.report.figures.scores import Score, baselines_in, models_in, score_of_nothing
 from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
 from sweep.report.figures.value_axis import Limits, limits
-from sweep.report.methods.wording import listed
-from sweep.report.section import Content, Section, as_svg
+from sweep.report.section import Content, Section, drawn
 from sweep.report.tables.cells import CLASSES, assemble, interval, number, several, text
 from sweep.report.tables.markup import Table, one_line
 from sweep.results.run import Run
+from sweep.wording import listed
 
 READING = (
     "The same probes, fitted to a part of the training speakers. A curve that still rises at its "
@@ -231,9 +231,7 @@ def _render(run: Run) -> Content | None:
     figures, tables = write_learning(
         run.folder.plots, run.table("learning"), run.curves.layers, twins(run.plan)
     )
-    if not figures:
-        return None
-    return Content(introduction=READING, tables=tables, figures=as_svg(figures))
+    return drawn(READING, figures, tables)
 
 
 def _methods(run: Run) -> Iterator[str]:

@@ -23,9 +23,9 @@ from sweep.report.figures.style import (
     short,
     text_width,
 )
-from sweep.report.methods.wording import listed
 from sweep.report.section import Content, Section, as_svg
 from sweep.results.run import Run
+from sweep.wording import listed
 
 NAME = "similarity"
 READING = (

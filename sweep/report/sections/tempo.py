@@ -23,11 +23,11 @@ from sweep.report.figures.scores import Score, baselines_in, best_position, mode
 from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
 from sweep.report.figures.units import with_unit
 from sweep.report.figures.value_axis import Limits, limits
-from sweep.report.methods.wording import listed
 from sweep.report.section import Content, Section, as_svg
 from sweep.report.tables.cells import assemble, interval, number, several, text
 from sweep.report.tables.markup import Table, one_line
 from sweep.results.run import Run
+from sweep.wording import listed
 
 READING = (
     "Test utterances were played faster and slower at unchanged pitch, and the probes, fitted on "

@@ -9,6 +9,7 @@ import pandas as pd
 
 from jobs.statistics.points import FOLDS
 from jobs.statistics.scores import TargetKind
+from jobs.ties import first_lowest
 from sweep.report.tables.markup import LACKING, MISSING, Cell, Table
 
 NUMBERS: TargetKind = "regression"
@@ -41,6 +42,18 @@ def by_fold(frame: pd.DataFrame) -> bool:
 def several(frame: pd.DataFrame) -> bool:
     """Return whether there are several targets, so that rows have to name theirs."""
     return frame["target"].nunique() > 1
+
+
+def best_rows(rows: pd.DataFrame, curve: Sequence[str], score: str) -> list[Row]:
+    """Select the row with the highest ``score`` of each curve, the first if tied.
+
+    Args:
+        rows: a row per layer.
+        curve: columns that identify a curve.
+        score: column; a curve in which it is nowhere defined has no row.
+    """
+    curves = rows[rows[score].notna()].groupby(list(curve), sort=True, observed=True)
+    return [of_curve.iloc[int(first_lowest(-of_curve[score]))].to_dict() for _, of_curve in curves]
 
 
 def assemble(

@@ -143,7 +143,7 @@ def _trained(row: Row, score: str) -> str:
 
 
 def standing(top: str, rows: pd.DataFrame) -> str:
-    """How ``top`` compares with the other models in rows of ``differences.csv``; "" without any."""
+    """Compare ``top`` with the other models of ``differences.csv``; "" if there are none."""
     groups: dict[str, list[str]] = {
         "clearly above": [], "not clearly different from": [], "clearly below": [],
     }  # fmt: skip

@@ -87,9 +87,9 @@ _INTERVAL_OF_FOLDS = (
 )
 _BEYOND = (
     "Beyond the input",
-    "What a layer adds to nuisances such as the duration and the filter bank: the score of a probe "
-    "of nuisances and layer together, minus that of a probe of the nuisances alone. A layer above "
-    "its baselines may still add nothing, if it repeats what they contain.",
+    "The gain of a layer over nuisances such as the duration and the filter bank: the score of a "
+    "probe of nuisances and layer together, minus that of a probe of the nuisances alone. A layer "
+    "above its baselines may still add nothing, if it repeats what they contain.",
 )
 _BASELINES = (
     "Baselines",

@@ -38,7 +38,7 @@ def headlines(layers: pd.DataFrame, models: pd.DataFrame, differences: pd.DataFr
 
 
 def _of_models(topic: Topic) -> str:
-    """How the model with the highest score compares with knowing nothing and with the others."""
+    """Compare the model with the highest score with the no-skill prediction and the others."""
     tests = topic.rows(LAYER_NOTHING)
     tests = tests[tests["model_a"].isin(topic.own["model"].tolist())]
     if tests.empty:

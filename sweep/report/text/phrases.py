@@ -9,6 +9,7 @@ from jobs.statistics.model_table import MAJORITY_CLASS, MEAN_PREDICTOR
 from jobs.statistics.points import FOLDS
 from jobs.statistics.scores import MAIN_SCORE, SCORES, TargetKind
 from sweep.report.tables.cells import CLASSES, Row
+from sweep.wording import listed
 
 ALPHA = 0.05
 """A difference is reported if its p-value is below this."""
@@ -78,7 +79,7 @@ def tested(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_at(row: Row) -> str:
-    """Where a row of ``differences.csv`` compares two models as wholes."""
+    """Name the layers at which a row of ``differences.csv`` compares two models."""
     return "at the layers chosen on validation" if row["layer_a"] else "at the best layers"
 
 
@@ -95,13 +96,8 @@ def names(them: Sequence[str]) -> str:
     return listed(shown)
 
 
-def listed(told: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
-
-
 def places_of(chosen: Collection[str], layers: Sequence[str]) -> str:
-    """Where the ``chosen`` ones of ``layers``, in depth order, are: ranges, or the first and the
+    """List the ``chosen`` ones of ``layers``, in depth order, as ranges, or as the first and the
     last if there are many ranges."""
     ranges = list(_ranges(chosen, layers))
     if len(ranges) <= MOST_RANGES:

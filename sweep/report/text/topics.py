@@ -21,7 +21,7 @@ class Topic:
     probe: str
     """Name of the probe if the target has several, else empty."""
     units: str
-    """What differences are paired over: ``speakers`` or ``folds``."""
+    """Units over which differences are paired: ``speakers`` or ``folds``."""
     models: pd.DataFrame
     """Rows of ``models.csv`` without the references."""
     layers: pd.DataFrame
@@ -54,7 +54,7 @@ class Topic:
 
     @property
     def test(self) -> str:
-        """How differences between models are tested."""
+        """Description of the test of differences between models."""
         return f"{self.probe}, {self.paired}" if self.probe else self.paired
 
     @property

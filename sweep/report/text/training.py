@@ -8,6 +8,7 @@ from jobs.statistics.difference_table import LAYER_NOTHING, TRAINED, TRAINED_LAY
 from sweep.report.tables.cells import Row
 from sweep.report.text import phrases
 from sweep.report.text.topics import Topic
+from sweep.wording import listed
 
 EMBEDDING = "embedding"
 """Name of the layer that is a model's output."""
@@ -29,14 +30,14 @@ class Twins:
     difference: Row
     """Its row of ``differences.csv``."""
     place: str
-    """Where the two are compared: ``at the embedding``, ``at the layers chosen on validation`` or
-    ``at the best layers``."""
+    """Layers at which the two are compared: ``at the embedding``, ``at the layers chosen on
+    validation`` or ``at the best layers``."""
     above: bool
     """True if one of them is clearly above knowing nothing there."""
 
     @property
     def verb(self) -> str:
-        """What training did to the score."""
+        """Effect of training on the score."""
         if not phrases.clear(self.difference):
             return _NO_CHANGE
         return "raised" if self.difference["difference"] > 0 else "lowered"
@@ -111,7 +112,7 @@ def of_training(topic: Topic, pairs: Sequence[Twins]) -> str:
         told = " and ".join(_named(pair, pairs) for pair in pairs if pair.verb == verb)
         if told:
             clauses.append(f"{verb} {'that' if clauses else subject} {told}")
-    return f"Training {phrases.listed(clauses)} ({test})."
+    return f"Training {listed(clauses)} ({test})."
 
 
 def _named(pair: Twins, pairs: Sequence[Twins]) -> str:
@@ -140,7 +141,7 @@ def joined(topics: Sequence[tuple[Topic, Sequence[Twins]]]) -> Iterator[str]:
             continue
         said.add(trained)
         clauses = [
-            f"{verb} {phrases.listed(told)}"
+            f"{verb} {listed(told)}"
             for verb in ("raised", "lowered")
             if (told := [f"{t.scored} {p.change}" for t, p in changes if p.verb == verb])
         ]
