@@ -49,7 +49,7 @@ class ModelInfo:
     notes: tuple[str, ...] = ()
     """Warnings for the user, one sentence each."""
     input: str = ""
-    """What the network takes, in a phrase for the methods text."""
+    """Description of the network's input, a phrase for the methods text."""
 
 
 def load_model(settings: ModelSettings) -> "ProbedModel":

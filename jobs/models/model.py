@@ -52,4 +52,4 @@ class ProbedModel:
     notes: tuple[str, ...] = ()
     """Warnings for the user, one sentence each."""
     input: str = ""
-    """What the front end computes, in a phrase for the methods text."""
+    """Description of the features that the front end computes, a phrase for the methods text."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LayerReport:
-    """How long a layer took, and what is lacking in its file."""
+    """Duration of a layer's job, and warnings about results missing from its file."""
 
     seconds: float
     warnings: tuple[str, ...] = ()

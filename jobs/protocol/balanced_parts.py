@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 _DIGITS = 9
-"""Decimals that costs are compared to: equal costs stay equal, whatever the order of their sum."""
+"""Decimal places of costs in comparisons, so that ties do not depend on the order of summation."""
 
 
 def balanced_parts(

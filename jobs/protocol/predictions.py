@@ -67,7 +67,7 @@ def read_predictions(path: Path) -> dict[str, CellPredictions]:
     """Read all cells of the file at ``path``, by cell id.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         PredictionsError: the file was not written by ``write_predictions``, or is damaged.
     """
     return read_checked_predictions(path)[0]

@@ -47,7 +47,7 @@ def layer_columns() -> list[str]:
 
     ``interval_over`` is ``speakers``, or ``folds`` where predictions by speaker are not available.
     ``influential_speaker`` decides the main score, see `jobs.statistics.influence`, and is empty
-    where nobody does; ``…_without_speaker`` is the score of the others.
+    if no speaker does; ``…_without_speaker`` is the score of the others.
     """
     r2, accuracy = MAIN_SCORE.values()
     return [

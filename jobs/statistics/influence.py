@@ -27,7 +27,7 @@ from jobs.statistics.best_layer import SpeakerErrors, scores_of
 from jobs.statistics.intervals import ScaleName, leave_one_out, on_scale
 
 FEWEST = 5
-"""Number of speakers below which nobody is named: each of them decides."""
+"""Minimum number of speakers: with fewer, each of them is influential."""
 MATERIAL = 0.05
 """Smallest change of R² or accuracy that is reported."""
 SHARE = 0.5

@@ -51,7 +51,7 @@ SPEAKERS, FOLDS = "speakers", "folds"
 """Values of the column ``interval_over``."""
 
 DECIDING_SPEAKER = "influential_speaker"
-"""Column with the speaker who decides the main score, empty where nobody does."""
+"""Column with the speaker who decides the main score, empty if no speaker does."""
 WITHOUT_SPEAKER = "_without_speaker"
 """Ending of the column with the main score without that speaker."""
 

@@ -25,7 +25,7 @@ class ValidatedLayer:
     loss: FloatArray
     """(F,) mean loss on the fold's validation split, averaged over seeds."""
     errors: tuple[SpeakerErrors, ...]
-    """Of the fold's test split, F entries."""
+    """(F,) losses on each fold's test split."""
 
 
 @dataclass(frozen=True)

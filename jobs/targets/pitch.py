@@ -56,7 +56,7 @@ PITCH_METHOD = (
     f"{PITCH_FACTORS[1]:g} times the third quartile of the first pass. Voiced frames more than "
     f"{MAX_DB_BELOW:g} dB below the {_LOUD:g}th percentile of their levels did not count."
 )
-"""How pitch is measured, for the methods text."""
+"""Description of the pitch measurement for the methods text."""
 
 
 class Pitch(NamedTuple):

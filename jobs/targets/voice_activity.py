@@ -25,7 +25,7 @@ SPEECH_METHOD = (
     f"speech of at least 250 ms), but pauses of at least {MIN_PAUSE_MS} ms and no margin around "
     "speech."
 )
-"""How speech is detected, for the methods text."""
+"""Description of the speech detection for the methods text."""
 
 
 class Speech(NamedTuple):

@@ -1,4 +1,4 @@
-"""What layers add to nuisances, in a plan: the jobs of layers, and the files that they write."""
+"""Planning of the gain over nuisances: the jobs of layers, and the files that they write."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ COLUMNS = ("run", "state", "cells done", "failed", "planned", "last event")
 
 @dataclass(frozen=True)
 class RunState:
-    """State of a run; None for what its events do not say."""
+    """State of a run; None for values that its events do not contain."""
 
     run: str
     """Name of its folder."""

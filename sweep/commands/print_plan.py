@@ -33,7 +33,7 @@ sheet)."""
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What is left to do for a model."""
+    """Remaining work for a model."""
 
     model: str
     layers: int

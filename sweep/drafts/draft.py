@@ -1,4 +1,4 @@
-"""What a draft of a spec contains: the corpus, what to predict, and the protocol."""
+"""Contents of a draft of a spec: the corpus, the targets, and the protocol."""
 
 import re
 from collections.abc import Mapping

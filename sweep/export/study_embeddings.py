@@ -42,7 +42,7 @@ def read_study_embeddings(path: Path) -> StudyEmbeddings:
     """Read an ``.npy`` file of dicts with the keys ``path``, ``embedding`` and ``label``.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: the file is something else, or it holds more than arrays, lists, dicts, text
             and numbers; no code of it was run.
     """

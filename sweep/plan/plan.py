@@ -81,7 +81,7 @@ class PlannedModel(Settings):
     digest: str
     n_parameters: int
     input: str = ""
-    """What the network takes, in a phrase for the methods text; ids do not depend on it."""
+    """Description of the network's input, a phrase for the methods text; not part of any id."""
     row_bytes: int
     """Stored activation bytes per utterance, over all taps."""
     gram_bytes: int = 0

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 _BETWEEN = "\n\n"
-"""What separates headlines and findings."""
+"""Separator of headlines and findings."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What is said about the results of a run, a sentence each."""
+    """Sentences about the results of a run."""
 
     headlines: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()

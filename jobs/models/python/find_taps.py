@@ -59,8 +59,8 @@ def levels(names: Sequence[str]) -> list[TapLevel]:
     """Return the level of each tap, from the dotted paths of their modules in execution order.
 
     Numbered modules, such as ``blocks.0`` and ``blocks.1``, or ``layer1.0`` and ``layer2.0``, are
-    blocks if they are not inside another one and at least two of them have taps. Without any,
-    nothing is known.
+    blocks if they are not nested in another block and at least two of them have taps. If there are
+    no blocks, all levels are ``unspecified``.
     """
     numbered = [name for name in names if name.rpartition(".")[2].isdecimal()]
     outermost = [name for name in numbered if not _is_inside(name, numbered)]

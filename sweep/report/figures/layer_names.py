@@ -28,7 +28,7 @@ class _Name:
     """Position on the axis."""
     text: str
     is_layer: bool = True
-    """Whether it is a layer, and not a stage of several."""
+    """True for a layer, False for a stage of several layers."""
 
 
 def draw_layer_names(axes: Axes, depth: Depth, width: float) -> None:

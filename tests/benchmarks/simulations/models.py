@@ -27,7 +27,7 @@ from tests.benchmarks.simulations.table import Tests
 
 RESAMPLES = 100
 SPEAKERS = ((6, 6), (6, 10), (10, 20), (40, 40))
-"""Of validation and of test."""
+"""Numbers of validation and of test speakers."""
 METHODS = ("before", "without validation", "chosen on validation")
 PEAK = falling(0.3)
 WORSE = tuple(0.8 * q for q in PEAK)

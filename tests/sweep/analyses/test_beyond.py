@@ -90,7 +90,7 @@ def test_a_lost_file_is_made_again_and_no_other(finished):
 def test_the_report_explains_it(finished):
     tiny, _ = finished
     page = tiny.folder.report.read_text()
-    assert "Beyond the input" in page and "What a layer adds to" in page
+    assert "Beyond the input" in page and "The gain of a layer over" in page
     assert (tiny.folder.plots / "beyond_r2.png").exists()
     methods = tiny.folder.methods.read_text()
     assert "banded ridge regression (Nunez-Elizalde, Huth & Gallant 2019)" in methods
