@@ -21,7 +21,7 @@ class ExitCalledError(RuntimeError):
 
 def described(error: BaseException) -> str:
     """Return the type and the message of an error, and the line of the user's code, if any:
-    ``ModuleNotFoundError: No module named 'nets' (my_models.py:3)``."""
+    ``ModuleNotFoundError: No module named 'nets' (my_models.py:3, in build)``."""
     if isinstance(error, SystemExit):
         message = f"it called sys.exit({error.code!r})"
     else:
@@ -31,13 +31,14 @@ def described(error: BaseException) -> str:
 
 
 def user_line(error: BaseException) -> str | None:
-    """Return ``file:line`` of the innermost frame that is neither this project's nor a library's;
-    None if there is none."""
+    """Return ``file:line, in function`` of the innermost frame that is neither this project's nor a
+    library's; None if there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = frame.filename
         library = file.startswith(_LIBRARIES) or "site-packages" in file or file.startswith("<")
         if not library and not _is_ours(file):
-            return f"{Path(file).name}:{frame.lineno}"
+            function = "" if frame.name.startswith("<") else f", in {frame.name}"
+            return f"{Path(file).name}:{frame.lineno}{function}"
     return None
 
 

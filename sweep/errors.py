@@ -83,8 +83,9 @@ def reason(error: BaseException | None) -> str:
     lines = [line.strip() for line in text.splitlines()]
     places = _FRAME.findall(text)
     if places:
-        file, number = places[-1]
-        message = f"{lines[-1]} ({PurePath(file).name}:{number})"
+        file, number, function = places[-1]
+        inside = f", in {function}" if function else ""
+        message = f"{lines[-1]} ({PurePath(file).name}:{number}{inside})"
     else:
         message = lines[0] if lines else ""
     first = textwrap.shorten(message, REASON_LENGTH, placeholder=" …")
@@ -93,7 +94,13 @@ def reason(error: BaseException | None) -> str:
 
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+)', re.MULTILINE)
+_FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+)(?:, in (\w+))?', re.MULTILINE)
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d(?:[eE][-+](?=\d)|[\w.])*")
+
+
+def pattern(reason: str) -> str:
+    """Reduce a reason to what equal mistakes have in common: without quoted names and numbers."""
+    return _VALUES.sub("…", reason)
 
 
 def describe_os_error(error: OSError) -> str:

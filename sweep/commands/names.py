@@ -1,10 +1,15 @@
 """Names of specs and runs on the command line: found, completed by the shell, and corrected."""
 
+import shlex
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from sweep.state.run_folder import RunFolder
 
 SPECS = Path("specs")
 RUNS = Path("results")
@@ -43,6 +48,21 @@ def find_run(text: str) -> str:
     if near:
         raise typer.BadParameter(f"no run {text!r}; did you mean {str(RUNS / near[0])!r}?")
     return text
+
+
+def run_argument(folder: "RunFolder") -> str:
+    """Return how a run is named in a command that is typed here: by its name, folder or URL."""
+    if folder.remote is not None:
+        return shlex.quote(str(folder.remote))
+    path = short_path(folder.root)
+    is_name = path.parent == RUNS and not _exists(Path(path.name))
+    return shlex.quote(path.name if is_name else str(path))
+
+
+def short_path(path: Path) -> Path:
+    """Return a path relative to the working directory, if it is below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def complete_specs(incomplete: str) -> list[str]:

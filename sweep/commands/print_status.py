@@ -4,9 +4,11 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime
 
-from sweep.commands.run_output import find_claims, print_findings
+from sweep.commands.run_output import find_claims, next_steps, print_causes, print_findings
+from sweep.progress.causes import causes_of
 from sweep.progress.state import Progress
-from sweep.progress.wording import printable, status_lines
+from sweep.progress.status import status_lines
+from sweep.progress.wording import printable
 from sweep.results.records import RunRecords
 from sweep.state.control import DriverLease, resume_command
 from sweep.state.events import readable_events
@@ -14,8 +16,6 @@ from sweep.wording import counted
 
 MOST_DAMAGED = 5
 """Number of damaged lines of events that are named."""
-MOST_ERRORS = 10
-"""Number of errors that are named."""
 
 
 def status_values(run: RunRecords) -> dict[str, object]:
@@ -56,8 +56,10 @@ def print_status(run: RunRecords) -> None:
             progress.update(event)
         print("\n".join(status_lines(progress, datetime.now(UTC))))
     print_findings(run.folder)
-    for error, count in _errors(run)[:MOST_ERRORS]:
-        print(printable(f"failed: {counted(count, 'cell')}: {error}"))
+    print_causes(causes_of(run.records.values(), run.plan.probes), sys.stdout.isatty())
+    if holder is None and not left:
+        for line in next_steps(run.folder, failed=counts["failed"]):
+            print(line)
 
 
 def _errors(run: RunRecords) -> list[tuple[str | None, int]]:

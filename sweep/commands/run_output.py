@@ -1,17 +1,22 @@
 """Output of a finished run on standard output."""
 
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from jobs.storage.regular_files import read_regular
+from sweep.commands.fitted_table import fitted, terminal_columns, with_failed
+from sweep.commands.names import run_argument, short_path
+from sweep.progress.causes import Causes, causes_of
 from sweep.progress.wording import printable
 from sweep.report.tables import markup
 from sweep.results.claims import Claims, read_claims
+from sweep.results.records import RunRecords
+from sweep.state.control import resume_command, retry_command
 from sweep.state.run_folder import RunFolder
 from sweep.wording import counted
 
@@ -21,14 +26,23 @@ if TYPE_CHECKING:
 
 MOST_FINDINGS = 12
 """Number of sentences that are printed; the rest are counted."""
+MOST_CAUSES = 10
+"""Number of causes of failures that are printed; the rest are counted."""
+WIDE = 200
+"""Columns of a table in a file or a pipe, unless it needs more."""
 
 
 def print_result(result: "RunResult") -> None:
-    """Print the comparison tables of a run, its findings, and what was done."""
-    if result.run is not None:
+    """Print the comparison tables of a run, its findings, what failed, what was done, and the
+    next command."""
+    run = result.run
+    if run is not None:
         from sweep.report.tables.model_tables import models_tables
 
-        _print_report(models_tables(result.run.models), result.folder)
+        _print_comparison(models_tables(run.models), failed_models(run))
+        print_findings(result.folder)
+    if run is not None and result.failed:
+        print_causes(causes_of(run.records.values(), run.plan.probes), sys.stdout.isatty())
     if result.status == "done" and result.done == result.planned and not result.ran_cells:
         done = _all_done(result.done)
         print(f"nothing to do: {done}, no extraction and no probe ran")
@@ -39,14 +53,56 @@ def print_result(result: "RunResult") -> None:
         why = f"; what failed: {result.folder.events}" if beside else ""
         done = f"{counted(result.done, 'cell')} done, {result.failed} failed"
         print(f"{result.status}: {done}; ran {cells} and extracted {shards}{why}")
+    if run is not None:
+        left = result.planned - result.done - result.failed
+        for line in next_steps(result.folder, failed=result.failed, left=left):
+            print(line)
 
 
 def print_up_to_date(found: "UpToDate") -> None:
     """Print the comparison tables and findings of a run that was left as it is."""
-    _print_report(found.comparison, found.folder)
+    _print_comparison(found.comparison)
+    print_findings(found.folder)
     done = _all_done(found.done)
     print(f"nothing to do: {done}, and neither code nor inputs have changed")
     print("the report was not rebuilt")
+    for line in next_steps(found.folder):
+        print(line)
+
+
+def next_steps(folder: RunFolder, *, failed: int = 0, left: int = 0) -> Iterator[str]:
+    """Say where the report of a run is, and the next useful command.
+
+    Args:
+        folder: the run.
+        failed: number of cells that failed.
+        left: number of cells that are still to do.
+    """
+    if failed:
+        again = retry_command(folder, run_argument(folder))
+        yield f"fix the cause, then run what failed again: {again}"
+    if left:
+        yield f"{counted(left, 'cell')} still to do; {resume_command(folder)}"
+    if folder.report.exists():
+        yield f"report: {short_path(folder.report)}"
+        yield f"see it: sweep view {run_argument(folder)}"
+
+
+def failed_models(run: RunRecords) -> list[str]:
+    """Names of the models that have failed cells and no others, in plan order."""
+    statuses: dict[str, set[str]] = {}
+    for record in run.records.values():
+        statuses.setdefault(record.model, set()).add(record.status)
+    return [model.name for model in run.plan.models if statuses.get(model.name) == {"failed"}]
+
+
+def print_causes(causes: Causes, terminal: bool) -> None:
+    """Print a line for each cause of failures, in red on a terminal."""
+    console = Console(highlight=False, width=None if terminal else 10_000)
+    for cause in list(causes)[:MOST_CAUSES]:
+        console.print(Text(f"failed: {cause.line()}", style="red"))
+    if len(causes) > MOST_CAUSES:
+        print(f"failed: {len(causes) - MOST_CAUSES} more causes, all in events.jsonl")
 
 
 def find_claims(folder: RunFolder) -> Claims:
@@ -69,15 +125,19 @@ def print_findings(folder: RunFolder) -> None:
 
 def print_table(table: Table) -> None:
     """Print a table as wide as the terminal; in a file or a pipe, without line wrapping."""
-    width = None if sys.stdout.isatty() else 200
+    width = None if sys.stdout.isatty() else WIDE
     Console(highlight=False, width=width).print(table)
 
 
-def _print_report(comparison: Iterable[markup.Table], folder: RunFolder) -> None:
-    for table in comparison:
-        print_table(_comparison(table))
-    print_findings(folder)
-    print(f"report: {folder.report}")
+def _print_comparison(tables: Iterable[markup.Table], failed: Sequence[str] = ()) -> None:
+    terminal = sys.stdout.isatty()
+    # In a file or a pipe, a table is as wide as it needs to be.
+    console = Console(highlight=False, width=None if terminal else 10_000)
+    for table in tables:
+        shown = with_failed(terminal_columns(table), failed)
+        for part in fitted(shown, console.width):
+            console.print(part)
+        print()
 
 
 def _all_done(cells: int) -> str:
@@ -87,20 +147,3 @@ def _all_done(cells: int) -> str:
 def _main_clause(finding: str) -> str:
     """Shorten a finding by the layers that do not differ from the best one."""
     return finding.partition("; ")[0].removesuffix(".") + "."
-
-
-def _comparison(comparison: markup.Table) -> Table:
-    """Select the columns of a comparison table that fit a terminal; ``models.md`` has all."""
-    shown = [
-        position
-        for position, name in enumerate(comparison.header)
-        if not name.endswith((" on embedding", " of best layer", " over layers"))
-    ]
-    table = Table()
-    for position in shown:
-        justify: Literal["right", "left"] = "right" if comparison.numeric[position] else "left"
-        fixed = comparison.numeric[position] or comparison.header[position] == "Probe"
-        table.add_column(comparison.header[position], justify=justify, no_wrap=fixed)
-    for row in comparison.rows:
-        table.add_row(*(Text(printable(row[position].text)) for position in shown))
-    return table

@@ -20,7 +20,8 @@ from rich.text import Text
 
 from jobs.progress import ProgressCallback
 from sweep.progress.state import Stage
-from sweep.progress.wording import printable, rate_text, stage_line
+from sweep.progress.status import stage_line
+from sweep.progress.wording import printable, rate_text
 
 PLAIN_SECONDS = 5.0
 """Seconds between two plain lines about the same work, and before the first."""

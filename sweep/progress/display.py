@@ -13,7 +13,8 @@ from typing import Literal, TextIO
 
 from sweep.progress.live import LiveView
 from sweep.progress.state import Progress
-from sweep.progress.wording import clock, printable, stage_line, status_lines
+from sweep.progress.status import stage_line, status_lines
+from sweep.progress.wording import clock, printable
 from sweep.state.events import Event, Listener
 from sweep.wording import counted
 
@@ -106,7 +107,7 @@ class PlainLines:
             case "warning" | "retry" as kind:
                 return self._message(kind, f"{kind}: ", self._progress.warnings[-1])
             case "failure":
-                return self._message("failure", "FAILED: ", self._progress.failures[-1])
+                return self._new_causes()
             case "run_finished":
                 return status_lines(self._progress, now)
         return []
@@ -120,6 +121,14 @@ class PlainLines:
             return []
         self._shown[name] = now
         return [stage_line(stage, now)]
+
+    def _new_causes(self) -> list[str]:
+        """Describe causes of failures when they first appear; the end has all of them."""
+        new = list(self._progress.causes)[self._messages["failure"] :]
+        lines: list[str] = []
+        for cause in new:
+            lines += self._message("failure", "FAILED: ", cause.line())
+        return lines
 
     def _message(self, kind: str, start: str, message: str) -> list[str]:
         self._messages[kind] += 1

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.progress.state import Best, ModelProgress, Progress
-from sweep.progress.wording import clock, printable, rate_text, stage_state
+from sweep.progress.status import stage_state
+from sweep.progress.wording import clock, printable, rate_text
 from sweep.state.events import Event
 from sweep.wording import counted
 
@@ -65,7 +66,7 @@ def view(progress: Progress, now: datetime, width: int, height: int) -> Group:
     if left >= len(progress.stages):
         parts.append(_stages(progress, now, width))
         left -= len(progress.stages)
-    messages = _messages(progress, min(MESSAGES, max(left - 4, 0)))
+    messages = _messages(progress, min(MESSAGES, max(left - 4, 0)), width)
     left -= len(messages)
     gap = [Text()] if left >= len(progress.models) + 3 else []
     parts += [*gap, *_models(progress, left - 2 * len(gap), width), *gap]
@@ -148,9 +149,10 @@ def _best_cells(best: Best | None) -> list[RenderableType]:
     return [Text(printable(best.layer)), f"{best.score:.3f}", probe]
 
 
-def _messages(progress: Progress, room: int) -> list[Text]:
+def _messages(progress: Progress, room: int, width: int) -> list[Text]:
     """List the last failures and, if there is room, the last warnings."""
-    lines = [("red", text) for text in _last(progress.failures, room)]
+    causes = [cause.line(width) for cause in progress.causes]
+    lines = [("red", text) for text in _last(causes, room)]
     lines += [("yellow", text) for text in _last(progress.warnings, room - len(lines))]
     return [
         Text(printable(text), style, no_wrap=True, overflow="ellipsis") for style, text in lines

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sweep.progress.causes import Causes
 from sweep.state.events import Event
 
 STAGES = ("prepare", "extract", "probe", "report")
 ENDED = ("done", "failed", "interrupted")
 """Final status of a run."""
 KEPT_MESSAGES = 50
-"""Number of latest warnings, of retries and of failures that are kept."""
+"""Number of latest warnings and retries that are kept."""
 
 
 @dataclass
@@ -92,7 +93,8 @@ class Progress:
         self.stages = {name: Stage(name) for name in STAGES}
         self.models: dict[str, ModelProgress] = {}
         self.warnings: deque[str] = deque(maxlen=KEPT_MESSAGES)
-        self.failures: deque[str] = deque(maxlen=KEPT_MESSAGES)
+        self.causes = Causes()
+        """Failures by cause."""
         self.n_warnings = 0
         self.n_events = 0
         self.forward_seconds = 0.0
@@ -153,7 +155,7 @@ class Progress:
             self.status, self.started = "running", now
             self.stages = {stage: Stage(stage) for stage in STAGES}
             self.warnings.clear()
-            self.failures.clear()
+            self.causes.clear()
             self.n_warnings = 0
         self._stage(name).started = now
 
@@ -205,7 +207,7 @@ class Progress:
 
     def _failure(self, event: Event) -> None:
         name = event["model"]  # None when it concerns all of them
-        self.failures.append(": ".join(filter(None, (name, event["where"], event["error"]))))
+        self.causes.add(event["stage"], name, event["where"], event["error"])
         if event["stage"] == "probe":
             return  # its failed cells are counted as they come back
         self._stage(event["stage"]).failed += 1

@@ -1,14 +1,8 @@
 """Circuit breaker: stops a run in which everything fails."""
 
-import re
 from collections.abc import Callable
 
-_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d(?:[eE][-+](?=\d)|[\w.])*")
-
-
-def pattern(reason: str) -> str:
-    """Reduce a reason to what equal mistakes have in common: without quoted names and numbers."""
-    return _VALUES.sub("…", reason)
+from sweep.errors import pattern
 
 
 class CircuitBreaker:

@@ -49,7 +49,7 @@ class Recorder:
         self.scored += len(records)
         failed = [record for record in records if record.status == "failed"]
         for error, count in Counter(record.error or "" for record in failed).items():
-            self.failure("probe", task.model.name, task.layer.name, f"{count} cells: {error}")
+            self.failure("probe", task.model.name, task.layer.name, error, cells=count)
         self._events.emit(
             "cells_done",
             model=task.model.name,
@@ -79,11 +79,14 @@ class Recorder:
         ]
         self.layers([(task, results, "")])
 
-    def failure(self, stage: str, model: str | None, where: str, error: str) -> None:
-        """Emit the event of a permanent failure."""
+    def failure(
+        self, stage: str, model: str | None, where: str, error: str, cells: int | None = None
+    ) -> None:
+        """Emit the event of a permanent failure, with the number of cells that have failed so."""
         self.any_failed = True
         log.error("%s: %s: %s: %s", stage, model, where, error)
-        self._events.emit("failure", stage=stage, model=model, where=where, error=error)
+        more = {} if cells is None else {"cells": cells}
+        self._events.emit("failure", stage=stage, model=model, where=where, error=error, **more)
 
     def retry(self, where: str, attempt: int, error: str) -> None:
         """Emit the event of another attempt."""

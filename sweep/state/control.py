@@ -81,13 +81,30 @@ def stop_run(folder: RunFolder, say: Say) -> bool:
 
 def resume_command(folder: RunFolder) -> str:
     """Return the command that resumes a run: the last one that drove it."""
+    return resume_with(_last_arguments(folder))
+
+
+def retry_command(folder: RunFolder, run: str) -> str:
+    """Return the command that runs the failed cells of ``run`` again, in the same place."""
+    arguments = _last_arguments(folder)
+    words = [word for word in arguments if word in ("--local", "--inline")]
+    words += [word for word in arguments if word.startswith("--address=")]
+    if "--address" in arguments[:-1]:
+        words += ["--address", arguments[arguments.index("--address") + 1]]
+    if "submit" in arguments[:1]:  # its address is that of the cluster's dashboard
+        words = ["--address", "auto"]
+    return f"sweep retry {run} {shlex.join(words)}".rstrip()
+
+
+def _last_arguments(folder: RunFolder) -> list[str]:
+    """Return the arguments of ``sweep`` of the last session; empty if they are not known."""
     try:
         sessions = read_json(folder.for_jobs(folder.provenance), {"runs": list})["runs"]
     except (FileNotFoundError, DamagedFile):  # it ended before it computed anything
         sessions = []
     last = sessions[-1] if sessions and isinstance(sessions[-1], dict) else {}
     arguments = last.get("arguments")
-    return resume_with(list(map(str, arguments)) if isinstance(arguments, list) else [])
+    return list(map(str, arguments)) if isinstance(arguments, list) else []
 
 
 def resume_with(arguments: Sequence[str]) -> str:

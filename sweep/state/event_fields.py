@@ -33,7 +33,7 @@ _FIELDS: Mapping[str, Mapping[str, Kinds]] = {
 }  # fmt: skip
 _OPTIONAL: Mapping[str, Kinds] = {
     "forward_seconds": _NUMBER, "best_accuracy": (dict, type(None)), "seconds": _NUMBER,
-    "analysis": str,
+    "analysis": str, "cells": int,
 }  # fmt: skip
 
 

@@ -14,7 +14,8 @@ cells_done     model, layer, layer_index, cells (that came back), failed (of the
                accuracy} or null
 compared       seconds: of a job of the optional analysis ``analysis`` (similarity, if not given)
 warning        message
-failure        stage, model or null, where, error; for stage probe beside a cells_done
+failure        stage, model or null, where, error; for stage probe beside a cells_done, with cells:
+               the number of those that failed so
 retry          where, attempt, error
 run_finished   status: done | failed | interrupted, done, failed, seconds
 ============== ====================================================================================

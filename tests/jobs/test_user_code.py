@@ -47,7 +47,7 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_leaving_is_a_failure_of_the_job(nets: ModuleType) -> None:
-    with pytest.raises(ExitCalledError, match=r"sys\.exit\(0\) \(nets_of_a_user\.py:7\)"):
+    with pytest.raises(ExitCalledError, match=r"sys\.exit\(0\) \(nets_of_a_user\.py:7, in leave\)"):
         run_job(Work(nets.leave), Worker())  # type: ignore[arg-type]
 
 
@@ -62,15 +62,17 @@ def test_a_signal_of_ray_still_ends_the_process() -> None:
 def test_the_line_of_the_user_is_part_of_the_reason(nets: ModuleType) -> None:
     with pytest.raises(ValueError, match="too wide") as error:
         run_job(Work(nets.fail), Worker())  # type: ignore[arg-type]
-    assert reason(error.value) == "ValueError: too wide (nets_of_a_user.py:10)"
+    assert reason(error.value) == "ValueError: too wide (nets_of_a_user.py:10, in fail)"
     sent: BaseException = pickle.loads(pickle.dumps(error.value))
-    assert reason(sent) == "ValueError: too wide (nets_of_a_user.py:10)"
+    assert reason(sent) == "ValueError: too wide (nets_of_a_user.py:10, in fail)"
 
 
 def test_an_error_of_a_class_that_the_driver_lacks_is_described(nets: ModuleType) -> None:
     with pytest.raises(RuntimeError) as error:
         run_job(Work(nets.fail_with_own), Worker())  # type: ignore[arg-type]
-    assert reason(error.value) == ("RuntimeError: OwnError: too deep (nets_of_a_user.py:13)")
+    assert reason(error.value) == (
+        "RuntimeError: OwnError: too deep (nets_of_a_user.py:13, in fail_with_own)"
+    )
 
 
 def test_the_reason_is_the_error_that_ray_quotes_and_not_its_preamble() -> None:

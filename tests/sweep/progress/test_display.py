@@ -10,7 +10,8 @@ from rich.console import Console
 from sweep.progress.display import PLAIN_MESSAGES, make_display
 from sweep.progress.live import view
 from sweep.progress.state import Progress
-from sweep.progress.wording import clock, printable, rate_text, stage_line, status_lines
+from sweep.progress.status import stage_line, status_lines
+from sweep.progress.wording import clock, printable, rate_text
 
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 HOSTILE = "evil [bold]\x1b[2J\r\n日本語 " + "x" * 90
@@ -185,7 +186,7 @@ def test_status_lines_tell_failures():
     failure = at(1, "failure", stage="extract", model="model 0", where="shard 3", error="torn")
     progress = progress_after([*events[:-1], failure, events[-1]])
     lines = status_lines(progress, START)
-    assert "FAILED: model 0: shard 3: torn" in lines
+    assert "FAILED: model 0: extraction, torn" in lines
     assert "1 utterance skipped" in lines
     assert any(re.fullmatch(r"extract 1/1 · .* · 1 failed", line) for line in lines)
 

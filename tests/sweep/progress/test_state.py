@@ -128,7 +128,7 @@ def test_failed_cells_count_as_come_back_and_as_failed():
     progress = fold(started(), cells(2, count=4, failed=1), failure)
     assert (progress.stages["probe"].done, progress.failed) == (4, 1)
     assert progress.models["a"].failed == 1
-    assert list(progress.failures) == ["a: stem: not finite"]
+    assert [cause.line() for cause in progress.causes] == ["a: layer stem, not finite"]
 
 
 def test_a_failure_outside_of_probing_counts_once_and_may_concern_no_model():
@@ -139,7 +139,10 @@ def test_a_failure_outside_of_probing_counts_once_and_may_concern_no_model():
     )
     assert progress.stages["extract"].failed == 1
     assert progress.failed == 2
-    assert progress.failures[-1] == "corpus: gone"
+    assert [cause.line() for cause in progress.causes] == [
+        "a: extraction, overflow",
+        "prepare, gone",
+    ]
 
 
 def test_best_layer_is_the_highest_r2_so_far_of_each_model():

@@ -165,9 +165,9 @@ def test_cells_that_failed_within_a_layer_are_recorded_beside_those_that_did_not
     ]  # fmt: skip
     assert [records[one].predictions for one in (first, second)] == ["", FILE]
     assert records[first].error == "diverged"
-    assert [(event["where"], event["error"]) for event in recording.events("failure")] == [
-        ("stem", "2 cells: diverged"),
-        ("stem", "1 cells: no target"),
+    assert [(e["where"], e["error"], e["cells"]) for e in recording.events("failure")] == [
+        ("stem", "diverged", 2),
+        ("stem", "no target", 1),
     ]
     [event] = recording.events("cells_done")
     assert (event["cells"], event["failed"]) == (4, 3)
@@ -184,7 +184,8 @@ def test_a_layer_that_could_not_be_probed_fails_in_every_cell(recording: Recordi
         assert record.made_from
     [failure] = recording.events("failure")
     assert failure == {
-        "stage": "probe", "model": "a", "where": "stem", "error": "4 cells: ValueError: singular",
+        "stage": "probe", "model": "a", "where": "stem", "error": "ValueError: singular",
+        "cells": 4,
     }  # fmt: skip
     [event] = recording.events("cells_done")
     assert (event["failed"], event["best"], event["seconds"]) == (4, None, 0.0)

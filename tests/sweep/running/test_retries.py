@@ -8,8 +8,9 @@ import torch
 
 from jobs.activations.manifest import CorruptShard
 from jobs.storage.object_store import StorageError
+from sweep.errors import pattern
 from sweep.running.attempts import Attempts
-from sweep.running.circuit_breaker import CircuitBreaker, pattern
+from sweep.running.circuit_breaker import CircuitBreaker
 from sweep.state.retry_policy import LONGEST_WAIT, POLICIES, cause_of, may_try_again, wait_seconds
 
 
