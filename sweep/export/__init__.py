@@ -1,6 +1,7 @@
-"""A finished run as the files of the speech-rate study, and its embeddings in ChromaDB.
+"""A finished run in the formats of others: the speech-rate study, ChromaDB, data hubs.
 
-`study` writes the folder, the other modules one kind of file each. The names and columns are the
-study's own and do not change. Exports read a run through `sweep.results` and share tables and
-figures with `sweep.report`; to add a kind of file, write its module and call it from `study`.
+`study` writes the study's folder, with names and columns that do not change; `parquet` is a
+package that writes parquet and safetensors with a card. Exports read a run through
+`sweep.results` and share tables and figures with `sweep.report`; to add a file to the study's
+folder, write its module and call it from `study`.
 """

@@ -1,11 +1,14 @@
 """A model's pooled activations as ``.npy`` files, one per layer."""
 
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from jobs.activations.manifest import CorruptShard
 from jobs.models import is_baseline
 from jobs.storage.atomic import atomic_path, slug
 from sweep.errors import RunError
@@ -14,8 +17,8 @@ from sweep.report.tables.files import write_csv
 from sweep.results.run import Run
 
 
-def check_room(folder: Path, run: Run) -> None:
-    """Check that the activations of the run fit on the disk.
+def check_room(folder: Path, models: Sequence[PlannedModel]) -> None:
+    """Check that the activations of the models fit on the disk.
 
     Raises:
         RunError: they are larger than the free space under ``folder``.
@@ -24,16 +27,33 @@ def check_room(folder: Path, run: Run) -> None:
         4
         * sum(layer.width for layer in model.layers)
         * sum(s.n_utterances for s in model.stored_sets)
-        for model in study_models(run)
+        for model in models
     )
     existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise RunError(
             f"no room in {existing}: the activations take {needed / 2**30:.3g} GiB, "
-            f"{free / 2**30:.3g} GiB are free; choose another folder with --to, or leave them out "
+            f"{free / 2**30:.3g} GiB are free; choose another folder with --out, or leave them out "
             "with --no-activations"
         )
+
+
+@contextmanager
+def missing_activations(run: Run) -> Iterator[None]:
+    """Say how to make activations again where some are missing or damaged.
+
+    Raises:
+        RunError: they are.
+    """
+    try:
+        yield
+    except CorruptShard as error:
+        raise RunError(
+            f"activations of this run are missing or damaged: {error.folder}, shard "
+            f"{error.index}: {error.reason}; make them again with: sweep run "
+            f"{run.folder.spec} --out {run.folder.root} --fresh"
+        ) from error
 
 
 def study_models(run: Run) -> list[PlannedModel]:

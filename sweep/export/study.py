@@ -1,17 +1,20 @@
 """``sweep export``: a finished run as the files of the speech-rate study, under its names."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from jobs.activations.manifest import CorruptShard
 from jobs.optional_packages import PYARROW
 from jobs.storage.atomic import file_names, write_text
 from sweep.errors import RunError
 from sweep.export import chroma
-from sweep.export.activations import check_room, study_models, write_activations
+from sweep.export.activations import (
+    check_room,
+    missing_activations,
+    study_models,
+    write_activations,
+)
 from sweep.export.embeddings import (
     LAYER,
     Embeddings,
@@ -19,6 +22,7 @@ from sweep.export.embeddings import (
     write_npz,
     write_parquet,
 )
+from sweep.export.exported import Exported
 from sweep.export.figures import write_cca_bars, write_layer_metrics
 from sweep.export.names import tested_name, tested_splits
 from sweep.export.tables import (
@@ -35,15 +39,6 @@ from sweep.report.tables.markup import to_markdown
 from sweep.report.tables.model_tables import models_tables
 from sweep.report.text.footnotes import footnotes
 from sweep.results.run import Run
-
-
-@dataclass
-class Exported:
-    """The folder that was written, and notes on missing files."""
-
-    folder: Path
-    notes: list[str] = field(default_factory=list)
-    """Messages for the user about missing files, with the reasons."""
 
 
 def export_run(
@@ -67,7 +62,7 @@ def export_run(
         chroma.check_installed()
     exported = Exported(to or run.folder.root / "export", list(footnotes(run)))
     if activations:
-        check_room(exported.folder, run)
+        check_room(exported.folder, study_models(run))
     missing = PYARROW.missing()
     if missing is not None:
         exported.notes.append(f"no embeddings.parquet: {missing}")
@@ -75,14 +70,8 @@ def export_run(
     write_csv(exported.folder / "comparison.csv", run.models)
     comparison = to_markdown(models_tables(run.models), list(footnotes(run)))
     write_text(exported.folder / "comparison.md", comparison)
-    try:
+    with missing_activations(run):
         embeddings = _export_models(run, exported, activations)
-    except CorruptShard as error:
-        raise RunError(
-            f"activations of this run are missing or damaged: {error.folder}, shard "
-            f"{error.index}: {error.reason}; make them again with: sweep run "
-            f"{run.folder.spec} --out {run.folder.root} --fresh"
-        ) from error
     if chroma_folder is not None and embeddings:
         chroma.write_collections(chroma_folder, embeddings)
     return exported
