@@ -77,6 +77,10 @@ Out = Annotated[
 Local = Annotated[bool, typer.Option("--local", help="Ray on this machine (the default).")]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster.")]
 Inline = Annotated[bool, typer.Option("--inline", help="No Ray: this process, for debugging.")]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option("--executor", metavar="NAME", help="An executor by name, such as one you added."),
+]
 ShowAs = Annotated[
     Literal["rich", "plain", "json", "none"] | None,
     typer.Option("--display", help="Progress on standard error [rich on a terminal, else plain]."),
@@ -120,15 +124,24 @@ def cache_of(given: str | None) -> "Location":
     return place_of(given or os.environ.get("SWEEP_CACHE") or "results/.cache")
 
 
-def where_of(
-    local: bool, address: str | None, inline: bool
-) -> Literal["local", "inline", "cluster"]:
-    """Return where to run."""
-    if local + inline + (address is not None) > 1:
-        raise typer.BadParameter("choose one of --local, --inline and --address")
+def where_of(local: bool, address: str | None, inline: bool, executor: str | None) -> str:
+    """Return the name of the executor to run on."""
+    if local + inline + (address is not None or executor is not None) > 1:
+        raise typer.BadParameter("choose one of --local, --inline, --address and --executor")
     if address is not None:
         check_address(address)
+    if executor is not None:
+        _check_executor(executor)
+        return executor
     return "inline" if inline else "cluster" if address else "local"
+
+
+def _check_executor(name: str) -> None:
+    from sweep.executors.registry import EXECUTORS
+    from sweep.spec.suggestions import nearest
+
+    if name not in EXECUTORS:
+        raise typer.BadParameter(f"no executor {name!r}{nearest(name, list(EXECUTORS))}")
 
 
 def check_address(address: str) -> None:

@@ -5,6 +5,7 @@ from sweep.commands.drive import drive
 from sweep.commands.options import (
     Address,
     Cache,
+    ExecutorName,
     FailFast,
     Inline,
     Local,
@@ -24,6 +25,7 @@ def retry(
     local: Local = False,
     address: Address = None,
     inline: Inline = False,
+    executor: ExecutorName = None,
     display: ShowAs = None,
     fail_fast: FailFast = False,
     cache: Cache = None,
@@ -39,7 +41,7 @@ def retry(
             return
         used = opened.cache
     options = RunOptions(
-        where=where_of(local, address, inline),
+        where=where_of(local, address, inline, executor),
         address=address,
         out=place_of(run),
         cache=cache_of(cache or used),

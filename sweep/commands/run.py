@@ -8,6 +8,7 @@ from sweep.commands.drive import drive
 from sweep.commands.options import (
     Address,
     Cache,
+    ExecutorName,
     FailFast,
     Inline,
     Local,
@@ -28,6 +29,7 @@ def run(
     local: Local = False,
     address: Address = None,
     inline: Inline = False,
+    executor: ExecutorName = None,
     out: Out = None,
     overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
     display: ShowAs = None,
@@ -45,7 +47,7 @@ def run(
     from sweep.running.options import RunOptions
 
     options = RunOptions(
-        where=where_of(local, address, inline),
+        where=where_of(local, address, inline, executor),
         address=address,
         out=out_of(out),
         cache=cache_of(cache),

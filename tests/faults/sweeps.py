@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 EXTRACTING, PROBING = "ray::_JobActor.run", "ray::_run_task"
 """What Ray calls a process that is at such work."""
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds after which waiting for something is given up, and the test fails."""
 
 

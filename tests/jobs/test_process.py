@@ -12,7 +12,7 @@ from jobs.process import TimeLimit
 def ended(code: str) -> tuple[int, str]:
     program = "import time, threading, ctypes\nfrom jobs.process import TimeLimit\n" + code
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False
     )
     return done.returncode, done.stderr
 

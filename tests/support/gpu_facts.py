@@ -21,7 +21,7 @@ from sweep.executors.ray import RayExecutor
 from sweep.executors.session import ray_session
 from sweep.spec.schema import Compute
 
-PATIENCE = 120.0
+PATIENCE = 600.0
 
 
 class Spy:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 RAY = Path(sys.executable).with_name("ray")
-START_SECONDS = 120
+START_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _node(
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=90)
+        process.wait(timeout=600)
 
 
 def _wait_for(what: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:

@@ -327,25 +327,34 @@ class Reader:
     def pairs(self, found):
         assert self.label_is(found["label"]), found["label"]
         probe = self.tables.probes(self.target)[0]
-        only = None
-        there = self.tables.rows("trained vs untrained", self.target, probe)
-        if len(there) == 1:
-            only = there[0]["model_a"]
-        text = re.sub(" that of ", " of ", found["told"])
-        verb, told = found["verb"], 0
-        for part in re.split(r"(?:, | and )(?=raised|lowered|did not|of )", text):
+        there = self.compared(probe)
+        only = next(iter(there))[0] if len(there) == 1 else None
+        verb, place, told = found["verb"], found["place"], {}
+        for part in re.split(r"(?:, | and )(?=raised|lowered|did not|of |at the )", found["told"]):
             start = re.match("raised|lowered|did not clearly change", part)
             verb = start[0] if start else verb
+            moved = re.search(PLACE, part)
+            place = moved["place"] if moved else place
             named = re.search(r"of ([a-z]+\d\w*)(?: against (\w+))?", part)
             trained, untrained = (named[1], named[2]) if named else (only, None)
             part = part.replace(named[0], "") if named else part
             if "p" not in part.partition("Holm")[2]:
                 part += f" Holm p {found['p']}"
-            self.check_change(found["place"], self.target, trained, untrained, verb, part)
-            told += 1
-        assert told == len(there)
+            row = self.check_change(place, self.target, trained, untrained, verb, part)
+            told[row["model_a"], row["model_b"]] = place == "at the embedding"
+        assert told == there
         self.check_floor(found, there, probe)
         assert self.check_probe(found["test"], probe)
+
+    def compared(self, probe):
+        """(trained, untrained) → whether they are compared at the embedding."""
+        best = self.tables.rows("trained vs untrained", self.target, probe)
+        layers = self.tables.rows(
+            "trained vs untrained layer", self.target, probe, layer_a="embedding"
+        )
+        at_embedding = {(row["model_a"], row["model_b"]) for row in layers}
+        pairs = at_embedding | {(row["model_a"], row["model_b"]) for row in best}
+        return {pair: pair in at_embedding for pair in pairs}
 
     def check_probe(self, test, probe):
         several = len(self.tables.probes(self.target)) > 1
@@ -353,26 +362,32 @@ class Reader:
 
     def check_floor(self, found, there, probe):
         """``none clearly above the mean predictor``."""
-        models = {row[f"model_{x}"] for row in there for x in "ab"}
         tests = self.tables.rows("layer vs knowing nothing", self.target, probe)
         above = [
-            row for row in tests
-            if row["model_a"] in models and significant(row, 1)
-            and (found["place"] != "at the embedding" or row["layer_a"] == "embedding")
+            row for pair, at_embedding in there.items() for row in tests
+            if row["model_a"] in pair and significant(row, 1)
+            and (not at_embedding or row["layer_a"] == "embedding")
         ]  # fmt: skip
         assert bool(re.search("(none|neither) clearly above", found["test"])) == (not above)
 
     def many_pairs(self, found):
         assert self.label_is(found["label"])
         probe = self.tables.probes(self.target)[0]
-        at_embedding = found["place"] == "at the embedding"
-        comparison = "trained vs untrained layer" if at_embedding else "trained vs untrained"
-        rows = self.tables.rows(comparison, self.target, probe)
-        rows = [r for r in rows if not at_embedding or r["layer_a"] == "embedding"]
+        there = self.compared(probe)
+        at_embedding = self.tables.rows(
+            "trained vs untrained layer", self.target, probe, layer_a="embedding"
+        )
+        at_best = [
+            row for row in self.tables.rows("trained vs untrained", self.target, probe)
+            if not there[row["model_a"], row["model_b"]]
+        ]  # fmt: skip
+        assert ("at the embedding" in found["places"]) == bool(at_embedding)
+        assert bool(re.search(BEST, found["places"])) == bool(at_best)
+        rows = [*at_embedding, *at_best]
         counts = [sum(significant(r, sign) for r in rows) for sign in (1, -1)]
         told = [int(found["raised"]), int(found["lowered"]), int(found["of"])]
         assert told == [*counts, len(rows)]
-        self.check_floor(found, rows, probe)
+        self.check_floor(found, there, probe)
 
     def joined(self, found):
         clear = 0
@@ -467,7 +482,8 @@ PATTERNS = {
     "pairs": rf"Training (?P<verb>raised|lowered|did not clearly change) {SCORE} for "
     rf"(?P<label>.+?) {PLACE}:? ?(?P<told>.+?) \((?P<test>[^()]*paired over [^()]*?)"
     rf"(?:, Holm p (?P<p>{P}))?\)\.",
-    "many_pairs": rf"Training raised {SCORE} for (?P<label>.+?) {PLACE} in (?P<raised>\d+) of "
+    "many_pairs": rf"Training raised {SCORE} for (?P<label>.+?) (?P<places>at the .+?) "
+    r"in (?P<raised>\d+) of "
     r"(?P<of>\d+) pairs of trained and untrained models and lowered it in (?P<lowered>\d+) "
     r"\((?P<test>.+), Holm p < 0.05\)\.",
     "joined": rf"Training (?:(?P<trained>\S+) )?(?P<verb>raised|lowered) (?P<told>{SCORE} for .+), "

@@ -68,5 +68,5 @@ def test_a_process_with_a_library_that_is_stuck_leaves_at_once_with_its_code(
     stuck: bool, said: str
 ) -> None:
     command = [sys.executable, "-c", STUCK.format(stuck=stuck)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, said, "")

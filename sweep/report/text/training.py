@@ -65,30 +65,33 @@ class Twins:
 
 
 def twins_of(topic: Topic) -> Iterator[Twins]:
-    """Yield comparisons of twins at the embedding if all have one, else at the best layers.
+    """Yield comparisons of twins, at the embedding where they have one, else at the best layers.
 
     No score was used to choose the embedding, and it is what a model is used for.
     """
-    at_best = topic.rows(TRAINED)
     of_layers = topic.rows(TRAINED_LAYER)
-    at_embedding = of_layers[of_layers["layer_a"] == EMBEDDING]
-    everywhere = 0 < len(at_embedding) >= len(at_best)
+    of_embedding = of_layers[of_layers["layer_a"] == EMBEDDING]
+    at_embedding = {_pair(row): row for row in of_embedding.to_dict("records")}
+    at_best = {_pair(row): row for row in topic.rows(TRAINED).to_dict("records")}
     nothing = topic.rows(LAYER_NOTHING)
     above = nothing[(nothing["difference"] > 0) & (nothing["p_holm"] < phrases.ALPHA)]
-    if everywhere:
-        above = above[above["layer_a"] == EMBEDDING]
-    for row in (at_embedding if everywhere else at_best).to_dict("records"):
-        trained, untrained = str(row["model_a"]), str(row["model_b"])
-        after = topic.score(trained, str(row["layer_a"]))
-        before = topic.score(untrained, str(row["layer_b"]))
-        known = bool(above["model_a"].isin([trained, untrained]).any())
-        place = f"at the {EMBEDDING}" if everywhere else phrases.chosen_at(row)
-        yield Twins(trained, untrained, before, after, row, place, known)
+    for pair in at_best | at_embedding:
+        row = at_embedding.get(pair) or at_best[pair]
+        after, before = (topic.score(str(row[f"model_{s}"]), str(row[f"layer_{s}"])) for s in "ab")
+        layers = above[above["layer_a"] == EMBEDDING] if pair in at_embedding else above
+        known = bool(layers["model_a"].isin(pair).any())
+        place = f"at the {EMBEDDING}" if pair in at_embedding else phrases.chosen_at(row)
+        yield Twins(*pair, before, after, row, place, known)
+
+
+def _pair(row: Row) -> tuple[str, str]:
+    return str(row["model_a"]), str(row["model_b"])
 
 
 def of_training(topic: Topic, pairs: Sequence[Twins]) -> str:
     """Write what training did to the score of one target, in one pair of twins or several."""
-    subject = f"{topic.scored} {pairs[0].place}"
+    places = sorted({pair.place for pair in pairs})
+    subject = f"{topic.scored} {listed(places)}"
     test = topic.test
     if not any(pair.above for pair in pairs):
         test += (
@@ -109,9 +112,13 @@ def of_training(topic: Topic, pairs: Sequence[Twins]) -> str:
         return f"Training {pair.verb} {subject}{of_model}{told} ({test}, {pair.p})."
     clauses: list[str] = []
     for verb in ("raised", "lowered", _NO_CHANGE):
-        told = " and ".join(_named(pair, pairs) for pair in pairs if pair.verb == verb)
-        if told:
-            clauses.append(f"{verb} {'that' if clauses else subject} {told}")
+        changed = [
+            f"{place} {' and '.join(there)}"
+            for place in places
+            if (there := [_named(p, pairs) for p in pairs if (p.verb, p.place) == (verb, place)])
+        ]
+        if changed:
+            clauses.append(f"{verb} {'that' if clauses else topic.scored} {' and '.join(changed)}")
     return f"Training {listed(clauses)} ({test})."
 
 

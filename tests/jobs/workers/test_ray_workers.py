@@ -35,7 +35,7 @@ from jobs.workers.node import NodeReport
 CPUS, MEMORY = 4, 2**30
 NOWHERE = "0123456789abcdef" * 3 + "01234567"
 """The id of a node that there is not."""
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds after which waiting is given up."""
 DURATION = BaselineSettings(name="duration", what="duration")
 FBANK = BaselineSettings(name="fbank", what="fbank")

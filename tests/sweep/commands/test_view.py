@@ -44,11 +44,11 @@ def served(run: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 def test_the_page_is_served_until_ctrl_c(served: tuple[str, subprocess.Popen[str]]) -> None:
     address, process = served
     for path in ("", "report.html", "?x=1"):
-        with urllib.request.urlopen(address + path, timeout=60) as answer:
+        with urllib.request.urlopen(address + path, timeout=600) as answer:
             assert answer.read().decode() == PAGE
     for path in ("plan.json", "../plan.json", "report.html/", "%2e%2e/plan.json"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(address + path, timeout=60)
+            urllib.request.urlopen(address + path, timeout=600)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=600) == 0
 

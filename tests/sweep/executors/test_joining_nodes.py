@@ -24,7 +24,7 @@ from pathlib import Path
 import ray
 import torch
 
-PATIENCE = 200.0
+PATIENCE = 600.0
 
 
 def build(folder):

@@ -105,7 +105,7 @@ def test_on_a_terminal_there_is_a_bar_with_counts_rate_and_time_left():
             check=True,
         )
         os.close(theirs)
-        reader.join(timeout=30)
+        reader.join(timeout=600)
     assert said.stdout == b"data\n"
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     last = text.replace("\r", "\n").strip().splitlines()[-1]
