@@ -15,6 +15,7 @@ from sweep.commands.doctor import doctor
 from sweep.commands.export import export
 from sweep.commands.fetch import fetch_corpus, fetch_model
 from sweep.commands.gc import gc
+from sweep.commands.help_text import GroupedCommand, GroupedCommands
 from sweep.commands.init import init
 from sweep.commands.layers import layers
 from sweep.commands.list_runs import list_runs
@@ -38,23 +39,29 @@ from sweep.streams import protect_standard_streams
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="Layer-wise probing sweeps of speech models.",
     no_args_is_help=True,
     context_settings=HELP_OPTIONS,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-VERBS: tuple[Callable[..., None], ...] = (
-    init, run, retry, watch, stop, submit, plan, validate, status, list_runs, report, view,
-    layers, export, predict, prepare, gc, doctor, schema,
-)  # fmt: skip
-for verb in VERBS:
-    app.command(verb.__name__.removesuffix("_runs"))(verb)
+VERBS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Write and check a spec": (init, validate, plan, layers, schema),
+    "Run it": (run, retry, watch, stop, submit),
+    "Look at the results": (status, list_runs, view, report, export, predict),
+    "Data and machine": (prepare, gc, doctor),
+}
+"""Title of a group in the help → its verbs."""
+for group, verbs in VERBS.items():
+    for verb in verbs:
+        name = verb.__name__.removesuffix("_runs")
+        app.command(name, cls=GroupedCommand, rich_help_panel=group)(verb)
 
 fetch_app = typer.Typer(help="Download a corpus or a checkpoint by name.", no_args_is_help=True)
-fetch_app.command("corpus")(fetch_corpus)
-fetch_app.command("model")(fetch_model)
-app.add_typer(fetch_app, name="fetch")
+fetch_app.command("corpus", cls=GroupedCommand)(fetch_corpus)
+fetch_app.command("model", cls=GroupedCommand)(fetch_model)
+app.add_typer(fetch_app, name="fetch", rich_help_panel="Data and machine")
 
 
 def _print_version(asked: bool) -> None:

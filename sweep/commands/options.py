@@ -40,6 +40,9 @@ EXIT_CODES = {
 """Exit code of each error of the user or the cluster, by its name, as importing all of them would
 take seconds."""
 
+WHAT, WHERE, HOW, FILES = "What to run", "Where to run", "How to run", "Where files are"
+"""Groups of options in the help."""
+
 SpecPath = Annotated[
     Path,
     typer.Argument(
@@ -61,35 +64,80 @@ RunPath = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Overrides = Annotated[
     list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of the spec; repeatable.",
+        rich_help_panel=WHAT,
+    ),
 ]
 Cache = Annotated[
     str | None,
     typer.Option(
         metavar="DIR|URL",
         help="Where activations and made corpora are kept [$SWEEP_CACHE, results/.cache].",
+        rich_help_panel=FILES,
     ),
 ]
 Out = Annotated[
     str | None,
-    typer.Option(metavar="DIR|URL", help="The run's folder, or s3://BUCKET/… [results/<name>]."),
+    typer.Option(
+        metavar="DIR|URL",
+        help="The run's folder, or s3://BUCKET/… [results/<name>].",
+        rich_help_panel=FILES,
+    ),
 ]
-Local = Annotated[bool, typer.Option("--local", help="Ray on this machine (the default).")]
-Address = Annotated[str | None, typer.Option(help="A running Ray cluster.")]
-Inline = Annotated[bool, typer.Option("--inline", help="No Ray: this process, for debugging.")]
+Local = Annotated[
+    bool,
+    typer.Option(
+        "--local",
+        help="Ray on this machine (the default).",
+        rich_help_panel=WHERE,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="A running Ray cluster.",
+        rich_help_panel=WHERE,
+    ),
+]
+Inline = Annotated[
+    bool,
+    typer.Option(
+        "--inline",
+        help="No Ray: this process, for debugging.",
+        rich_help_panel=WHERE,
+    ),
+]
 ExecutorName = Annotated[
     str | None,
-    typer.Option("--executor", metavar="NAME", help="An executor by name, such as one you added."),
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="An executor by name, such as one you added.",
+        rich_help_panel=WHERE,
+    ),
 ]
 ShowAs = Annotated[
     Literal["rich", "plain", "json", "none"] | None,
-    typer.Option("--display", help="Progress on standard error [rich on a terminal, else plain]."),
+    typer.Option(
+        "--display",
+        help="Progress on standard error [rich on a terminal, else plain].",
+        rich_help_panel=HOW,
+    ),
 ]
 FailFast = Annotated[
-    bool, typer.Option("--fail-fast/--keep-going", help="Stop at the first failure.")
+    bool,
+    typer.Option(
+        "--fail-fast/--keep-going", help="Stop at the first failure.", rich_help_panel=HOW
+    ),
 ]
 Unlock = Annotated[
-    bool, typer.Option("--unlock", help="Take over from a dead driver on another machine.")
+    bool,
+    typer.Option(
+        "--unlock", help="Take over from a dead driver on another machine.", rich_help_panel=HOW
+    ),
 ]
 
 

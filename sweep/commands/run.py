@@ -6,6 +6,7 @@ import typer
 
 from sweep.commands.drive import drive
 from sweep.commands.options import (
+    WHAT,
     Address,
     Cache,
     ExecutorName,
@@ -34,11 +35,19 @@ def run(
     overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
     display: ShowAs = None,
     only: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Work on these model/layer/probe.")
+        str | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Work on these model/layer/probe.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     fail_fast: FailFast = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget finished cells, not activations.")
+        bool,
+        typer.Option(
+            "--fresh", help="Forget finished cells, not activations.", rich_help_panel=WHAT
+        ),
     ] = False,
     cache: Cache = None,
     unlock: Unlock = False,
