@@ -81,8 +81,8 @@ class Run(RunRecords):
             )
             for frame in (self._points(), self.metrics)
         )
-        read = None if self.plan.scored_by_sums else self._cell_predictions
-        curves = layer_curves(points, metrics, read, self._speakers, self._bootstrap())
+        read = None if self.plan.scored_by_sums else self.cell_predictions
+        curves = layer_curves(points, metrics, read, self.speakers, self._bootstrap())
         layers = self._with_columns_of_analyses(curves.layers)
         return replace(curves, layers=with_levels(layers, self.plan))
 
@@ -172,12 +172,12 @@ class Run(RunRecords):
             )
         frames = []
         for record in chosen:
-            cell = self._cell_predictions(record.cell_id)
+            cell = self.cell_predictions(record.cell_id)
             frames.append(
                 pd.DataFrame(
                     {
                         "utterance_id": cell.utterance_id,
-                        "speaker_id": [self._speakers[name] for name in cell.utterance_id],
+                        "speaker_id": [self.speakers[name] for name in cell.utterance_id],
                         "probe": record.probe,
                         "target": record.target,
                         "control": record.control,
@@ -257,7 +257,7 @@ class Run(RunRecords):
         names = ", ".join(model.name for model in self.plan.models)
         raise RunError(f"the run has no model {name!r}: expected one of {names}")
 
-    def _cell_predictions(self, cell_id: str) -> CellPredictions:
+    def cell_predictions(self, cell_id: str) -> CellPredictions:
         """Read the predictions of a done cell; keep the last file, since its cells are adjacent."""
         record = self.records[cell_id]
         path = self.folder.predictions / record.predictions
@@ -283,7 +283,7 @@ class Run(RunRecords):
         # Cells of a fold share their array of names.
         names = {id(cell.utterance_id): cell.utterance_id for cell in cells.values()}
         for utterances in names.values():
-            unknown = [name for name in utterances.tolist() if name not in self._speakers]
+            unknown = [name for name in utterances.tolist() if name not in self.speakers]
             if unknown:
                 raise RunError(
                     f"{path} has predictions for {unknown[0]!r}, which is not in "
@@ -292,7 +292,7 @@ class Run(RunRecords):
         return cells, has_sum
 
     @cached_property
-    def _speakers(self) -> dict[str, str]:
+    def speakers(self) -> dict[str, str]:
         """Speaker of every utterance id."""
         table = self.utterances
         return dict(zip(table["utterance_id"], table["speaker_id"], strict=True))

@@ -9,11 +9,14 @@ from sweep.report.section import Section
 from sweep.report.sections import (
     beyond,
     curves,
+    failures,
     findings,
     glossary,
+    heatmap,
     joint_cca,
     layers,
     learning,
+    methods_text,
     models,
     predictions,
     provenance,
@@ -25,10 +28,11 @@ from sweep.report.sections import (
 
 SECTIONS: tuple[Section, ...] = (
     summary.SECTION,
+    glossary.SECTION,
     models.SECTION,
     findings.SECTION,
-    glossary.SECTION,
     curves.SECTION,
+    heatmap.SECTION,
     predictions.SECTION,
     residuals.SECTION,
     beyond.SECTION,
@@ -37,5 +41,7 @@ SECTIONS: tuple[Section, ...] = (
     tempo.SECTION,
     similarity.SECTION,
     layers.SECTION,
+    failures.SECTION,
+    methods_text.SECTION,
     provenance.SECTION,
 )

@@ -8,7 +8,7 @@ from sweep.results.run import Run
 
 def _render(run: Run) -> Content:
     figures = write_plots(run.folder.plots, run.curves.layers, twins(run.plan))
-    return Content(figures=as_svg(figures))
+    return Content(files=as_svg(figures))  # the page's chart shows all of them
 
 
 SECTION = Section("plots", "Curves over layers", _render)

@@ -26,4 +26,4 @@ def _render(run: Run) -> Content:
     return content(run.curves.layers, shared_speakers=bool(run.targets_with_shared_speakers))
 
 
-SECTION = Section("reading", "How to read this", _render)
+SECTION = Section("reading", "How to read this", _render, place="reading")

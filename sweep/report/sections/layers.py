@@ -10,12 +10,8 @@ from sweep.results.run import Run
 
 
 def content(layers: pd.DataFrame) -> Content:
-    """The tables of ``layers.csv`` and of points whose cells all failed, folded."""
-    return Content(
-        tables=layers_tables(layers),
-        notes=list(layers_notes(layers)),
-        folded="Table of all layers",
-    )
+    """The tables of ``layers.csv`` and of points whose cells all failed."""
+    return Content(tables=layers_tables(layers), notes=list(layers_notes(layers)))
 
 
 def _render(run: Run) -> Content:

@@ -25,4 +25,4 @@ def _render(run: Run) -> Content:
     return content(run.models, notes)
 
 
-SECTION = Section("models", "Models", _render)
+SECTION = Section("models", "Models at their best layers", _render, tab="Models")

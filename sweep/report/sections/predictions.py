@@ -6,8 +6,8 @@ from sweep.results.run import Run
 
 
 def _render(run: Run) -> Content | None:
-    figures = write_one_layer_figures(run.folder.plots, run)  # too many points for SVG
-    return Content(figures=figures) if figures else None
+    figures = write_one_layer_figures(run.folder.plots, run)
+    return Content(files=figures) if figures else None  # the page shows the same of every layer
 
 
 SECTION = Section("predictions", "Predictions", _render)

@@ -32,11 +32,10 @@ _ROW, _TOP, _AXIS, _LEFT, _GAP, _RIGHT = 1.35, 0.36, 0.5, 0.62, 0.5, 0.12
 
 READING = (
     "Predicted minus true value at the layer that is best on the test split, averaged over seeds. "
-    "Left: one point per speaker, the mean of that speaker's errors, with their standard "
-    "deviation. A layer that tells utterances apart, but not how fast a speaker is, lies off 0 "
-    "here. Right: one point per utterance, and a running mean over a fifth of them: a slope shows "
-    "that the probe picks up something of the duration. All numbers are in "
-    "<code>tables/residuals.csv</code>."
+    "One point per speaker, the mean of that speaker's errors, with their standard deviation. A "
+    "layer that tells utterances apart, but not how fast a speaker is, lies off 0 here. The figures "
+    "<code>plots/residuals_*</code> also show errors over duration: a slope shows that the probe "
+    "picks up something of the duration. All numbers are in <code>tables/residuals.csv</code>."
 )
 """HTML."""
 
@@ -150,7 +149,9 @@ def _draw_durations(axes: Axes, one: _Residuals, seconds: Mapping[str, float], c
 
 def _render(run: Run) -> Content | None:
     figures = write_residuals(run.folder.tables, run.folder.plots, run)
-    return Content(introduction=READING, figures=as_svg(figures)) if figures else None
+    if not figures:
+        return None
+    return Content(introduction=READING, files=as_svg(figures), drawing="errors")
 
 
 SECTION = Section("residuals", "Errors", _render)

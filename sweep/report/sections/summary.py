@@ -1,4 +1,4 @@
-"""The top of the page: the headlines, and what each layer predicts, one panel per target."""
+"""The top of the page: the headlines; and a figure for papers, one panel per target."""
 
 from sweep.plan.untrained_twins import twins
 from sweep.report.figures.summary import write_summary
@@ -12,7 +12,7 @@ def _render(run: Run) -> Content | None:
     headlines = claims_of(run).headlines
     if not headlines and not figure:
         return None
-    return Content(headlines=headlines, figures=as_svg([figure] if figure else []))
+    return Content(headlines=headlines, files=as_svg([figure] if figure else []))
 
 
-SECTION = Section("summary", "At a glance", _render)
+SECTION = Section("summary", "At a glance", _render, place="top")

@@ -51,7 +51,7 @@ def _escape_item(text: str) -> str:
     return re.sub(r"^(\d*)([#+.)-])", r"\1\\\2", escape_markdown(text.strip()))
 
 
-_LATEX = {
+LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
@@ -73,6 +73,7 @@ _LATEX = {
     LACKING: r"\textdagger{}",
     **{c: "\\" + c for c in "$&#%_"},
 }
+"""Character → its form in LaTeX; the page's script uses it as well."""
 
 
 def escape_latex(text: str) -> str:
@@ -80,7 +81,7 @@ def escape_latex(text: str) -> str:
 
     Brackets are wrapped, or one at the start of a row would be taken for the argument of ``\\\\``.
     """
-    escaped = "".join(_LATEX.get(c, c) for c in one_line(text)).replace("--", "-{}-")
+    escaped = "".join(LATEX.get(c, c) for c in one_line(text)).replace("--", "-{}-")
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
 
 
