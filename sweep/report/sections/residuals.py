@@ -33,9 +33,10 @@ _ROW, _TOP, _AXIS, _LEFT, _GAP, _RIGHT = 1.35, 0.36, 0.5, 0.62, 0.5, 0.12
 READING = (
     "Predicted minus true value at the layer that is best on the test split, averaged over seeds. "
     "One point per speaker, the mean of that speaker's errors, with their standard deviation. A "
-    "layer that tells utterances apart, but not how fast a speaker is, lies off 0 here. The figures "
-    "<code>plots/residuals_*</code> also show errors over duration: a slope shows that the probe "
-    "picks up something of the duration. All numbers are in <code>tables/residuals.csv</code>."
+    "layer that tells utterances apart, but not how fast a speaker is, lies off 0 here. The "
+    "figures <code>plots/residuals_*</code> also show errors over duration: a slope shows that the "
+    "probe picks up something of the duration. All numbers are in "
+    "<code>tables/residuals.csv</code>."
 )
 """HTML."""
 

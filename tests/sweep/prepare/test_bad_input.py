@@ -703,7 +703,7 @@ def test_hostile_names_of_columns_speakers_files_and_layers_stay_text(
     page = (home / "report.html").read_text()
     elements = Elements()
     elements.feed(page)
-    assert elements.tags.count("script") == 1
+    assert elements.tags.count("script") == 2  # the data, which is not run, and the page's own
     assert not {"b", "i", "u"} & set(elements.tags)
     assert not [name for name in elements.attributes if name.startswith("on")]
     for path in (home / "tables").glob("*.md"):
@@ -719,12 +719,10 @@ def test_hostile_names_of_columns_speakers_files_and_layers_stay_text(
 def check_page(text: str) -> None:
     page = Elements()
     page.feed(text)
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 2  # the data, which is not run, and the page's own
     assert not [name for name in page.attributes if name.startswith("on")]
     assert all(name in page.text for name in HOSTILE[2:5])
-    sources = re.findall(r'src="([^"]*)"', text)
-    assert sources
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert "src" not in page.attributes
 
 
 def check_markdown(text: str) -> None:

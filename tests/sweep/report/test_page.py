@@ -30,7 +30,9 @@ class Page(HTMLParser):
         self.feed(html)
         self.data = json.loads(self._json)
         self.rows = [
-            row for table in self.data["tables"] for row in zip(*map(texts_of, table["columns"]))
+            row
+            for table in self.data["tables"]
+            for row in zip(*map(texts_of, table["columns"]), strict=True)
         ]
 
     def handle_starttag(self, tag, attrs):
