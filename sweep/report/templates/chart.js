@@ -100,9 +100,10 @@ function chartLabel() {
 function describeChart() {
   const beyond = layout.points.filter(point => point.beyondAxis).length;
   const over = layout.curves[0]?.over;
-  const bands = layout.curves.some(curve => curve.v[state.metric].length === 3);
+  const known = layout.curves.some(curve => curve.v[state.metric].length === 3);
+  const bands = layout.lines.length <= MOST_BANDS ? "Shaded" : "Bars at the best layers";
   const notes = [CHART.metrics[state.metric].meaning];
-  if (bands) notes.push(`Shaded: 95 % intervals${over ? ` over ${over}` : ""}.`);
+  if (known) notes.push(`${bands}: 95 % intervals${over ? ` over ${over}` : ""}.`);
   notes.push("Ring: the best layer, chosen among many on the same test data, so slightly too good.");
   if (beyond) notes.push(`${beyond} ${beyond === 1 ? "point lies" : "points lie"} beyond the axis (triangles).`);
   if (layout.points.some(point => point.lacking)) notes.push("Open circles lack planned cells.");

@@ -22,10 +22,11 @@ function unpacked(text, [low, high]) {
 for (const curve of CHART.curves)
   if (typeof curve.at === "number") curve.at = Array.from({ length: curve.at }, (_, at) => at);
 
-/** What the reader has chosen; `chosen` is a layer as {model, layer}. */
+/** What the reader has chosen; `chosen` is a layer as {model, layer}, the best one until the reader
+ *  has `picked` another. */
 const state = {
   target: CHART.order[0] ?? 0, metric: "", probe: "", taps: "joined",
-  models: new Set(CHART.models.map((_, at) => at)), chosen: null,
+  models: new Set(CHART.models.map((_, at) => at)), chosen: null, picked: false,
 };
 
 /** The curves that are chosen, in the order of the models. */

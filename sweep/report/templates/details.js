@@ -23,7 +23,7 @@ function bestPoint() {
 /** Move to the layer before or after the chosen one. */
 function step(by) {
   const { model, layer } = state.chosen, last = CHART.models[model].layers.length - 1;
-  state.chosen = { model, layer: Math.max(0, Math.min(last, layer + by)) };
+  Object.assign(state, { chosen: { model, layer: Math.max(0, Math.min(last, layer + by)) }, picked: true });
   drawDetails();
   byId(by < 0 ? "before" : "after").focus();
 }

@@ -40,4 +40,4 @@ const shortened = (text, length) =>
   text.length <= length ? text : text.slice(0, Math.max(1, length - 1)) + "…";
 
 /** The width in pixels of a text in the charts' type, near enough to place labels. */
-const textWidth = text => 6.4 * text.length;
+const textWidth = text => 6.9 * text.length;

@@ -93,6 +93,6 @@ function moveTo(point, drawing, tip) {
 /** Show the details of a layer. */
 function choose(point, focus = false) {
   if (!point) return;
-  state.chosen = { model: point.model, layer: point.layer };
+  Object.assign(state, { chosen: { model: point.model, layer: point.layer }, picked: true });
   drawDetails(focus);
 }

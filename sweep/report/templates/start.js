@@ -47,9 +47,9 @@ function offerModels() {
 function drawAll() {
   cursor = null;
   drawChart();
-  if (!chosenPoint()) state.chosen = null;
-  const best = state.chosen ? null : bestPoint();
-  if (best) state.chosen = { model: best.model, layer: best.layer };
+  if (!chosenPoint()) state.picked = false;
+  const best = bestPoint();
+  if (!state.picked && best) state.chosen = { model: best.model, layer: best.layer };
   drawDetails();
   for (const place of document.querySelectorAll("[data-drawing]")) DRAWINGS[place.dataset.drawing](place);
 }
