@@ -89,7 +89,7 @@ def write_page(folder: Path) -> Path:
         "maps": maps_of(details["targets"]["cps"]["ids"]),
     }
     sections = (
-        (Section("top", "At a glance", lambda run: None, place="top"), Content(headlines=["1", EVIL])),
+        (Section("top", "Top", lambda run: None, place="top"), Content(headlines=["1", EVIL])),
         (glossary.SECTION, glossary.content(table)),
         (models.SECTION, models.content(make_models(table), [EVIL])),
         (heatmap.SECTION, Content(introduction=heatmap.READING, drawing="heatmap")),

@@ -114,8 +114,8 @@ def _pipe_table(table: Table) -> list[str]:
 def to_latex(tables: Sequence[Table], notes: Sequence[str], *, long: bool = False) -> str:
     """Write booktabs tables for ``\\input``, with the notes below the last; ``long`` ones break
     across pages (longtable)."""
-    packages = "booktabs and longtable" if long else "booktabs"
-    first = f"% Needs the packages {packages}, and UTF-8 input.\n"
+    packages = "packages booktabs and longtable" if long else "package booktabs"
+    first = f"% Needs the {packages}, and UTF-8 input.\n"
     of_table = [*([()] * (len(tables) - 1)), notes]
     bodies = [_booktabs(*pair, long=long) for pair in zip(tables, of_table, strict=True)]
     return first + "\n\\bigskip\n\n".join(bodies)

@@ -6,9 +6,10 @@ function hasDetails({ model, layer }) {
   return key in DETAILS.predicted || key in DETAILS.confused;
 }
 
-/** The curve's point of the chosen layer; null if the chosen target and probe have none. */
+/** The curve's point of the chosen layer; null if its model is switched off, or if the chosen target
+ *  and probe have none. */
 function chosenPoint() {
-  if (!state.chosen) return null;
+  if (!state.chosen || !state.models.has(state.chosen.model)) return null;
   const curve = CHART.curves.find(one => one.t === state.target && one.p === state.probe && one.m === state.chosen.model);
   const at = curve ? curve.at.indexOf(state.chosen.layer) : -1;
   return at < 0 || !curve.v[state.metric] ? null : pointOf(curve, at);

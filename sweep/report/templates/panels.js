@@ -18,8 +18,8 @@ function figureOf(title, drawing, note, table) {
 /** Columns of a table from rows of values. */
 const columnsOf = (titles, rows) => ({ rows: rows.length, columns: titles.map((title, at) => {
   const values = rows.map(row => row[at]), numeric = values.every(value => typeof value !== "string");
-  const texts = values.map(value => typeof value === "number"
-    ? Number.isInteger(value) ? String(value) : digits(value) : value ?? "–");
+  const whole = values.every(value => value === null || Number.isInteger(value));
+  const texts = values.map(value => typeof value === "number" ? whole ? String(value) : digits(value) : value ?? "–");
   if (!numeric) return { title, numeric, texts };
   const sorted = [...new Set(values)].sort((a, b) => a - b), rank = new Map(sorted.map((value, at) => [value, at]));
   return { title, numeric, texts, order: values.map(value => value === null ? -1 : rank.get(value)) };

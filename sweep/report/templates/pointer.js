@@ -64,7 +64,7 @@ function beside(key) {
   const at = Math.max(0, lines.findIndex(line => line.curve === cursor?.curve));
   const own = lines[at].points, here = own.findIndex(point => point.layer === cursor?.layer);
   const moves = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: own.length - 1 };
-  if (key in moves) return own[here < 0 ? 0 : Math.max(0, Math.min(own.length - 1, moves[key]))];
+  if (key in moves) return own[Math.max(0, Math.min(own.length - 1, moves[key]))];
   const step = { ArrowDown: 1, ArrowUp: -1 }[key];
   if (!step) return undefined;
   const other = lines[(at + step + lines.length) % lines.length].points;
