@@ -73,20 +73,26 @@ class OptionalPackage:
         return importlib.import_module(f"{self.module}.{submodule}" if submodule else self.module)
 
 
+ALEMBIC = OptionalPackage("alembic", "alembic")
 CHROMADB = OptionalPackage("chromadb", "chromadb")
 # espeak-ng and Praat are licensed under GPL-3.0-or-later.
 ESPEAK = OptionalPackage("espeakng-loader", "espeakng_loader")
 GCSFS = OptionalPackage("gcsfs", "gcsfs")
 LHOTSE = OptionalPackage("lhotse", "lhotse")
+# mlflow itself also brings a server and its pages; a local database needs SQLAlchemy and alembic.
+MLFLOW = OptionalPackage("mlflow-skinny", "mlflow")
 PARSELMOUTH = OptionalPackage("praat-parselmouth", "parselmouth")
 PYARROW = OptionalPackage("pyarrow", "pyarrow")
 PYTHON_STRETCH = OptionalPackage("python-stretch", "python_stretch")
 S3FS = OptionalPackage("s3fs", "s3fs")
 SILERO_VAD = OptionalPackage("silero-vad", "silero_vad")
+SQLALCHEMY = OptionalPackage("sqlalchemy", "sqlalchemy")
+TENSORBOARD = OptionalPackage("tensorboard", "tensorboard")
+WANDB = OptionalPackage("wandb", "wandb")
 # It depends on torchaudio, whisper, s3prl, umap and more; its networks need only torch.
 WESPEAKER = OptionalPackage("wespeaker-unofficial", "wespeaker", with_dependencies=False)
 
 OPTIONAL_PACKAGES = (
-    CHROMADB, ESPEAK, GCSFS, LHOTSE, PARSELMOUTH, PYARROW, PYTHON_STRETCH, S3FS, SILERO_VAD,
-    WESPEAKER,
+    ALEMBIC, CHROMADB, ESPEAK, GCSFS, LHOTSE, MLFLOW, PARSELMOUTH, PYARROW, PYTHON_STRETCH, S3FS,
+    SILERO_VAD, SQLALCHEMY, TENSORBOARD, WANDB, WESPEAKER,
 )  # fmt: skip

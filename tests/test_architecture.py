@@ -26,6 +26,7 @@ LEVELS = {
     """,
     "sweep": """
         errors own_packages signals streams wording work_queue
+        tracking
         spec
         drafts
         plan

@@ -35,6 +35,7 @@ EXIT_CODES = {
     "jobs.downloads.connection.FetchError": 1,
     "jobs.downloads.archives.ArchiveError": 1,
     "jobs.targets.measured_values.MeasureError": 1,
+    "sweep.tracking.base.TrackingError": 1,
     "builtins.OSError": 1,
 }
 """Exit code of each error of the user or the cluster, by its name, as importing all of them would

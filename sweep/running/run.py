@@ -15,6 +15,7 @@ from jobs.protocol.cells import Cell
 from sweep.analyses.base import RunContext
 from sweep.errors import ClusterError, Problem, SpecError
 from sweep.executors.registry import EXECUTORS, ExecutorArguments
+from sweep.export.tracking import send
 from sweep.plan.plan import LayerTask, Plan, layer_tasks
 from sweep.prepare.prepare import Prepared, load_and_prepare
 from sweep.report.build import build_report
@@ -47,6 +48,7 @@ from sweep.state.ledger import Finished, Ledger
 from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch_results, mirrored
 from sweep.state.run_folder import RunFolder, local_cache, make_folder, run_folder
+from sweep.tracking.base import TrackingError, TrackSettings
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +183,7 @@ def _run(
     if status != "interrupted":
         with _stage(events, "report"):
             run = _report(folder, prepared, options, work.pause)
+            _track(run, prepared.spec.track, recorder)
     done, failed = count_cells(prepared.plan, ledger.records)
     status = "failed" if failed and status == "done" else status
     seconds = perf_counter() - start
@@ -263,6 +266,16 @@ def _report(folder: RunFolder, prepared: Prepared, options: RunOptions, pause: D
     fetch_results(folder)
     pause.write("the report", write, REPORT_PATIENCE)
     return run
+
+
+def _track(run: Run, settings: TrackSettings | None, recorder: Recorder) -> None:
+    """Send the run to its tracker, if it has one; warn if that fails."""
+    if settings is None:
+        return
+    try:
+        log.info("sent to %s: %s", settings.kind, send(run, settings))
+    except TrackingError as error:
+        recorder.warning(str(error))
 
 
 def count_cells(plan: Plan, records: Mapping[str, Finished]) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from jobs.probing.tempo_settings import TempoSettings
 from jobs.protocol.settings import KFoldProtocol, Protocols, ProtocolSettings, SplitsProtocol
 from jobs.settings import Settings
 from jobs.similarity.settings import SimilaritySettings
+from sweep.tracking import AnyTrackSettings
 
 SMALLEST_SHARE = 0.01
 """Smallest share of a GPU for one actor."""
@@ -103,7 +104,7 @@ class Spec(Settings):
         " models: [{name: ResNet, kind: wespeaker, architecture: SimAM_ResNet34_ASP}],"
         " probes: [{kind: ridge}], similarity: {measures: [cka]}, tempo: {utterances: 100},"
         " beyond: {nuisances: [fbank]}, train_fractions: [0.1, 0.3, 1],"
-        " compute: {extractor: {gpus: 1}}}",
+        " compute: {extractor: {gpus: 1}}, track: mlflow}",
     )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -169,6 +170,11 @@ class Spec(Settings):
     """Whether to keep the fitted probes in the run's folder, for ``sweep predict``."""
     compute: Compute = Compute()
     """Resources and limits of the run."""
+    track: AnyTrackSettings = None
+    """Experiment tracker that the finished run is sent to: ``mlflow``, ``tensorboard``, ``wandb``,
+    or a mapping with more settings. It gets layer curves (score over layer index), parameters,
+    tables, figures and report. A tracker that fails does not fail the run; ``sweep report`` sends
+    it again. null: none."""
 
     @property
     def target_protocols(self) -> Protocols:

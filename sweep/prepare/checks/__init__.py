@@ -19,6 +19,7 @@ from sweep.prepare.checks.targets import (
     check_targets,
     check_values,
 )
+from sweep.prepare.checks.tracking import check_tracker
 from sweep.spec.check import Check, CheckContext, Finding
 from sweep.spec.schema import Spec
 
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     check_rows,
     check_values,
     check_classes,
+    check_tracker,
     *(check for analysis in ANALYSES for check in analysis.checks),
 )
 
