@@ -17,6 +17,10 @@ block; a value between two blocks, such as a change of resolution or a side bran
 block, such as a pooling, an embedding or a final normalisation. ``unspecified``: the network has no
 blocks, or they are not known."""
 
+LayerChoice = Literal["all", "blocks"] | tuple[int | str, ...]
+"""``all`` taps; ``blocks``: the outputs of the blocks and what is before and after all of them, or
+all taps of a network without known blocks; or globs and positions."""
+
 MAIN_PATH: frozenset[TapLevel] = frozenset(("input", "block output", "embedding", "unspecified"))
 """Levels of taps that follow each other in depth, so that a line may join them."""
 
@@ -77,13 +81,15 @@ def with_ends(levels: Sequence[TapLevel]) -> list[TapLevel]:
 
 
 def select_taps(
-    patterns: Literal["all"] | Iterable[str | int], taps: Sequence[Tap] | Sequence[TapShape]
+    patterns: Literal["all", "blocks"] | Iterable[str | int],
+    taps: Sequence[Tap] | Sequence[TapShape],
 ) -> list[str]:
     """Return the names of the taps that match ``patterns``, in depth order, each once.
 
     Args:
-        patterns: ``all``, or globs (case matters) and positions (negative: from the end). A glob
-            is compared with the stable names; with the study's names if it matches none of those.
+        patterns: ``all``, ``blocks`` (those on the main path), or globs (case matters) and
+            positions (negative: from the end). A glob is compared with the stable names; with the
+            study's names if it matches none of those.
         taps: in depth order.
 
     Raises:
@@ -91,6 +97,8 @@ def select_taps(
     """
     if patterns == "all":
         return [tap.name for tap in taps]
+    if patterns == "blocks":
+        return [tap.name for tap in taps if tap.level in MAIN_PATH]
     names = [tap.name for tap in taps]
     study_names = [tap.study_name for tap in taps]
     chosen: set[int] = set()

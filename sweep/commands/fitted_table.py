@@ -28,9 +28,9 @@ def terminal_columns(table: Table) -> Table:
 def with_failed(table: Table, models: Sequence[str]) -> Table:
     """Add rows for models none of whose cells have scores, below each target's last row."""
     rows: list[tuple[Cell, ...]] = []
-    for _, group in _groups(table):
+    for target, group in list(_groups(table)) or [("", table)]:
         rows += group.rows
-        rows += [tuple(_failed_row(table.header, group.rows[-1], name)) for name in models]
+        rows += [tuple(_failed_row(table.header, target, name)) for name in models]
     return replace(table, rows=tuple(rows))
 
 
@@ -94,10 +94,10 @@ def _shared(table: Table) -> dict[str, str]:
     return shared
 
 
-def _failed_row(header: Sequence[str], like: Sequence[Cell], model: str) -> Iterator[Cell]:
-    for name, cell in zip(header, like, strict=True):
+def _failed_row(header: Sequence[str], target: str, model: str) -> Iterator[Cell]:
+    for name in header:
         if name == _TARGET:
-            yield cell
+            yield Cell(target)
         elif name == _MODEL:
             yield Cell(model)
         else:

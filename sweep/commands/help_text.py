@@ -19,7 +19,7 @@ EXAMPLES = {
     "submit": ("sweep submit specs/full.yaml --address http://10.0.0.1:8265",),
     "plan": ("sweep plan specs/full.yaml", "sweep plan demo --json"),
     "validate": ("sweep validate my-study.yaml",),
-    "layers": ("sweep layers specs/full.yaml:ResNet34", "sweep layers ResNet34"),
+    "layers": ("sweep layers ResNet34", "sweep layers 'demo:pitch network'"),
     "doctor": ("sweep doctor", "sweep doctor --model specs/full.yaml:ResNet34"),
     "status": ("sweep status demo", "sweep status demo --json"),
     "list": ("sweep list", "sweep list s3://bucket/runs"),

@@ -11,6 +11,7 @@ from jobs.models.errors import ModelError
 from jobs.models.settings import ModelSettings
 from jobs.models.taps import Pooling
 from jobs.models.wespeaker.architectures import unknown_architecture
+from sweep.commands.names import find_spec
 from sweep.commands.run_output import print_table
 from sweep.errors import UsageError
 from sweep.spec.loading import load_spec
@@ -40,9 +41,10 @@ def find_model(model: str) -> tuple[ModelSettings, Pooling]:
     found = settings_from_name(model)
     if found is not None:
         return found, "mean"
-    path, _, name = model.partition(":")
-    if Path(path).is_file():
-        spec = load_spec(Path(path))
+    given, between, name = model.partition(":")
+    path = find_spec(Path(given)) if between else Path(given)
+    if path.is_file():
+        spec = load_spec(path)
         for settings in spec.models:
             if settings.name == name:
                 return settings, spec.pooling

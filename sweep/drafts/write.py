@@ -35,7 +35,7 @@ def _lines(draft: Draft, models: Sequence[Values]) -> Iterator[str]:
     yield "models:"
     for model in models:
         yield f"  - {_flow(model)}"
-    yield "layers: all                   # or a list, as in [stem, 'layer2.*', -1]"
+    yield "layers: blocks                # or all, or a list, as in [stem, 'layer2.*', -1]"
     yield ""
     yield "probes:"
     classes = {target.is_class for target in draft.targets}

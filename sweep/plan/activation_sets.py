@@ -7,7 +7,6 @@ statistics of them. Only values that change the results are hashed.
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Literal
 
 import pandas as pd
 
@@ -22,7 +21,7 @@ from jobs.gram.units import make_units
 from jobs.identity import canonical_json, content_id, lines_digest
 from jobs.models import ModelInfo, is_baseline
 from jobs.models.precision import precision_of
-from jobs.models.taps import select_taps
+from jobs.models.taps import LayerChoice, select_taps
 from jobs.probes import RidgeSettings
 from jobs.protocol.folds import group_labels
 from jobs.protocol.settings import KFoldProtocol, ProtocolSettings, SplitsProtocol
@@ -42,7 +41,7 @@ less, and loses more to a crash."""
 def plan_model(
     extract: ExtractSettings,
     info: ModelInfo,
-    layers: Literal["all"] | tuple[int | str, ...],
+    layers: LayerChoice,
     audio: Mapping[str, str],
     counts: Mapping[str, int],
 ) -> PlannedModel:
@@ -235,12 +234,12 @@ def _name_of_unit(gram: GramSettings, rows: pd.DataFrame, unit: int) -> str:
     return str(splits[0]) if whole else f"unit {unit}"
 
 
-def _chosen_layers(
-    extract: ExtractSettings, info: ModelInfo, layers: Literal["all"] | tuple[int | str, ...]
-) -> set[str]:
+def _chosen_layers(extract: ExtractSettings, info: ModelInfo, layers: LayerChoice) -> set[str]:
     """Select the taps to probe; a pattern may match nothing here and match in another model."""
-    if layers == "all" or is_baseline(extract.model):
+    if is_baseline(extract.model):
         return {tap.name for tap in info.taps}
+    if isinstance(layers, str):
+        return set(select_taps(layers, info.taps))
     chosen: set[str] = set()
     for pattern in layers:
         with suppress(ValueError):

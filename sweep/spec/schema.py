@@ -14,7 +14,7 @@ from jobs.audio.settings import FeatureSettings
 from jobs.beyond.settings import BeyondSettings
 from jobs.corpus import AnyCorpusSettings
 from jobs.models import AnyModelSettings
-from jobs.models.taps import Pooling
+from jobs.models.taps import LayerChoice, Pooling
 from jobs.probes import ProbeSettings
 from jobs.probing.tempo_settings import TempoSettings
 from jobs.protocol.settings import KFoldProtocol, Protocols, ProtocolSettings, SplitsProtocol
@@ -115,9 +115,11 @@ class Spec(Settings):
     """Quantities to predict; see the list of targets below."""
     models: Annotated[tuple[AnyModelSettings, ...], Field(min_length=1)]
     """Models to probe, each with a ``name`` of its own."""
-    layers: Literal["all"] | tuple[int | str, ...] = "all"
-    """Layers to probe: ``all``, or a list of globs over their names and positions (negative ones
-    count from the end). ``sweep layers MODEL`` lists the layers of a model."""
+    layers: LayerChoice = "all"
+    """Layers to probe: ``all``; ``blocks``, the outputs of a network's blocks and what is before
+    and after all blocks (all layers where no blocks are known); or a list of globs over their names
+    and positions (negative ones count from the end). ``sweep layers MODEL`` lists the layers of a
+    model with their levels."""
     features: FeatureSettings = FeatureSettings()
     """Input features of the models."""
     pooling: Pooling = "mean"
@@ -201,11 +203,11 @@ class Spec(Settings):
 
     @field_validator("layers", mode="before")
     @classmethod
-    def _all_or_a_list(cls, layers: object) -> object:
-        if layers == "all" or (isinstance(layers, list | tuple) and layers):
+    def _words_or_a_list(cls, layers: object) -> object:
+        if layers in ("all", "blocks") or (isinstance(layers, list | tuple) and layers):
             return layers
-        expected = "expected all, or a list of globs and positions such as [stem, 'layer2.*', -1]"
-        raise ValueError(f"layers: {expected}, found {layers!r}")
+        such = "globs and positions such as [stem, 'layer2.*', -1]"
+        raise ValueError(f"layers: expected all, blocks, or a list of {such}, found {layers!r}")
 
     @field_validator("train_fractions")
     @classmethod

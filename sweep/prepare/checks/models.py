@@ -39,11 +39,12 @@ def check_precision(spec: Spec, _: CheckContext) -> Iterator[Finding]:
 
 def check_layers(spec: Spec, context: CheckContext) -> Iterator[Finding]:
     """Require that each pattern matches a layer of some model, and each model has such a layer."""
-    if spec.layers == "all" or any(model.name not in context.models for model in spec.models):
+    layers = spec.layers
+    if isinstance(layers, str) or any(model.name not in context.models for model in spec.models):
         return
     taps_by_model = {model.name: context.models[model.name].taps for model in spec.models}
     matched: Counter[str] = Counter()
-    for position, pattern in enumerate(spec.layers):
+    for position, pattern in enumerate(layers):
         messages = []
         for name, taps in taps_by_model.items():
             try:

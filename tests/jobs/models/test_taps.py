@@ -267,6 +267,13 @@ def test_patterns_choose_in_depth_order_each_once(patterns, positions):
     assert select_taps(patterns, SELECTABLE) == [NAMES[position] for position in positions]
 
 
+def test_blocks_are_the_main_path_and_all_layers_where_no_block_is_known():
+    levels = ["input", "inside a block", "block output", "between blocks", "embedding"]
+    taps = [Tap(level, level, "", "output", level=level) for level in levels]
+    assert select_taps("blocks", taps) == ["input", "block output", "embedding"]
+    assert select_taps("blocks", SELECTABLE) == NAMES
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
