@@ -67,7 +67,7 @@ def _files(folder: RunFolder) -> Iterator[tuple[str, str]]:
 def _remove_old_figures(folder: Path, written: Iterable[Path]) -> None:
     """Remove figures of anything no longer in the spec, as they would pass for results."""
     stems = {path.stem for path in written}
-    for pattern in ("*.png", "*.svg"):
-        for path in folder.glob(pattern):
+    for pattern in ("*.png", "*.svg", "*.pdf"):
+        for path in folder.rglob(pattern):
             if path.stem not in stems:
                 path.unlink()

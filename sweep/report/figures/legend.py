@@ -120,3 +120,14 @@ def legend_columns(entries: Sequence[tuple[Artist, str]]) -> int:
     """Number of columns that the longest label leaves room for."""
     widest = max(text_width(label, SMALL) for _, label in entries) + 0.5
     return max(1, min(len(entries), 4, int((WIDTH - 0.6) / widest)))
+
+
+def heading_height(heading: str) -> float:
+    """Height in inches of ``heading`` above the panels."""
+    return 0.2 * bool(heading)
+
+
+def write_heading(figure: Figure, heading: str, left: float, total: float) -> None:
+    """Write the heading ``left`` inches from the edge of a figure of this height."""
+    shown = short(heading, int((WIDTH - left) / text_width("n", 9)))
+    figure.text(left / WIDTH, 1 - 0.06 / total, shown, va="top", size=9)

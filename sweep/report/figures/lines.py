@@ -27,18 +27,25 @@ _BASELINE_LINES = {"duration": (0, (4, 1.5, 1, 1.5)), "fbank": (0, (8, 2))}
 """Dashes by name, so that a baseline looks the same where another has no score."""
 
 
+MARKERS = dict(zip(COLOURS, ("o", "s", "^", "P", "d", "X"), strict=True))
+"""Markers by colour, which tell lines apart in print without colours."""
+
+
 def line_styles(layers: pd.DataFrame, twins: Twins = ()) -> dict[str, Line]:
     """Colour and line style of every model, the same in all figures of a run.
 
-    Where several networks have untrained ``twins``, twins share a colour and the untrained ones are
-    dashed.
+    Untrained ``twins`` are dashed. They share the colour of their trained model where there are
+    several networks; a single one has another colour. Without twins, dashes tell models apart of
+    which there are more than colours.
     """
     models = models_in(layers)
     trained = {twin: model for model, twin in sorted(twins) if {model, twin} <= set(models)}
     networks = list(dict.fromkeys(trained.get(model, model) for model in models))
-    if len(set(trained.values())) > 1 and len(networks) <= len(COLOURS):
+    if trained and len(networks) <= len(COLOURS):
         colour_of = dict(zip(networks, COLOURS, strict=False))
-        return {m: (colour_of[trained.get(m, m)], LINES[m in trained]) for m in models}
+        other = colour_of if len(networks) > 1 else {networks[0]: COLOURS[1]}
+        return {m: (other[trained[m]], LINES[1]) if m in trained else (colour_of[m], "-")
+                for m in models}  # fmt: skip
     chosen = models
     if len(models) > MOST_LINES:
         best = layers.groupby("model", sort=False)[["r2", "accuracy"]].max().fillna(-np.inf)
@@ -48,6 +55,11 @@ def line_styles(layers: pd.DataFrame, twins: Twins = ()) -> dict[str, Line]:
     for number, model in enumerate(chosen):
         styles[model] = (COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS)])
     return styles
+
+
+def marker_of(colour: str) -> str:
+    """Marker of the models of a colour."""
+    return MARKERS.get(colour, "o")
 
 
 def baseline_style(model: str) -> dict[str, object]:

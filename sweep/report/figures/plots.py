@@ -1,82 +1,164 @@
-"""The figures of a run, drawn from layers.csv alone."""
+"""The figures of single targets, drawn from layers.csv alone."""
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 
-from jobs.statistics.scores import main_score_first
+from jobs.statistics.scores import SCORES
 from jobs.storage.atomic import slug
+from sweep.report.figures.columns import Column, columns_of, merge_seeds
+from sweep.report.figures.curve_panel import panel_limits
 from sweep.report.figures.heatmap import write_heatmap
-from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
-from sweep.report.figures.legend import legend_columns, legend_entries, legend_height, write_below
+from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.lines import Line, Twins, line_styles
-from sweep.report.figures.panel import draw_panel
-from sweep.report.figures.scores import (
-    CCA,
-    Score,
-    curve_of,
-    main_score,
-    models_in,
-)
-from sweep.report.figures.style import (
-    WIDTH,
-    figure_style,
-    new_figure,
-    save,
-    short,
-    text_width,
-)
-from sweep.report.figures.value_axis import Limits, limits
+from sweep.report.figures.multiples import Multiples, Row
+from sweep.report.figures.scores import CCA, Score, curve_of, main_score, models_in
+from sweep.report.figures.style import figure_style, save_both
+from sweep.report.figures.summary import title_of
 from sweep.report.tables.markup import one_line
 from sweep.report.tables.model_tables import CCA as CCA_KIND
 
-PANELS_A_ROW = 4
+MOST_COLUMNS = 7
+"""Number of columns of models from which a heatmap shows all of them at once."""
+METRICS = tuple(name for name, row in SCORES.items() if row.drawn or row.higher_is_better)
+"""Scores that have figures on demand."""
+_HEIGHT, _ALONE = 1.25, 1.45
+"""Heights of a panel in inches, in a grid and where all models share one."""
 
 
 def write_plots(folder: Path, layers: pd.DataFrame, twins: Twins = ()) -> list[Path]:
-    """Write every figure as ``.png`` (300 dpi) and ``.svg``; equal numbers give equal bytes.
+    """Write the figures of every target, each in two widths as PNG, SVG and PDF.
 
-    For each target ``overview_<target>`` (R² of all probes; for classes, accuracy), then for each
-    of its probes ``r2_…``, ``mse_…``, ``mae_…``, ``pearson_<target>_<probe>`` (for CCA:
-    ``cca_<target>``, of several ``cca_<target>_<probe>``), of classes ``accuracy_…`` instead, and
-    ``heatmap_<target>_<probe>``. A score that no layer has gets no figure. Rows without scores are
-    gaps in their curves.
+    ``overview_<target>`` has R² (for classes, accuracy) of all probes, ``cca_<target>`` the
+    canonical correlation if there are CCA probes, and ``heatmap_<target>_<probe>`` R² or accuracy
+    where there are more than ``MOST_COLUMNS`` networks. A score that no layer has gets no figure.
+    Rows without scores are gaps in their curves. Equal numbers give equal bytes.
 
     Returns:
-        The PNG files in reading order; the SVG beside each has the same stem.
+        The wide PNG files in reading order.
     """
     curves = layers[layers["model"].isin(models_in(layers))]
     if curves.empty:
         return []
-    depth, styles = depth_of(curves), line_styles(layers, twins)
-    taken: set[str] = set()
+    depth, taken = depth_of(curves), set[str]()
     paths: list[Path | None] = []
     with figure_style():
-        for target, rows in layers.groupby("target", sort=False):
+        grid = _Grid(folder, layers, twins)
+        for target, rows in grid.layers.groupby("target", sort=False):
             name = _file_name(f"overview_{target}", taken)
-            paths.append(_write_overview(folder, name, str(target), rows, depth, styles))
-            for probe, cell in rows.groupby("probe", sort=False):
+            paths.append(grid.write(name, str(target), rows, main_score(rows)))
+            canonical = rows[rows["probe_kind"] == CCA_KIND]
+            if len(canonical):
+                name = _file_name(f"cca_{target}", taken)
+                paths.append(grid.write(name, str(target), canonical, CCA))
+            if len(grid.columns) <= MOST_COLUMNS:
+                continue
+            for probe, cell in layers[layers["target"] == target].groupby("probe", sort=False):
                 title = f"{one_line(str(target))} · {one_line(str(probe))}"
-                for score, stem in _scores(str(target), str(probe), rows):
-                    name = _file_name(stem, taken)
-                    paths.append(_write_curves(folder, name, title, cell, score, depth, styles))
                 name = _file_name(f"heatmap_{target}_{probe}", taken)
                 paths.append(write_heatmap(folder, name, title, cell, depth))
     return [path for path in paths if path is not None]
 
 
-def _scores(target: str, probe: str, rows: pd.DataFrame) -> Iterator[tuple[Score, str]]:
-    canonical = rows.loc[rows["probe_kind"] == CCA_KIND, "probe"].unique()
-    for row in main_score_first(rows["target_kind"].iloc[0]):
-        if row.name == CCA.column and probe in canonical:
-            yield CCA, f"cca_{target}_{probe}" if len(canonical) > 1 else f"cca_{target}"
-        elif row.drawn:
-            yield curve_of(row), f"{row.name}_{target}_{probe}"
+def write_metrics(
+    folder: Path, layers: pd.DataFrame, metrics: Sequence[str], twins: Twins = ()
+) -> list[Path]:
+    """Write ``<metric>_<target>`` for every target that has the metric, as `write_plots` does.
+
+    Args:
+        folder: where to.
+        layers: ``layers.csv``.
+        metrics: of ``METRICS``.
+        twins: models and their untrained twins.
+    """
+    taken: set[str] = set()
+    paths: list[Path | None] = []
+    with figure_style():
+        grid = _Grid(folder, layers, twins)
+        for metric in dict.fromkeys(metrics):
+            score, kind = curve_of(SCORES[metric]), SCORES[metric].kind
+            of_kind = grid.layers[grid.layers["target_kind"] == kind]
+            for target, rows in of_kind.groupby("target", sort=False):
+                name = _file_name(f"{metric}_{target}", taken)
+                paths.append(grid.write(name, str(target), rows, score))
+    return [path for path in paths if path is not None]
+
+
+def write_rows(
+    folder: Path,
+    name: str,
+    heading: str,
+    panels: Sequence[tuple[str, pd.DataFrame]],
+    score: Score,
+    layers: pd.DataFrame,
+    twins: Twins = (),
+) -> Path:
+    """Write a score of an analysis over layers, with a row per entry of ``panels``.
+
+    Args:
+        folder: where to.
+        name: of the file.
+        heading: of the figure.
+        panels: title and points of each row.
+        score: the column that is drawn.
+        layers: ``layers.csv``, which decides how lines of models look.
+        twins: models and their untrained twins.
+    """
+    merged = [(title, merge_seeds(rows, twins)[0]) for title, rows in panels]
+    pairs = merge_seeds(layers, twins)[1]
+    everything = pd.concat([rows for _, rows in merged])
+    columns = columns_of(everything, pairs)
+    limits = panel_limits(everything, score)
+    figure = Multiples(
+        [Row(title, rows, score, limits, score.label) for title, rows in merged],
+        columns,
+        line_styles(merge_seeds(layers, twins)[0], pairs),
+        heading,
+        height=_ALONE if len(columns) == 1 else _HEIGHT,
+        seeds=set(pairs) != set(twins),
+    )
+    return save_both(figure.draw, folder, name)
+
+
+class _Grid:
+    """What all figures of a run share: columns of models, and how their lines look."""
+
+    def __init__(self, folder: Path, layers: pd.DataFrame, twins: Twins) -> None:
+        self.folder = folder
+        self.layers, pairs = merge_seeds(layers, twins)
+        self.seeds = set(pairs) != set(twins)
+        self.columns: list[Column] = columns_of(self.layers, pairs)
+        self.styles: dict[str, Line] = line_styles(self.layers, pairs)
+
+    def write(self, name: str, target: str, rows: pd.DataFrame, score: Score) -> Path | None:
+        """Write a figure with a row per probe; None if no layer has the score."""
+        shown = list(_probes(rows, score))
+        if not shown:
+            return None
+        limits, label = panel_limits(rows, score), score.axis(target)
+        alone = len(shown) == 1
+        heading = f"{title_of(target)}: {score.label}"
+        figure = Multiples(
+            [
+                Row("" if alone else one_line(probe), cell, score, limits, label)
+                for probe, cell in shown
+            ],
+            self.columns,
+            self.styles,
+            f"{heading} of {one_line(shown[0][0])}" if alone else heading,
+            height=_ALONE if len(self.columns) == 1 else _HEIGHT,
+            detailed=True,
+            seeds=self.seeds,
+        )
+        return save_both(figure.draw, self.folder, name)
+
+
+def _probes(rows: pd.DataFrame, score: Score) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the probes that give some model the score, with their rows."""
+    for probe, cell in rows.groupby("probe", sort=False, observed=True):
+        if cell.loc[cell["model"].isin(models_in(cell)), score.column].notna().any():
+            yield str(probe), cell
 
 
 def _file_name(stem: str, taken: set[str]) -> str:
@@ -87,98 +169,3 @@ def _file_name(stem: str, taken: set[str]) -> str:
         number += 1
     taken.add(name)
     return name
-
-
-def _write_curves(
-    folder: Path,
-    name: str,
-    title: str,
-    rows: pd.DataFrame,
-    score: Score,
-    depth: Depth,
-    styles: dict[str, Line],
-) -> Path | None:
-    if rows.loc[rows["model"].isin(models_in(rows)), score.column].isna().all():
-        return None
-    limit = limits(score, [rows])
-    entries = legend_entries(rows, score, styles, name_best=True)
-    score = replace(score, label=score.axis(str(rows["target"].iloc[0])), squared=None)
-    return write_panels(folder, name, [(title, rows)], score, depth, styles, limit, entries)
-
-
-def _write_overview(
-    folder: Path,
-    name: str,
-    target: str,
-    rows: pd.DataFrame,
-    depth: Depth,
-    styles: dict[str, Line],
-) -> Path | None:
-    panels = [(one_line(str(probe)), cell) for probe, cell in rows.groupby("probe", sort=False)]
-    score = main_score(rows)
-    if rows.loc[rows["model"].isin(models_in(rows)), score.column].isna().all():
-        return None
-    limit = limits(score, [cell for _, cell in panels])
-    entries = legend_entries(rows, score, styles, name_best=False)
-    heading = one_line(target)
-    return write_panels(folder, name, panels, score, depth, styles, limit, entries, heading)
-
-
-def write_panels(
-    folder: Path,
-    name: str,
-    panels: Sequence[tuple[str, pd.DataFrame]],
-    score: Score,
-    depth: Depth,
-    styles: dict[str, Line],
-    limit: Limits,
-    entries: Sequence[tuple[Artist, str]],
-    heading: str = "",
-) -> Path:
-    """Write a grid of panels with one value axis and one legend for all.
-
-    ``heading`` names what all panels share; the names of ``panels`` say how they differ. Everything
-    is laid out in inches, so that a figure is exactly ``WIDTH`` wide and no text is cut.
-    """
-    across = min(len(panels), PANELS_A_ROW)
-    down = math.ceil(len(panels) / across)
-    columns = legend_columns(entries)
-    height = 2.5 if len(panels) == 1 else 1.9
-    left, gap = 0.6, 0.16
-    right = 0.55 if len(depth.strips) > 1 else 0.12
-    width = (WIDTH - left - right - gap * (across - 1)) / across
-    top, axis = 0.26 + strips_height(depth), axis_height(depth, width)
-    below = legend_height(entries, limit.note)
-    rows_top = down * (top + height + axis) + below
-    total = rows_top + heading_height(heading)
-    figure = new_figure(total)
-    write_heading(figure, heading, left, total)
-    for number, (title, rows) in enumerate(panels):
-        row, column = divmod(number, across)
-        x = left + column * (width + gap)
-        y = rows_top - row * (top + height + axis) - top - height
-        axes = figure.add_axes((x / WIDTH, y / total, width / WIDTH, height / total))
-        draw_panel(axes, rows, score, depth, styles, limit)
-        draw_depth(axes, depth, (width, height), at_edge=column == across - 1)
-        characters = int(width / text_width("n", 8))
-        figure.text(
-            x / WIDTH, (y + height + top - 0.06) / total, short(title, characters), va="top", size=8
-        )
-        if column == 0:
-            axes.set_ylabel(score.label)
-            axes.yaxis.set_label_coords(-0.44 / width, 0.5)
-        else:
-            axes.tick_params(labelleft=False)
-    write_below(figure, entries, columns, limit.note, left / WIDTH, below, total)
-    return save(figure, folder, name)
-
-
-def heading_height(heading: str) -> float:
-    """Height in inches of ``heading`` above the panels."""
-    return 0.2 * bool(heading)
-
-
-def write_heading(figure: Figure, heading: str, left: float, total: float) -> None:
-    """Write the heading ``left`` inches from the edge of a figure of this height."""
-    shown = short(heading, int((WIDTH - left) / text_width("n", 9)))
-    figure.text(left / WIDTH, 1 - 0.06 / total, shown, va="top", size=9)

@@ -73,10 +73,17 @@ def curve_of(row: ScoreRow) -> Score:
         type_control=f"{row.name}_type_control" if is_main else None,
         # The speaker control of classes has a largest class of its own, and no place on this axis.
         speaker_control=f"{row.name}_speaker_control" if is_main and not is_class else None,
-        knows_nothing=MAJORITY_CLASS if is_class else MEAN_PREDICTOR,
+        knows_nothing=_no_skill(row),
         decimals=3 if row.unit == "none" else None,
         squared=_SQUARED[row.unit],
     )
+
+
+def _no_skill(row: ScoreRow) -> str:
+    """Name of the line at the no-skill score."""
+    if row.reference or row.name == MAIN_SCORE[row.kind]:
+        return MAJORITY_CLASS if row.kind == CLASSES else MEAN_PREDICTOR
+    return "0" if row.kind == CLASSES else "no correlation"
 
 
 R2, MSE, MAE, ACCURACY = (curve_of(SCORES[name]) for name in ("r2", "mse", "mae", "accuracy"))

@@ -7,16 +7,14 @@ import pandas as pd
 
 from jobs.beyond.settings import NUISANCES
 from sweep.plan.untrained_twins import twins
-from sweep.report.figures.layer_axis import depth_of
-from sweep.report.figures.legend import legend_entries
-from sweep.report.figures.lines import Twins, line_styles
-from sweep.report.figures.plots import write_panels
+from sweep.report.figures.lines import Twins
+from sweep.report.figures.plots import write_rows
 from sweep.report.figures.scores import Score, with_levels
 from sweep.report.figures.style import figure_style
-from sweep.report.figures.value_axis import limits
+from sweep.report.figures.summary import title_of
 from sweep.report.section import Content, Section, drawn
 from sweep.report.tables.cells import CLASSES, NUMBERS, assemble, best_rows, interval, number, text
-from sweep.report.tables.markup import Table, one_line
+from sweep.report.tables.markup import Table
 from sweep.results.run import Run
 from sweep.wording import listed
 
@@ -52,7 +50,7 @@ def score_of(kind: str) -> Score:
 def write_beyond(
     plots: Path, beyond: pd.DataFrame, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
-    """Write ``beyond_r2`` and ``beyond_accuracy`` as ``.png`` and ``.svg``, a panel per target.
+    """Write ``beyond_r2`` and ``beyond_accuracy`` with a row per target.
 
     Args:
         plots: folder of the figures.
@@ -67,23 +65,18 @@ def write_beyond(
         return [], []
     names = {name: layers[name].dtype for name in ("model", "target")}
     rows = with_levels(beyond.astype(names).assign(cells=1, missing=0), layers)
-    styles, figures = line_styles(layers, twins), []
+    figures = []
     with figure_style():
         for score_name, of_kind in rows.groupby("score", sort=False):
             score = score_of(of_kind["target_kind"].iloc[0])
             panels = [
-                (one_line(str(target)), cell)
+                (title_of(str(target)), cell)
                 for target, cell in of_kind.groupby("target", sort=True, observed=True)
             ]
             nuisances = max(of_kind["nuisances"], key=len)  # some targets leave one out
-            figures.append(
-                write_panels(
-                    plots, f"beyond_{score_name}", panels, score, depth_of(of_kind), styles,
-                    limits(score, [of_kind]),
-                    legend_entries(of_kind, score, styles, name_best=False),
-                    f"beyond {nuisances}",
-                )
-            )  # fmt: skip
+            heading = f"{score.label}: {nuisances}"
+            name = f"beyond_{score_name}"
+            figures.append(write_rows(plots, name, heading, panels, score, layers, twins))
     return figures, [_best_table(rows)]
 
 

@@ -6,13 +6,10 @@ import pandas as pd
 
 from jobs.storage.atomic import file_names
 from sweep.plan.untrained_twins import twins
-from sweep.report.figures.layer_axis import depth_of
-from sweep.report.figures.legend import legend_entries
-from sweep.report.figures.lines import Twins, line_styles
-from sweep.report.figures.plots import write_panels
+from sweep.report.figures.lines import Twins
+from sweep.report.figures.plots import write_rows
 from sweep.report.figures.scores import Score, models_in, with_levels
 from sweep.report.figures.style import figure_style
-from sweep.report.figures.value_axis import limits
 from sweep.report.section import Content, Section, drawn
 from sweep.report.tables.cells import assemble, best_rows, interval, number, text
 from sweep.report.tables.markup import MISSING, Table, one_line
@@ -47,7 +44,7 @@ SCORE = Score(
 def write_canonical(
     plots: Path, canonical: pd.DataFrame, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
-    """Write ``canonical_<probe>.png`` and ``.svg`` with one panel per component.
+    """Write ``canonical_<probe>`` with one row per component.
 
     Args:
         plots: folder of the figures.
@@ -67,21 +64,15 @@ def write_canonical(
     if shown.empty:
         return [], []
     files, figures = file_names(rows["probe"].unique()), []
-    depth, styles = depth_of(shown), line_styles(layers, twins)
     with figure_style():
         for probe, of_probe in rows.groupby("probe", sort=True, observed=True):
             panels = [
                 (f"component {component}", cell)
                 for component, cell in of_probe.groupby("component")
             ]
-            entries = legend_entries(of_probe, SCORE, styles, name_best=False)
-            limit = limits(SCORE, [of_probe])
+            heading = f"Joint CCA of all targets: {one_line(str(probe))}"
             name = f"canonical_{files[str(probe)]}"
-            figures.append(
-                write_panels(
-                    plots, name, panels, SCORE, depth, styles, limit, entries, one_line(str(probe))
-                )
-            )
+            figures.append(write_rows(plots, name, heading, panels, SCORE, layers, twins))
     return figures, [_best_table(rows)]
 
 

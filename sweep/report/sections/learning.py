@@ -17,7 +17,13 @@ from jobs.statistics.scores import MAIN_SCORE
 from jobs.storage.atomic import file_names
 from jobs.ties import first_lowest
 from sweep.plan.untrained_twins import twins
-from sweep.report.figures.legend import legend_columns, legend_height, write_below
+from sweep.report.figures.legend import (
+    heading_height,
+    legend_columns,
+    legend_height,
+    write_below,
+    write_heading,
+)
 from sweep.report.figures.lines import (
     GREY,
     Line,
@@ -26,7 +32,6 @@ from sweep.report.figures.lines import (
     baseline_style,
     line_styles,
 )
-from sweep.report.figures.plots import heading_height, write_heading
 from sweep.report.figures.scores import Score, baselines_in, models_in, score_of_nothing
 from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
 from sweep.report.figures.value_axis import Limits, limits

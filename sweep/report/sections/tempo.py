@@ -15,10 +15,16 @@ from jobs.storage.atomic import file_names
 from sweep.analyses.tempo_tables import POINT, TempoTables
 from sweep.plan.untrained_twins import twins
 from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
-from sweep.report.figures.legend import legend_columns, legend_entries, legend_height, write_below
+from sweep.report.figures.legend import (
+    heading_height,
+    legend_columns,
+    legend_entries,
+    legend_height,
+    write_below,
+    write_heading,
+)
 from sweep.report.figures.lines import Line, Twins, baseline_style, line_styles
 from sweep.report.figures.panel import draw_panel
-from sweep.report.figures.plots import heading_height, write_heading
 from sweep.report.figures.scores import Score, baselines_in, best_position, models_in
 from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
 from sweep.report.figures.units import with_unit

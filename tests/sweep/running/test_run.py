@@ -67,7 +67,7 @@ def test_a_sweep_leaves_everything_that_is_promised(sweep: Sweep, spec_values: V
         "spec.yaml", "plan.json", "ledger.jsonl", "events.jsonl", "provenance.json", "driver.log",
         "utterances.csv", "skipped.csv", "report.html", "tables/metrics.csv", "tables/layers.csv",
         "tables/models.csv", "tables/models.md", "tables/models.tex", "plots/overview_cps.png",
-        "plots/overview_cps.svg", "plots/cca_cps.png", "plots/heatmap_cps_ridge.png",
+        "plots/overview_cps.svg", "plots/cca_cps.pdf", "plots/single-column/summary.pdf",
     ):  # fmt: skip
         assert (result.folder.root / name).stat().st_size > 0, name
     metrics = table(result, "metrics")

@@ -10,8 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import sweep.report.figures.summary
 from jobs.targets.registry import TARGETS
 from sweep.report.figures.lines import COLOURS, line_styles
-from sweep.report.figures.plots import write_plots
-from sweep.report.figures.style import figure_style
+from sweep.report.figures.style import NARROW, WIDTH, figure_style
 from sweep.report.figures.summary import title_of, write_summary
 from tests.support.report_data import MAJORITY, make_layers
 from tests.sweep.report.figures.test_plots import HOSTILE, MANY, SINGLE, UNEQUAL, texts_of
@@ -22,6 +21,7 @@ SEVEN = (
     ("voice encoder trained", 5), ("voice encoder untrained", 5),
     ("pitch network trained", 7), ("pitch network untrained", 7), ("embedding only", 1),
 )  # fmt: skip
+NETWORKS = ("SimAM-ResNet34", "voice encoder", "pitch network")
 
 
 def four_targets(models=TWO):
@@ -35,13 +35,12 @@ def draw(monkeypatch, tmp_path):
     """Draw a summary and return the figure, and the axes of its panels."""
     made = []
 
-    def keep(figure, folder, name):
-        made.append(figure)
-        return folder / f"{name}.png"
+    def draw(layers, twins=(), width=WIDTH):
+        def keep(draw, folder, name):
+            made.append(draw(width))
+            return folder / f"{name}.png"
 
-    monkeypatch.setattr(sweep.report.figures.summary, "save", keep)
-
-    def draw(layers, twins=()):
+        monkeypatch.setattr(sweep.report.figures.summary, "save_both", keep)
         assert write_summary(tmp_path, layers, twins) is not None
         return made[-1], made[-1].axes
 
@@ -52,7 +51,8 @@ def line_of(axes, colour):
     """The x and y of the thick line of a colour."""
     (line,) = [
         line for line in axes.lines
-        if line.get_color() == colour and line.get_linewidth() == 1.4
+        if line.get_color() == colour and line.get_linestyle() != "None"
+        and line.get_linewidth() == 1.3
     ]  # fmt: skip
     return line.get_xdata(), line.get_ydata()
 
@@ -63,13 +63,14 @@ def named_in(axes):
 
 def test_every_target_has_a_panel_that_says_what_its_score_means(tmp_path):
     path = write_summary(tmp_path, four_targets())
-    assert {file.name for file in tmp_path.iterdir()} == {"summary.png", "summary.svg"}
+    files = {"summary.png", "summary.svg", "summary.pdf"}
+    assert {file.name for file in tmp_path.iterdir()} == files | {"single-column"}
     texts = texts_of(path)
     for target in ("cps", "f0_mean", "speaker", "sex"):
         assert title_of(target) in texts
     assert "Speech rate (cps)" in texts and "Who is speaking (speaker)" in texts
-    assert texts.count("R²: 1 is perfect, 0 no better than guessing the mean") == 2
-    assert texts.count("accuracy: share of utterances put into the right class") == 2
+    assert texts.count("R²: 1 is perfect, 0 no better than guessing the mean") == 1
+    assert texts.count("accuracy: share of utterances put into the right class") == 1
     assert {"trained", "untrained", "stem", "layer2", "embedding", "mean predictor"} <= set(texts)
     assert {"majority class", "duration only", "fbank only"} <= set(texts)
     assert "Probes: ridge (cps, f0_mean), logistic (speaker, sex)." in " ".join(texts)
@@ -88,22 +89,6 @@ def test_outputs_of_blocks_are_joined_and_other_layers_are_faint_dots(draw):
     assert dots.get_linestyle() == "None"
 
 
-def test_curves_of_the_report_follow_the_same_rule(tmp_path, monkeypatch):
-    made = {}
-    monkeypatch.setattr(
-        sweep.report.figures.plots, "save", lambda figure, folder, name: made.update({name: figure})
-    )
-    layers = make_layers(models=TWO, probes=("ridge",))
-    write_plots(tmp_path, layers)
-    rows = layers[layers["model"] == "trained"]
-    kept = rows["level"] != "inside a block"
-    figure = made["r2_cps_ridge"]
-    line = next(one for one in figure.axes[0].lines if one.get_color() == COLOURS[0])
-    assert list(line.get_xdata()) == list(rows.loc[kept, "layer_index"])
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "layer inside or between blocks" in labels
-
-
 def test_the_best_layer_of_each_model_is_named_with_its_score(draw):
     layers = four_targets()
     _, panels = draw(layers)
@@ -116,11 +101,24 @@ def test_the_best_layer_of_each_model_is_named_with_its_score(draw):
             assert f"{best['layer']} {best[score]:.2f}" in named_in(axes)
 
 
-def test_of_many_models_only_the_best_has_its_layer_named(draw):
-    _, (axes, *_) = draw(four_targets(SEVEN))
-    scores = [text for text in named_in(axes) if re.search(r"\d\.\d\d$", text)]
-    assert len(scores) == 1
-    assert {"first layer", "half the depth", "last layer"} <= set(named_in(axes))
+def test_networks_of_different_depth_have_columns_with_the_names_of_their_layers(draw):
+    twins = {(f"{name} trained", f"{name} untrained") for name in NETWORKS}
+    figure, panels = draw(four_targets(SEVEN), twins)
+    assert len(panels) == 4 * 4
+    titles = [text.get_text() for text in figure.texts]
+    assert {"trained", "untrained twin", "voice encoder trained", "embedding only"} <= set(titles)
+    names = [set(named_in(axes)) for axes in panels[-4:]]
+    assert {"stem", "layer2", "embedding"} <= names[0]
+    assert {f"layer{n}" for n in range(5)} <= names[1]
+    assert {f"layer{n}" for n in range(7)} <= names[2]
+    for axes in panels[:3]:
+        assert len([text for text in named_in(axes) if re.search(r"\d\.\d\d$", text)]) == 2
+
+
+def test_columns_beyond_the_seventh_are_left_to_the_figures_of_targets(draw):
+    figure, panels = draw(four_targets(MANY))
+    assert len(panels) == 4 * 7
+    assert "13 more networks are in the figures" in " ".join(t.get_text() for t in figure.texts)
 
 
 def test_the_first_probe_that_predicts_the_target_is_shown(draw):
@@ -129,7 +127,7 @@ def test_the_first_probe_that_predicts_the_target_is_shown(draw):
     figure, (axes,) = draw(layers)
     rows = layers[(layers["probe"] == "ridge") & (layers["model"] == "trained")]
     assert set(line_of(axes, COLOURS[0])[1]) <= set(rows["r2"])
-    assert figure.texts[-1].get_text().endswith("Probe: ridge.")
+    assert "Probe: ridge." in " ".join(text.get_text() for text in figure.texts)
 
 
 def test_what_lies_far_below_is_marked_at_the_edge_and_does_not_squeeze_the_rest(draw):
@@ -143,7 +141,7 @@ def test_what_lies_far_below_is_marked_at_the_edge_and_does_not_squeeze_the_rest
     n_below = (layers.loc[layers["model"].isin(["trained", "untrained"]), "r2"] < low).sum()
     assert sum(len(line.get_ydata()) for line in marks) == n_below > 0
     assert "fbank only ▼" in named_in(axes)
-    assert any("▼: below the axis." in text.get_text() for text in figure.texts)
+    assert any("▼: beyond the axis." in text.get_text() for text in figure.texts)
     assert all(band.get_clip_on() for band in axes.collections)
 
 
@@ -154,20 +152,22 @@ def test_classes_are_compared_with_the_majority(draw):
 
 
 def test_twins_share_a_colour_where_there_are_several(draw):
-    twins = {(f"{name} trained", f"{name} untrained") for name in ("SimAM-ResNet34",
-             "voice encoder", "pitch network")}  # fmt: skip
+    twins = {(f"{name} trained", f"{name} untrained") for name in NETWORKS}
     styles = line_styles(four_targets(SEVEN), twins)
     for trained, untrained in twins:
         assert styles[trained][0] == styles[untrained][0]
         assert (styles[trained][1], styles[untrained][1] == "-") == ("-", False)
     assert len({colour for colour, _ in styles.values()}) == 4
     two = line_styles(four_targets(), {("trained", "untrained")})
-    assert [two[name] for name in ("trained", "untrained")] == [(c, "-") for c in COLOURS[:2]]
+    assert [two[name][0] for name in ("trained", "untrained")] == list(COLOURS[:2])
+    assert two["untrained"][1] != "-"  # told apart in grey, too
 
 
+@pytest.mark.parametrize("width", [WIDTH, NARROW])
 @pytest.mark.parametrize("models", [TWO, SEVEN, UNEQUAL, HOSTILE, MANY, SINGLE])
-def test_no_text_is_cut_or_covers_another_and_none_is_too_small(draw, models):
-    figure, panels = draw(four_targets(models))
+def test_no_text_is_cut_or_covers_another_and_none_is_too_small(draw, models, width):
+    twins = {(f"{name} trained", f"{name} untrained") for name in NETWORKS}
+    figure, panels = draw(four_targets(models), twins, width)
     with figure_style():
         renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw(renderer)
