@@ -44,7 +44,8 @@ def name_best(
     Args:
         axes: the panel, with its limits.
         size: its width and height in inches.
-        best: the layers.
+        best: the layers; of several, the first is named above its point and others below theirs,
+            as far as there is room.
         points: what is not to be covered, (n, 2) each.
     """
     low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
@@ -55,12 +56,13 @@ def name_best(
         for one in best
         for px, py in [(np.array([one.x, one.y]) - low) * scale]
     ]
-    for one in best:
+    for number, one in enumerate(best):
         px, py = (np.array([one.x, one.y]) - low) * scale
+        side = 0 if len(best) == 1 else 1 if number == 0 else -1
         lines = one.text.split("\n")
         shape = max(text_width(line, TEXT) for line in lines), LINE * len(lines)
         boxes = list(_candidates(px, py, shape, size))
-        costs = [_cost(box, covered, taken, (px, py)) for box in boxes]
+        costs = [_cost(box, covered, taken, (px, py), side) for box in boxes]
         box = boxes[int(np.argmin(costs))]
         taken.append(box)
         _write(axes, one, box, size)
@@ -110,10 +112,13 @@ def _cost(
     points: npt.NDArray[np.float64],
     taken: Sequence[Box],
     at: tuple[float, float],
+    side: int,
 ) -> float:
+    """Cost of a place, which is higher on the wrong ``side`` of the point: 1 above, -1 below."""
     left, bottom, right, top = box
     x, y = points.T
     covered = ((x > left) & (x < right) & (y > bottom) & (y < top)).sum()
     overlaps = sum(a < right and left < c and b < top and bottom < d for a, b, c, d in taken)
     distance = abs((bottom + top) / 2 - at[1]) + 0.3 * abs((left + right) / 2 - at[0])
-    return float(covered + 50 * overlaps + 6 * distance)
+    wrong = ((bottom + top) / 2 - at[1]) * side < 0
+    return float(covered + 50 * overlaps + 6 * distance + 4 * wrong)
