@@ -10,24 +10,27 @@ from sweep.own_packages import import_own_jobs
 
 if TYPE_CHECKING:
     from jobs.probing.saved_probes import SavedProbe
-    from sweep.results.run import Run
+    from sweep.report.notebook import NotebookRun
 
 __all__ = ["load_probe", "open_run"]
 
 import_own_jobs()
 
 
-def open_run(path: str | Path) -> "Run":
-    """The run in the folder ``path``, finished or not: its tables, predictions and activations.
+def __dir__() -> list[str]:
+    """The public names alone."""
+    return sorted(__all__)
+
+
+def open_run(path: str | Path) -> "NotebookRun":
+    """The run in the folder ``path``, finished or not: its tables, plots, predictions, activations.
 
     Raises:
         sweep.errors.RunError: there is no run.
     """
-    from sweep.results.run import (
-        Run,  # here: it brings torch, and ``sweep --help`` needs none of it
-    )
+    from sweep.report.notebook import NotebookRun  # here: ``sweep --help`` needs none of it
 
-    return Run.open(path)
+    return NotebookRun.open(path)
 
 
 def load_probe(path: str | Path) -> "SavedProbe":

@@ -37,6 +37,13 @@ class RunRecords:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
+    def __repr__(self) -> str:
+        done = sum(record.status == "done" for record in self.records.values())
+        counts = (("model", self.plan.models), ("target", self.plan.targets),
+                  ("probe", self.plan.probes))  # fmt: skip
+        shown = ", ".join(f"{len(them)} {name}{'s' * (len(them) != 1)}" for name, them in counts)
+        return f"Run({str(self.folder.root)!r}: {shown}, {done} of {self.plan.n_cells} cells done)"
+
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """Open the run at ``path``, a folder or a URL; the local copy of a URL is updated.

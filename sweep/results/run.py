@@ -27,6 +27,7 @@ from sweep.plan.untrained_twins import twins
 from sweep.results.cross_check import check_scores
 from sweep.results.layer_levels import with_levels
 from sweep.results.metrics import metrics_table
+from sweep.results.names import check_name
 from sweep.results.records import RunRecords
 from sweep.state.stored_plan import check_unchanged
 
@@ -113,11 +114,7 @@ class Run(RunRecords):
         Raises:
             RunError: no analysis has such a table.
         """
-        if name not in self.analysis_tables:
-            raise RunError(
-                f"no analysis has a table {name!r}: expected one of "
-                f"{', '.join(sorted(self.analysis_tables))}"
-            )
+        check_name("table", name, sorted(self.analysis_tables))
         return self.analysis_tables[name]
 
     @cached_property
@@ -157,6 +154,11 @@ class Run(RunRecords):
                 "store: gram with kfold keeps no predictions: use protocol: {kind: splits}, or "
                 "store: activations"
             )
+        layers = [one.name for one in self._model(model).layers]
+        check_name("layer", layer, layers)
+        check_name("control", control, self.plan.controls)
+        check_name("probe", probe, self.plan.probes)
+        check_name("target", target, self.plan.targets)
         chosen = [
             record
             for record in self.records.values()
@@ -251,11 +253,8 @@ class Run(RunRecords):
         return pd.DataFrame(list(rows.values()), columns=POINT_COLUMNS)
 
     def _model(self, name: str) -> PlannedModel:
-        for model in self.plan.models:
-            if model.name == name:
-                return model
-        names = ", ".join(model.name for model in self.plan.models)
-        raise RunError(f"the run has no model {name!r}: expected one of {names}")
+        check_name("model", name, [model.name for model in self.plan.models])
+        return next(model for model in self.plan.models if model.name == name)
 
     def cell_predictions(self, cell_id: str) -> CellPredictions:
         """Read the predictions of a done cell; keep the last file, since its cells are adjacent."""

@@ -250,8 +250,8 @@ def test_figures_of_an_earlier_report_are_removed(make_run: Callable[..., Run]) 
 def test_the_page_links_to_the_figures_that_it_draws_itself(make_run: Callable[..., Run]) -> None:
     run = make_run(lambda task, cell: None, probes=[{"kind": "ridge"}])
     html = build_report(run).read_text()
-    figures = sorted(path.name for path in run.folder.plots.iterdir())
-    assert {"r2_cps_ridge.png", "r2_cps_ridge.svg"} <= set(figures)
+    figures = sorted(path.name for path in run.folder.plots.iterdir() if path.is_file())
+    assert {"overview_cps.png", "overview_cps.svg", "overview_cps.pdf"} <= set(figures)
     assert all(f'<a href="plots/{name}">plots/{name}</a>' in html for name in figures)
     assert "<img" not in html
 

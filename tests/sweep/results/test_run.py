@@ -228,14 +228,21 @@ def test_predictions_are_selected_by_target_probe_and_control(finished: Path) ->
     "question",
     [
         {"model": "z"}, {"layer": "layer2"}, {"probe": "mlp"}, {"target": "f0_mean"},
-        {"control": "speaker"}, {"probe": "ridge", "target": "sex"},
+        {"control": "speaker"},
     ],
 )  # fmt: skip
-def test_requesting_absent_predictions_raises(question: dict[str, str], finished: Path) -> None:
+def test_requesting_predictions_of_unknown_names_raises(
+    question: dict[str, str], finished: Path
+) -> None:
     asked = {"model": "a", "layer": "stem", **question}
-    with pytest.raises(RunError, match="no finished cell") as raised:
+    ((what, name),) = question.items()
+    with pytest.raises(RunError, match=f"the run has no {what} {name!r}"):
         open_run(finished).predictions(**asked)
-    assert all(repr(value) in str(raised.value) for value in question.values())
+
+
+def test_requesting_absent_predictions_raises(finished: Path) -> None:
+    with pytest.raises(RunError, match=r"no finished cell.*'ridge'.*'sex'"):
+        open_run(finished).predictions("a", "stem", probe="ridge", target="sex")
 
 
 def test_damaged_or_missing_predictions_do_not_affect_scores(folder: Path) -> None:
@@ -267,7 +274,7 @@ def test_activations_cover_all_splits_of_any_layer(finished: Path) -> None:
 
 def test_requesting_absent_activations_raises(folder: Path, tmp_path: Path) -> None:
     run = open_run(folder)
-    with pytest.raises(RunError, match="no model 'z': expected one of a, baseline:duration"):
+    with pytest.raises(RunError, match="no model 'z'; expected one of a, baseline:duration"):
         run.activations("z", "stem")
     with pytest.raises(KeyError, match="no layer 'nowhere' in the shard: found stem"):
         run.activations("a", "nowhere")
