@@ -1,6 +1,7 @@
 """Curves on axes of a user's own figure."""
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -9,7 +10,7 @@ from sweep.report.figures.columns import merge_seeds
 from sweep.report.figures.curve_panel import Panel, draw_curves, panel_limits
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.layer_names import draw_layer_names, names_height
-from sweep.report.figures.lines import Twins, line_styles, marker_of
+from sweep.report.figures.lines import Line, Twins, line_styles, marker_of
 from sweep.report.figures.scores import Score, models_in
 from sweep.report.figures.style import TEXT, figure_style, short
 from sweep.report.figures.summary import title_of
@@ -54,10 +55,10 @@ def draw_on(
         )  # fmt: skip
 
 
-def _handles(models: list[str], styles: dict[str, tuple[str, object]]) -> list[Line2D]:
+def _handles(models: list[str], styles: dict[str, Line]) -> list[Artist]:
     return [
         Line2D(
-            [], [], color=styles[model][0], linestyle=styles[model][1],  # type: ignore[arg-type]
+            [], [], color=styles[model][0], linestyle=styles[model][1],
             marker=marker_of(styles[model][0]), markersize=2.8, label=short(model, 30),
         )
         for model in models
