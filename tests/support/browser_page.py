@@ -8,8 +8,8 @@ import numpy as np
 from jobs.protocol.predictions import CellPredictions
 from sweep.report.page import render_page
 from sweep.report.page_data.chart import chart_data
+from sweep.report.page_data.details import layer_details
 from sweep.report.page_data.encode import packed
-from sweep.report.page_data.layer_details import layer_details
 from sweep.report.section import Content, Document, Section
 from sweep.report.sections import glossary, heatmap, layers, models, provenance, residuals
 from sweep.report.tables.cells import number, text

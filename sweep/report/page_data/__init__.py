@@ -11,8 +11,8 @@ import pandas as pd
 
 from sweep.plan.untrained_twins import twins
 from sweep.report.page_data.chart import chart_data
+from sweep.report.page_data.details import layer_details
 from sweep.report.page_data.facts import facts
-from sweep.report.page_data.layer_details import layer_details
 from sweep.report.page_data.maps import embedding_maps
 from sweep.results.run import Run
 

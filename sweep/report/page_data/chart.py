@@ -154,12 +154,18 @@ def _curves(
                 "at": _shortest([at[index] for index in curve["layer_index"]]),
                 "n": _constant(curve["n_test"]), "s": _constant(curve["n_speakers"]),
                 "lacking": _lacking(curve), "decided": _decided(curve),
-                "over": str(curve["interval_over"].iloc[0]) if "interval_over" in curve else "",
+                "over": _interval_over(curve),
                 "best": {m.column: _best(m.curve, curve) for m in metrics},
                 "v": {m.column: _values(m.column, curve) for m in metrics},
             }
         )  # fmt: skip
     return found
+
+
+def _interval_over(curve: pd.DataFrame) -> str:
+    """The units of the intervals of a curve: speakers, or folds."""
+    units = set(curve["interval_over"].dropna()) if "interval_over" in curve else set()
+    return " or ".join(sorted(map(str, units)))
 
 
 def _best(curve: Score, rows: pd.DataFrame) -> int | None:

@@ -5,7 +5,7 @@ const CHART = DATA.chart ?? { models: [], metrics: {}, targets: [], curves: [], 
 const DETAILS = DATA.details ?? { targets: {}, predicted: {}, classes: {}, confused: {} };
 const MAPS = DATA.maps ?? { models: {} };
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-const SEPARATOR = "\u001f";
+const SEPARATOR = "\u007f";
 
 /** Numbers from two characters each; what is not known is null. */
 function unpacked(text, [low, high]) {

@@ -56,7 +56,7 @@ function thinned(target, count) {
   if (count >= utterances) return "";
   const shown = DETAILS.targets[target].speakers.length;
   return `${count} of ${utterances} test utterances, of ${shown} of ${speakers} speakers, chosen evenly ` +
-    "over their means to keep the page small; scores are of all.";
+    "to keep the page small: the figure is of these, scores are of all.";
 }
 
 function scatter(model, layer, target, probe) {

@@ -115,6 +115,7 @@ def test_the_report_is_built_when_every_cell_failed(make_run: Callable[..., Run]
     assert run.layers.empty and run.models.empty
     assert list(run.folder.plots.glob("*")) == []
     assert "layer0 †" in tables(run)["layers.md"]
+    assert 'href="#tab-failures">Failures</a>' in page and 'id="plot"' not in page
     for text in (page, tables(run)["models.md"]):
         assert "32 cells of 4 layers from layer0 to layer3 failed: the probe diverged" in text
 

@@ -1,7 +1,8 @@
 """What the page shows of a single layer: test predictions, and for classes what was confused.
 
 Predictions are averaged over seeds. Where a run has more of them than fit, whole speakers are left
-out, so that the errors of those that remain are complete.
+out, so that the errors of those that remain are complete; where that would leave too few speakers,
+a few utterances of each are kept instead.
 """
 
 from collections import Counter
@@ -28,6 +29,8 @@ MOST_CLASSES = 20
 ALL_COUNTS = 250_000
 """Entries of all confusion matrices, up to which they are on the page."""
 NAMED_CONFUSIONS = 8
+FEWEST_SPEAKERS = 12
+"""Speakers on the page, if so many were tested, however many utterances each of them has."""
 _MARGIN = 0.35
 """Part of the range of true values by which predictions on the page may lie beyond it."""
 
@@ -70,8 +73,8 @@ def layer_details(run: Run) -> dict[str, Any]:
 
 
 def _key(one: _Layer) -> str:
-    """The name of a layer's entry: no name may hold the separator, a control character."""
-    return "\x1f".join((one.model, one.layer, *one.point))
+    """The name of a layer's entry, with a separator that is one byte in JSON and in no name."""
+    return "\x7f".join((one.model, one.layer, *one.point))
 
 
 def _layers(records: Iterable[Record]) -> Iterator[_Layer]:
@@ -153,20 +156,28 @@ class _Shown:
 
 
 def _chosen(by_speaker: dict[str, list[str]], truth: dict[str, float], most: int) -> list[str]:
-    """Choose whole speakers, evenly by their mean, until ``most`` utterances are reached."""
+    """Choose at most ``most`` utterances: of as many whole speakers as fit, evenly by their means,
+    or equally many of each of `FEWEST_SPEAKERS`, evenly by value."""
     ordered = sorted(
         by_speaker, key=lambda speaker: (np.mean([truth[n] for n in by_speaker[speaker]]), speaker)
     )
-    n_chosen = len(ordered)
-    while True:
-        places = np.unique(np.linspace(0, len(ordered) - 1, n_chosen).round().astype(int))
-        chosen = [name for at in places for name in by_speaker[ordered[at]]]
+    fewest = min(FEWEST_SPEAKERS, len(ordered))
+    for n_speakers in range(len(ordered), fewest - 1, -1):
+        chosen = [name for speaker in _evenly(ordered, n_speakers) for name in by_speaker[speaker]]
         if len(chosen) <= most:
             return chosen
-        if n_chosen == 1:  # a single speaker with more utterances than there is room for
-            kept = np.linspace(0, len(chosen) - 1, most).round().astype(int)
-            return [chosen[at] for at in kept]
-        n_chosen = min(n_chosen - 1, max(1, n_chosen * most // len(chosen)))
+    return [
+        name
+        for speaker in _evenly(ordered, fewest)
+        for name in _evenly(sorted(by_speaker[speaker], key=truth.__getitem__), most // fewest)
+    ]
+
+
+def _evenly(items: list[str], count: int) -> list[str]:
+    """Choose ``count`` items at equal distances, the ends among them; all if there are no more."""
+    if len(items) <= count:
+        return items
+    return [items[at] for at in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
 def _confusions(run: Run, layers: list[_Layer]) -> dict[str, Any]:
