@@ -23,6 +23,7 @@ from tests.benchmarks import (
     machine,
     many_shards,
     masked,
+    page,
     passes,
     perceptrons,
     scale,
@@ -51,6 +52,7 @@ BENCHMARKS: dict[int, Callable[[Workbench], list[Result]]] = {
     18: scale.cluster_use,
     19: demo_share.run,
     20: verbs.run,
+    21: page.run,
     16: devices.end_to_end,
 }
 """By the number of their row; run in this order, the timed ones on one thread."""
