@@ -126,8 +126,8 @@ function confusion(model, layer, target, probe, title = "Confusion matrix") {
   const table = html("table", { class: "confusion" },
     html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "true ↓ predicted →"), names.map(name => html("th", { scope: "col" }, shortened(name, 14))))),
     html("tbody", {}, rows.map((row, a) => html("tr", {}, html("th", { scope: "row" }, shortened(names[a], 14)), row.map((count, b) => {
-      const cell = html("td", { class: `${a === b ? "right" : ""} ${share(a, b) > 0.55 ? "strong" : ""}`, title: `${(100 * share(a, b)).toFixed(0)} % of ${names[a]}` }, count);
-      cell.style.setProperty("--share", `${(100 * share(a, b)).toFixed(0)}%`);
+      const cell = html("td", { class: a === b ? "right" : null, title: `${(100 * share(a, b)).toFixed(0)} % of ${names[a]}` }, count);
+      cell.style.setProperty("--share", `${(50 * share(a, b)).toFixed(0)}%`);  // half, so that text can be read
       return cell;
     })))));
   return figureOf(title, html("div", { class: "wide", tabindex: 0, role: "group", "aria-label": "Confusion matrix, scrolls" }, table), "Test predictions by true class (rows) and predicted class (columns); darker: a larger part of the row.");

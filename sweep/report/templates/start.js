@@ -72,7 +72,14 @@ function listenToChoices() {
   }).observe(byId("plot"));
 }
 
+/** `sweep view` serves the page alone: there, the names of files lead nowhere. */
+function unlinkFiles() {
+  if (location.hostname !== "127.0.0.1") return;
+  for (const link of document.querySelectorAll(".files a")) link.replaceWith(link.textContent);
+}
+
 function start() {
+  unlinkFiles();
   drawTables();
   offerCopies();
   if (CHART.curves.length) {
