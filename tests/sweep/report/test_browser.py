@@ -15,7 +15,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
 )
-SECONDS = 10
+SECONDS = 300
+"""Patience with a busy machine; nothing that works takes as long."""
+expect.set_options(timeout=1000 * SECONDS)
 
 
 @pytest.fixture(scope="module")
