@@ -256,11 +256,12 @@ def squeezed(markdown):
 def test_axe_finds_nothing_serious(open_page, scheme):
     page = open_page(color_scheme=scheme)
     page.locator("details.reading summary").click()
-    for tab in ("Models", "Heat map", "Errors", "Methods", "Provenance"):
-        page.get_by_role("tab", name=tab).click()
-        found = Axe().run(page).response["violations"]
-        serious = [one for one in found if one["impact"] in ("serious", "critical")]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == []
+    for panel in ("heatmap", "residuals", "methods", "provenance"):  # all in one go: axe is slow
+        page.evaluate(f"byId('tab-{panel}').classList.remove('closed')")
+    rules = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}
+    found = Axe().run(page, options=rules).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == []
 
 
 @pytest.mark.parametrize("width", [390, 768])
