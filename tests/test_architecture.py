@@ -37,7 +37,7 @@ LEVELS = {
         progress
         results
         report
-        export
+        comparison export
         running
         commands
         __main__

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from sweep.commands.compare import compare
 from sweep.commands.doctor import doctor
 from sweep.commands.export import export
 from sweep.commands.fetch import fetch_corpus, fetch_model
@@ -49,7 +50,7 @@ app = typer.Typer(
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Write and check a spec": (init, validate, plan, layers, schema),
     "Run it": (run, retry, watch, stop, submit),
-    "Look at the results": (status, list_runs, view, report, export, predict),
+    "Look at the results": (status, list_runs, view, report, compare, export, predict),
     "Data and machine": (prepare, gc, doctor),
 }
 """Title of a group in the help → its verbs."""

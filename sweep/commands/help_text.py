@@ -26,6 +26,7 @@ EXAMPLES = {
     "report": ("sweep report demo",),
     "view": ("sweep view demo",),
     "export": ("sweep export demo", "sweep export demo --to parquet --license cc-by-4.0"),
+    "compare": ("sweep compare first second", "sweep compare a b c --out results/compared"),
     "predict": ("sweep predict my-study new/*.wav --model trained --layer embedding",),
     "prepare": ("sweep prepare my-study.yaml",),
     "gc": ("sweep gc --dry-run",),
