@@ -199,15 +199,15 @@ class Run(RunRecords):
             RunError: the run has no such model, or keeps no activations.
             jobs.activations.manifest.CorruptShard: activations are missing or damaged.
         """
-        cache = parse_location(self.cache)
-        ids: list[str] = []
-        arrays = []
         sets = self._model(model).stored_sets
         if not sets:
             raise RunError(
                 "store: gram with kfold keeps no activations: use protocol: {kind: splits}, which "
                 "keeps those of the test split, or store: activations"
             )
+        cache = parse_location(self.cache)
+        ids: list[str] = []
+        arrays = []
         for planned in sets:
             names, array = read_layer(planned.folder(cache), planned.n_shards, layer)
             ids += names

@@ -1,5 +1,6 @@
 """The claims of a run: the same text in terminal, status, report and methods."""
 
+from sweep.report.text.beyond import beyond_findings
 from sweep.report.text.findings import findings
 from sweep.report.text.headlines import headlines
 from sweep.results.claims import Claims
@@ -9,4 +10,6 @@ from sweep.results.run import Run
 def claims_of(run: Run) -> Claims:
     """Write the headlines and findings of ``run``."""
     tables = run.curves.layers, run.models, run.differences
-    return Claims(tuple(headlines(*tables)), tuple(findings(*tables)))
+    return Claims(
+        tuple(headlines(*tables)), (*findings(*tables), *beyond_findings(run.table("beyond")))
+    )
