@@ -24,6 +24,7 @@ from jobs.process import TimeLimit, keep_freed_memory, limit_threads
 from jobs.storage.location import Location
 from jobs.user_code import run_job
 from jobs.workers.node import NodeReport, describe_node
+from jobs.workers.usage import MachineUsage, UsageMeter
 
 NO_GPU: dict[str, Any] = {"runtime_env": {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}}
 """Environment that hides GPUs, which Ray shows to tasks that requested none
@@ -46,6 +47,8 @@ class JobResult:
     """Ray's id of the node."""
     seconds: float
     """Wall time."""
+    usage: MachineUsage | None = None
+    """How busy its machine was meanwhile."""
 
 
 class _JobActor:
@@ -74,8 +77,9 @@ def _run_task(packed: bytes, cpus: int, seconds: float | None) -> JobResult:
 
 
 def _run(job: Job, worker: Worker) -> JobResult:
-    start = time.perf_counter()
-    return JobResult(run_job(job, worker), _here(), time.perf_counter() - start)
+    start, meter = time.perf_counter(), UsageMeter()
+    result = run_job(job, worker)
+    return JobResult(result, _here(), time.perf_counter() - start, meter.look())
 
 
 def _here() -> str:
@@ -179,13 +183,15 @@ class Ended:
     """Ray's id of the node on which it completed."""
     seconds: float | None = None
     """Wall time of a completed job."""
+    usage: MachineUsage | None = None
+    """How busy the machine of a completed job was meanwhile."""
 
 
 def collect(ref: Any) -> Ended:
     """Return the outcome of a job that is done."""
     try:
         done: JobResult = ray.get(ref)
-        return Ended(done.result, node=done.node, seconds=done.seconds)
+        return Ended(done.result, node=done.node, seconds=done.seconds, usage=done.usage)
     except ray.exceptions.RayTaskError as error:
         return Ended(error=error.cause if error.cause is not None else error)
     except ray.exceptions.OutOfMemoryError as error:

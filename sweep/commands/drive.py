@@ -36,7 +36,6 @@ def drive(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn
         raise typer.Exit(0)
     from sweep.progress.display import make_display
     from sweep.running.driver_log import terminal_stream
-    from sweep.running.run import run_sweep
     from sweep.state.events import EventLog
 
     with (
@@ -47,6 +46,9 @@ def drive(spec: Path, options: "RunOptions", display: "Kind | None") -> NoReturn
         sigterm_interrupts(),
     ):
         try:
+            events.emit("activity", message="loading torch and Ray")
+            from sweep.running.run import run_sweep  # takes seconds
+
             result = run_sweep(spec, options, events)
         except KeyboardInterrupt as interrupt:  # before the driver listens for it, or after
             code = EXIT_CODES[SIGTERM if isinstance(interrupt, Terminated) else SIGINT]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -115,10 +116,8 @@ def find_claims(folder: RunFolder) -> Claims:
 def print_findings(folder: RunFolder) -> None:
     """Print the headlines, and the findings in short form, as of the last report."""
     claims = find_claims(folder)
-    for sentence in claims.headlines:
-        print(printable(sentence))
-    for sentence in claims.findings[:MOST_FINDINGS]:
-        print(printable(_main_clause(sentence)))
+    for sentence in (*claims.headlines, *map(_main_clause, claims.findings[:MOST_FINDINGS])):
+        print(_wrapped(printable(sentence)))
     if len(claims.findings) > MOST_FINDINGS:
         print(f"and {len(claims.findings) - MOST_FINDINGS} more, in full: {folder.findings}")
 
@@ -138,6 +137,14 @@ def _print_comparison(tables: Iterable[markup.Table], failed: Sequence[str] = ()
         for part in fitted(shown, console.width):
             console.print(part)
         print()
+
+
+def _wrapped(sentence: str) -> str:
+    """Break a sentence between words, on a terminal; in a file it is a line."""
+    if not sys.stdout.isatty():
+        return sentence
+    width = Console().width
+    return "\n".join(wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _all_done(cells: int) -> str:

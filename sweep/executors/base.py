@@ -1,9 +1,12 @@
 """The interface between the driver and the places where jobs run."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from jobs.job import Job
+
+if TYPE_CHECKING:
+    from sweep.executors.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class Executor(Protocol):
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return the available outcomes after at most about ``seconds``; may be empty."""
+
+    def usage(self) -> "Usage":
+        """Return what is in use now."""
 
     def release(self, job: Job, *, last: bool) -> None:
         """Release the state that workers keep for this job's affinity: it was the affinity's last

@@ -4,6 +4,7 @@ from jobs.job import Job, Worker
 from jobs.process import keep_freed_memory, limit_threads
 from jobs.user_code import run_job
 from sweep.executors.base import Outcome
+from sweep.executors.usage import Usage
 from sweep.spec.schema import Compute
 
 
@@ -37,6 +38,10 @@ class InlineExecutor:
             return [Outcome(job, result=run_job(job, self._worker))]
         except Exception as error:  # noqa: BLE001 - user code may raise anything; the driver records it
             return [Outcome(job, error=error)]
+
+    def usage(self) -> Usage:
+        """Return the one place there is."""
+        return Usage(nodes=1, jobs=int(self._job is not None), places=1)
 
     def release(self, job: Job, *, last: bool) -> None:
         """Drop the worker's state."""

@@ -14,6 +14,7 @@ from sweep.executors.nodes import NodePool
 from sweep.executors.pending import PendingJob, lacked_shared_memory, outcome_of
 from sweep.executors.preflight import Demand
 from sweep.executors.stragglers import HangWarnings, Line, Waits
+from sweep.executors.usage import Machines, Usage
 from sweep.spec.schema import Compute
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class RayExecutor:
         """Pending jobs that no actor has."""
         self._came: dict[str, float] = {}
         """Time at which each node last returned a task that was not late."""
+        self._machines = Machines()
         self._unmet: Demand | None = None
         """Demand of a job that no node has had a place for since the last ``wait``."""
         self.probe_window = 0
@@ -150,6 +152,12 @@ class RayExecutor:
         outcomes = [self._collect(ref) for ref in done if ref in self._pending]
         return [outcome for outcome in outcomes if outcome is not None]
 
+    def usage(self) -> Usage:
+        """Count nodes, jobs and GPUs; machines reported how busy they are with their jobs."""
+        places = max(self.slots, self.probe_window // 2)
+        held = len(self._actors) * self._extraction.gpus
+        return self._machines.usage(self._node_pool.usable, len(self._pending), places, held)
+
     def release(self, job: Job, *, last: bool) -> None:
         """End actors: all with ``last``; on GPUs those of the job's model."""
         self._waits.forget(job.kind)
@@ -239,6 +247,7 @@ class RayExecutor:
         """Return the outcome of a job; None if a copy of it is still running."""
         pending = self._pending.pop(ref)
         ended = ray_workers.collect(ref)
+        self._machines.note(ended)
         outcome = self._outcome(ref, pending, ended)
         if pending.actor is None:
             self._task_came_back(ref, pending, ended)

@@ -33,6 +33,8 @@ class ExecutorKind:
     """Raises ``ClusterError`` if jobs cannot run there."""
     check_address: Callable[[str | None], None] = lambda address: None
     """Raises ``ClusterError`` if nothing answers at the address."""
+    opening: str = ""
+    """What is shown while it opens; empty if it opens at once."""
 
 
 def _inline(arguments: ExecutorArguments) -> AbstractContextManager[Executor]:
@@ -51,7 +53,11 @@ def _cluster(arguments: ExecutorArguments) -> AbstractContextManager[Executor]:
 
 
 EXECUTORS = {
-    "local": ExecutorKind(_local),
+    "local": ExecutorKind(_local, opening="starting Ray on this machine"),
     "inline": ExecutorKind(_inline),
-    "cluster": ExecutorKind(_cluster, lambda address: check_answers(address or "auto")),
+    "cluster": ExecutorKind(
+        _cluster,
+        lambda address: check_answers(address or "auto"),
+        opening="connecting to the cluster at {address} and checking its nodes",
+    ),
 }

@@ -95,7 +95,7 @@ def prepare(
         SpecError: the spec is wrong; with all problems, in form and in meaning.
     """
     spec = loaded.spec
-    models, findings = _describe_models(spec)
+    models, findings = _describe_models(spec, progress)
     utterances, corpus = None, None
     try:
         utterances = outline_corpus(spec.corpus)
@@ -154,11 +154,15 @@ def _explained(findings: Iterable[Finding], corpus: Corpus | None) -> Iterator[F
             yield place, message
 
 
-def _describe_models(spec: Spec) -> tuple[dict[str, ModelInfo], list[Finding]]:
+def _describe_models(
+    spec: Spec, progress: ProgressCallback
+) -> tuple[dict[str, ModelInfo], list[Finding]]:
     """Load every model and baseline once; those that cannot be loaded are findings."""
     models: dict[str, ModelInfo] = {}
     findings: list[Finding] = []
-    for position, settings in enumerate(all_models(spec)):
+    every = all_models(spec)
+    for position, settings in enumerate(every):
+        progress("describing models", position, len(every))
         try:
             models[settings.name] = describe_model(settings, spec.pooling)
         except (ModelError, OSError) as error:

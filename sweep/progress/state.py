@@ -1,12 +1,11 @@
 """State of a run: a pure fold over its events, the same live, replayed or elsewhere."""
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sweep.progress.causes import Causes
+from sweep.progress.models import EVENT_SCORES, ModelProgress
 from sweep.state.events import Event
 
 STAGES = ("prepare", "extract", "probe", "report")
@@ -53,31 +52,22 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Best:
-    """The best layer of a model so far, over all probes and all targets of a kind."""
+class Resources:
+    """What a run has and uses; what is not known is None."""
 
-    layer: str
-    probe: str
-    target: str
-    score: float
-    """R², or the accuracy of a target that is a class."""
-
-
-@dataclass
-class ModelProgress:
-    """State of one model."""
-
-    name: str
-    shards: set[int] = field(default_factory=set)
-    layers: set[str] = field(default_factory=set)
-    skipped: int = 0
-    """Utterances that could not be read."""
-    failed: int = 0
-    best: Best | None = None
-    """Best layer by R²."""
-    best_accuracy: Best | None = None
-    last_change: int = 0
-    """Number of the last event that concerned it; the greatest is the most recent."""
+    nodes: int
+    jobs: int
+    """Jobs that run, or wait for a place."""
+    places: int
+    """Jobs that can run at a time."""
+    cpus: tuple[float, float] | None = None
+    """CPUs that are busy, of how many, on all machines that are known."""
+    memory: tuple[float, float] | None = None
+    """Bytes in use, of how many."""
+    gpus: tuple[float, float] | None = None
+    """GPUs that jobs hold, of how many."""
+    gpu_busy: float | None = None
+    """Share of time for which the GPUs of this machine were busy."""
 
 
 class Progress:
@@ -92,6 +82,12 @@ class Progress:
         """Time of the last event."""
         self.stages = {name: Stage(name) for name in STAGES}
         self.models: dict[str, ModelProgress] = {}
+        self.targets: dict[str, str] = {}
+        """Target → name of its score, in the order of the plan."""
+        self.resources: Resources | None = None
+        self.activity = ""
+        """What began last, until something else happens."""
+        self.activity_since: datetime | None = None
         self.warnings: deque[str] = deque(maxlen=KEPT_MESSAGES)
         self.causes = Causes()
         """Failures by cause."""
@@ -101,6 +97,9 @@ class Progress:
         """Seconds of all processes in forward passes, over all runs into the folder."""
         self.probe_seconds = 0.0
         """Seconds of all processes in fits of probes, over all runs into the folder."""
+
+        self.analysis_seconds: dict[str, float] = {}
+        """Seconds of all processes in jobs of optional analyses in this run, by analysis."""
 
     @property
     def failed(self) -> int:
@@ -125,6 +124,8 @@ class Progress:
         """Take in one event; an unknown kind changes only the time."""
         self.n_events += 1
         self.now = datetime.fromisoformat(event["time"])
+        if (activity := activity_of(event)) is not None:
+            self.activity, self.activity_since = activity, self.now
         match event["kind"]:
             case "stage_started":
                 self._stage_started(event["stage"], self.now)
@@ -139,8 +140,12 @@ class Progress:
                 self._shard_done(event)
             case "cells_done":
                 self._cells_done(event)
+            case "began":
+                self._model(event["model"]).began = event["stage"]
+            case "resources":
+                self.resources = resources_of(event)
             case "compared":
-                self._came_back(event.get("analysis", "similarity"), 1, event["seconds"])
+                self._compared(event.get("analysis", "similarity"), event["seconds"])
             case "warning":
                 self._warn(event["message"])
             case "retry":
@@ -149,6 +154,8 @@ class Progress:
                 self._failure(event)
             case "run_finished":
                 self.status = event["status"]
+                for model in self.models.values():
+                    model.run_ended = True
 
     def _stage_started(self, name: str, now: datetime) -> None:
         if name == STAGES[0]:  # a new run into the same folder: reset the counts
@@ -156,13 +163,14 @@ class Progress:
             self.stages = {stage: Stage(stage) for stage in STAGES}
             self.warnings.clear()
             self.causes.clear()
+            self.analysis_seconds.clear()
             self.n_warnings = 0
         self._stage(name).started = now
 
     def _stage_finished(self, name: str) -> None:
         stage = self._stage(name)
         stage.ended = self.now
-        if name == STAGES[0]:  # its last count was of a part of it
+        if name in (STAGES[0], STAGES[-1]):  # the last count was of a part of it
             stage.total = stage.finished = 0
 
     def _planned(self, event: Event, now: datetime) -> None:
@@ -170,8 +178,9 @@ class Progress:
         known = self.models if done.get("probe", 0) else {}  # what is done has its best layers
         self.models = {name: known.get(name, ModelProgress(name)) for name in event["models"]}
         self.run, self.status, self.started = event["run"], "running", self.started or now
-        for model in self.models.values():
-            model.failed = 0
+        self.targets = dict(event.get("targets", {}))
+        for name, model in self.models.items():
+            model.plan(event.get("work", {}).get(name))
         for name, total in event["totals"].items():
             stage = self._stage(name)
             stage.total, stage.already = total, done.get(name, 0)
@@ -179,21 +188,22 @@ class Progress:
     def _shard_done(self, event: Event) -> None:
         self._came_back("extract", 1, event["seconds"])
         self.forward_seconds += event.get("forward_seconds", 0)  # not recorded by older runs
-        model = self._model(event["model"])
-        model.skipped += 0 if event["shard"] in model.shards else event["skipped"]
-        model.shards.add(event["shard"])
+        if self._model(event["model"]).extraction_failed:  # it was on its way
+            self._stage("extract").total += 1
+        self._model(event["model"]).extracted(event)
 
     def _cells_done(self, event: Event) -> None:
         self._came_back("probe", event["cells"], event["seconds"])
         self.probe_seconds += event["seconds"]
         self._stage("probe").failed += event["failed"]
-        model = self._model(event["model"])
-        model.failed += event["failed"]
-        model.layers.add(event["layer"])
-        layer = event["layer"]
-        model.best = _better(model.best, layer, event["best"], "r2")
-        accuracy = event.get("best_accuracy")  # not recorded before class targets existed
-        model.best_accuracy = _better(model.best_accuracy, layer, accuracy, "accuracy")
+        self._model(event["model"]).probed(event)
+        if "scores" not in event:  # of an earlier version
+            found = {label: "" for name, (_, label) in EVENT_SCORES.items() if event.get(name)}
+            self.targets |= found
+
+    def _compared(self, analysis: str, seconds: float) -> None:
+        self._came_back(analysis, 1, seconds)
+        self.analysis_seconds[analysis] = self.analysis_seconds.get(analysis, 0.0) + seconds
 
     def _came_back(self, name: str, count: int, seconds: float) -> None:
         """Count units of a stage; without its own events, it lasts from the first unit to the
@@ -213,6 +223,16 @@ class Progress:
         self._stage(event["stage"]).failed += 1
         if name is not None:
             self._model(name).failed += 1
+            if event["stage"] == "extract":
+                self._extraction_failed(self._model(name))
+
+    def _extraction_failed(self, model: ModelProgress) -> None:
+        """Expect no more shards of a model."""
+        if not model.extraction_failed:
+            model.extraction_failed = True
+            stage = self._stage("extract")
+            stage.total -= min(model.extraction.left, stage.total)
+            stage.ended = self.now if stage.started and stage.done >= stage.total else None
 
     def _warn(self, message: str) -> None:
         self.warnings.append(message)
@@ -227,10 +247,42 @@ class Progress:
         return model
 
 
-def _better(
-    best: Best | None, layer: str, found: Mapping[str, Any] | None, score: str
-) -> Best | None:
-    """Return the better of ``best`` and the score ``found`` in ``layer``."""
-    if found is None or (best is not None and found[score] <= best.score):
-        return best
-    return Best(layer, found["probe"], found["target"], found[score])
+def activity_of(event: Event) -> str | None:
+    """Describe what an event says the run is doing now; None if it says nothing of that."""
+    match event["kind"]:
+        case "activity":
+            return str(event["message"])
+        case "stage_started" if event["stage"] == "prepare":
+            return "reading the spec, its corpus and its models"
+        case "stage_started" if event["stage"] == "report":
+            return "writing tables, figures and the report"
+        case "stage_progress" if "what" in event:
+            return str(event["what"])
+        case "began" if event["stage"] == "extract":
+            return f"loading weights of {event['model']}"
+        case "began":
+            return f"probing {event['model']}"
+        case "retry":
+            return f"retry: {event['where']}: attempt {event['attempt']}: {event['error']}"
+        case "warning":
+            return f"warning: {event['message']}"
+        case "shard_done":
+            return f"extracted shard {event['shard']} of {event['model']}"
+        case "cells_done":
+            return f"probed {event['layer']} of {event['model']}"
+        case "run_finished":
+            return ""
+    return None
+
+
+def resources_of(event: Event) -> Resources:
+    """Read a ``resources`` event."""
+
+    def pair(name: str) -> tuple[float, float] | None:
+        value = event.get(name)
+        return None if value is None else (value[0], value[1])
+
+    return Resources(
+        event["nodes"], event["jobs"], event["places"],
+        pair("cpus"), pair("memory"), pair("gpus"), event.get("gpu_busy"),
+    )  # fmt: skip

@@ -32,3 +32,8 @@ def shortened(text: str, width: int | None, end: str = "") -> str:
     if room < width // 3:  # an end that leaves no room is cut as well
         return set_cell_size(text + end, max(width - 1, 0)).rstrip() + "…"
     return f"{set_cell_size(text, room).rstrip()}…{end}"
+
+
+def fit(text: str, width: int) -> str:
+    """``text`` in exactly ``width`` columns, with ``…`` where it is cut."""
+    return set_cell_size(shortened(text, max(width, 0)), max(width, 0))

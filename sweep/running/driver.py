@@ -39,6 +39,8 @@ class Driver:
         pause: holds everything while a disk is full.
         may_begin: whether new work may begin at all.
         any_failed: whether something has failed permanently.
+        pulse: called now and then with the executor, to show what it uses.
+        report: called with what begins, for those who watch.
     """
 
     def __init__(
@@ -49,12 +51,16 @@ class Driver:
         *,
         may_begin: Callable[[], bool],
         any_failed: Callable[[], bool],
+        pulse: Callable[[Executor], object],
+        report: Callable[[str], object],
     ) -> None:
         self._queues = queues
         self._retries = retries
         self._pause = pause
         self._may_begin = may_begin
         self._any_failed = any_failed
+        self._pulse = pulse
+        self._report = report
         self._in_flight: dict[str, WorkQueue[Any]] = {}
         """Queue of each job that an executor has, by the key of the job."""
 
@@ -73,7 +79,7 @@ class Driver:
         deadline: float | None = None
         while self._in_flight or (deadline is None and self._may_begin() and self._anything_left()):
             if stop.received and deadline is None:
-                log.warning("%s: finishing what is in flight", stop.received.name)
+                self._report(f"{stop.received.name}: finishing what is in flight")
                 deadline = time.monotonic() + DRAIN_SECONDS
             if deadline is None and self._may_begin():
                 self._submit(executor)
@@ -81,6 +87,7 @@ class Driver:
                 break
             if not self._in_flight:  # wait for a full disk, or the next attempt
                 time.sleep(WAIT_SECONDS)
+            self._pulse(executor)
             self._take_in(executor, executor.wait(POLL_SECONDS))
         if deadline is not None:
             return "interrupted"

@@ -74,6 +74,7 @@ class ExtractionQueue:
         work = self._work[job.model]
         work.shards.remove(job.shard)
         work.extracting.add(job.shard)
+        self._recorder.began("extract", job.model)
 
     def is_needed(self, job: ExtractJob) -> bool:
         """Return False if another shard of the model failed permanently."""

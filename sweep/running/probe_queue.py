@@ -84,6 +84,7 @@ class ProbeQueue:
     def sent(self, job: ProbeJob) -> None:
         """Note that an executor has the layer."""
         self._work[job.model].tasks.remove(self._tasks[job.key])
+        self._recorder.began("probe", job.model)
 
     def is_needed(self, job: ProbeJob) -> bool:
         """Return True, since its cells have no scores yet."""

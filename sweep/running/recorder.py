@@ -8,6 +8,7 @@ from statistics import fmean
 from jobs.extraction.shard import ShardReport
 from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
+from jobs.statistics.scores import MAIN_SCORE
 from sweep.plan.plan import LayerTask, Plan, made_from
 from sweep.state.events import EventLog
 from sweep.state.ledger import Ledger, Record
@@ -30,6 +31,7 @@ class Recorder:
         self._events = events
         self._made_from: dict[tuple[str, str, str], dict[str, str]] = {}
         """Ids by model, target and probe, for all layers."""
+        self._began: set[tuple[str, str]] = set()
         self.any_failed = False
         self.shards = 0
         self.scored = 0
@@ -60,6 +62,7 @@ class Recorder:
             seconds=sum(record.seconds for record in records),
             best=_best(records, "r2"),
             best_accuracy=_best(records, "accuracy"),
+            scores=_scores(records),
         )
 
     def failed_task(self, task: LayerTask, reason: str) -> None:
@@ -97,6 +100,21 @@ class Recorder:
         """Emit a warning for the user."""
         log.warning("%s", message)
         self._events.emit("warning", message=message)
+
+    def activity(self, message: str) -> None:
+        """Emit what the run begins to do, for those who watch it."""
+        log.info("%s", message)
+        self._events.emit("activity", message=message)
+
+    def began(self, stage: str, model: str) -> None:
+        """Emit that the first job of a model in a stage was sent to an executor."""
+        if (stage, model) not in self._began:
+            self._began.add((stage, model))
+            self._events.emit("began", stage=stage, model=model)
+
+    def resources(self, **fields: object) -> None:
+        """Emit what the run has and uses."""
+        self._events.emit("resources", **fields)
 
     def shard(self, model: str, number: int, report: ShardReport) -> None:
         """Emit the event of a finished shard."""
@@ -141,6 +159,20 @@ class Recorder:
             made_from=self._made_from[what],
             left_out=result.left_out,
         )
+
+
+def _scores(records: Sequence[Record]) -> dict[str, float]:
+    """Main score of each target by its best probe: the mean over cells without controls."""
+    targets = dict.fromkeys(record.target for record in records)
+    found: dict[str, float] = {}
+    for target in targets:
+        of_target = [record for record in records if record.target == target]
+        for score in MAIN_SCORE.values():
+            best = _best(of_target, score)
+            value = best[score] if best is not None else None
+            if isinstance(value, float):
+                found[target] = round(value, 4)
+    return found
 
 
 def _best(records: Sequence[Record], score: str) -> dict[str, object] | None:

@@ -12,6 +12,7 @@ from signal import Signals
 from time import perf_counter
 
 from jobs.protocol.cells import Cell
+from jobs.statistics.scores import MAIN_SCORE
 from sweep.analyses.base import RunContext
 from sweep.errors import ClusterError, Problem, SpecError
 from sweep.executors.registry import EXECUTORS, ExecutorArguments
@@ -175,7 +176,10 @@ def _run(
     if work.n_cells or work.n_analysis_jobs:
         compute, warn = prepared.spec.compute, recorder.warning
         arguments = ExecutorArguments(compute, options.address, work.storage(), warn)
-        with stop, EXECUTORS[options.where].open(arguments) as executor:
+        kind = EXECUTORS[options.where]
+        if kind.opening:
+            recorder.activity(kind.opening.format(address=options.address))
+        with stop, kind.open(arguments) as executor:
             status = work.driver.run(executor, stop)
         status = "interrupted" if stop.received else status
         remove_leftovers(folder)
@@ -225,7 +229,11 @@ def _announce(plan: Plan, work: RunWork, events: EventLog) -> None:
         "%s: %d shards (%d of their utterances copied from the cache) and %d cells to do",
         plan.name, work.n_shards, work.n_copied, work.n_cells,
     )  # fmt: skip
-    events.emit("planned", run=plan.name, models=models, totals=totals, done=done)
+    targets = {name: MAIN_SCORE[plan.kind(name)] for name in plan.targets}
+    events.emit(
+        "planned", run=plan.name, models=models, totals=totals, done=done, targets=targets,
+        work=work.by_model(),
+    )  # fmt: skip
 
 
 def _wanted(options: RunOptions, records: Mapping[str, Finished]) -> CellFilter:

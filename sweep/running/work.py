@@ -7,6 +7,7 @@ from pathlib import Path
 from sweep.analyses import ANALYSES, extraction_table
 from sweep.analyses.base import RunContext
 from sweep.executors.preflight import Storage
+from sweep.plan.plan import PlannedModel
 from sweep.running.attempts import Attempts
 from sweep.running.circuit_breaker import CircuitBreaker
 from sweep.running.corrupt_shards import ShardRepair, set_shard_aside
@@ -15,6 +16,7 @@ from sweep.running.driver import Driver
 from sweep.running.extraction_queue import ExtractionQueue
 from sweep.running.probe_jobs import ProbeJobs
 from sweep.running.probe_queue import ProbeQueue
+from sweep.running.pulse import Pulse
 from sweep.running.recorder import Recorder
 from sweep.running.remaining import CellFilter, ModelWork, remaining_work
 from sweep.running.retries import Retries
@@ -54,7 +56,7 @@ class RunWork:
     ) -> None:
         folder, cache = run.folder, run.cache
         extracted = extraction_table(run.plan, run.table)
-        self._folder, self._cache = folder, cache
+        self._plan, self._folder, self._cache = run.plan, folder, cache
         self._models: dict[str, ModelWork] = {}
         self._analyses = {
             analysis.name: queue
@@ -105,6 +107,8 @@ class RunWork:
             pause,
             may_begin=lambda: not (breaker.is_open or (options.fail_fast and recorder.any_failed)),
             any_failed=lambda: recorder.any_failed,
+            pulse=Pulse(recorder.resources).beat,
+            report=recorder.activity,
         )
 
     @property
@@ -126,6 +130,20 @@ class RunWork:
     def n_analysis_jobs(self) -> dict[str, int]:
         """Number of unfinished jobs of every analysis with its own queue, if any are left."""
         return {name: queue.waiting for name, queue in self._analyses.items() if queue.waiting}
+
+    def by_model(self) -> dict[str, dict[str, object]]:
+        """Shards and layers of each model for its line in a live view, as JSON values."""
+        return {model.name: self._of_model(model) for model in self._plan.models}
+
+    def _of_model(self, model: PlannedModel) -> dict[str, object]:
+        work = self._models.get(model.name)
+        shards = sum(planned.n_shards for planned in model.all_sets)
+        return {
+            "shards": shards,
+            "shards_done": shards - (len(work.shards) if work else 0),
+            "layers": [layer.index for layer in model.layers],
+            "layers_done": len(model.layers) - (len(work.tasks) if work else 0),
+        }
 
     def storage(self) -> Storage:
         """Locations that jobs write to, and the space that the missing shards will take there."""

@@ -26,6 +26,9 @@ _FIELDS: Mapping[str, Mapping[str, Kinds]] = {
         "best": (dict, type(None)),
     },
     "compared": {"seconds": _NUMBER},
+    "activity": {"message": str},
+    "began": {"stage": str, "model": str},
+    "resources": {"nodes": int, "jobs": int, "places": int},
     "warning": {"message": str},
     "failure": {"stage": str, "model": (str, type(None)), "where": str, "error": str},
     "retry": {"where": str, "attempt": int, "error": str},
@@ -33,7 +36,8 @@ _FIELDS: Mapping[str, Mapping[str, Kinds]] = {
 }  # fmt: skip
 _OPTIONAL: Mapping[str, Kinds] = {
     "forward_seconds": _NUMBER, "best_accuracy": (dict, type(None)), "seconds": _NUMBER,
-    "analysis": str, "cells": int,
+    "analysis": str, "cells": int, "layer_index": int, "what": str, "gpu_busy": _NUMBER,
+    "targets": dict, "work": dict, "scores": dict, "cpus": list, "memory": list, "gpus": list,
 }  # fmt: skip
 
 
@@ -65,17 +69,37 @@ def _check_contents(event: Mapping[str, object]) -> None:
         raise DamagedFile("models: expected names")
     if event["kind"] == "run_finished" and status not in _STATUS:
         raise DamagedFile(f"status: expected one of {', '.join(_STATUS)}, found {status!r}")
-    for name in ("totals", "done"):
-        counts = event.get(name)
-        if isinstance(counts, dict):
-            for key in counts:
-                _check(counts, key, int)
+    for name, kind in (("totals", int), ("done", int), ("targets", str), ("scores", _NUMBER)):
+        values = event.get(name)
+        if isinstance(values, dict):
+            for key in values:
+                _check(values, key, kind)
+    _check_numbers(event)
     for name, score in (("best", "r2"), ("best_accuracy", "accuracy")):
         best = event.get(name)
         if isinstance(best, dict):
             for key in ("probe", "target"):
                 _check(best, key, str)
             _check(best, score, _NUMBER)
+
+
+def _check_numbers(event: Mapping[str, object]) -> None:
+    """Check the lists of a ``planned`` and a ``resources``."""
+    for name in ("cpus", "memory", "gpus"):
+        pair = event.get(name, [0, 0])
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise DamagedFile(f"{name}: expected what is in use, and of how much")
+        for part, value in zip(("in use", "in all"), pair, strict=True):
+            _check({part: value}, part, _NUMBER)
+    work = event.get("work")
+    for model in work.values() if isinstance(work, dict) else ():
+        if not isinstance(model, dict):
+            raise DamagedFile("work: expected an object for each model")
+        for key in ("shards", "shards_done", "layers_done"):
+            _check(model, key, int)
+        _check(model, "layers", list)
+        for index in model["layers"]:
+            _check({"layers": index}, "layers", int)
 
 
 def _check(values: Mapping[str, object], key: str, kinds: Kinds) -> None:

@@ -7,11 +7,17 @@ system clock) and ``kind``, and the fields of its kind:
 stage_started  stage: prepare | extract | probe | report; a run begins with prepare
 stage_progress stage: prepare; what, done, total: units of what takes long in it, such as files
 stage_finished stage, seconds
-planned        run, models: [name], totals: {stage: n}, done: {stage: n} by earlier runs
+planned        run, models: [name], totals: {stage: n}, done: {stage: n} by earlier runs,
+               targets: {name: its score, r2 or accuracy}, work: {model: {shards, shards_done,
+               layers: [index], layers_done}}, by earlier runs
+activity       message: what the run begins to do, such as starting Ray
+began          stage: extract | probe, model: its first job was sent to an executor
+resources      nodes, jobs, places, and where known cpus, memory (bytes), gpus: [in use, in all],
+               gpu_busy: share of time
 shard_done     model, shard, utterances, skipped, seconds, forward_seconds: of these, in networks
 cells_done     model, layer, layer_index, cells (that came back), failed (of these), seconds
                (of their fits), best: {probe, target, r2} or null, best_accuracy: {probe, target,
-               accuracy} or null
+               accuracy} or null, scores: {target: its main score by the best probe}
 compared       seconds: of a job of the optional analysis ``analysis`` (similarity, if not given)
 warning        message
 failure        stage, model or null, where, error; for stage probe beside a cells_done, with cells:

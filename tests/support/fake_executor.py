@@ -21,6 +21,7 @@ from jobs.protocol.cells import Cell
 from jobs.protocol.predictions import CellPredictions, write_predictions
 from jobs.similarity.job import SketchJob, TileJob
 from sweep.executors.base import Outcome
+from sweep.executors.usage import Usage
 from sweep.plan.plan import Plan, PlannedModel
 from sweep.signals import StopSignal
 
@@ -168,6 +169,9 @@ class FakeExecutor:
 
     def help_stragglers(self) -> None:
         self.log.append("help_stragglers")
+
+    def usage(self) -> Usage:
+        return Usage(nodes=1, jobs=len(self._in_flight), places=1)
 
     def release(self, job: Job, *, last: bool) -> None:
         self.log.append(f"release {job.affinity} last" if last else f"release {job.affinity}")

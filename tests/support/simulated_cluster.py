@@ -18,6 +18,7 @@ from jobs.probing.results import CellResult
 from jobs.statistics.scores import references_for, scores_for
 from jobs.workers.ray_workers import Ended
 from sweep.executors.base import Outcome
+from sweep.executors.usage import Usage
 
 SCORES = [*(score.name for score in scores_for("regression")), *references_for("regression")]
 
@@ -88,6 +89,10 @@ class SimulatedCluster:
             outcomes.append(Outcome(job, result=pickle.loads(packed)))
         self.waits += bool(outcomes)
         return outcomes
+
+    def usage(self) -> Usage:
+        """All nodes, each with a place."""
+        return Usage(nodes=self.nodes, jobs=len(self._running), places=self.nodes)
 
     def release(self, job: Job, *, last: bool) -> None:
         """There is nothing to let go of."""

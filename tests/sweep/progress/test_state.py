@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sweep.progress.state import STAGES, Best, Progress
+from sweep.progress.models import Best
+from sweep.progress.state import STAGES, Progress
 
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 

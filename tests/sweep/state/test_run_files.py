@@ -176,9 +176,11 @@ def test_the_events(folder: RunFolder) -> None:
     assert found == {
         "stage_started": "stage",
         "stage_finished": "stage seconds",
-        "planned": "run models totals done",
+        "planned": "run models totals done targets work",
+        "began": "stage model",
+        "resources": "nodes jobs places",
         "shard_done": "model shard utterances skipped copied seconds forward_seconds",
-        "cells_done": "model layer layer_index cells failed seconds best best_accuracy",
+        "cells_done": "model layer layer_index cells failed seconds best best_accuracy scores",
         "compared": "seconds analysis",
         "run_finished": "status done failed seconds",
     }
