@@ -4,7 +4,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,11 @@ from sweep.executors.preflight import SPARE_BYTES
 from sweep.own_packages import DISTRIBUTION
 from sweep.plan.provenance import hardware
 from sweep.progress.wording import printable
+from sweep.wording import counted
 
+DECISIVE = ("processor", "CUDA GPUs", "cache")
+"""Findings that decide how fast sweeps are, and how large they may be."""
+OPTIONAL = "not installed; optional: "
 SHOWN = 10
 """Number of layers with the largest errors that are printed."""
 
@@ -40,18 +44,40 @@ class Finding:
     """Advice for a remedy; empty if the check succeeded."""
 
 
-def print_environment(cache: Path) -> bool:
-    """Print what this machine has and lacks; return whether nothing is missing."""
+def print_environment(cache: Path, *, everything: bool = False) -> bool:
+    """Print whether this machine can run sweeps, what it lacks, and the next command.
+
+    Args:
+        cache: the activation cache.
+        everything: print every check, also those that succeeded.
+    """
     findings = list(examine(cache))
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for finding in findings:
-        state = Text("WRONG", "bold red") if finding.remedy else Text("ok", "green")
-        table.add_row(state, finding.what, Text(printable(finding.found)))
-    _console().print(table)
-    for finding in findings:
-        if finding.remedy:
-            print(f"{finding.what}: {finding.remedy}")
-    return not any(finding.remedy for finding in findings)
+    wrong = [finding for finding in findings if finding.remedy]
+    if everything or wrong:
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for finding in findings if everything else wrong:
+            state = Text("WRONG", "bold red") if finding.remedy else Text("ok", "green")
+            table.add_row(state, finding.what, Text(printable(finding.found), overflow="fold"))
+        _console().print(table)
+    for line in verdict(findings):
+        print(printable(line))
+    return not wrong
+
+
+def verdict(findings: Sequence[Finding]) -> Iterator[str]:
+    """Say whether sweeps can run, with the facts that decide how fast, and the next command."""
+    wrong = [finding for finding in findings if finding.remedy]
+    if wrong:
+        yield f"this machine cannot run sweeps yet: {counted(len(wrong), 'problem')}"
+        yield from (f"{finding.what}: {finding.remedy}" for finding in wrong)
+        yield "then check again: sweep doctor"
+        return
+    yield "this machine can run sweeps"
+    yield from (f"{one.what}: {one.found}" for one in findings if one.what in DECISIVE)
+    absent = [finding.what for finding in findings if OPTIONAL in finding.found]
+    if absent:
+        yield f"optional, not installed: {', '.join(absent)} (see `sweep doctor --all`)"
+    yield "next: sweep init --csv TABLE for your own data, or sweep run demo"
 
 
 def examine(cache: Path) -> Iterator[Finding]:
@@ -82,7 +108,7 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "not installed", f"pip install '{requirement}'")
     for package in OPTIONAL_PACKAGES:
         missing = package.missing()
-        absent = f"not installed; optional: {package.command}"
+        absent = f"{OPTIONAL}{package.command}"
         yield Finding(package.name, package.version if missing is None else absent)
 
 

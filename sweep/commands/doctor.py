@@ -14,6 +14,9 @@ def doctor(
             metavar="MODEL", help="Check its padded batches: as `sweep layers` names models."
         ),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every check, also those that succeeded.")
+    ] = False,
     cache: Cache = None,
 ) -> None:
     """Check this machine; or, with --model, that padded batches give what one at a time gives."""
@@ -22,7 +25,7 @@ def doctor(
 
     with exit_codes():
         well = (
-            print_environment(local_cache(cache_of(cache)))
+            print_environment(local_cache(cache_of(cache)), everything=everything)
             if model is None
             else print_model_check(model)
         )

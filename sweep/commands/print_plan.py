@@ -2,12 +2,12 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
+import pandas as pd
 
 from jobs.audio.frames import FRAME_SHIFT, SAMPLE_RATE
 from jobs.models import forward_flops
@@ -15,13 +15,21 @@ from jobs.storage.location import Location
 from sweep.analyses import ANALYSES, extraction_table
 from sweep.analyses.base import RunContext
 from sweep.commands.cost_estimate import cost_lines
+from sweep.commands.plan_costs import (
+    ModelCost,
+    minutes_lines,
+    minutes_of,
+    print_costs,
+    with_minutes,
+)
 from sweep.commands.prepare_spec import column_lines, corpus_line, prepare_spec
-from sweep.commands.run_output import print_table
-from sweep.plan.stale import why_stale
+from sweep.errors import reason
+from sweep.plan.plan import PlannedModel
+from sweep.plan.stale import stale_by_model
 from sweep.prepare.prepare import Prepared
 from sweep.progress.wording import printable
 from sweep.running.remaining import ModelWork, remaining_work
-from sweep.state.ledger import finished, stream_records
+from sweep.state.ledger import Finished, Record, finished, stream_records
 from sweep.state.mirror import fetch_records
 from sweep.state.run_folder import local_cache, run_folder
 from sweep.wording import counted
@@ -31,19 +39,6 @@ SUSTAINED_FLOPS = 10e12
 sheet)."""
 
 
-@dataclass(frozen=True)
-class ModelCost:
-    """Remaining work for a model."""
-
-    model: str
-    layers: int
-    forward_passes: int
-    pflop: float
-    gpu_hours: float
-    disk_bytes: int
-    cells: int
-
-
 def print_plan(
     path: Path,
     overrides: Sequence[str],
@@ -51,8 +46,9 @@ def print_plan(
     cache: Location,
     *,
     as_json: bool = False,
+    timing: bool = True,
 ) -> None:
-    """Print what `sweep run` would do."""
+    """Print what `sweep run` would do; with ``timing``, in how many minutes on this machine."""
     prepared = prepare_spec(path, overrides, local_cache(cache))
     folder = fetch_records(run_folder(out or Path("results") / prepared.spec.name))
     damaged: list[str] = []
@@ -66,19 +62,22 @@ def print_plan(
         wanted=lambda task, cell: True, on_corrupt=lambda error: None,
         compared={model for queue in queues.values() for model in queue.models}, keep_index=False,
     )  # fmt: skip
-    costs = _costs(prepared, {left.planned.name: left for left in work})
-    stale = why_stale(prepared.plan, stream_records(folder.ledger, on_damage=lambda line: None))
+
+    def recorded() -> Iterator[Record]:
+        return stream_records(folder.ledger, on_damage=lambda line: None)
+
+    stale = stale_by_model(prepared.plan, recorded())
+    costs = _costs(prepared, {left.planned.name: left for left in work}, stale, records)
+    said: Sequence[str] = ()
+    if timing and work:
+        costs, said = _timed(prepared, costs, work, recorded())
+    reasons = sum(stale.values(), Counter[str]())
     if as_json:
-        print(json.dumps(_values(prepared, costs, stale), indent=1))
+        print(json.dumps(_values(prepared, costs, reasons), indent=1))
         return
-    print_table(_plan_table(prepared.plan.name, costs))
-    print(f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32")
-    for reason, count in stale.items():
-        print(f"stale: {counted(count, 'cell')}, {reason}")
-    cells = sum(cost.cells for cost in costs)
-    print(
-        f"cells: {prepared.plan.n_cells - cells} done, {sum(stale.values())} stale, {cells} to do"
-    )
+    print_costs(prepared.plan.name, costs)
+    for line in (*minutes_lines(costs, said), *_count_lines(prepared, costs, stale)):
+        print(printable(line))
     for analysis in ANALYSES:
         jobs_left = queues[analysis.name].waiting if analysis.name in queues else 0
         for line in analysis.cost(run, records, jobs_left):
@@ -88,6 +87,18 @@ def print_plan(
     print(corpus_line(prepared))
     for line in column_lines(prepared.columns):
         print(printable(line))
+
+
+def _count_lines(
+    prepared: Prepared, costs: Sequence[ModelCost], stale: Mapping[str, Counter[str]]
+) -> Iterator[str]:
+    yield f"GPU hours: at {SUSTAINED_FLOPS / 1e12:g} TFLOP/s, half of an A100's peak in float32"
+    for model, reasons in stale.items():
+        for why, count in reasons.items():
+            yield f"stale: {model}: {counted(count, 'cell')}, {why}"
+    cells = sum(cost.cells for cost in costs)
+    n_stale = sum(count for reasons in stale.values() for count in reasons.values())
+    yield f"cells: {prepared.plan.n_cells - cells} done, {n_stale} stale, {cells} to do"
 
 
 def _values(
@@ -100,6 +111,7 @@ def _values(
         "models": [asdict(cost) for cost in costs],
         "cells": {"done": prepared.plan.n_cells - to_do, "to_do": to_do},
         "stale": dict(stale),
+        "minutes": minutes_of(costs),
         "corpus": {
             "utterances": len(table),
             "speakers": table["speaker_id"].nunique(),
@@ -110,7 +122,8 @@ def _values(
     }
 
 
-def _costs(prepared: Prepared, work: Mapping[str, ModelWork]) -> list[ModelCost]:
+def _seconds_by_path(prepared: Prepared) -> "pd.Series[float]":
+    """Seconds that a network reads of every audio file."""
     heard = extraction_table(prepared.plan, prepared.table)
     # By path, which includes the tempo; a file used twice has the same duration both times.
     seconds = heard.drop_duplicates("audio_path").set_index("audio_path")["seconds"]
@@ -119,37 +132,66 @@ def _costs(prepared: Prepared, work: Mapping[str, ModelWork]) -> list[ModelCost]
         seconds = seconds.clip(upper=features.max_frames * FRAME_SHIFT / SAMPLE_RATE)
     if features.pad_to is not None:
         seconds = seconds.clip(lower=features.pad_to * FRAME_SHIFT / SAMPLE_RATE)
-    costs = []
+    return seconds
+
+
+def _costs(
+    prepared: Prepared,
+    work: Mapping[str, ModelWork],
+    stale: Mapping[str, Counter[str]],
+    records: Mapping[str, Finished],
+) -> list[ModelCost]:
+    seconds, costs = _seconds_by_path(prepared), []
     for model in prepared.plan.models:
         left = work.get(model.name)
         paths = [path for shard in left.shards for path in shard.paths_to_read] if left else []
-        flops = forward_flops(model.extract.model) * float(seconds[paths].sum()) if paths else 0.0
+        audio = float(seconds[paths].sum()) if paths else 0.0
+        rate = _flops_per_second(model) if paths else 0.0
+        flops = None if rate is None else rate * audio
+        cells = [cell.cell_id for task in left.tasks for cell in task.cells] if left else []
         costs.append(
             ModelCost(
                 model=model.name,
                 layers=len(model.layers),
                 forward_passes=len(paths),
-                pflop=flops / 1e15,
-                gpu_hours=flops / SUSTAINED_FLOPS / 3600,
+                audio_seconds=audio,
+                pflop=None if flops is None else flops / 1e15,
+                gpu_hours=None if flops is None else flops / SUSTAINED_FLOPS / 3600,
                 disk_bytes=sum(map(model.shard_bytes, left.shards if left else ())),
-                cells=sum(len(task.cells) for task in left.tasks) if left else 0,
+                cells=len(cells),
+                stale=min(sum(stale.get(model.name, {}).values()), len(cells)),
+                failed=sum(name in records and records[name].status == "failed" for name in cells),
             )
         )
     return costs
 
 
-def _plan_table(name: str, costs: Sequence[ModelCost]) -> Table:
-    table = Table(title=f"{name}: what would run")
-    for column in ("model", "layers", "forward passes", "PFLOP", "GPU hours", "disk", "cells"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for cost in costs:
-        table.add_row(
-            Text(printable(cost.model)),
-            str(cost.layers),
-            str(cost.forward_passes),
-            f"{cost.pflop:.3g}",
-            f"{cost.gpu_hours:.2g}",
-            f"{cost.disk_bytes / 2**30:.2g} GiB",
-            str(cost.cells),
-        )
-    return table
+def _flops_per_second(model: PlannedModel) -> float | None:
+    """Operations for a second of audio; None if the network fails on what they are counted on."""
+    try:
+        return forward_flops(model.extract.model)
+    except Exception as error:  # noqa: BLE001 - a user's model may raise anything
+        why = f"{model.name}: its operations cannot be counted: {reason(error)}"
+        print(printable(f"warning: {why}"), file=sys.stderr)
+        return None
+
+
+def _timed(
+    prepared: Prepared,
+    costs: Sequence[ModelCost],
+    work: Sequence[ModelWork],
+    records: Iterable[Record],
+) -> tuple[list[ModelCost], Sequence[str]]:
+    """Add the minutes on this machine, and say what was timed."""
+    from sweep.commands.time_work import time_work
+
+    compute = prepared.spec.compute
+    seconds = {str(path): float(value) for path, value in _seconds_by_path(prepared).items()}
+    timings = time_work(work, prepared.plan, compute, seconds, records)
+    left = {
+        one.planned.name: Counter(cell.probe for task in one.tasks for cell in task.cells)
+        for one in work
+    }
+    return [
+        with_minutes(cost, left.get(cost.model, Counter()), timings, compute) for cost in costs
+    ], timings.said

@@ -26,6 +26,11 @@ class CellRecord(Protocol):
 
 def why_stale(plan: Plan, records: Iterable[CellRecord]) -> Counter[str]:
     """Count the reasons for which records of planned cells have other ids than planned."""
+    return sum(stale_by_model(plan, records).values(), Counter())
+
+
+def stale_by_model(plan: Plan, records: Iterable[CellRecord]) -> dict[str, Counter[str]]:
+    """Count the stale records of every model by reason, see `why_stale`."""
     planned = {cell.cell_id for task in layer_tasks(plan) for cell in task.cells}
     others: dict[str, CellRecord] = {
         record.cell_id: record for record in records if record.cell_id not in planned
@@ -37,12 +42,13 @@ def why_stale(plan: Plan, records: Iterable[CellRecord]) -> Counter[str]:
         for cell in task.cells
         if (place := _place(task, cell)) in places
     }
-    reasons: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {}
     for record in others.values():
         if record.place in current:
             ingredients = current[record.place]
             changed = [k for k, v in ingredients.items() if record.made_from.get(k) != v]
-            reasons[" and ".join(changed or ["types"]) + " changed"] += 1
+            of_model = reasons.setdefault(record.place[0], Counter())
+            of_model[" and ".join(changed or ["types"]) + " changed"] += 1
     return reasons
 
 

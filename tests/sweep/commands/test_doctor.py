@@ -19,14 +19,37 @@ def run(*words):
 
 
 def test_a_machine_that_runs_these_tests_is_well(tmp_path):
-    result = run("--cache", tmp_path / "cache")
+    result = run("--all", "--cache", tmp_path / "cache")
     assert result.exit_code == 0, result.output
+    assert "this machine can run sweeps" in result.output
     assert "WRONG" not in result.output
     for name in ("torch", "ray", "wespeaker-unofficial"):
         assert re.search(rf"ok +{name} +{re.escape(metadata.version(name))}", result.output)
     assert re.search(r"ok +CUDA GPUs", result.output)
     assert re.search(r"ok +cache +\S*cache, [\d.]+ GiB free", result.output)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def finding(what, found="fine", remedy=""):
+    return doctor.Finding(what, found, remedy)
+
+
+def test_a_verdict_has_only_what_matters_and_the_next_command():
+    findings = [
+        finding("torch"), finding("processor", "2 cores"),
+        finding("torchcrepe", "not installed; optional: pip install torchcrepe"),
+    ]  # fmt: skip
+    assert list(doctor.verdict(findings)) == [
+        "this machine can run sweeps",
+        "processor: 2 cores",
+        "optional, not installed: torchcrepe (see `sweep doctor --all`)",
+        "next: sweep init --csv TABLE for your own data, or sweep run demo",
+    ]
+    assert list(doctor.verdict([*findings, finding("Ray", "broken", "install it")])) == [
+        "this machine cannot run sweeps yet: 1 problem",
+        "Ray: install it",
+        "then check again: sweep doctor",
+    ]
 
 
 def test_a_cache_that_cannot_be_written_is_wrong_and_has_a_remedy(tmp_path):
@@ -53,7 +76,7 @@ def test_packages_are_those_that_the_project_asks_for(tmp_path, monkeypatch):
     assert "no-such-package: pip install 'no-such-package>=2'" in result.output
     command = "pip install --no-deps wespeaker-unofficial"
     optional = rf"ok +wespeaker-unofficial +not installed; optional: {command}"
-    assert re.search(optional, result.output)
+    assert re.search(optional, run("--all", "--cache", tmp_path).output)
     assert "no-such-extra" not in result.output
 
 

@@ -1,0 +1,1 @@
+"""Screenshots of the live view: ``python -m tests.screenshots``."""
