@@ -123,6 +123,7 @@ def test_a_layer_is_told_of_with_its_counts_its_time_and_its_best(recording: Rec
             "model": "a", "layer": "stem", "layer_index": 0, "cells": 4, "failed": 0,
             "seconds": 1.0, "best": {"probe": "stiff", "target": "cps", "r2": 0.6},
             "best_accuracy": None,
+            "scores": {"cps": 0.6},
         }
     ]  # fmt: skip
     assert recording.recorder.scored == 4
