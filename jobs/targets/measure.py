@@ -3,13 +3,16 @@
 Values are kept by the digest of the audio in ``<cache>/measured``, one file per measurement, as
 JSON lines, see `jobs.targets.measured_values`. The file name contains the versions
 of the measurement and of the package that it uses, so that a new version measures again.
+
+A measurement may depend on the other utterances of the speaker, see ``SpeakerContext``. Its values
+are kept by the digest and by what it was told of the speaker.
 """
 
 import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,80 +24,16 @@ from pathlib import Path
 import pandas as pd
 from joblib import cpu_count
 
-from jobs.audio.read import AudioError, AudioUnavailable, FloatArray, load_audio
-from jobs.optional_packages import PARSELMOUTH, SILERO_VAD, OptionalPackage
+from jobs.audio.read import AudioError, AudioUnavailable, load_audio
 from jobs.process import limit_threads
 from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.measured_values import MeasuredValues, MeasureError, Values
-from jobs.targets.pitch import PITCH_METHOD, measure_level, measure_pitch
-from jobs.targets.voice_activity import SPEECH_METHOD, measure_speech
+from jobs.targets.measurements import MEASUREMENTS, SpeakerContext
 
 POOL_SECONDS = 10.0
 """Seconds of work for one core below which no processes are started, which takes longer."""
 BLOCK_SECONDS = 60.0
 """Seconds of audio per block: the most that an interruption loses in each process."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A set of values that are measured in a waveform."""
-
-    name: str
-    version: int
-    """To be raised when the same audio gives other values: everything is then measured again."""
-    columns: tuple[str, ...]
-    """Names of its values."""
-    of: Callable[[FloatArray], Values]
-    """(N,) samples at 16 kHz in int16 scale → the values, NaN where undefined."""
-    cost: float
-    """Approximate seconds of one core per second of audio, which decides how it is run."""
-    package: OptionalPackage | None = None
-    """Optional package that it needs."""
-    method: str = ""
-    """Sentence on how it is done, for the methods text; empty: the description of its targets says
-    it."""
-
-    @property
-    def file(self) -> str:
-        """Name of the file of its values."""
-        package = f"-{self.package.name}-{self.package.version}" if self.package else ""
-        return f"{self.name}-{self.version}{package}.jsonl"
-
-    def missing(self) -> str | None:
-        """Return how to install the package that it lacks, None if nothing is missing."""
-        return None if self.package is None else self.package.missing()
-
-
-MEASUREMENTS: dict[str, Measurement] = {
-    one.name: one
-    for one in (
-        Measurement(
-            name="speech",
-            version=1,
-            columns=("speaking_seconds", "span_seconds"),
-            of=measure_speech,
-            cost=0.012,
-            package=SILERO_VAD,
-            method=SPEECH_METHOD,
-        ),
-        Measurement(
-            name="pitch",
-            version=2,
-            columns=("f0_mean", "f0_sd"),
-            of=measure_pitch,
-            cost=0.01,
-            package=PARSELMOUTH,
-            method=PITCH_METHOD,
-        ),
-        Measurement(
-            name="level",
-            version=1,
-            columns=("energy",),
-            of=lambda wave: (measure_level(wave),),
-            cost=0.0003,
-        ),
-    )
-}
 
 
 def measure(
@@ -106,7 +45,8 @@ def measure(
     """Measure the audio of every utterance whose values are not known yet.
 
     Args:
-        table: utterances, of which ``audio_path``, ``audio_digest`` and ``seconds`` are read.
+        table: utterances, of which ``audio_path``, ``audio_digest``, ``seconds`` and, for
+            measurements with a context, ``speaker_id`` are read.
         names: names of measurements.
         cache: folder of measured values; an interrupted call resumes where it stopped.
         progress: called after every block of utterances.
@@ -118,63 +58,99 @@ def measure(
     Raises:
         MeasureError: a measuring process died, or a file of values is damaged.
     """
-    kept = {
-        name: MeasuredValues(
-            cache / "measured" / MEASUREMENTS[name].file, len(MEASUREMENTS[name].columns)
-        )
-        for name in names
+    chosen = [MEASUREMENTS[name] for name in names]
+    contexts = {one.context.measurement: one.context for one in chosen if one.context}
+    told: dict[str, list[Told]] = {}
+    if contexts:
+        before = measure(table, contexts, cache, progress)
+        told = {name: _told(table, before, one) for name, one in contexts.items()}
+    requests = {
+        one.name: _requests(table, told[one.context.measurement] if one.context else None)
+        for one in chosen
     }
-    tasks = _tasks(table, kept)
+    kept = {
+        one.name: MeasuredValues(cache / "measured" / one.file, len(one.columns)) for one in chosen
+    }
+    tasks = _tasks(table, requests, kept)
     what, done = f"measuring {', '.join(kept)}", 0
     if tasks:
         progress(what, done, len(tasks))
     for results in _measure_blocks(_blocks(tasks)):
-        for name, one in kept.items():
-            one.add({found.digest: found.values[name] for found in results if name in found.values})
+        for name, values in kept.items():
+            values.add({found[name][0]: found[name][1] for found in results if name in found})
         done += len(results)
         progress(what, done, len(tasks))
     columns = {}
-    for name, one in kept.items():
-        undefined = (math.nan,) * len(MEASUREMENTS[name].columns)
-        rows = [one.values.get(digest, undefined) for digest in table["audio_digest"]]
-        for position, column in enumerate(MEASUREMENTS[name].columns):
+    for one in chosen:
+        undefined = (math.nan,) * len(one.columns)
+        rows = [kept[one.name].values.get(key, undefined) for key, _ in requests[one.name]]
+        for position, column in enumerate(one.columns):
             columns[column] = [row[position] for row in rows]
     return pd.DataFrame(columns, index=table.index, dtype=float)
+
+
+Told = tuple[float, ...]
+"""What a measurement is told of the speaker."""
+_Request = tuple[str, Told | None]
+"""The key under which a recording's values are kept, and what the measurement is told."""
+_Found = dict[str, tuple[str, Values]]
+"""Measurement → key and values of one recording; empty if its audio could not be read."""
+
+
+def _told(table: pd.DataFrame, before: pd.DataFrame, context: SpeakerContext) -> list[Told]:
+    """Return what the measurement is told for every row: the same for all of a speaker's."""
+    columns = list(MEASUREMENTS[context.measurement].columns)
+    values = before[columns].to_numpy()
+    rows_of = pd.Series(range(len(table))).groupby(table["speaker_id"].to_numpy()).groups
+    found: dict[int, Told] = {}
+    for rows in rows_of.values():
+        found |= dict.fromkeys(rows, context.combine(values[rows]))
+    return [found[row] for row in range(len(table))]
+
+
+def _requests(table: pd.DataFrame, told: list[Told] | None) -> list[_Request]:
+    """Return the request of one measurement for every row."""
+    if told is None:
+        return [(digest, None) for digest in table["audio_digest"]]
+    return [
+        (f"{digest} {' '.join(f'{value:.6g}' for value in values)}", values)
+        for digest, values in zip(table["audio_digest"], told, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
 class _Task:
     """The measurements that one recording still needs."""
 
-    digest: str
     path: str
     seconds: float
-    names: tuple[str, ...]
+    requests: dict[str, _Request]
 
     @property
     def work(self) -> float:
         """Seconds for one core."""
-        return self.seconds * sum(MEASUREMENTS[name].cost for name in self.names)
+        return self.seconds * sum(MEASUREMENTS[name].cost for name in self.requests)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The measured values of one recording; none if its audio could not be read."""
-
-    digest: str
-    values: dict[str, Values]
-
-
-def _tasks(table: pd.DataFrame, kept: dict[str, MeasuredValues]) -> list[_Task]:
-    """Return the measurements that are not known yet, each recording once."""
-    tasks: dict[str, _Task] = {}
-    for digest, path, seconds in zip(
-        table["audio_digest"], table["audio_path"], table["seconds"], strict=True
-    ):
-        names = tuple(name for name, one in kept.items() if digest not in one.values)
-        if names:
-            tasks.setdefault(digest, _Task(digest, path, seconds, names))
-    return list(tasks.values())
+def _tasks(
+    table: pd.DataFrame,
+    requests: dict[str, list[_Request]],
+    kept: dict[str, MeasuredValues],
+) -> list[_Task]:
+    """Return the measurements that are not known yet, each of a recording once."""
+    tasks: list[_Task] = []
+    seen: set[tuple[str, str]] = set()
+    for row, (path, seconds) in enumerate(zip(table["audio_path"], table["seconds"], strict=True)):
+        wanted = {name: rows[row] for name, rows in requests.items()}
+        new = {
+            name: request
+            for name, request in wanted.items()
+            if request[0] not in kept[name].values and (name, request[0]) not in seen
+        }
+        if new:
+            seen |= {(name, request[0]) for name, request in new.items()}
+            tasks.append(_Task(path, seconds, new))
+    return tasks
 
 
 def _blocks(tasks: Sequence[_Task]) -> list[list[_Task]]:
@@ -239,14 +215,18 @@ def _die_with_parent() -> None:
 
 
 def _measure_block(block: Sequence[_Task]) -> list[_Found]:
-    return [_Found(task.digest, _measure(task)) for task in block]
+    return [_measure(task) for task in block]
 
 
-def _measure(task: _Task) -> dict[str, Values]:
+def _measure(task: _Task) -> _Found:
     try:
         wave = load_audio(task.path)
     except (AudioError, AudioUnavailable):
         # Nothing is recorded: a damaged file and its repair may share a digest. Extraction skips
         # the file, or reports it, if it is still unusable then.
         return {}
-    return {name: tuple(MEASUREMENTS[name].of(wave)) for name in task.names}
+    found: _Found = {}
+    for name, (key, told) in task.requests.items():
+        of = MEASUREMENTS[name].of
+        found[name] = key, tuple(of(wave) if told is None else of(wave, told))
+    return found

@@ -10,7 +10,8 @@ import pandas as pd
 
 from jobs.corpus.table import COLUMNS
 from jobs.progress import ProgressCallback, ignore_progress
-from jobs.targets.measure import MEASUREMENTS, measure
+from jobs.targets.measure import measure
+from jobs.targets.measurements import MEASUREMENTS
 from jobs.targets.own_columns import check_classes_of, labels_of
 from jobs.targets.pitch import PITCH_RANGE
 
@@ -30,7 +31,8 @@ class Target:
     """Table of U utterances, with measured columns → (U,) float64, NaN for a missing value; for
     classification str, "" for a missing value."""
     measurement: str | None = None
-    """Measurement of the audio that it needs, see ``jobs.targets.measure.MEASUREMENTS``."""
+    """Measurement of the audio that it needs, see
+    ``jobs.targets.measurements.MEASUREMENTS``."""
     tempo_exponent: int | None = None
     """e, where speech at f times the tempo has f^e times the value; None where that is unknown."""
     limits: tuple[float, float] | None = None
@@ -135,8 +137,9 @@ TARGETS: dict[str, Target] = {
             title="mean pitch",
             unit="Hz",
             kind="regression",
-            description="mean fundamental frequency of the voiced frames, those at most 20 dB "
-            "below the loud ones, between 60 and 600 Hz; undefined without any",
+            description="mean fundamental frequency of the voiced frames, those at most 15 dB "
+            "below the loud ones and periodic, within the range of the speaker's utterances; "
+            "undefined without any",
             values=lambda table: table["f0_mean"],
             measurement="pitch",
             limits=PITCH_RANGE,

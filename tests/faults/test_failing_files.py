@@ -68,7 +68,11 @@ class FailingDisk:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waits between attempts."""
+    without_waits(monkeypatch)
+
+
+def without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait neither between attempts nor for space on a full disk."""
     monkeypatch.setattr("sweep.state.retry_policy.LONGEST_WAIT", 0.0)
     monkeypatch.setattr("sweep.running.disk_pause.PAUSE_SECONDS", 0.0)
 
@@ -93,17 +97,19 @@ def run_on(run: TinyRun, number: int | None, code: int) -> FailingDisk:
     error = result.exception
     if error is not None and not isinstance(error, SystemExit):
         text = "".join(traceback.format_exception(error))[-2500:]
-        pytest.fail(f"operation {number}, {disk.failed}: {text}")
+        raise AssertionError(f"operation {number}, {disk.failed}: {text}")
     assert number is not None or result.exit_code == 0, result.output
     return disk
 
 
-def try_operation(home: Path, number: int, code: int, undisturbed: Undisturbed) -> None:
+def try_operation(home: Path, number: int, code: int, undisturbed: Undisturbed) -> str:
+    """Run with one failing operation, then without; return the name of what failed."""
     with tiny_run(home) as run:
         disk = run_on(run, number, code)
         again = run.run()
         assert again.exit_code == 0, (disk.failed, again.output)
         assert run.tables() == undisturbed[0], disk.failed
+        return disk.failed.partition(" ")[0]
 
 
 @pytest.mark.usefixtures("quick")

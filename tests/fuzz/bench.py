@@ -25,7 +25,7 @@ from jobs.models.wespeaker.folders import find_checkpoint
 from jobs.models.wespeaker.settings import WespeakerSettings
 from jobs.progress import ProgressCallback
 from jobs.targets import registry
-from jobs.targets.measure import MEASUREMENTS
+from jobs.targets.measurements import MEASUREMENTS
 
 FETCHED = Path("data/raw/LibriSpeech")
 """Treated as present, like the study's checkpoints."""

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -23,14 +23,21 @@ LONGEST = 2000
 """Characters of a message."""
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_spoken_or_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    Path("specs").mkdir()  # two of the specs have their models there
-    Path("specs/models").symlink_to(SPECS[0].parent.absolute() / "models")
-    with ExitStack() as stack:
+@contextmanager
+def nothing_spoken_or_loaded(folder: Path) -> Iterator[None]:
+    """Work in ``folder`` with the stand-ins of ``tests.fuzz.bench``."""
+    with pytest.MonkeyPatch.context() as monkeypatch, ExitStack() as stack:
+        monkeypatch.chdir(folder)
+        Path("specs").mkdir()  # two of the specs have their models there
+        Path("specs/models").symlink_to(SPECS[0].parent.absolute() / "models")
         for patch in patches():
             stack.enter_context(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _bench(tmp_path: Path) -> Iterator[None]:
+    with nothing_spoken_or_loaded(tmp_path):
         yield
 
 
@@ -56,25 +63,25 @@ def test_10000_damaged_specs_are_valid_or_refused_at_their_place(
 
 
 def try_specs(seeds: range, folder: Path) -> Counter[str]:
-    outcomes: Counter[str] = Counter()
-    path = folder / "spec.yaml"
-    for seed in seeds:
-        random_ = random.Random(seed)
-        path.write_bytes(mutated(random_))
-        assignments = [override(random_)] if random_.random() < 0.1 else []
-        try:
-            with patience(f"seed {seed}"):
-                check_valid(load_and_prepare(path, assignments, folder / "cache"))
-        except SpecError as error:
-            outcomes["refused"] += 1
-            assert error.problems, seed
-            for problem in error.problems:
-                check_problem(problem, path, seed)
-        except Exception as error:
-            raise AssertionError(f"seed {seed} {assignments}: no SpecError") from error
-        else:
-            outcomes["valid"] += 1
-    return outcomes
+    return Counter(try_spec(seed, folder) for seed in seeds)
+
+
+def try_spec(seed: int, folder: Path) -> str:
+    """Read a damaged spec, and return whether it is ``valid`` or ``refused``."""
+    path, random_ = folder / "spec.yaml", random.Random(seed)
+    path.write_bytes(mutated(random_))
+    assignments = [override(random_)] if random_.random() < 0.1 else []
+    try:
+        with patience(f"seed {seed}"):
+            check_valid(load_and_prepare(path, assignments, folder / "cache"))
+    except SpecError as error:
+        assert error.problems, seed
+        for problem in error.problems:
+            check_problem(problem, path, seed)
+        return "refused"
+    except Exception as error:
+        raise AssertionError(f"seed {seed} {assignments}: no SpecError") from error
+    return "valid"
 
 
 def check_valid(prepared: Prepared) -> None:

@@ -56,19 +56,40 @@ def test_500_damaged_files_of_an_old_run_end_no_verb_in_a_traceback(
 
 def try_damage(run: TinyRun, seeds: range, *, keeps_tables: bool) -> None:
     run.restore()
-    tables = run.tables()
-    files = [path.relative_to(run.home) for path in files_of(run)]
+    tables, files = run.tables(), damageable(run)
     for seed in seeds:
-        run.restore()
-        random_ = random.Random(seed)
-        file = random_.choice(files)
-        kind = damage(run.home / file, random_)
-        verb = random_.choice(VERBS[file.parts[0]])
-        what = f"seed {seed}: {kind}, {file}, {' '.join(verb)}"
-        with patience(what):
-            result = run.sweep(*(ARGUMENTS[verb[0]] if len(verb) == 1 else verb))
-        error = result.exception
-        if error is not None and not isinstance(error, SystemExit):
-            pytest.fail(f"{what}: {''.join(traceback.format_exception(error))[-1500:]}")
-        if keeps_tables:
-            assert run.tables() == tables, what
+        try_seed(run, seed, files, tables if keeps_tables else None)
+
+
+def damageable(run: TinyRun) -> list[Path]:
+    """List the files that are read again, relative to the home of the run."""
+    return [path.relative_to(run.home) for path in files_of(run)]
+
+
+def try_seed(
+    run: TinyRun, seed: int, files: list[Path], tables: dict[str, object] | None
+) -> tuple[str, str, object]:
+    """Damage a file of the restored run and call a verb.
+
+    Args:
+        run: a run with a saved copy.
+        seed: decides file, damage and verb.
+        files: see ``damageable``.
+        tables: the tables that the run must have afterwards; None: any.
+
+    Returns:
+        The kind of damage, the verb, and its exit code.
+    """
+    run.restore()
+    random_ = random.Random(seed)
+    file = random_.choice(files)
+    kind = damage(run.home / file, random_)
+    verb = random_.choice(VERBS[file.parts[0]])
+    what = f"seed {seed}: {kind}, {file}, {' '.join(verb)}"
+    with patience(what):
+        result = run.sweep(*(ARGUMENTS[verb[0]] if len(verb) == 1 else verb))
+    error = result.exception
+    if error is not None and not isinstance(error, SystemExit):
+        raise AssertionError(f"{what}: {''.join(traceback.format_exception(error))[-1500:]}")
+    assert tables is None or run.tables() == tables, what
+    return kind, verb[0], result.exit_code

@@ -22,7 +22,7 @@ from jobs.probing.tempo import StretchedSpeech
 from jobs.storage.location import RemotePath, Stat
 from jobs.storage.node_cache import NodeCache
 from jobs.storage.object_store import whole_object
-from jobs.targets.measure import MEASUREMENTS
+from jobs.targets.measurements import MEASUREMENTS
 from sweep.plan.plan import layer_tasks
 from sweep.running.probe_jobs import ProbeJobs
 from sweep.state.cache_users import remember_run
@@ -67,9 +67,11 @@ def test_shards_of_activations() -> None:
 
 
 def test_what_was_measured_in_audio() -> None:
+    praat = f"praat-parselmouth-{version('praat-parselmouth')}"
     assert {name: one.file for name, one in MEASUREMENTS.items()} == {
         "speech": f"speech-1-silero-vad-{version('silero-vad')}.jsonl",
-        "pitch": f"pitch-2-praat-parselmouth-{version('praat-parselmouth')}.jsonl",
+        "pitch_quartiles": f"pitch_quartiles-1-{praat}.jsonl",
+        "pitch": f"pitch-3-{praat}.jsonl",
         "level": "level-1.jsonl",
     }
 

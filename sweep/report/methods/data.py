@@ -13,7 +13,7 @@ from jobs.corpus.librispeech_settings import LibriSpeechSettings
 from jobs.corpus.settings import CorpusSettings
 from jobs.corpus.summary import SECONDS_PER_HOUR, describe_split
 from jobs.corpus.table import MIXED, RESAMPLED
-from jobs.targets.measure import MEASUREMENTS
+from jobs.targets.measurements import MEASUREMENTS
 from jobs.targets.registry import TARGETS, Target
 from sweep.plan.make_plan import used_splits
 from sweep.report.methods.wording import capitalised, plain

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from jobs.optional_packages import PARSELMOUTH, PYTHON_STRETCH, SILERO_VAD
-from jobs.targets.measure import MEASUREMENTS
+from jobs.targets.measurements import MEASUREMENTS
 from sweep.report.methods.data import known_target
 from sweep.report.methods.representations import DIGEST
 from sweep.report.methods.wording import plain

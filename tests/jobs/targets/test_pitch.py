@@ -9,7 +9,13 @@ from parselmouth.praat import call
 
 from jobs.audio.frames import SAMPLE_RATE
 from jobs.audio.read import INT16_SCALE
-from jobs.targets.pitch import measure_level, measure_pitch
+from jobs.targets.pitch import (
+    PITCH_RANGE,
+    measure_level,
+    measure_pitch,
+    measure_quartiles,
+    search_range,
+)
 
 
 def tone(hz, seconds=1.0, peak=8_000.0):
@@ -65,14 +71,46 @@ def test_frames_without_voice_are_left_out():
     assert found.sd < 5
 
 
-def test_the_second_pass_leaves_out_what_is_an_octave_off():
-    # A short passage two octaves up, on its own between silences: within the first range, beyond
-    # 1.5 × the third quartile. The second pass hears its period twice, thrice or four times.
+def test_the_quartiles_of_two_pitches_are_those_pitches():
+    wave = voice(np.concatenate([steady(180, 2.0), steady(220, 2.0)]))
+    assert measure_quartiles(wave) == pytest.approx((180, 220), rel=0.005)
+
+
+def test_the_range_of_a_speaker_comes_from_the_median_of_the_utterances():
+    # One utterance of four is an octave too low, one has no pitch.
+    quartiles = [(100, 120), (104, 126), (50, 60), (math.nan, math.nan), (110, 130)]
+    floor, ceiling = search_range(quartiles)
+    # Rounded to sixths of an octave: off by a twelfth at most.
+    assert abs(math.log2(floor / (0.75 * 102))) <= 1 / 12
+    assert abs(math.log2(ceiling / (2.5 * 123))) <= 1 / 12
+    assert search_range([*quartiles, (103, 124)]) == (floor, ceiling)
+
+
+def test_a_range_stays_within_that_of_the_first_pass_which_is_that_of_a_silent_speaker():
+    assert search_range([(65, 400)]) == PITCH_RANGE
+    assert search_range([(math.nan, math.nan)]) == PITCH_RANGE
+    assert search_range([]) == PITCH_RANGE
+
+
+def test_the_other_utterances_tell_the_octave_of_a_voice_with_alternating_pulses():
+    # Every second period 3 dB weaker, as in a creaky voice: alone, it is heard an octave too low.
+    phase = 2 * np.pi * np.cumsum(steady(200)) / SAMPLE_RATE
+    creaky = voice(steady(200)) * (1 - 0.3 * (np.floor(phase / (2 * np.pi)) % 2))
+    creaky = creaky.astype(np.float32)
+    assert measure_pitch(creaky).mean == pytest.approx(100, rel=0.01)
+    others = [measure_quartiles(voice(steady(hz))) for hz in (190, 205, 210)]
+    search = search_range([measure_quartiles(creaky), *others])
+    assert measure_pitch(creaky, search).mean == pytest.approx(200, rel=0.01)
+
+
+def test_the_second_pass_leaves_out_what_is_an_octave_below():
+    # A short passage an octave down, on its own between silences: within the first range, below
+    # 0.75 times the first quartile.
     quiet = np.zeros(1_600, dtype=np.float32)
-    low, high = voice(steady(120, 2.0)), voice(steady(480, 0.3))
-    found = measure_pitch(np.concatenate([low, quiet, high, quiet, low]))
-    assert found.mean == pytest.approx(120, rel=0.03)
-    assert found.sd < 15
+    usual, low = voice(steady(130, 2.0)), voice(steady(65, 0.3))
+    found = measure_pitch(np.concatenate([usual, quiet, low, quiet, usual]))
+    assert found.mean == pytest.approx(130, rel=0.01)
+    assert found.sd < 10
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.3, 1.0])

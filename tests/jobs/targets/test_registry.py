@@ -10,7 +10,7 @@ import soundfile
 
 from jobs.optional_packages import PARSELMOUTH
 from jobs.targets import measure as measuring
-from jobs.targets.measure import MEASUREMENTS
+from jobs.targets.measurements import MEASUREMENTS
 from jobs.targets.registry import TARGETS, add_targets, find_target
 
 
@@ -135,10 +135,8 @@ def spoken(tmp_path):
         wave = 8_000 * np.sin(2 * np.pi * hz * np.arange(16_000) / 16_000)
         path = tmp_path / f"{name}.flac"
         soundfile.write(path, np.rint(wave).astype(np.int16), 16_000, subtype="PCM_16")
-        rows.append(
-            {"audio_path": str(path), "audio_digest": name, "seconds": 1.0, "text": "ABCDEF"}
-        )
-    return pd.DataFrame(rows)
+        rows.append({"audio_path": str(path), "audio_digest": name, "speaker_id": name})
+    return pd.DataFrame(rows).assign(seconds=1.0, text="ABCDEF")
 
 
 def test_measured_targets_are_added_and_nothing_else_is(spoken, tmp_path):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from jobs.corpus.librispeech_facts import LIBRISPEECH, Fact
 from jobs.optional_packages import OptionalPackage
-from jobs.targets.measure import MEASUREMENTS
+from jobs.targets.measurements import MEASUREMENTS
 from sweep.commands.app import app
 from sweep.commands.prepare_corpus import PreparedPart, prepare_corpus, statistics_table
 from sweep.errors import SpecError, UsageError
