@@ -8,11 +8,12 @@ READY_DEV := .venv/.ready-dev
 demo: $(READY)
 	$(BIN)/sweep run specs/demo.yaml
 
+# A thread per test process: four processes with a thread per core each would wait for each other.
 test: $(READY_DEV)
-	$(BIN)/pytest -n 4 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist worksteal -m "not slow"
 
 test-all: $(READY_DEV)
-	$(BIN)/pytest -n 4 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist worksteal
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .
