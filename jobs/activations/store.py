@@ -131,11 +131,9 @@ def read_manifest(folder: Location, index: int) -> ShardManifest | None:
         CorruptShard: the manifest is damaged, or the tensor file is absent or of another size.
     """
     try:
-        text = read_bytes(manifest_path(folder, index))
+        manifest = from_json(read_bytes(manifest_path(folder, index)))
     except FileNotFoundError:
         return None
-    try:
-        manifest = from_json(text)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptShard(folder, index, f"its manifest is damaged ({error})") from error
     try:

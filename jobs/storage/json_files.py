@@ -9,12 +9,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jobs.storage.location import Location
 from jobs.storage.object_store import read_bytes
-from jobs.storage.regular_files import DamagedFile, read_regular
+from jobs.storage.regular_files import DamagedFile
 
 SUM = "sum"
 _SUM_BYTES = 8
@@ -101,7 +100,7 @@ def read_json(place: Location, needs: Mapping[str, Kinds] | None = None, kind: K
         OSError: there is none, or it cannot be read.
         DamagedFile: its content is not such a value; the message names the file.
     """
-    data = read_regular(place) if isinstance(place, Path) else read_bytes(place)
+    data = read_bytes(place)
     try:
         return parse_json(data, needs, kind)
     except DamagedFile as error:

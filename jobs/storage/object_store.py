@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from jobs.storage import atomic
 from jobs.storage.location import Location, RemotePath, Stat
 from jobs.storage.node_cache import NodeCache
+from jobs.storage.regular_files import open_regular, read_regular
 
 _DIGESTS = ("ETag", "etag", "md5Hash")
 """Names of an object's digest in the metadata of S3 and Google Cloud Storage."""
@@ -104,9 +105,10 @@ def read_bytes(place: Location) -> bytes:
 
     Raises:
         FileNotFoundError: there is none.
+        DamagedFile: it is a folder, a pipe or a device.
     """
     if isinstance(place, Path):
-        return place.read_bytes()
+        return read_regular(place)
     return read_parts([whole_object(place)])[0]
 
 
@@ -137,8 +139,9 @@ def open_file(place: Location) -> BinaryIO:
 
     Raises:
         FileNotFoundError: there is none.
+        DamagedFile: it is a folder, a pipe or a device.
     """
-    return place.open("rb") if isinstance(place, Path) else io.BytesIO(read_bytes(place))
+    return open_regular(place) if isinstance(place, Path) else io.BytesIO(read_bytes(place))
 
 
 @contextmanager

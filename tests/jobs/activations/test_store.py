@@ -151,6 +151,13 @@ def test_a_truncated_tensor_file_is_found_by_its_size(tmp_path, keep):
         read_layer(tmp_path, 1, "stem")
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_in_place_of_a_manifest_is_corrupt(tmp_path, make):
+    make(manifest_path(tmp_path, 0))
+    with pytest.raises(CorruptShard, match="expected a file"):
+        read_manifest(tmp_path, 0)
+
+
 def test_a_manifest_without_its_tensors_is_corrupt(tmp_path):
     write(tmp_path, 0)
     data_path(tmp_path, 0).unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.storage.json_files import byte_sum, parse_json, read_json, with_sum, without_sum
+from jobs.storage.object_store import open_file, read_bytes
 from jobs.storage.regular_files import DamagedFile, open_to_write, read_regular
 
 
@@ -49,8 +50,9 @@ def test_anything_else_is_damaged_and_named(data: bytes, tmp_path: Path) -> None
 def test_a_folder_and_a_pipe_are_no_file_and_nothing_waits_for_them(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(DamagedFile, match="expected a file"):
-            read_regular(path)
+        for read in (read_regular, read_bytes, open_file):
+            with pytest.raises(DamagedFile, match="expected a file"):
+                read(path)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "none")
     (tmp_path / "long").write_bytes(bytes(11))
