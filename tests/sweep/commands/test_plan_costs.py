@@ -7,6 +7,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from jobs.probes import (
+    CcaSettings,
+    KnnSettings,
+    LogisticSettings,
+    ProbeSettings,
+    RidgeSettings,
+)
 from sweep.commands.fitted_table import fitted
 from sweep.commands.plan_costs import (
     ModelCost,
@@ -17,7 +24,7 @@ from sweep.commands.plan_costs import (
     minutes_text,
     with_minutes,
 )
-from sweep.commands.time_work import Timings
+from sweep.commands.time_work import Timings, fit_seconds
 from sweep.spec.schema import Compute
 from tests.support.tiny_run import tiny_run
 
@@ -78,3 +85,19 @@ def test_a_plan_says_what_it_timed_and_times_nothing_when_nothing_is_left(
         assert not list(run.cache.glob("activations/*"))  # it is a folder that is removed
         assert run.run().exit_code == 0
         assert "timed" not in run.sweep("plan", *options).stdout
+
+
+@pytest.mark.parametrize("rows", [15, 40, 400])
+@pytest.mark.parametrize(
+    ("settings", "classes"),
+    [
+        (RidgeSettings(), False),
+        (CcaSettings(), False),
+        (LogisticSettings(), True),
+        (KnnSettings(), True),
+    ],
+)
+def test_a_fit_is_timed_on_as_few_rows_as_a_corpus_may_have(
+    settings: ProbeSettings, classes: bool, rows: int
+) -> None:
+    assert fit_seconds(settings, classes, rows, 8, 2) > 0
