@@ -248,6 +248,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=work, env={**os.environ, "PYTHONPATH": str(home)},
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
+    (work / "stdout").write_text(done.stdout)
     assert done.returncode == 0, done.stderr
     return work
 

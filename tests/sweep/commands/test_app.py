@@ -18,7 +18,7 @@ from sweep.errors import ClusterError, GcError, Problem, RunIsLocked, SpecError
 
 VERBS = {
     "run", "plan", "validate", "status", "watch", "retry", "report", "export", "layers", "prepare",
-    "fetch", "submit", "doctor", "gc", "stop", "predict", "list",
+    "fetch", "submit", "compare", "doctor", "gc", "stop", "predict", "list",
     "init", "schema", "view",
 }  # fmt: skip
 

@@ -93,7 +93,7 @@ def test_the_spec(folder: RunFolder) -> None:
         "": (
             "name corpus targets models layers features pooling dtype store probes "
             "protocol protocols controls baselines bootstrap similarity tempo train_fractions "
-            "beyond save_probes compute"
+            "beyond save_probes compute track"
         ),
         "corpus": (
             "kind exclude min_seconds max_seconds seed speakers utterances_per_speaker voices"
