@@ -79,11 +79,12 @@ def test_a_retry_runs_where_the_run_did(folder: RunFolder, arguments: str, optio
 
 def test_a_model_that_fails_has_a_line_a_row_and_a_retry(tmp_path: Path) -> None:
     with tiny_run(tmp_path / "home") as run:
-        (run.home / "tiny_run_network.py").write_text(BREAKS)
-        done = run.run()
+        # A module of its own: this process may have imported the other already.
+        (run.home / "tiny_run_breaks.py").write_text(BREAKS)
+        done = run.run("--set", "models.0.factory=tiny_run_breaks:build")
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
-    cause = "failed: b: 2 layers, RuntimeError: too wide at tiny_run_network.py:5 in forward"
+    cause = "failed: b: 2 layers, RuntimeError: too wide at tiny_run_breaks.py:5 in forward"
     assert cause in lines
     [row] = [line.split() for line in lines if line.startswith("b ")]
     assert "failed" in row

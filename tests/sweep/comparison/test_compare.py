@@ -118,7 +118,7 @@ def test_page_markdown_and_table_hold_the_same_and_settings_come_first(
     expected = pd.DataFrame(compared(tiny, "one", "stiff")["scores"])
     pd.testing.assert_frame_equal(table, expected.fillna(np.nan), check_dtype=False)
     assert {path.name for path in out.glob("compare_*")} == {
-        "compare_energy.svg", "compare_energy.png",
+        "compare_energy.svg", "compare_energy.png", "compare_energy.pdf",
     }  # fmt: skip
 
 
