@@ -1,7 +1,5 @@
 """The claims of a run: the same text in terminal, status, report and methods."""
 
-import pandas as pd
-
 from sweep.report.text.beyond import beyond_findings
 from sweep.report.text.findings import findings
 from sweep.report.text.headlines import headlines
@@ -12,5 +10,6 @@ from sweep.results.run import Run
 def claims_of(run: Run) -> Claims:
     """Write the headlines and findings of ``run``."""
     tables = run.curves.layers, run.models, run.differences
-    beyond = run.analysis_tables.get("beyond", pd.DataFrame())
-    return Claims(tuple(headlines(*tables)), (*findings(*tables), *beyond_findings(beyond)))
+    beyond = run.analysis_tables.get("beyond")
+    added = [] if beyond is None else beyond_findings(beyond)
+    return Claims(tuple(headlines(*tables)), (*findings(*tables), *added))
