@@ -16,12 +16,12 @@ from sweep.progress.causes import Causes, causes_of
 from sweep.progress.wording import printable
 from sweep.report.tables import markup
 from sweep.results.claims import Claims, read_claims
-from sweep.results.records import RunRecords
 from sweep.state.control import resume_command, retry_command
 from sweep.state.run_folder import RunFolder
 from sweep.wording import counted
 
 if TYPE_CHECKING:
+    from sweep.results.records import RunRecords
     from sweep.running.run import RunResult
     from sweep.running.up_to_date import UpToDate
 
@@ -89,7 +89,7 @@ def next_steps(folder: RunFolder, *, failed: int = 0, left: int = 0) -> Iterator
         yield f"see it: sweep view {run_argument(folder)}"
 
 
-def failed_models(run: RunRecords) -> list[str]:
+def failed_models(run: "RunRecords") -> list[str]:
     """Names of the models that have failed cells and no others, in plan order."""
     statuses: dict[str, set[str]] = {}
     for record in run.records.values():
