@@ -5,7 +5,7 @@ JSON lines, see `jobs.targets.measured_values`. The file name contains the versi
 of the measurement and of the package that it uses, so that a new version measures again.
 
 A measurement may depend on the other utterances of the speaker, see ``SpeakerContext``. Its values
-are kept by the digest and by what it was told of the speaker.
+are kept by the digest and the speaker's values.
 """
 
 import math
@@ -60,12 +60,14 @@ def measure(
     """
     chosen = [MEASUREMENTS[name] for name in names]
     contexts = {one.context.measurement: one.context for one in chosen if one.context}
-    told: dict[str, list[Told]] = {}
+    speaker_values: dict[str, list[SpeakerValues]] = {}
     if contexts:
         before = measure(table, contexts, cache, progress)
-        told = {name: _told(table, before, one) for name, one in contexts.items()}
+        speaker_values = {
+            name: _speaker_values(table, before, one) for name, one in contexts.items()
+        }
     requests = {
-        one.name: _requests(table, told[one.context.measurement] if one.context else None)
+        one.name: _requests(table, speaker_values[one.context.measurement] if one.context else None)
         for one in chosen
     }
     kept = {
@@ -89,32 +91,34 @@ def measure(
     return pd.DataFrame(columns, index=table.index, dtype=float)
 
 
-Told = tuple[float, ...]
-"""What a measurement is told of the speaker."""
-_Request = tuple[str, Told | None]
-"""The key under which a recording's values are kept, and what the measurement is told."""
+SpeakerValues = tuple[float, ...]
+"""Values of a speaker that a measurement takes beside the waveform, such as a range of pitch."""
+_Request = tuple[str, SpeakerValues | None]
+"""Key under which the values of a recording are kept, and the values of its speaker."""
 _Found = dict[str, tuple[str, Values]]
 """Measurement → key and values of one recording; empty if its audio could not be read."""
 
 
-def _told(table: pd.DataFrame, before: pd.DataFrame, context: SpeakerContext) -> list[Told]:
-    """Return what the measurement is told for every row: the same for all of a speaker's."""
+def _speaker_values(
+    table: pd.DataFrame, before: pd.DataFrame, context: SpeakerContext
+) -> list[SpeakerValues]:
+    """Return the speaker's values for each row of ``table``."""
     columns = list(MEASUREMENTS[context.measurement].columns)
     values = before[columns].to_numpy()
     rows_of = pd.Series(range(len(table))).groupby(table["speaker_id"].to_numpy()).groups
-    found: dict[int, Told] = {}
+    found: dict[int, SpeakerValues] = {}
     for rows in rows_of.values():
         found |= dict.fromkeys(rows, context.combine(values[rows]))
     return [found[row] for row in range(len(table))]
 
 
-def _requests(table: pd.DataFrame, told: list[Told] | None) -> list[_Request]:
+def _requests(table: pd.DataFrame, speaker_values: list[SpeakerValues] | None) -> list[_Request]:
     """Return the request of one measurement for every row."""
-    if told is None:
+    if speaker_values is None:
         return [(digest, None) for digest in table["audio_digest"]]
     return [
         (f"{digest} {' '.join(f'{value:.6g}' for value in values)}", values)
-        for digest, values in zip(table["audio_digest"], told, strict=True)
+        for digest, values in zip(table["audio_digest"], speaker_values, strict=True)
     ]
 
 
@@ -226,7 +230,7 @@ def _measure(task: _Task) -> _Found:
         # the file, or reports it, if it is still unusable then.
         return {}
     found: _Found = {}
-    for name, (key, told) in task.requests.items():
+    for name, (key, speaker_values) in task.requests.items():
         of = MEASUREMENTS[name].of
-        found[name] = key, tuple(of(wave) if told is None else of(wave, told))
+        found[name] = key, tuple(of(wave) if speaker_values is None else of(wave, speaker_values))
     return found

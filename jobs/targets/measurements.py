@@ -20,13 +20,13 @@ from jobs.targets.voice_activity import SPEECH_METHOD, measure_speech
 
 @dataclass(frozen=True)
 class SpeakerContext:
-    """What a measurement needs to know of all utterances of the speaker."""
+    """Values that a measurement takes from all utterances of the speaker."""
 
     measurement: str
-    """Measurement of every utterance that is made before."""
+    """Name of the measurement that is made of every utterance first."""
     combine: Callable[[npt.NDArray[np.float64]], tuple[float, ...]]
-    """(U, columns) of a speaker's utterances, NaN where undefined → what the measurement is told.
-    Rounded, as every change of it measures the speaker again."""
+    """(U, columns) of a speaker's utterances, NaN where undefined → values of the speaker, rounded:
+    each change of them measures all of the speaker's utterances again."""
 
 
 @dataclass(frozen=True)

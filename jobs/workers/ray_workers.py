@@ -48,7 +48,7 @@ class JobResult:
     seconds: float
     """Wall time."""
     usage: MachineUsage | None = None
-    """How busy its machine was meanwhile."""
+    """Use of its machine during that time."""
 
 
 class _JobActor:
@@ -184,7 +184,7 @@ class Ended:
     seconds: float | None = None
     """Wall time of a completed job."""
     usage: MachineUsage | None = None
-    """How busy the machine of a completed job was meanwhile."""
+    """Use of its machine during a completed job."""
 
 
 def collect(ref: Any) -> Ended:

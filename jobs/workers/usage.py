@@ -1,4 +1,4 @@
-"""How busy a machine is: its processors and its memory, from ``/proc``."""
+"""Use of a machine's processors and memory, from ``/proc``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ _KIB = 1024
 
 @dataclass(frozen=True)
 class MachineUsage:
-    """What a machine did since it was looked at before."""
+    """Use of a machine since the last report on it."""
 
     machine: str
     """Identity of the machine, the same for all processes and containers on it."""

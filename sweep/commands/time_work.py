@@ -40,7 +40,7 @@ class Timings:
     probes: dict[str, float] = field(default_factory=dict)
     """Probe → seconds for a cell."""
     said: list[str] = field(default_factory=list)
-    """What was timed, in words."""
+    """Phrases for the user about each timing."""
 
 
 def time_work(

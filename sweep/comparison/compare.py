@@ -77,7 +77,7 @@ def write_comparison(folder: Path, found: Comparison) -> Path:
 
 def markdown(found: Comparison) -> str:
     """Write the comparison as Markdown: settings first, then a table for each target."""
-    parts = [f"# {escape_markdown(' · '.join(found.labels))}", "## What differs in the settings"]
+    parts = [f"# {escape_markdown(' · '.join(found.labels))}", "## Different settings"]
     parts.append(
         to_markdown([settings_table(found.labels, found.settings)], []) if found.settings else SAME
     )
@@ -96,7 +96,7 @@ def _sections(found: Comparison, figures: dict[str, Path]) -> list[tuple[Section
         tables=[settings_table(found.labels, found.settings)] if found.settings else (),
         notes=found.scores.notes,
     )
-    contents = [("settings", "What differs in the settings", settings)]
+    contents = [("settings", "Different settings", settings)]
     for number, target in enumerate(found.targets):
         rows = found.scores.table[found.scores.table["target"] == target]
         content = Content(

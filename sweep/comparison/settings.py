@@ -1,4 +1,4 @@
-"""What differs in the settings of several runs."""
+"""Differences between the settings of several runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ class ExecutorKind:
     check_address: Callable[[str | None], None] = lambda address: None
     """Raises ``ClusterError`` if nothing answers at the address."""
     opening: str = ""
-    """What is shown while it opens; empty if it opens at once."""
+    """Message for the user while it opens; empty if it opens at once."""
 
 
 def _inline(arguments: ExecutorArguments) -> AbstractContextManager[Executor]:

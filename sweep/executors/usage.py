@@ -27,7 +27,7 @@ class Usage:
 
 
 class Machines:
-    """How busy the machine of each node was during its last job."""
+    """Use of the machine of each node during its last job."""
 
     def __init__(self) -> None:
         self._last: dict[str, MachineUsage] = {}
