@@ -151,6 +151,22 @@ def with_signal(pid: int, number: signal.Signals) -> None:
         return
 
 
+def held(until: Path) -> str:
+    """Code for ``driver(before=…)`` that holds it from its first line of the ledger until a file is
+    there."""
+    return f"""
+import pathlib, time
+from sweep.state.ledger import Ledger
+append = Ledger.append
+def append_and_wait(ledger, records):
+    append(ledger, records)
+    give_up = time.monotonic() + {PATIENCE}
+    while not pathlib.Path({str(until)!r}).exists() and time.monotonic() < give_up:
+        time.sleep(0.01)
+Ledger.append = append_and_wait
+"""
+
+
 def wait_for(what: Callable[[], T], process: "subprocess.Popen[str] | None" = None) -> T:
     """The first true value of ``what``, looked for a thousand times a second, or as often as
     leaves the processors to those that are waited for.

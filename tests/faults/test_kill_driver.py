@@ -14,7 +14,7 @@ import pytest
 from sweep.errors import RunIsLocked
 from sweep.state.run_folder import RunFolder
 from tests.faults.conftest import MakeSweep
-from tests.faults.sweeps import Sweep, session, wait_for, with_signal
+from tests.faults.sweeps import Sweep, held, session, wait_for, with_signal
 
 RAY_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 """Ray's own helpers, which notice only after up to a minute that their raylet is gone."""
@@ -118,7 +118,8 @@ def test_a_second_driver_is_refused_and_does_no_harm(
     make_sweep: MakeSweep, undisturbed: Sweep
 ) -> None:
     sweep = make_sweep("one")
-    with sweep.driver("--inline") as first:
+    go_on = sweep.spec.parent / "go-on"
+    with sweep.driver("--inline", before=held(until=go_on)) as first:
         wait_for(sweep.ledger, first)
         os.kill(first.pid, signal.SIGSTOP)
         with sweep.driver("--inline") as second:
@@ -128,6 +129,7 @@ def test_a_second_driver_is_refused_and_does_no_harm(
         assert "Traceback" not in message
         with pytest.raises(RunIsLocked):
             sweep.here(fresh=True)
+        go_on.touch()
         os.kill(first.pid, signal.SIGCONT)
         first.communicate(timeout=600)
         assert first.returncode == 0
@@ -161,10 +163,12 @@ def test_a_signal_stops_a_run_that_says_how_to_go_on(
 ) -> None:
     sweep = make_sweep("stopped")
     progress = Progress(sweep)
-    with sweep.driver(where, "--fresh") as process:
+    go_on = sweep.spec.parent / "go-on"
+    with sweep.driver(where, "--fresh", before=held(until=go_on)) as process:
         wait_for(sweep.ledger, process)
         # A terminal sends Ctrl-C to all processes of the group, Ray's among them.
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        go_on.touch()
         out, err = process.communicate(timeout=600)
         assert process.returncode == code, err
         wait_for(lambda: not working(process.pid))

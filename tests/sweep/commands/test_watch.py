@@ -26,7 +26,7 @@ from sweep.state.local_lease import run_lock
 from sweep.state.remote_lease import LEASE
 from sweep.state.run_folder import RunFolder, run_folder
 from tests.conftest import Values
-from tests.faults.sweeps import Sweep, wait_for
+from tests.faults.sweeps import Sweep, held, wait_for
 from tests.support.no_figures import draw_no_curves
 
 
@@ -219,7 +219,8 @@ def test_watch_waits_for_a_run_follows_it_to_its_end_and_tells_of_its_death(smal
     watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert watching.stderr is not None
     assert watching.stderr.readline() == f"waiting for {small.folder.root} to begin\n"
-    with small.driver("--inline") as process:
+    never = small.folder.root / "never"
+    with small.driver("--inline", before=held(until=never)) as process:
         wait_for(small.ledger, process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -237,13 +238,13 @@ def test_watch_waits_for_a_run_follows_it_to_its_end_and_tells_of_its_death(smal
 
 
 def test_stop_drains_the_driver_and_says_how_to_go_on(small: Sweep) -> None:
-    with small.driver("--inline") as process:
+    go_on = small.spec.parent / "go-on"
+    with small.driver("--inline", before=held(until=go_on)) as process:
         wait_for(small.ledger, process)
-        os.kill(process.pid, signal.SIGSTOP)  # or it may be done before it is asked
         command = [sys.executable, "-m", "sweep", "stop", str(small.folder.root)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asking:
-            wait_for(small.folder.stop_request.exists)
-            os.kill(process.pid, signal.SIGCONT)
+            wait_for(lambda: "asked to stop" in small.folder.driver_log.read_text())
+            go_on.touch()
             out, err = process.communicate(timeout=600)
             _, said = asking.communicate(timeout=600)
     assert asking.returncode == 0

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,8 +119,18 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.fixture
+def restored(complete: Finished, tmp_path: Path) -> Iterator[None]:
+    """Undoes what a test changes in the run that all tests of this file share."""
+    home = complete.spec.parent
+    kept = shutil.copytree(home, tmp_path / "kept", symlinks=True)
+    yield
+    shutil.rmtree(home)
+    shutil.copytree(kept, home, symlinks=True)
+
+
 @pytest.mark.parametrize("change", CHANGES)
-def test_an_ordinary_run_follows_a_change(run: Finished, change: str) -> None:
+def test_an_ordinary_run_follows_a_change(restored: None, run: Finished, change: str) -> None:
     CHANGES[change](run.spec.parent)
     assert not run.found()
 
