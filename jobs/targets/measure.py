@@ -91,6 +91,22 @@ def measure(
     return pd.DataFrame(columns, index=table.index, dtype=float)
 
 
+def speaker_values(table: pd.DataFrame, name: str, cache: Path) -> "list[SpeakerValues]":
+    """Return, for every row, the values of the speaker that a measurement with a context takes.
+
+    Args:
+        table: see ``measure``; what is not known of it is measured.
+        name: of the measurement.
+        cache: folder of measured values.
+
+    Raises:
+        MeasureError: see ``measure``.
+    """
+    context = MEASUREMENTS[name].context
+    assert context is not None
+    return _speaker_values(table, measure(table, [context.measurement], cache), context)
+
+
 SpeakerValues = tuple[float, ...]
 """Values of a speaker that a measurement takes beside the waveform, such as a range of pitch."""
 _Request = tuple[str, SpeakerValues | None]

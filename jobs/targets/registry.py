@@ -13,7 +13,6 @@ from jobs.progress import ProgressCallback, ignore_progress
 from jobs.targets.measure import measure
 from jobs.targets.measurements import MEASUREMENTS
 from jobs.targets.own_columns import check_classes_of, labels_of
-from jobs.targets.pitch import PITCH_RANGE
 
 Kind = Literal["regression", "classification"]
 
@@ -35,8 +34,9 @@ class Target:
     ``jobs.targets.measurements.MEASUREMENTS``."""
     tempo_exponent: int | None = None
     """e, where speech at f times the tempo has f^e times the value; None where that is unknown."""
-    limits: tuple[float, float] | None = None
-    """Lowest and highest value that the measurement can give; a value near one is suspect."""
+    is_searched: bool = False
+    """Whether its measurement searches it between two values of the speaker, see
+    ``jobs.targets.measurements.SpeakerContext``; a value near one is suspect."""
     title: str = ""
     """Readable name, for headings; if empty, the name itself."""
 
@@ -142,7 +142,7 @@ TARGETS: dict[str, Target] = {
             "undefined without any",
             values=lambda table: table["f0_mean"],
             measurement="pitch",
-            limits=PITCH_RANGE,
+            is_searched=True,
         ),
         Target(
             name="f0_sd",

@@ -112,7 +112,7 @@ def prepare_corpus(
         PreparedPart(name, subsets.get(name), describe_split(rows, targets))
         for name, rows in _parts(spec.corpus, table)
     )
-    limits = limit_notes(targets, corpus.utterances.columns, table)
+    limits = limit_notes(targets, corpus.utterances.columns, table, cache)
     warnings = (
         *corpus.notes,
         *plausibility_notes(table),

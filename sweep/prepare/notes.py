@@ -1,7 +1,8 @@
 """Remarks on the targets of a valid spec, each a sentence for the user."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import yaml
 
 from jobs.corpus.table import has_value, is_text
 from jobs.models import is_untrained
+from jobs.targets.measure import speaker_values
 from jobs.targets.registry import TARGETS
 from sweep.plan.make_plan import target_folds
 from sweep.plan.plan import Plan
@@ -51,29 +53,51 @@ def twin_notes(spec: Spec, plan: Plan) -> Iterator[str]:
         )
 
 
-def limit_notes(names: Collection[str], given: Collection[str], table: pd.DataFrame) -> list[str]:
-    """Report measured targets of which values stand at a limit of what can be measured.
+def limit_notes(
+    names: Collection[str], given: Collection[str], table: pd.DataFrame, cache: Path
+) -> Iterator[str]:
+    """Report targets with values at a limit of the range in which they were searched.
 
     Args:
         names: names of targets.
         given: columns of the corpus, which are not measured.
         table: the utterances, with the targets as columns.
+        cache: folder of measured values.
     """
-    notes = []
     for name in dict.fromkeys(names):
-        limits = TARGETS[name].limits if name in TARGETS and name not in given else None
-        if limits is None:
+        target = TARGETS.get(name)
+        if target is None or not target.is_searched or name in given or table[name].isna().all():
             continue
-        low, high = limits
-        low_end, high_end = low * (1 + NEAR_LIMIT), high / (1 + NEAR_LIMIT)
-        at_limit = int(((table[name] < low_end) | (table[name] > high_end)).sum())
-        if at_limit:
-            notes.append(
-                f"{at_limit} of {len(table)} utterances have {name} within {NEAR_LIMIT:.0%} of a "
-                f"limit of its search, {low:g} and {high:g} {TARGETS[name].unit}: listen to them, "
-                "the value may be wrong"
-            )
-    return notes
+        assert target.measurement is not None
+        ranges = speaker_values(table, target.measurement, cache)
+        yield from limit_note(table["utterance_id"], table[name], ranges, f"{name} ({target.unit})")
+
+
+def limit_note(
+    ids: Sequence[str] | pd.Series,
+    values: pd.Series,
+    ranges: Sequence[Sequence[float]],
+    label: str,
+) -> Iterator[str]:
+    """Report values at a limit of the range in which they were searched, with an example.
+
+    Args:
+        ids: (U,) of the utterances.
+        values: (U,) NaN where undefined.
+        ranges: (U, 2) the lowest and the highest value that each could have.
+        label: name of the values, with their unit.
+    """
+    low, high = np.asarray(ranges, dtype=np.float64).reshape(-1, 2).T
+    found = values.to_numpy(dtype=np.float64)
+    at_limit = (found < low * (1 + NEAR_LIMIT)) | (found > high / (1 + NEAR_LIMIT))
+    if at_limit.any():
+        one = int(np.flatnonzero(at_limit)[0])
+        yield (
+            f"{int(at_limit.sum())} of {len(found)} utterances have {label} within "
+            f"{NEAR_LIMIT:.0%} of a limit of the range in which the speaker's voice was searched: "
+            "listen to them, the value may be wrong (the first: "
+            f"{list(ids)[one]}, {found[one]:.0f} between {low[one]:.0f} and {high[one]:.0f})"
+        )
 
 
 def _known(spec: Spec, table: pd.DataFrame) -> list[str]:

@@ -128,7 +128,7 @@ def prepare(
     known = table if measure else at_once
     of_corpus = (*corpus.notes, *plausibility_notes(table))
     of_models = (f"{name}: {note}" for name, info in models.items() for note in info.notes)
-    limits = limit_notes(columns, utterances.columns, table)
+    limits = limit_notes(columns, utterances.columns, table, cache)
     plan = plan_run(spec, table, models)
     notes = (*of_corpus, *of_models, *target_notes(spec, known), *limits, *twin_notes(spec, plan))
     audio = frozenset(split_span(path)[0] for path in corpus.utterances["audio_path"])

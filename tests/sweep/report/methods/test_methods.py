@@ -22,8 +22,7 @@ from jobs.probes import (
 from jobs.probes.settings import BaseProbeSettings
 from jobs.protocol.folds import make_folds
 from jobs.protocol.settings import KFoldProtocol
-from jobs.targets.pitch import PITCH_METHOD
-from jobs.targets.registry import TARGETS
+from jobs.targets.pitch import PITCH_METHOD, PITCH_RANGE
 from jobs.targets.voice_activity import MIN_PAUSE_MS, SPEECH_METHOD
 from sweep.report.build import build_report
 from sweep.report.methods.document import methods
@@ -258,7 +257,7 @@ def test_how_a_target_was_measured_is_said_unless_it_is_a_column_of_the_corpus(
 
 
 def test_the_methods_of_measuring_state_the_settings_of_the_code():
-    low, high = TARGETS["f0_mean"].limits
+    low, high = PITCH_RANGE
     for words in (f"between {low:g} and {high:g} Hz", "every 10 ms", "Boersma 1993"):
         assert words in PITCH_METHOD
     assert f"pauses of at least {MIN_PAUSE_MS} ms" in SPEECH_METHOD
