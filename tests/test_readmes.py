@@ -55,7 +55,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def write_recordings(folder: Path, columns: list[str]) -> None:
-    """Fifteen recordings of five speakers, noise of a level that depends on the mood."""
+    """Fifteen recordings of five speakers, noise of a level that depends on mood and rating."""
     rng = np.random.default_rng(0)
     (folder / "recordings").mkdir()
     rows = []
@@ -65,7 +65,8 @@ def write_recordings(folder: Path, columns: list[str]) -> None:
             level = 0.3 if mood == "angry" else 0.05
             samples = level * rng.standard_normal(int(rng.uniform(0.6, 1.0) * SAMPLE_RATE))
             soundfile.write(folder / path, samples.clip(-1, 1), SAMPLE_RATE)
-            rows.append({"audio_path": path, "speaker_id": speaker, "mood": mood})
+            rating = round(10 * level + rng.uniform(0, 1), 1)
+            rows.append({"audio_path": path, "speaker_id": speaker, "mood": mood, "rating": rating})
     assert columns == list(rows[0])
     with (folder / "recordings.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
@@ -74,16 +75,17 @@ def write_recordings(folder: Path, columns: list[str]) -> None:
 
 
 def run_study(folder: Path) -> None:
-    """Run the README's own study by the README's own commands."""
+    """Run the README's own study by the README's own commands, with the spec that they write."""
     [table] = blocks(README, "csv")
     [spec] = blocks(README, "yaml")
     write_recordings(folder, table.splitlines()[0].split(","))
-    (folder / "my-study.yaml").write_text(spec)
     typed = [command for command in commands(README) if "my-study" in command]
-    assert [command.split()[1] for command in typed] == ["validate", "plan", "run", "status"]
-    for command in typed:
+    verbs = [command.split()[1] for command in typed]
+    assert verbs == ["init", "validate", "plan", "run", "status", "view"]
+    for command in typed[:-1]:  # the page is opened in a test of its own
         done = shell(command, folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert yaml.safe_load((folder / "my-study.yaml").read_text()) == yaml.safe_load(spec)
 
 
 def test_the_readme_is_short_and_its_own_data_takes_twelve_lines() -> None:
@@ -100,6 +102,7 @@ def test_the_readmes_study_runs_as_typed_and_its_results_open_as_documented(tmp_
     assert {row["target"] for row in rows} == set(spec["targets"])
     assert {model["name"] for model in spec["models"]} <= {row["model"] for row in rows}
     assert (tmp_path / "results/my-study/report.html").stat().st_size > 100_000
+    assert (tmp_path / "results/my-study/plots/summary.png").exists()
 
     results = ROOT / "results/README.md"
     (tmp_path / "results/demo").symlink_to("my-study")

@@ -120,12 +120,13 @@ class _Parsed:
 
 
 def _find_separator(lines: Sequence[str], usual: str, expected: Collection[str]) -> str:
-    """Return the separator with which the header is complete, else the one with most cells."""
+    """Return the separator with which the header has all expected columns; where none does, or
+    none are expected, the one with most cells."""
     headers = {
         separator: _first_row(lines, separator) for separator in dict.fromkeys((usual, *SEPARATORS))
     }
     for separator, header in headers.items():
-        if set(expected) <= set(header):
+        if expected and set(expected) <= set(header):
             return separator
     return max(headers, key=lambda separator: len(headers[separator]))
 

@@ -1,11 +1,20 @@
 """``sweep init``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sweep.commands.options import Cache, cache_of, exit_codes
+
+
+def _meant(spec: Path | None) -> str:
+    """Return the command for data that were given in place of the spec; "" for others."""
+    if spec is None or not spec.exists() or spec.suffix in (".yaml", ".yml"):
+        return ""
+    option = "--librispeech" if spec.is_dir() else "--csv"
+    return f", as in: sweep init {option} {shlex.quote(str(spec))}"
 
 
 def init(
@@ -38,7 +47,7 @@ def init(
 ) -> None:
     """Look at your data and write a spec for it, with comments, that can be run as it is."""
     if (csv is None) == (librispeech is None):
-        raise typer.BadParameter("expected one of --csv TABLE and --librispeech DIR")
+        raise typer.BadParameter(f"expected one of --csv TABLE and --librispeech DIR{_meant(spec)}")
     with exit_codes():
         from sweep.commands.write_draft import write_draft
 

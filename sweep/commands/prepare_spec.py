@@ -47,7 +47,8 @@ def corpus_line(prepared: "Prepared") -> str:
     counts = table["split"].value_counts(sort=False)
     splits = ", ".join(f"{split} {count}" for split, count in counts.items())
     speakers = counted(table["speaker_id"].nunique(), "speaker")
-    line = f"corpus: {counted(len(table), 'utterance')} ({splits}), {speakers}, {duration} h"
+    of_splits = f" ({splits})" if len(counts) > 1 else ""
+    line = f"corpus: {counted(len(table), 'utterance')}{of_splits}, {speakers}, {duration} h"
     return f"{line}; {len(prepared.skipped)} skipped" if prepared.skipped else line
 
 

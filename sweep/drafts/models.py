@@ -12,12 +12,24 @@ INCLUDED = "demo_samresnet34"
 """Checkpoint that comes with this project."""
 
 
+def _expected(name: str) -> str:
+    if "/" in name:  # a folder, or a name at a hub
+        return (
+            "expected a checkpoint folder, or the name of a model of the transformers library that "
+            f"is in Hugging Face's cache; fetch it with: hf download {name}"
+        )
+    return (
+        "expected a checkpoint folder, the name of a fetched checkpoint, or an architecture; "
+        f"{unknown_architecture(name)}"
+    )
+
+
 def draft_models(names: Sequence[str]) -> list[Values]:
     """Return the entries of the section ``models``.
 
     Args:
-        names: checkpoint folders, names of fetched checkpoints, or architectures; empty: the
-            checkpoint that comes with this project.
+        names: checkpoint folders, names of fetched checkpoints, architectures, or names in Hugging
+            Face's cache; empty: the checkpoint that comes with this project.
 
     Raises:
         UsageError: a name is none of these.
@@ -26,10 +38,7 @@ def draft_models(names: Sequence[str]) -> list[Values]:
     for name in names or (INCLUDED,):
         found = settings_from_name(name)
         if found is None:
-            raise UsageError(
-                f"no model {name!r}: expected a checkpoint folder, the name of a fetched "
-                f"checkpoint, or an architecture; {unknown_architecture(name)}"
-            )
+            raise UsageError(f"no model {name!r}: {_expected(name)}")
         settings = found.model_dump(mode="json", exclude_unset=True, exclude={"name", "kind"})
         entry = {"name": PurePath(name).name, "kind": found.kind, **settings}
         entries.append(entry)

@@ -141,9 +141,7 @@ def _is_file(path: Path) -> bool:
 def _targets(
     cells: pd.DataFrame, roles: Mapping[str, str]
 ) -> tuple[tuple[DraftTarget, ...], tuple[str, ...]]:
-    targets = [_known("duration")]
-    if "transcript" in roles:
-        targets.append(_known("cps"))
+    targets = [_known("cps")] if "transcript" in roles else []
     left_out = []
     for name in map(str, cells):
         if name in roles.values() or name in COLUMNS:
@@ -153,7 +151,8 @@ def _targets(
             left_out.append(f"{name}: {why}")
         else:
             targets.append(DraftTarget(name, kind == "classes", f"{kind} in your table ({why})"))
-    return tuple(targets), tuple(left_out)
+    # A baseline knows the duration: it is a target only where there is no other.
+    return tuple(targets or [_known("duration")]), tuple(left_out)
 
 
 def _known(name: str) -> DraftTarget:

@@ -32,6 +32,8 @@ def _lines(draft: Draft, models: Sequence[Values]) -> Iterator[str]:
     for column in draft.left_out:
         yield f"  # left out: {column}"
     yield ""
+    yield "# Others: a checkpoint in WeSpeaker's format, kind: transformers, or kind: python for"
+    yield "# what a function of yours returns. `sweep layers MODEL` lists layers."
     yield "models:"
     for model in models:
         yield f"  - {_flow(model)}"

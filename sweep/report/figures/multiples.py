@@ -51,6 +51,8 @@ class Row:
     """Of the axis of scores, with its unit."""
     meaning: str = ""
     """Explanation beside the title."""
+    brief: str = ""
+    """Title where there is no room for the full one; empty: the full one is cut."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,8 @@ def _write_title(made: Figure, layout: _Layout, row: Row, x: float, top: float) 
     width, total = layout.width, float(made.get_figheight())
     room = (layout.panel + _LEFT if layout.flowing else width) - _EDGE
     left = x - _LEFT + _EDGE
-    title = _cut(row.title, room, TITLE, bold=True)
+    fits = text_width(row.title, TITLE) * _BOLD <= room
+    title = _cut(row.title if fits else row.brief or row.title, room, TITLE, bold=True)
     made.text(left / width, (top - 0.02) / total, title, va="top", size=TITLE, weight="bold")
     if not row.meaning:
         return

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.targets.registry import TARGETS
+from jobs.targets.registry import TARGETS, target_title
 from sweep.report.figures.columns import columns_of, merge_seeds
 from sweep.report.figures.curve_panel import panel_limits
 from sweep.report.figures.lines import Twins, line_styles
@@ -58,10 +58,17 @@ def write_summary(folder: Path, layers: pd.DataFrame, twins: Twins = ()) -> Path
 
 def title_of(target: str) -> str:
     """Readable name of a target: ``Speech rate (cps)``."""
-    known = TARGETS.get(target)
-    if known is None or not known.title:
+    brief = brief_title_of(target)
+    is_own_name = target not in TARGETS or brief.lower() == target
+    return brief if is_own_name else f"{brief} ({target})"
+
+
+def brief_title_of(target: str) -> str:
+    """Readable name of a target without the one that specs use: ``Speech rate``."""
+    if target not in TARGETS:
         return one_line(target)
-    return f"{known.title[:1].upper()}{known.title[1:]} ({target})"
+    title = target_title(target)
+    return f"{title[:1].upper()}{title[1:]}"
 
 
 def _shown(rows: pd.DataFrame) -> tuple[str, str, pd.DataFrame] | None:
@@ -81,7 +88,8 @@ def _rows(shown: list[tuple[str, str, pd.DataFrame]]) -> list[Row]:
         known = any(row.score == score for row in found)
         limits, label = panel_limits(rows, score), score.axis(target)
         meaning = "" if known else MEANING[score.column]
-        found.append(Row(title_of(target), rows, score, limits, label, meaning))
+        brief = brief_title_of(target)
+        found.append(Row(title_of(target), rows, score, limits, label, meaning, brief))
     return found
 
 

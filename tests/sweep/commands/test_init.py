@@ -41,7 +41,7 @@ def test_a_spec_is_written_that_is_valid_and_names_its_schema(table: Path) -> No
     assert text.startswith("# yaml-language-server: $schema=sweep.schema.json\n")
     spec = yaml.safe_load(text)
     assert spec["corpus"]["columns"] == {"audio": "file", "speaker": "who"}
-    assert spec["targets"] == ["duration", "mood"]
+    assert spec["targets"] == ["mood"]
     assert [model.get("untrained", False) for model in spec["models"]] == [False, True]
     assert json.loads(Path("sweep.schema.json").read_text()) == json.loads(schema_text())
 
@@ -58,6 +58,23 @@ def test_data_must_be_named() -> None:
     done = CliRunner().invoke(app, ["init"])
     assert done.exit_code == 2
     assert "--csv TABLE" in done.output
+
+
+def test_a_table_in_place_of_the_spec_is_answered_with_the_command(table: Path) -> None:
+    done = CliRunner().invoke(app, ["init", "rec.csv"])
+    assert done.exit_code == 2
+    assert "sweep init --csv rec.csv" in " ".join(done.output.split())
+
+
+def test_an_unknown_name_of_a_hub_is_answered_with_the_command_that_fetches_it(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(table.parent / "hub"))
+    command = ["init", "--csv", "rec.csv", "--speaker", "who", "--model", "some/encoder"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert "hf download some/encoder" in done.output
+    assert not table.with_suffix(".yaml").exists()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.name)

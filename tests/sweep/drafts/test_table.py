@@ -41,7 +41,7 @@ def test_columns_with_usual_names_need_not_be_mentioned(write: Write) -> None:
     assert set(draft.corpus) == {"kind", "path"}
     assert draft.name == "my-table"
     targets = {target.name: target.is_class for target in draft.targets}
-    assert targets == {"duration": False, "cps": False, "mood": True, "age": False}
+    assert targets == {"cps": False, "mood": True, "age": False}
     assert draft.left_out == (
         "note: 12 different texts are no classes",
         "constant: all its values are equal",
@@ -56,6 +56,19 @@ def test_other_names_are_found_by_their_files_and_mentioned(write: Write) -> Non
         "audio": "clip", "speaker": "Participant", "utterance": "id"
     }  # fmt: skip
     assert draft.protocol == {"kind": "kfold", "folds": 5}
+
+
+def test_the_separator_is_found_before_the_names_of_columns_are_known(write: Write) -> None:
+    rows = [f"clips/{i}.wav;p{i % 6};{i}" for i in range(6)]
+    path = write("clip;who;age", *rows)
+    draft = draft_of_table(path, audio="clip", speaker="who")
+    assert draft.corpus["columns"] == {"audio": "clip", "speaker": "who"}
+    assert [target.name for target in draft.targets] == ["age"]
+
+
+def test_without_another_target_there_is_the_duration(write: Write) -> None:
+    draft = draft_of_table(write("path,speaker", "a.wav,s", "b.wav,t"))
+    assert [target.name for target in draft.targets] == ["duration"]
 
 
 def test_splits_by_speaker_are_used_under_their_names(write: Write) -> None:

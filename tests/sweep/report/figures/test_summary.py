@@ -199,6 +199,16 @@ def test_layers_without_scores_are_gaps_and_no_scores_are_no_figure(draw, tmp_pa
 def test_every_target_has_a_readable_name():
     assert all(target.title for target in TARGETS.values())
     assert title_of("my column") == "my column"
+    assert title_of("duration") == "Duration"
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDTH])
+def test_a_title_without_room_leaves_out_the_name_and_is_not_cut(draw, width):
+    layers = make_layers(targets=("words_per_second", "cps"), models=TWO[:1])
+    figure, _ = draw(layers, width=width)
+    texts = [text.get_text() for text in figure.texts]
+    assert any(text.startswith("Speech rate in words") for text in texts)
+    assert not any("…" in text for text in texts)
 
 
 def test_intervals_are_mentioned_only_where_there_are_any(draw):
