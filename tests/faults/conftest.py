@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 MakeSweep = Callable[[str], Sweep]
 
@@ -14,7 +14,7 @@ MakeSweep = Callable[[str], Sweep]
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time, and no fault spares or breaks them."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

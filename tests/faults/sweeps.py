@@ -22,6 +22,7 @@ from sweep.spec.schema import Spec
 from sweep.state.events import EventLog
 from sweep.state.run_folder import RunFolder
 from tests.conftest import Values
+from tests.support.no_figures import UNDRAWN
 
 T = TypeVar("T")
 
@@ -63,11 +64,14 @@ class Sweep:
             return run_sweep(self.spec, RunOptions(**chosen), events)
 
     @contextmanager
-    def driver(self, *options: str, before: str = "") -> Iterator["subprocess.Popen[str]"]:
+    def driver(
+        self, *options: str, before: str = "", drawn: bool = False
+    ) -> Iterator["subprocess.Popen[str]"]:
         """``sweep run`` in a process and a session of its own; what is left of it is killed.
 
-        ``before`` is code that the process runs first.
+        ``before`` is code that the process runs first. Its report has figures only if ``drawn``.
         """
+        before += "" if drawn else f"\n{UNDRAWN}"
         command = [
             sys.executable, "-c", f"{before}\nfrom sweep.commands.app import main\nmain()",
             "run", str(self.spec), *options, "--display", "none",

@@ -8,7 +8,7 @@ import pytest
 from jobs.probes import PROBES
 from tests.faults.conftest import MakeSweep
 from tests.faults.sweeps import Sweep
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -34,7 +34,7 @@ def test_when_everything_fails_alike_the_run_stops_early_and_says_how_to_go_on(
     [stopped] = [error for error in errors if "--set compute.give_up_after=null" in error]
     assert "the probe's own mistake" in stopped
     broken_probe.undo()
-    draw_no_curves(broken_probe)
+    draw_nothing(broken_probe)
     assert sweep.here().status == "done"
     assert sweep.tables() == undisturbed.tables()
 

@@ -69,7 +69,7 @@ def test_killed_at_every_stage_and_started_again(make_sweep: MakeSweep, undistur
         lambda: len(sweep.ledger()) >= second,
         reporting,
     ):
-        with sweep.driver("--inline") as process:
+        with sweep.driver("--inline", drawn=True) as process:  # or it may be done before
             wait_for(moment, process)
             kill(process)
         progress.note()
@@ -227,7 +227,7 @@ def test_sigterm_while_tables_are_made_says_how_to_go_on(
 ) -> None:
     """Long after the driver has stopped to listen, and where Ray had a handler of its own."""
     sweep = make_sweep("stopped")
-    with sweep.driver("--local") as process:
+    with sweep.driver("--local", drawn=True) as process:
         wait_for(
             lambda: any(event["stage"] == "report" for event in sweep.events("stage_started")),
             process,

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sweep.commands.app import app
 from sweep.state.run_folder import RunFolder
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 NETWORK = """import torch
 def build():
@@ -101,5 +101,5 @@ def tiny_run(home: Path) -> Iterator[TinyRun]:
     (home / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        draw_no_curves(patch)
+        draw_nothing(patch)
         yield TinyRun(home)

@@ -26,7 +26,7 @@ from sweep.report.sections.joint_cca import write_canonical
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 from tests.support.report_data import make_layers
 
 TARGETS = ("cps", "energy")
@@ -113,7 +113,7 @@ def values(spec_values):
 
 @pytest.fixture
 def sweep(tmp_path, write_spec, values, monkeypatch):
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
     def run(**changes):
         options = RunOptions(where="inline", out=tmp_path / "run", cache=tmp_path / "cache")

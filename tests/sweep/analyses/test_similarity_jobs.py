@@ -24,7 +24,7 @@ from sweep.spec.schema import Spec
 from sweep.state.events import EventLog, read_events
 from tests.conftest import Values
 from tests.support.cka import unbiased_cka
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 Sweep = Callable[..., RunResult]
 LAYERS = ["stem", "layer2.0.relu2", "pooling"]
@@ -51,7 +51,7 @@ def values(spec_values: Values) -> Values:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time and have tests of their own."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from sweep.running.options import RunOptions
 from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 pytest.importorskip("python_stretch")
 
@@ -57,7 +57,7 @@ def values(spec_values: Values) -> Values:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other figures take most of a small run's time and have tests of their own."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

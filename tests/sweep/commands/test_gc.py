@@ -19,7 +19,7 @@ from sweep.state.cache_users import GcError, Needs, remember_run
 from sweep.state.run_folder import RunFolder
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 TWO_DAYS = 2 * gc.YOUNG_SECONDS
 
@@ -28,7 +28,7 @@ TWO_DAYS = 2 * gc.YOUNG_SECONDS
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory; no figures, which nobody looks at here."""
     monkeypatch.chdir(tmp_path)
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
     return tmp_path
 
 

@@ -19,7 +19,7 @@ from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 MODEL, LAYER = "a", "pooling"
 Sweep = Callable[[Values], Run]
@@ -34,7 +34,7 @@ def finished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Sweep:
     """Runs the tiny spec, with changes, for one layer of one model."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
     def run(changes: Values) -> Run:
         values = {

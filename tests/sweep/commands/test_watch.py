@@ -27,7 +27,7 @@ from sweep.state.remote_lease import LEASE
 from sweep.state.run_folder import RunFolder, run_folder
 from tests.conftest import Values
 from tests.faults.sweeps import Sweep, held, wait_for
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_a_driver_that_does_not_stop_is_named(
 def test_retry_runs_the_failed_cells_and_nothing_else(
     small: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
     def retry() -> Result:
         return CliRunner().invoke(

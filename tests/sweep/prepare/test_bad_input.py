@@ -23,7 +23,7 @@ from jobs.corpus.espeak.settings import EspeakSettings
 from jobs.models.wespeaker.model import build_network
 from sweep.commands import app
 from tests.conftest import Values
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 ARGS = {"in_planes": 2, "embed_dim": 16}
 
@@ -62,7 +62,7 @@ def sweep(
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time and have tests of their own."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

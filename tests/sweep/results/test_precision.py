@@ -12,7 +12,7 @@ from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 
 def test_the_report_states_the_error_of_bf16_against_float32(
@@ -22,7 +22,7 @@ def test_the_report_states_the_error_of_bf16_against_float32(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
     exact, _ = spec_values["models"]
     spec_values |= {
         "models": [exact, {**exact, "name": "half", "precision": "bf16"}],

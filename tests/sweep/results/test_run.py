@@ -22,7 +22,7 @@ from sweep.results.run import Run
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 SPEC: dict[str, Any] = {
     "name": "results",
@@ -47,7 +47,7 @@ def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("results")
     (home / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch, EventLog() as events:
-        draw_no_curves(patch)
+        draw_nothing(patch)
         options = RunOptions(where="inline", cache=cache, out=home / "run")
         assert run_sweep(home / "spec.yaml", options, events).status == "done"
     return home / "run"

@@ -16,7 +16,7 @@ from sweep.running.options import RunOptions
 from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from tests.conftest import Values
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 N_UTTERANCES = 140
 """More than two shards."""
@@ -53,7 +53,7 @@ def run(
     write_spec: Callable[[Values], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Run:
     """Runs the spec on some utterances, given by their numbers."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
     def run(
         numbers: list[int], *, cache: str = "cache", out: str = "out", **keys: Any

@@ -23,7 +23,7 @@ from sweep.running.run import RunResult, run_sweep
 from sweep.spec.schema import Compute
 from sweep.state.events import EventLog
 from tests.conftest import Values
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 SCORES = ["mse", "mae", "rmse", "r2", "pearson", "spearman", "within_speaker", "mean_mse"]
 CELL = ["model", "layer", "target", "probe", "control"]
@@ -53,7 +53,7 @@ def sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Sweep:
     """Runs spec values into a folder of ``tmp_path``, by default in this process."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
     monkeypatch.setattr("jobs.extraction.extractor.LOT", 7)
     # Float32 rounds otherwise in other batches, and of so few utterances cca makes much of it.
     monkeypatch.setattr("jobs.extraction.forward.EQUAL_BATCH_FRAMES", 1)

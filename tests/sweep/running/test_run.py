@@ -26,7 +26,7 @@ from sweep.running.run import RunResult, run_sweep
 from sweep.state.events import EventLog
 from sweep.state.run_folder import RunFolder
 from tests.conftest import Values
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 Sweep = Callable[..., RunResult]
 
@@ -34,7 +34,7 @@ Sweep = Callable[..., RunResult]
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take most of a small run's time and have tests of their own."""
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

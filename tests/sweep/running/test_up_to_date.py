@@ -26,7 +26,7 @@ from sweep.running.up_to_date import InputWatch, find_up_to_date
 from sweep.state.events import EventLog
 from sweep.state.file_states import survey
 from sweep.state.run_folder import RunFolder
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 PYTHON = PythonSettings(name="a", factory="mine:make", input="fbank", taps=("output",))
 COMPARISON = [Table(("Model", "R²"), (False, True), ((Cell("a"), Cell("0.50", 0.5)),))]
@@ -74,7 +74,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     spec.write_text(yaml.safe_dump(values))
     options = RunOptions(where="inline", out=home / "run", cache=cache)
     with pytest.MonkeyPatch.context() as patch, EventLog() as events:
-        draw_no_curves(patch)
+        draw_nothing(patch)
         assert run_sweep(spec, options, events).status == "done"
     return Finished(spec, options, load_and_prepare(spec, (), cache))
 

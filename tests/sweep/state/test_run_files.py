@@ -20,7 +20,7 @@ from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
 from sweep.state.run_folder import RunFolder
 from tests.support.golden_columns import COLUMNS
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 pytest.importorskip("python_stretch")
 
@@ -49,7 +49,7 @@ def folder(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     spec, run = home / "spec.yaml", home / "run"
     spec.write_text(yaml.safe_dump(SPEC, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch, EventLog() as events:
-        draw_no_curves(patch)
+        draw_nothing(patch)
         options = RunOptions(where="inline", cache=home / "cache", out=run)
         (cache / "corpora").mkdir(exist_ok=True)
         (home / "cache").mkdir()

@@ -31,7 +31,7 @@ from sweep.commands.app import app
 from sweep.running.options import RunOptions
 from sweep.running.run import run_sweep
 from sweep.state.events import EventLog
-from tests.support.no_figures import draw_no_curves
+from tests.support.no_figures import draw_nothing
 
 WAVE = (3000 * np.random.default_rng(0).standard_normal(9_999)).astype(np.float32)
 NETWORK = '''
@@ -367,7 +367,7 @@ def test_operations_that_depend_on_the_data_are_counted_by_computing(make):
 def test_a_sweep_reads_it_as_any_other_model(
     make, spec_values, write_spec, cache, tmp_path, monkeypatch
 ):
-    draw_no_curves(monkeypatch)
+    draw_nothing(monkeypatch)
     settings = make()
     model = settings.model_dump(mode="json") | {"name": "mine"}
     values = spec_values | {
