@@ -14,11 +14,13 @@ from jobs.extraction.padding_check import check_mask
 from jobs.models import load_model
 from jobs.models.padding import CannotMask
 from jobs.models.python.settings import PythonSettings
+from jobs.targets.voice_activity import _network as package_network
 
 FOLDER = Path(__file__).parents[4] / "specs" / "models"
 TAPS = {
     "voice_encoder": ("mel", "lstm*", "embedding"),
     "pitch_network": ("frames", "conv*", "pitch"),
+    "voice_activity": ("spectrum", "conv?", "lstm", "speech"),
 }
 RATE = 16_000
 
@@ -117,6 +119,19 @@ def test_the_pitch_network_finds_the_pitch_of_a_tone():
     likely = load("pitch_network", args={"hop_ms": 50}).module(tone)[0, 2:-2].argmax(dim=1)
     cents = 1997.3794 + 20 * likely  # above 10 Hz, as the network was trained
     assert torch.all((cents - 1200 * np.log2(220 / 10)).abs() <= 20)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.28])
+def test_the_voice_activity_network_is_the_network_of_its_package(seconds):
+    # Half a second of noise is no speech; 1.28 s are a whole number of chunks.
+    wave = voice_like(seconds, 0.1)
+    wave[: RATE // 2] = np.random.default_rng(1).normal(scale=0.01, size=RATE // 2)
+    given = torch.from_numpy(wave)[None]
+    with torch.inference_mode():
+        expected = package_network().audio_forward(given, RATE)
+        found = load("voice_activity").module(given)[..., 0]
+    assert expected.max() - expected.min() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", TAPS)
