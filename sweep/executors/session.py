@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from threading import Thread
@@ -119,7 +119,10 @@ def ray_session(
     gram_memory = 0 if storage is None else storage.gram_memory
     head: Head | None = None
     try:
-        fit = _fit_nodes(compute, address, storage, warn)
+        try:
+            fit = _fit_nodes(compute, address, storage, warn)
+        except ConnectionError as error:  # it died after its start
+            raise ClusterError(_why_not(address, error)) from error
         roster = NodePool(fit)
         if address is not None:
             head = Head(ray.get_runtime_context().gcs_address, _nodes)
@@ -201,7 +204,7 @@ def _connect(compute: Compute, address: str | None) -> None:
             ray.shutdown()
             if interrupted:  # Ray may swallow Ctrl-C, and then find that a process is not there
                 raise KeyboardInterrupt from error
-            raise ClusterError(_why_not(address, options, error)) from error
+            raise ClusterError(_why_not(address, error)) from error
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)
 
@@ -225,10 +228,10 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, handler)
 
 
-def _why_not(address: str | None, options: Mapping[str, Any], error: Exception) -> str:
+def _why_not(address: str | None, error: Exception) -> str:
     why = reason(error)
     if address is None:
-        return _NOT_STARTED.format(error=why, folder=options["_temp_dir"])
+        return _NOT_STARTED.format(error=why, folder=temporary_folder())
     form = _OTHER_VERSION if "ersion mismatch" in str(error) else NO_ANSWER
     return form.format(address=address, error=why)
 

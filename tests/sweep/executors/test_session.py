@@ -1,5 +1,6 @@
 import pytest
 import ray
+import ray.exceptions
 from ray.experimental.internal_kv import _internal_kv_list
 
 from jobs.workers import ray_workers
@@ -35,6 +36,53 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     with (
         pytest.raises(ClusterError, match="expected HOST:PORT"),
         ray_session(compute(), address),
+    ):
+        pass
+
+
+NOT_STARTED = [
+    Exception(
+        "The current node timed out during startup. This could happen because some of the raylet "
+        "failed to startup or the GCS has become overloaded."
+    ),
+    TimeoutError("Timed out after 30 seconds while waiting for node to startup."),
+    RuntimeError("Failed to start GCS.\nLast lines of the log:\nno such file"),
+    ValueError("Attempting to cap object store memory usage at 0 bytes"),
+    PermissionError(13, "Permission denied", "/root/ray/session"),
+    AssertionError(),
+]
+"""What Ray raises where its processes do not start, by kind."""
+
+
+@pytest.mark.parametrize("error", NOT_STARTED, ids=lambda error: type(error).__name__)
+def test_whatever_a_start_of_ray_raises_is_one_sentence_on_the_cluster(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "init", fail)
+    with (
+        pytest.raises(
+            ClusterError, match=r"Ray does not start on this machine: \w+.*--inline"
+        ) as it,
+        ray_session(compute(), None),
+    ):
+        pass
+    assert type(error).__name__ in str(it.value) and "\n" not in str(it.value)
+
+
+def test_a_ray_that_dies_right_after_its_start_is_a_problem_of_the_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dead() -> None:
+        raise ray.exceptions.RpcError("failed to connect to all addresses")
+
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "nodes", dead)
+    with (
+        pytest.raises(ClusterError, match=r"Ray does not start .*failed to connect"),
+        ray_session(compute(), None),
     ):
         pass
 
