@@ -333,6 +333,9 @@ class Reader:
         for part in re.split(r"(?:, | and )(?=raised|lowered|did not|of |at the )", found["told"]):
             start = re.match("raised|lowered|did not clearly change", part)
             verb = start[0] if start else verb
+            part += found["elsewhere"] or ""
+            elsewhere = re.search(ELSEWHERE, part)
+            part = part.replace(elsewhere[0], "") if elsewhere else part
             moved = re.search(PLACE, part)
             place = moved["place"] if moved else place
             named = re.search(r"of ([a-z]+\d\w*)(?: against (\w+))?", part)
@@ -342,9 +345,22 @@ class Reader:
                 part += f" Holm p {found['p']}"
             row = self.check_change(place, self.target, trained, untrained, verb, part)
             told[row["model_a"], row["model_b"]] = place == "at the embedding"
+            self.check_elsewhere(row, elsewhere, probe)
         assert told == there
         self.check_floor(found, there, probe)
         assert self.check_probe(found["test"], probe)
+
+    def check_elsewhere(self, row, said, probe):
+        """A clear change at chosen layers is said where there is none at the embedding."""
+        names = {name: row[name] for name in ("model_a", "model_b")}
+        best = self.tables.rows("trained vs untrained", self.target, probe, **names)
+        silent = row["layer_a"] != "embedding" or significant(row, 1) or significant(row, -1)
+        clear = [one for one in best if significant(one, 1) or significant(one, -1)]
+        assert bool(said) == bool(clear and not silent), (row, said)
+        if said:
+            assert significant(clear[0], 1 if said["how"] == "raised" else -1)
+            assert is_shown(said["size"], str(abs(float(clear[0]["difference"]))))
+            assert p_is_shown(said["of_clear"], clear[0]["p_holm"])
 
     def compared(self, probe):
         """(trained, untrained) → whether they are compared at the embedding."""
@@ -461,6 +477,9 @@ class Reader:
         assert all(row["model_a"].startswith("baseline:") for row in tests)
 
 
+ELSEWHERE = (
+    rf"; but (?P<how>raised|lowered) it by (?P<size>{NUMBER}) {BEST}, Holm p (?P<of_clear>{P})"
+)
 VALUE = rf"(?P<score>{SCORE}) (?P<value>{ESTIMATE})"
 PATTERNS = {
     "too_few": rf"(?P<who>.+?): too few (?:speakers|folds) for a test against the "
@@ -481,7 +500,7 @@ PATTERNS = {
     r"(?P<standing>.+)\.",
     "pairs": rf"Training (?P<verb>raised|lowered|did not clearly change) {SCORE} for "
     rf"(?P<label>.+?) {PLACE}:? ?(?P<told>.+?) \((?P<test>[^()]*paired over [^()]*?)"
-    rf"(?:, Holm p (?P<p>{P}))?\)\.",
+    rf"(?:, Holm p (?P<p>{P})(?P<elsewhere>; but .+)?)?\)\.",
     "many_pairs": rf"Training raised {SCORE} for (?P<label>.+?) (?P<places>at the .+?) "
     r"in (?P<raised>\d+) of "
     r"(?P<of>\d+) pairs of trained and untrained models and lowered it in (?P<lowered>\d+) "

@@ -32,7 +32,9 @@ def footnotes(run: Run) -> Iterator[str]:
     if run.plan.scored_by_sums:
         yield (
             "store: gram with kfold keeps sums over folds and no predictions, so MAE, Spearman's "
-            "and within-speaker correlations, residuals and figures of predictions are empty. "
+            "and within-speaker correlations, residuals and figures of predictions are empty, and "
+            "how far predictions vary is not known: Pearson's correlation is also given where they "
+            "hardly do, in which case other runs have none. "
             f"Intervals come from a jackknife over the {run.plan.n_folds} folds with Student's t; "
             "they are wider than those over speakers that store: activations gives."
         )

@@ -34,6 +34,9 @@ class Twins:
     validation`` or ``at the best layers``."""
     above: bool
     """True if one of them is clearly above knowing nothing there."""
+    elsewhere: Row | None = None
+    """The row of ``differences.csv`` at layers chosen by score, of a pair compared at the
+    embedding."""
 
     @property
     def verb(self) -> str:
@@ -63,6 +66,17 @@ class Twins:
         before, after = map(phrases.decimal, (self.before, self.after))
         return f"{before} untrained, {after} trained"
 
+    @property
+    def change_elsewhere(self) -> str:
+        """A clause on a clear change in other layers of a pair without one at the embedding."""
+        if self.elsewhere is None or not phrases.clear(self.elsewhere):
+            return ""
+        value = float(self.elsewhere["difference"])
+        verb = "raised" if value > 0 else "lowered"
+        p = phrases.p_value(self.elsewhere["p_holm"], "Holm p")
+        where = phrases.chosen_at(self.elsewhere)
+        return f"; but {verb} it by {phrases.decimal(abs(value))} {where}, {p}"
+
 
 def twins_of(topic: Topic) -> Iterator[Twins]:
     """Yield comparisons of twins, at the embedding where they have one, else at the best layers.
@@ -81,7 +95,8 @@ def twins_of(topic: Topic) -> Iterator[Twins]:
         layers = above[above["layer_a"] == EMBEDDING] if pair in at_embedding else above
         known = bool(layers["model_a"].isin(pair).any())
         place = f"at the {EMBEDDING}" if pair in at_embedding else phrases.chosen_at(row)
-        yield Twins(*pair, before, after, row, place, known)
+        elsewhere = at_best.get(pair) if pair in at_embedding else None
+        yield Twins(*pair, before, after, row, place, known, elsewhere)
 
 
 def _pair(row: Row) -> tuple[str, str]:
@@ -109,7 +124,8 @@ def of_training(topic: Topic, pairs: Sequence[Twins]) -> str:
     if len(pairs) == 1:
         of_model = f" of {pair.trained}" if len(topic.own) > 2 else ""
         told = f": {pair.unchanged}" if pair.verb == _NO_CHANGE else f" {pair.change}"
-        return f"Training {pair.verb} {subject}{of_model}{told} ({test}, {pair.p})."
+        more = pair.change_elsewhere if pair.verb == _NO_CHANGE else ""
+        return f"Training {pair.verb} {subject}{of_model}{told} ({test}, {pair.p}{more})."
     clauses: list[str] = []
     for verb in ("raised", "lowered", _NO_CHANGE):
         changed = [
@@ -126,7 +142,7 @@ def _named(pair: Twins, pairs: Sequence[Twins]) -> str:
     several = sum(other.trained == pair.trained for other in pairs) > 1
     against = f" against {pair.untrained}" if several else ""
     if pair.verb == _NO_CHANGE:
-        return f"of {pair.trained}{against} ({pair.unchanged}, {pair.p})"
+        return f"of {pair.trained}{against} ({pair.unchanged}, {pair.p}{pair.change_elsewhere})"
     return f"of {pair.trained}{against} {pair.change} ({pair.p})"
 
 
