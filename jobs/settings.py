@@ -56,9 +56,8 @@ class Settings(BaseModel):
     Every field except ``name``, which is only a label, changes the numbers and is hashed into ids.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    # Validators are built when a class is first used: a verb needs few of the classes.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     EXAMPLES: ClassVar[tuple[str, ...]] = ()
     """Examples in YAML for ``specs/README.md``; together they contain every key."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.activations.cache_layout import CONTENTS, set_folder
 from jobs.activations.index import SeenShard, look_over
 from jobs.activations.manifest import CorruptShard
 from jobs.activations.store import read_shard
@@ -28,7 +29,6 @@ from jobs.storage.object_store import exists, list_files, read_bytes, write_text
 
 log = logging.getLogger(__name__)
 
-FOLDER = "extractions"
 Row = dict[str, npt.NDArray[np.floating[Any]]]
 """Layer → its values (width,), as they are stored."""
 
@@ -67,7 +67,7 @@ def record_contents(cache: Location, extraction: str, contents: SetContents) -> 
         extraction: id of the model and its features.
         contents: the utterances that are, or will be, in its shards.
     """
-    path = cache / FOLDER / extraction / f"{contents.activation_id}.json"
+    path = cache / CONTENTS / extraction / f"{contents.activation_id}.json"
     if exists(path):
         return
     utterances = [*zip(contents.utterance_ids, contents.audio_digests, strict=True)]
@@ -88,10 +88,10 @@ def find_rows(cache: Location, extraction: str, wanted: Collection[str]) -> dict
     """
     found: dict[str, CachedRow] = {}
     wanted = frozenset(wanted)
-    for contents in _read_all(cache / FOLDER / extraction):
+    for contents in _read_all(cache / CONTENTS / extraction):
         if wanted.isdisjoint(contents.audio_digests):
             continue
-        folder = cache / "activations" / contents.activation_id
+        folder = set_folder(cache, contents.activation_id)
         shards = look_over(folder, contents.n_shards, keep_index=False)
         for number, shard in enumerate(shards):
             if not isinstance(shard, SeenShard):

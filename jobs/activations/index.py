@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from jobs.activations.manifest import CorruptShard, FileState, data_name, manifest_name
+from jobs.activations.cache_layout import INDEX, data_name, manifest_name
+from jobs.activations.manifest import CorruptShard, FileState
 from jobs.activations.store import read_manifest
 from jobs.corpus.skipped import Skipped
 from jobs.storage.json_files import read_json
@@ -30,8 +31,6 @@ from jobs.storage.object_store import (
 )
 
 log = logging.getLogger(__name__)
-
-INDEX = "index.json"
 
 
 @dataclass(frozen=True)

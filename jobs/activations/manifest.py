@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.activations.cache_layout import data_path
 from jobs.corpus.skipped import Skipped
 from jobs.identity import canonical_json, canonical_text
 from jobs.storage.json_files import parse_json
@@ -78,26 +79,6 @@ class ShardManifest:
         """Return the number of rows of a layer's tensor."""
         rows = self.layers[layer].rows
         return len(self.utterance_ids) if rows is None else rows
-
-
-def data_name(index: int) -> str:
-    """Return the name of the tensor file of shard ``index``."""
-    return f"shard-{index:05d}.safetensors"
-
-
-def manifest_name(index: int) -> str:
-    """Return the name of the manifest of shard ``index``."""
-    return f"shard-{index:05d}.json"
-
-
-def data_path(folder: Location, index: int) -> Location:
-    """Return the location of the tensor file of shard ``index``."""
-    return folder / data_name(index)
-
-
-def manifest_path(folder: Location, index: int) -> Location:
-    """Return the location of the manifest of shard ``index``."""
-    return folder / manifest_name(index)
 
 
 def entry_of(manifest: ShardManifest, layer: str) -> LayerEntry:

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jobs.activations.cache_layout import data_name, manifest_name
 from jobs.activations.manifest import (
     CorruptShard,
     ShardManifest,
     check_tensor,
-    data_name,
     entry_of,
-    manifest_name,
 )
 from jobs.storage.location import RemotePath
 from jobs.storage.object_store import (

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from jobs.activations.cache_layout import data_path, manifest_path
 from jobs.activations.manifest import (
     CorruptShard,
     FileState,
@@ -27,10 +28,8 @@ from jobs.activations.manifest import (
     ShardManifest,
     check_tensor,
     checksum,
-    data_path,
     entry_of,
     from_json,
-    manifest_path,
     to_json,
 )
 from jobs.activations.remote import read_ahead, read_remote_tensors

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location
 
-if TYPE_CHECKING:  # torch and safetensors are not needed to plan a shard
+if TYPE_CHECKING:  # torch, safetensors and readers of corpora are not needed to plan a shard
     from jobs.activations.contents import CachedRow
+    from jobs.corpus.skipped import Skipped
     from jobs.gram.sums import Labels
 
 
@@ -45,7 +45,7 @@ class ShardReport:
     index: int
     n_utterances: int
     """Utterances stored, not counting skipped ones."""
-    skipped: tuple[Skipped, ...]
+    skipped: "tuple[Skipped, ...]"
     seconds: float
     """Wall time, including reading and writing."""
     frames_computed: int

@@ -5,8 +5,8 @@ value on the command line is wrong · 3 the cluster cannot run it · 130, 143 st
 Data goes to standard output, progress and messages to standard error.
 """
 
+import os
 from collections.abc import Callable
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -67,6 +67,8 @@ app.add_typer(fetch_app, name="fetch", rich_help_panel="Data and machine")
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata  # takes as long as the rest of the command line
+
         print(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
         raise typer.Exit()
 
@@ -87,5 +89,7 @@ def main() -> None:
     """The ``sweep`` command."""
     protect_standard_streams()
     search_own_packages_first()
+    # Pydantic would read the metadata of every installed package in search of plugins.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     with exit_at_once_if_asked():
         app(prog_name="sweep")

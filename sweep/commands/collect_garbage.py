@@ -11,7 +11,6 @@ its sets back; a later one extracts them again.
 """
 
 import os
-import re
 import shutil
 import time
 import uuid
@@ -20,8 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.activations.contents import FOLDER as CONTENTS_FOLDER
-from jobs.activations.index import INDEX
+from jobs.activations.cache_layout import CONTENTS, SET_FILE, SETS
 from jobs.identity import ID_DIGITS
 from jobs.storage.location import Location, RemotePath
 from sweep.errors import GcError
@@ -30,7 +28,6 @@ from sweep.state.cache_users import SET_NAME, Needs, needed_sets
 YOUNG_SECONDS = 24 * 3600.0
 """Age below which unneeded sets are kept, as a run may be about to name them."""
 RESULTS = Path("results")
-_SHARD = re.compile(rf"shard-\d{{5,}}\.(json|safetensors)|{re.escape(INDEX)}")
 _GONE = ".gone-"
 _CORRUPT, _TORN = "set aside as damaged", "left over from work that was killed"
 
@@ -108,7 +105,7 @@ def _activations(cache: Path) -> Path:
     Raises:
         GcError: it does not exist, or contains anything else.
     """
-    folder = cache / "activations"
+    folder = cache / SETS
     if folder.is_symlink():
         raise GcError(f"{folder} is a link: give the folder that it leads to, with --cache")
     if not folder.is_dir():
@@ -146,7 +143,7 @@ def _survey(path: Path, now: float) -> Iterator[Item]:
         newest = max(newest, status.st_mtime)
         stem = file.name.removesuffix(".corrupt")
         hidden = file.name.startswith(".")  # temporary files, including those of NFS
-        if not hidden and not _SHARD.fullmatch(stem):
+        if not hidden and not SET_FILE.fullmatch(stem):
             raise GcError(f"{file} is no shard: expected nothing else there; move it away")
         old = now - status.st_mtime > YOUNG_SECONDS
         part = _CORRUPT if stem != file.name else _TORN if hidden and old else ""
@@ -202,8 +199,8 @@ def _drop(items: Sequence[Item], cache: Path, results: Sequence[Path]) -> list[I
 
 def _drop_contents(cache: Path) -> None:
     """Delete the lists of contents of sets that no longer exist."""
-    for path in (cache / CONTENTS_FOLDER).glob("*/*.json"):
-        if not (cache / "activations" / path.stem).exists():
+    for path in (cache / CONTENTS).glob("*/*.json"):
+        if not (cache / SETS / path.stem).exists():
             path.unlink(missing_ok=True)
 
 

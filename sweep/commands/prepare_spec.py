@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.progress.bars import bars_on_stderr
 from sweep.progress.wording import printable
 from sweep.spec.loading import read_spec
 from sweep.wording import counted
@@ -32,6 +31,7 @@ def prepare_spec(
     # Typing errors are reported at once: reading the corpus and the models takes seconds or hours.
     loaded.raise_problems()
     from sweep.prepare.prepare import prepare
+    from sweep.progress.bars import bars_on_stderr
 
     with bars_on_stderr() as progress:
         prepared = prepare(loaded, cache, progress, measure=measure)

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from sweep.commands.run_output import print_table
+from sweep.commands.print_table import print_table
 from sweep.comparison.compare import SAME, Comparison
 from sweep.comparison.tables import best_places, scores_table, settings_table
 from sweep.progress.wording import printable

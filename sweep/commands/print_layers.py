@@ -12,7 +12,7 @@ from jobs.models.settings import ModelSettings
 from jobs.models.taps import Pooling
 from jobs.models.wespeaker.architectures import unknown_architecture
 from sweep.commands.names import find_spec
-from sweep.commands.run_output import print_table
+from sweep.commands.print_table import print_table
 from sweep.errors import UsageError
 from sweep.spec.loading import load_spec
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sweep.commands.run_output import print_table
+from sweep.commands.print_table import print_table
 from sweep.errors import UsageError
 from sweep.progress.state import Progress
 from sweep.progress.wording import printable

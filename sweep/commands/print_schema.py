@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from sweep.spec.descriptions import DescribedJsonSchema
 from sweep.spec.schema import Spec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -13,5 +14,6 @@ def schema_text() -> str:
 
     YAML has no tuples or paths: editors see lists and strings.
     """
-    schema: dict[str, Any] = {"$schema": DIALECT, **Spec.model_json_schema(), "title": "Spec"}
+    described = Spec.model_json_schema(schema_generator=DescribedJsonSchema)
+    schema: dict[str, Any] = {"$schema": DIALECT, **described, "title": "Spec"}
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime
 
-from sweep.commands.run_output import find_claims, next_steps, print_causes, print_findings
+from sweep.commands.run_lines import find_claims, next_steps, print_causes, print_findings
 from sweep.progress.causes import causes_of
 from sweep.progress.state import Progress
 from sweep.progress.status import status_lines

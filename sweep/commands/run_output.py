@@ -1,36 +1,21 @@
 """Output of a finished run on standard output."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from textwrap import wrap
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from jobs.storage.regular_files import read_regular
 from sweep.commands.fitted_table import fitted, terminal_columns, with_failed
-from sweep.commands.names import run_argument, short_path
-from sweep.progress.causes import Causes, causes_of
-from sweep.progress.wording import printable
+from sweep.commands.run_lines import next_steps, print_causes, print_findings
+from sweep.progress.causes import causes_of
 from sweep.report.tables import markup
-from sweep.results.claims import Claims, read_claims
-from sweep.state.control import resume_command, retry_command
-from sweep.state.run_folder import RunFolder
 from sweep.wording import counted
 
 if TYPE_CHECKING:
     from sweep.results.records import RunRecords
     from sweep.running.run import RunResult
     from sweep.running.up_to_date import UpToDate
-
-MOST_FINDINGS = 12
-"""Number of sentences that are printed; the rest are counted."""
-MOST_CAUSES = 10
-"""Number of causes of failures that are printed; the rest are counted."""
-WIDE = 200
-"""Columns of a table in a file or a pipe, unless it needs more."""
 
 
 def print_result(result: "RunResult") -> None:
@@ -71,61 +56,12 @@ def print_up_to_date(found: "UpToDate") -> None:
         print(line)
 
 
-def next_steps(folder: RunFolder, *, failed: int = 0, left: int = 0) -> Iterator[str]:
-    """Say where the report of a run is, and the next useful command.
-
-    Args:
-        folder: the run.
-        failed: number of cells that failed.
-        left: number of cells that are still to do.
-    """
-    if failed:
-        again = retry_command(folder, run_argument(folder))
-        yield f"fix the cause, then run what failed again: {again}"
-    if left:
-        yield f"{counted(left, 'cell')} still to do; {resume_command(folder)}"
-    if folder.report.exists():
-        yield f"report: {short_path(folder.report)}"
-        yield f"see it: sweep view {run_argument(folder)}"
-
-
 def failed_models(run: "RunRecords") -> list[str]:
     """Names of the models that have failed cells and no others, in plan order."""
     statuses: dict[str, set[str]] = {}
     for record in run.records.values():
         statuses.setdefault(record.model, set()).add(record.status)
     return [model.name for model in run.plan.models if statuses.get(model.name) == {"failed"}]
-
-
-def print_causes(causes: Causes, terminal: bool) -> None:
-    """Print a line for each cause of failures, in red on a terminal."""
-    console = Console(highlight=False, width=None if terminal else 10_000)
-    for cause in list(causes)[:MOST_CAUSES]:
-        console.print(Text(f"failed: {cause.line()}", style="red"))
-    if len(causes) > MOST_CAUSES:
-        print(f"failed: {len(causes) - MOST_CAUSES} more causes, all in events.jsonl")
-
-
-def find_claims(folder: RunFolder) -> Claims:
-    """Return the headlines and findings as of the last report; none if there is no report."""
-    if not folder.findings.exists():
-        return Claims()
-    return read_claims(read_regular(folder.findings).decode(errors="replace"))
-
-
-def print_findings(folder: RunFolder) -> None:
-    """Print the headlines, and the findings in short form, as of the last report."""
-    claims = find_claims(folder)
-    for sentence in (*claims.headlines, *map(_main_clause, claims.findings[:MOST_FINDINGS])):
-        print(_wrapped(printable(sentence)))
-    if len(claims.findings) > MOST_FINDINGS:
-        print(f"and {len(claims.findings) - MOST_FINDINGS} more, in full: {folder.findings}")
-
-
-def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; in a file or a pipe, without line wrapping."""
-    width = None if sys.stdout.isatty() else WIDE
-    Console(highlight=False, width=width).print(table)
 
 
 def _print_comparison(tables: Iterable[markup.Table], failed: Sequence[str] = ()) -> None:
@@ -139,18 +75,5 @@ def _print_comparison(tables: Iterable[markup.Table], failed: Sequence[str] = ()
         print()
 
 
-def _wrapped(sentence: str) -> str:
-    """Break a sentence between words, on a terminal; in a file it is a line."""
-    if not sys.stdout.isatty():
-        return sentence
-    width = Console().width
-    return "\n".join(wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False))
-
-
 def _all_done(cells: int) -> str:
     return f"all {cells} cells are done" if cells > 1 else "the only cell is done"
-
-
-def _main_clause(finding: str) -> str:
-    """Shorten a finding by the layers that do not differ from the best one."""
-    return finding.partition("; ")[0].removesuffix(".") + "."

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from jobs.activations.cache_layout import set_folder
 from jobs.beyond.settings import Nuisance
 from jobs.extraction.settings import ExtractSettings
 from jobs.extraction.shard import Shard
@@ -57,7 +58,7 @@ class PlannedSet(Settings):
 
     def folder(self, cache: Location) -> Location:
         """Folder of its shards."""
-        return cache / "activations" / self.activation_id
+        return set_folder(cache, self.activation_id)
 
 
 class PlannedLayer(Settings):

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sweep.errors import pattern
 from sweep.progress.wording import printable, shortened
-from sweep.state.ledger import Record
 from sweep.wording import counted
+
+if TYPE_CHECKING:
+    from sweep.state.ledger import Record
 
 NAMED_MODELS = 3
 """Number of models of a cause that are named; the rest are counted."""
@@ -81,7 +84,7 @@ class Causes:
         self._causes.clear()
 
 
-def causes_of(records: Iterable[Record], probes: Collection[str]) -> Causes:
+def causes_of(records: Iterable["Record"], probes: Collection[str]) -> Causes:
     """Group the failed cells among the ``records`` of a plan with these ``probes``."""
     causes = Causes()
     for record in records:

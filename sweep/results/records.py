@@ -5,20 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from jobs.storage.location import LocationError, parse_location
 from jobs.storage.object_store import exists
 from jobs.storage.regular_files import read_regular
-from jobs.yaml_reader import read_yaml
 from sweep.errors import RunError, describe_os_error
 from sweep.plan.plan import Plan, layer_tasks
-from sweep.spec.schema import Spec
 from sweep.state.ledger import LedgerLines, Record
 from sweep.state.mirror import fetch, fetch_records
 from sweep.state.provenance_file import read_provenance
 from sweep.state.run_folder import RunFolder, run_folder
 from sweep.state.stored_plan import check_unchanged, read_plan
+
+if TYPE_CHECKING:
+    from sweep.spec.schema import Spec
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,10 @@ class RunRecords:
         return cls(fetch(folder) if cls._needs_results else fetch_records(folder))
 
     @cached_property
-    def spec(self) -> Spec:
+    def spec(self) -> "Spec":
         """The resolved spec."""
+        from jobs.yaml_reader import read_yaml  # `sweep status` does not need it
+        from sweep.spec.schema import Spec
 
         def read(path: Path) -> Spec:
             _, values = read_yaml(read_regular(path).decode())

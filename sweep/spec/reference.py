@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from jobs.settings import ByKind, Settings
 from jobs.targets.registry import TARGETS
+from sweep.spec.descriptions import descriptions
 from sweep.spec.schema import Spec
 
 REFERENCE = Path(__file__).parents[2] / "specs" / "README.md"
@@ -94,14 +95,14 @@ def _nested(key: str, settings: type[Settings], level: int) -> Iterator[tuple[st
 def _section(title: str, settings: type[Settings], level: int) -> str:
     """Return a heading, the description of a class and the table of its keys."""
     rows = ["| Key | Type | Default | Example | Meaning |", "|---|---|---|---|---|"]
-    examples = example_values(settings)
+    examples, described = example_values(settings), descriptions(settings)
     for name, field in settings.model_fields.items():
         cells = (
             f"`{name}`",
             _type(field.annotation, field.metadata),
             "required" if name == "kind" else _default(field),
             _code(examples[name]) if name in examples else "",
-            _one_line(field.description or ""),
+            _one_line(described.get(name, "")),
         )
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     description = _markdown(inspect.getdoc(settings) or "")

@@ -30,7 +30,7 @@ class Record:
     """A finished cell: its place in the grid, its results and its ingredients."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False
+        extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
     )
 
     cell_id: str

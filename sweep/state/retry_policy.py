@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.process import ran_out_of_memory
 from jobs.storage.atomic import DISK_FULL
 
 Cause = Literal["died", "timeout", "memory", "io", "disk", "corrupt", "code"]
@@ -38,7 +37,9 @@ LONGEST_WAIT = 60.0
 
 def cause_of(error: BaseException | None) -> Cause:
     """Determine the cause of an error that a job raised."""
-    from jobs.activations.manifest import CorruptShard  # with numpy, which `sweep status` spares
+    # With numpy and threadpoolctl, which `sweep status` spares.
+    from jobs.activations.manifest import CorruptShard
+    from jobs.process import ran_out_of_memory
 
     if isinstance(error, CorruptShard):
         return "corrupt"

@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from jobs.activations.index import INDEX
+from jobs.activations.cache_layout import INDEX
 from jobs.activations.manifest import LayerEntry, ShardManifest, data_path, manifest_path, to_json
 from sweep.plan.plan import PlannedSet
 from sweep.running.remaining import survey_shards

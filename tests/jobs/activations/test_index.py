@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from jobs.activations import index as shard_index
-from jobs.activations.index import INDEX, SeenShard, look_over
-from jobs.activations.manifest import CorruptShard, FileState, data_path, manifest_path
+from jobs.activations.cache_layout import INDEX, data_path, manifest_path
+from jobs.activations.index import SeenShard, look_over
+from jobs.activations.manifest import CorruptShard, FileState
 from jobs.activations.store import set_aside, write_shard
 from jobs.corpus.skipped import Skipped
 from jobs.storage.location import Location, RemotePath

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from jobs.activations.manifest import data_path
+from jobs.activations.cache_layout import data_path
 from jobs.activations.store import read_layer, read_manifest
 from jobs.audio.features import Fbank
 from jobs.audio.frames import n_frames

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.activations.manifest import CorruptShard, data_path
+from jobs.activations.cache_layout import data_path
+from jobs.activations.manifest import CorruptShard
 from jobs.activations.store import write_shard
 from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.gram.fit import GramSets, normal_equations

@@ -8,7 +8,8 @@ import torch
 from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
-from jobs.activations.manifest import CorruptShard, data_path
+from jobs.activations.cache_layout import data_path
+from jobs.activations.manifest import CorruptShard
 from jobs.activations.store import write_shard
 from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.probes import (

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from jobs.activations.manifest import CorruptShard, data_path
+from jobs.activations.cache_layout import data_path
+from jobs.activations.manifest import CorruptShard
 from jobs.activations.store import write_shard
 from jobs.corpus.table import Utterance, audio_digest_of_table, make_table, write_table
 from jobs.probes import CcaSettings, KnnSettings, LinearSettings, MlpSettings, RidgeSettings

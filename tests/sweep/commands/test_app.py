@@ -29,7 +29,7 @@ def test_the_verbs_are_those_of_the_readme_each_with_a_line_of_help() -> None:
     assert all(verb.get_short_help_str() for verb in group.commands.values())
 
 
-HEAVY = {"torch", "ray", "sklearn", "scipy", "pandas", "matplotlib"}
+HEAVY = {"torch", "ray", "sklearn", "scipy", "pandas", "matplotlib", "numpy", "jinja2", "fsspec"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
-"""``--json``: what verbs say, for programs."""
+"""Verbs that read a finished run: what ``--json`` says, for programs, and what they load."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +58,25 @@ def test_plan_has_nothing_left_to_do(run: TinyRun) -> None:
     rows = Path("corpus.csv").read_text().splitlines()
     assert plan["corpus"]["utterances"] == len(rows) - 1
     assert {model["forward_passes"] for model in plan["models"]} == {0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spared"),
+    [
+        ("status run", {"numpy", "pandas", "yaml", "rich.console", "sweep.spec.schema"}),
+        ("list .", {"numpy", "pandas", "yaml", "sweep.plan.plan"}),
+        ("gc --dry-run --cache cache --results .", {"numpy", "yaml", "rich", "sweep.plan.plan"}),
+    ],
+)
+def test_a_verb_that_reads_runs_loads_no_more_than_it_shows(
+    run: TinyRun, arguments: str, spared: set[str]
+) -> None:
+    code = (
+        "import sys\nfrom sweep.commands.app import app\n"
+        "try: app(sys.argv[1:], prog_name='sweep')\nexcept SystemExit as end: code = end.code\n"
+        f"print(code, *{spared!r} & {{*sys.modules}}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments.split()], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "0"

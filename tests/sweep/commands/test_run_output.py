@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweep.commands.names import run_argument
-from sweep.commands.run_output import next_steps
+from sweep.commands.run_lines import next_steps
 from sweep.state.control import retry_command
 from sweep.state.run_folder import RunFolder, run_folder
 from tests.support.tiny_run import tiny_run

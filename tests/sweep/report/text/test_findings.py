@@ -7,7 +7,7 @@ from jobs.statistics.best_layer import Estimate
 from jobs.statistics.curves import Curves
 from jobs.statistics.difference_table import LAYER_BEST, LAYER_NOTHING
 from jobs.statistics.model_table import model_table
-from sweep.commands.run_output import print_findings
+from sweep.commands.run_lines import print_findings
 from sweep.report.tables.difference_tables import differences_tables
 from sweep.report.text import phrases
 from sweep.report.text.findings import findings
