@@ -54,8 +54,6 @@ class RayExecutor:
         self._pending: dict[Any, PendingJob] = {}
         self._tasks = Line(lambda: time.monotonic())
         """Pending jobs that no actor has."""
-        self._came: dict[str, float] = {}
-        """Time at which each node last returned a task that was not late."""
         self._machines = Machines()
         self._unmet: Demand | None = None
         """Demand of a job that no node has had a place for since the last ``wait``."""
@@ -131,7 +129,7 @@ class RayExecutor:
         assert late.held is not None
         assert since is not None
         fit = self._node_pool.with_place(late.held)
-        able = frozenset(node for node in fit if self._came.get(node, since) > since)
+        able = self._waits.nodes_in_time(fit, since)
         return self._send_task(late.job, late.held, able) if able and len(fit) > 1 else None
 
     def wait(self, seconds: float) -> list[Outcome]:
@@ -256,11 +254,9 @@ class RayExecutor:
         return self._settle(pending, outcome)
 
     def _task_came_back(self, ref: Any, pending: PendingJob, ended: ray_workers.Ended) -> None:
-        seconds, kind = self._task_is_out(ref), pending.job.kind
-        if ended.node is not None and not (seconds and self._waits.is_late(kind, seconds)):
-            self._came[ended.node] = time.monotonic()
-        if ended.node is not None and seconds is not None:
-            self._waits.add(kind, seconds)
+        seconds = self._task_is_out(ref)
+        if ended.node is not None:
+            self._waits.note(ended.node, pending.job.kind, seconds, time.monotonic())
 
     def _shard_came_back(
         self, pending: PendingJob, outcome: Outcome, seconds: float | None
@@ -269,8 +265,7 @@ class RayExecutor:
         gpus = self._compute.extractor.gpus
         if outcome.died == "memory" or lacked_shared_memory(outcome.error, gpus):
             self._actors.ran_out_of_memory(pending.actor)
-        died = outcome.died is not None
-        self._actors.came_back(pending.actor, seconds=seconds, died=died)
+        self._actors.came_back(pending.actor, seconds=seconds, died=outcome.died is not None)
         if seconds is not None:
             self._waits.add(pending.job.kind, time.monotonic() - pending.begun)
         for other in self._pending.values():

@@ -24,11 +24,25 @@ TIMEOUT_HINT = (
 
 
 class Waits:
-    """Durations of jobs by kind: the shards of a model, the layers of a model."""
+    """Durations of jobs by kind (the shards of a model, the layers of a model), and the nodes that
+    return tasks in time."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
         """Sorted, as all jobs in flight are compared with them at every turn of the driver."""
+        self._in_time: dict[str, float] = {}
+        """Time at which each node last returned a task that was not late."""
+
+    def note(self, node: str, kind: str, seconds: float | None, now: float) -> None:
+        """Note that ``node`` returned a task after ``seconds``; None: its beginning is unknown."""
+        if not (seconds and self.is_late(kind, seconds)):
+            self._in_time[node] = now
+        if seconds is not None:
+            self.add(kind, seconds)
+
+    def nodes_in_time(self, nodes: Iterable[str], since: float) -> frozenset[str]:
+        """Select the ``nodes`` that returned a task in time after ``since``."""
+        return frozenset(node for node in nodes if self._in_time.get(node, since) > since)
 
     def add(self, kind: str, seconds: float) -> None:
         """Add the duration of a job that returned."""

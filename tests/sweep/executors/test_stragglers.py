@@ -49,6 +49,16 @@ class Clock:
         return self.now
 
 
+def test_only_nodes_that_return_tasks_in_time_may_help() -> None:
+    waits = Waits()
+    for now in (1.0, 2.0, 3.0):
+        waits.note("fast", "a", 10.0, now)
+    waits.note("slow", "a", 40.0, 4.0)
+    waits.note("new", "a", None, 5.0)
+    assert waits.nodes_in_time(["fast", "slow", "new", "unknown"], since=2.5) == {"fast", "new"}
+    assert waits.nodes_in_time(["fast", "new"], since=3.0) == {"new"}
+
+
 def test_tasks_begin_in_the_order_they_were_sent_in_as_places_come_free() -> None:
     clock = Clock()
     line = Line(clock)
