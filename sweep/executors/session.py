@@ -229,7 +229,7 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 def _why_not(address: str | None, error: Exception) -> str:
-    why = reason(error)
+    why = reason(error).rstrip(".")  # a sentence follows
     if address is None:
         return _NOT_STARTED.format(error=why, folder=temporary_folder())
     form = _OTHER_VERSION if "ersion mismatch" in str(error) else NO_ANSWER

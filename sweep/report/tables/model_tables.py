@@ -80,6 +80,11 @@ def models_notes(models: pd.DataFrame) -> Iterator[str]:
                 "test utterances where that is right more often; its accuracy is that of always "
                 "predicting it."
             )
+    if (models["best_layer_index"] >= models["n_layers"]).any():
+        yield (
+            "The number before a layer is its place among all layers of its network, counted from "
+            "0, of which only a part was probed."
+        )
     probes = _cca_probes(models)
     if len(probes) > 1:
         yield f"Mean CCA over layers is that of the probe {probes[0]}."

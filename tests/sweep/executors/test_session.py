@@ -70,6 +70,7 @@ def test_whatever_a_start_of_ray_raises_is_one_sentence_on_the_cluster(
     ):
         pass
     assert type(error).__name__ in str(it.value) and "\n" not in str(it.value)
+    assert ".." not in str(it.value)
 
 
 def test_a_ray_that_dies_right_after_its_start_is_a_problem_of_the_cluster(

@@ -252,6 +252,14 @@ def test_the_best_of_many_layers_is_footnoted_as_such(tmp_path):
         assert "scored on the others" in files[name]
     alone = written(tmp_path, make_layers(models=(("m", 1),), probes=("ridge",)))
     assert "chosen on the test split" not in alone["models.md"]
+    assert "only a part was probed" not in files["models.md"]
+
+
+def test_places_of_layers_in_a_network_of_which_a_part_was_probed_are_explained(tmp_path):
+    layers = make_layers(models=(("m", 4),), probes=("ridge",))
+    layers["layer_index"] += 30
+    note = "its place among all layers of its network, counted from 0, of which only a part was"
+    assert note in written(tmp_path, layers)["models.md"]
 
 
 def with_lost_cells():
