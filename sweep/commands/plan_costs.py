@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from rich.console import Console
 
@@ -38,7 +39,7 @@ class ModelCost:
     extraction_minutes: float | None = None
     """Minutes of extraction on this machine; None if it was not timed."""
     probe_minutes: float | None = None
-    """Minutes of probes on this machine."""
+    """Minutes of probes on this machine, with what their layers take beside fits."""
 
     @property
     def new(self) -> int:
@@ -54,13 +55,20 @@ class ModelCost:
 
 
 def with_minutes(
-    cost: ModelCost, cells: Mapping[str, int], timings: Timings, compute: Compute
+    cost: ModelCost,
+    cells: Mapping[str, int],
+    tasks: int,
+    shards: int,
+    timings: Timings,
+    compute: Compute,
 ) -> ModelCost:
     """Add the minutes on this machine.
 
     Args:
         cost: the cost so far.
         cells: number of cells that are left, by probe.
+        tasks: number of layers that are left.
+        shards: number of shards that each of them reads.
         timings: measured durations.
         compute: CPUs of a job, which decide how many run at a time.
     """
@@ -68,9 +76,17 @@ def with_minutes(
     if cost.forward_passes:
         rate = timings.models.get(cost.model)
         workers = 1 if compute.extractor.gpus else jobs_at_a_time(compute.extractor.cpus)
-        extraction = None if rate is None else rate * cost.audio_seconds / workers / 60
+        if rate is None:
+            extraction = None
+        else:  # every worker loads the model, at the same time
+            loading = timings.loads.get(cost.model, 0.0)
+            extraction = (loading + rate * cost.audio_seconds / workers) / 60
     known = all(probe in timings.probes for probe in cells)
     seconds = sum(timings.probes.get(probe, 0.0) * count for probe, count in cells.items())
+    # Of a model that is in the cache already, no shard was read: others say how long it takes.
+    reading = timings.reads.get(cost.model, fmean(timings.reads.values() or (0.0,)))
+    seconds += tasks * (timings.task.layer + shards * reading)
+    seconds += sum(cells.values()) * timings.task.cell
     probes = seconds / jobs_at_a_time(compute.probe.cpus) / 60 if known else None
     return replace(cost, extraction_minutes=extraction, probe_minutes=probes)
 
@@ -96,9 +112,10 @@ def minutes_lines(costs: Sequence[ModelCost], said: Sequence[str]) -> Iterator[s
     about = "about" if complete else "more than"
     total = sum(extraction) + sum(probes)
     parts = f"extraction {minutes_text(sum(extraction))}, probes {minutes_text(sum(probes))}"
+    yield f"on this machine: {about} {minutes_text(total)} ({parts})"
     yield (
-        f"on this machine: {about} {minutes_text(total)} ({parts}), without Ray's start and the "
-        "report"
+        "this covers loading models, forward passes, fits, and reading, scoring and writing of "
+        "layers; not checks of the corpus, Ray's start, optional analyses and the report"
     )
     more = [f"{len(said) - MOST_TIMED} more"] if len(said) > MOST_TIMED else []
     yield f"timed: {listed([*said[:MOST_TIMED], *more])}"

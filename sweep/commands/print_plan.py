@@ -187,11 +187,13 @@ def _timed(
 
     compute = prepared.spec.compute
     seconds = {str(path): float(value) for path, value in _seconds_by_path(prepared).items()}
-    timings = time_work(work, prepared.plan, compute, seconds, records)
-    left = {
-        one.planned.name: Counter(cell.probe for task in one.tasks for cell in task.cells)
-        for one in work
-    }
-    return [
-        with_minutes(cost, left.get(cost.model, Counter()), timings, compute) for cost in costs
-    ], timings.said
+    timings = time_work(work, prepared.plan, compute, prepared.table, seconds, records)
+    left = {one.planned.name: one for one in work}
+    timed = []
+    for cost in costs:
+        one = left.get(cost.model)
+        tasks = one.tasks if one else ()
+        cells = Counter(cell.probe for task in tasks for cell in task.cells)
+        shards = sum(planned.n_shards for planned in one.planned.stored_sets) if one else 0
+        timed.append(with_minutes(cost, cells, len(tasks), shards, timings, compute))
+    return timed, timings.said

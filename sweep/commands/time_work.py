@@ -1,4 +1,5 @@
-"""Short timings on this machine: a batch of each model and a fit of each probe, for ``plan``."""
+"""Short timings on this machine, for ``plan``: a batch of each model, a fit of each probe, and what
+a layer takes beside its fits."""
 
 import tempfile
 import time
@@ -9,12 +10,15 @@ from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
+import pandas as pd
 
+from jobs.activations.store import read_layer
 from jobs.extraction.extractor import Extractor
 from jobs.extraction.shard import Shard
 from jobs.probes import PROBES, ProbeSettings
 from jobs.process import limit_threads
 from jobs.protocol.folds import Fold
+from sweep.commands.time_tasks import TaskSeconds, columns_of_a_fit, time_task
 from sweep.errors import reason
 from sweep.plan.plan import Plan
 from sweep.running.remaining import ModelWork
@@ -37,6 +41,12 @@ class Timings:
 
     models: dict[str, float] = field(default_factory=dict)
     """Model → seconds for a second of audio."""
+    loads: dict[str, float] = field(default_factory=dict)
+    """Model → seconds to load it, and for a first utterance."""
+    reads: dict[str, float] = field(default_factory=dict)
+    """Model → seconds to read a layer from a shard."""
+    task: TaskSeconds = field(default_factory=TaskSeconds)
+    """Seconds that a layer takes beside its fits and its activations."""
     probes: dict[str, float] = field(default_factory=dict)
     """Probe → seconds for a cell."""
     said: list[str] = field(default_factory=list)
@@ -47,6 +57,7 @@ def time_work(
     work: Sequence[ModelWork],
     plan: Plan,
     compute: Compute,
+    table: pd.DataFrame,
     seconds: Mapping[str, float],
     records: Iterable[Record],
 ) -> Timings:
@@ -56,6 +67,7 @@ def time_work(
         work: the remaining work.
         plan: the plan.
         compute: CPUs and GPUs of a job.
+        table: the utterance table, with the targets.
         seconds: duration by path of the audio.
         records: finished cells, which say how long a cell takes where there are any.
     """
@@ -74,6 +86,9 @@ def time_work(
     limit_threads(compute.probe.cpus)
     left = Counter(cell.probe for one in work for task in one.tasks for cell in task.cells)
     measured = _of_records(records, left)
+    tasks = [task for one in work for task in one.tasks]
+    if tasks:
+        timings.task = time_task(plan, table, max(tasks, key=lambda task: len(task.cells)))
     end = time.monotonic() + BUDGET_SECONDS
     for probe in left:
         if probe in measured:
@@ -95,12 +110,18 @@ def _time_model(
     chosen = list(shard.paths.items())[: BATCH + 1]
     model = work.planned.name
     with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
         extractor = Extractor(work.planned.extract, device=device)
         extractor.extract(_part(shard, chosen[:1], Path(folder, "first")))
+        timings.loads[model] = time.perf_counter() - start
         timed = chosen[1:] or chosen
         start = time.perf_counter()
         extractor.extract(_part(shard, timed, Path(folder, "timed")))
         took = time.perf_counter() - start
+        start = time.perf_counter()
+        if not shard.labels:  # with labels, sums are stored instead
+            read_layer(Path(folder, "timed"), 1, work.planned.layers[0].name)
+        timings.reads[model] = time.perf_counter() - start
     audio = sum(seconds[path] for _, path in timed)
     timings.models[model] = took / max(audio, 1e-3)
     timings.said.append(f"{len(timed)} utterances through {model} ({took:.2f} s on {device})")
@@ -125,11 +146,10 @@ def _of_records(records: Iterable[Record], probes: Iterable[str]) -> dict[str, l
 
 def _time_probe(probe: str, plan: Plan, work: Sequence[ModelWork], timings: Timings) -> None:
     """Fit a probe to random data that are as large as a layer's, or smaller."""
-    cells = [cell for one in work for task in one.tasks for cell in task.cells]
-    columns = max(Counter(
-        (cell.target, cell.fold) for cell in cells if cell.probe == probe
-    ).values())  # fmt: skip
-    target = next(cell.target for cell in cells if cell.probe == probe)
+    tasks = (task for one in work for task in one.tasks)
+    task = next(task for task in tasks if any(cell.probe == probe for cell in task.cells))
+    columns = columns_of_a_fit(plan, task, probe)
+    target = next(cell.target for cell in task.cells if cell.probe == probe)
     rows = max(planned.n_utterances for one in work for planned in one.planned.sets)
     rows = max(rows, sum(planned.n_utterances for planned in work[0].planned.sets))
     width = int(median(layer.width for one in work for layer in one.planned.layers))

@@ -24,6 +24,7 @@ from sweep.commands.plan_costs import (
     minutes_text,
     with_minutes,
 )
+from sweep.commands.time_tasks import TaskSeconds
 from sweep.commands.time_work import Timings, fit_seconds
 from sweep.spec.schema import Compute
 from tests.support.tiny_run import tiny_run
@@ -33,7 +34,7 @@ COST = ModelCost("a", 12, 100, 600.0, 1.5, 0.04, 2**30, cells=50, stale=20, fail
 
 def test_minutes_are_rates_times_what_is_left_over_jobs_at_a_time() -> None:
     timings = Timings(models={"a": 0.5}, probes={"ridge": 0.2, "mlp": 3.0})
-    cost = with_minutes(COST, Counter(ridge=30, mlp=20), timings, Compute())
+    cost = with_minutes(COST, Counter(ridge=30, mlp=20), 5, 2, timings, Compute())
     places = jobs_at_a_time(1)
     assert cost.extraction_minutes == pytest.approx(300 / places / 60)
     assert cost.probe_minutes == pytest.approx((6 + 60) / places / 60)
@@ -41,12 +42,25 @@ def test_minutes_are_rates_times_what_is_left_over_jobs_at_a_time() -> None:
     assert COST.new == 25
 
 
+def test_minutes_include_loading_and_what_layers_take_beside_fits() -> None:
+    timings = Timings(
+        models={"a": 0.5}, loads={"a": 9.0}, probes={"ridge": 0.0}, reads={"a": 0.1},
+        task=TaskSeconds(layer=0.3, cell=0.02),
+    )  # fmt: skip
+    cost = with_minutes(COST, Counter(ridge=50), 5, 2, timings, Compute())
+    places = jobs_at_a_time(1)
+    assert cost.extraction_minutes == pytest.approx((9 + 300 / places) / 60)
+    assert cost.probe_minutes == pytest.approx((5 * (0.3 + 2 * 0.1) + 50 * 0.02) / places / 60)
+
+
 def test_what_was_not_timed_makes_the_total_a_lower_bound() -> None:
-    timed = with_minutes(COST, Counter(ridge=30), Timings({"a": 0.5}, {"ridge": 1}), Compute())
-    untimed = with_minutes(COST, Counter(mlp=1), Timings({"a": 0.5}, {}), Compute())
+    known = Timings(models={"a": 0.5}, probes={"ridge": 1})
+    timed = with_minutes(COST, Counter(ridge=30), 5, 2, known, Compute())
+    untimed = with_minutes(COST, Counter(mlp=1), 5, 2, known, Compute())
     assert untimed.minutes is None and minutes_of([timed, untimed]) is None
     said = ["8 utterances through a (0.10 s on cpu)"] * 8
-    first, second = minutes_lines([timed, untimed], said)
+    first, covered, second = minutes_lines([timed, untimed], said)
+    assert "not checks of the corpus, Ray's start" in covered
     assert first.startswith("on this machine: more than ")
     assert second.endswith(" and 2 more")
     assert next(minutes_lines([timed], said)).startswith("on this machine: about ")
