@@ -151,9 +151,14 @@ class ModelProgress:
         failed = event["failed"] == event["cells"]
         if failed:
             self.failed_layers.add(layer)
+        self.probing.finish(layer, event["seconds"], failed=failed)
+        self.scored({**event, "layer_index": index})
+
+    def scored(self, event: Mapping[str, Any]) -> None:
+        """Take in the scores of a layer, of this run or an earlier one."""
+        layer, index = event["layer"], event["layer_index"]
         self.layers.add(layer)
         self.names[index] = layer
-        self.probing.finish(layer, event["seconds"], failed=failed)
         self.best = _better(self.best, layer, event["best"], "r2")
         accuracy = event.get("best_accuracy")  # not recorded before class targets existed
         self.best_accuracy = _better(self.best_accuracy, layer, accuracy, "accuracy")

@@ -140,6 +140,9 @@ class Progress:
                 self._shard_done(event)
             case "cells_done":
                 self._cells_done(event)
+            case "scored_earlier":
+                for layer in event["layers"]:
+                    self._model(event["model"]).scored(layer)
             case "began":
                 self._model(event["model"]).began = event["stage"]
             case "resources":

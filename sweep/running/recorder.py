@@ -2,14 +2,13 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from statistics import fmean
+from collections.abc import Iterable, Sequence
 
 from jobs.extraction.shard import ShardReport
 from jobs.probing.results import CellResult
 from jobs.protocol.cells import Cell
-from jobs.statistics.scores import MAIN_SCORE
 from sweep.plan.plan import LayerTask, Plan, made_from
+from sweep.running.layer_scores import earlier_scores, layer_scores, scored
 from sweep.state.events import EventLog
 from sweep.state.ledger import Ledger, Record
 
@@ -60,9 +59,7 @@ class Recorder:
             cells=len(records),
             failed=len(failed),
             seconds=sum(record.seconds for record in records),
-            best=_best(records, "r2"),
-            best_accuracy=_best(records, "accuracy"),
-            scores=_scores(records),
+            **layer_scores(scored(records)),
         )
 
     def failed_task(self, task: LayerTask, reason: str) -> None:
@@ -116,6 +113,26 @@ class Recorder:
         """Emit what the run has and uses."""
         self._events.emit("resources", **fields)
 
+    def earlier(self, records: Iterable[Record]) -> None:
+        """Emit the scores of the layers that earlier runs finished, for a line of all layers.
+
+        Args:
+            records: those of the ledger.
+        """
+        if self._ledger.records:
+            for model, layers in earlier_scores(self._plan, records).items():
+                self._events.emit("scored_earlier", model=model, layers=layers)
+
+    def ledger_warnings(self, name: str) -> None:
+        """Warn of lines of the ledger, a file with this ``name``, that are damaged or unchecked."""
+        for line in self._ledger.damaged:
+            self.warning(f"{name}: {line}; its cells run again")
+        if self._ledger.n_unchecked:
+            self.warning(
+                f"{name}: {self._ledger.n_unchecked} lines were written before there were "
+                "checksums; they are used as they are"
+            )
+
     def shard(self, model: str, number: int, report: ShardReport) -> None:
         """Emit the event of a finished shard."""
         self.shards += 1
@@ -159,31 +176,3 @@ class Recorder:
             made_from=self._made_from[what],
             left_out=result.left_out,
         )
-
-
-def _scores(records: Sequence[Record]) -> dict[str, float]:
-    """Main score of each target by its best probe: the mean over cells without controls."""
-    targets = dict.fromkeys(record.target for record in records)
-    found: dict[str, float] = {}
-    for target in targets:
-        of_target = [record for record in records if record.target == target]
-        for score in MAIN_SCORE.values():
-            best = _best(of_target, score)
-            value = best[score] if best is not None else None
-            if isinstance(value, float):
-                found[target] = round(value, 4)
-    return found
-
-
-def _best(records: Sequence[Record], score: str) -> dict[str, object] | None:
-    """Find the best ``score`` among ``records`` without controls: the mean over cells of each probe
-    and target."""
-    scores: dict[tuple[str, str], list[float]] = {}
-    for record in records:
-        value = record.scores.get(score)
-        if record.control == "none" and value is not None:
-            scores.setdefault((record.probe, record.target), []).append(value)
-    if not scores:
-        return None
-    (probe, target), values = max(scores.items(), key=lambda item: fmean(item[1]))
-    return {"probe": probe, "target": target, score: fmean(values)}

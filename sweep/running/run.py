@@ -45,7 +45,7 @@ from sweep.running.work import RunWork, WorkOptions
 from sweep.signals import StopSignal
 from sweep.state.cache_users import remember_run
 from sweep.state.events import EventLog, progress_events
-from sweep.state.ledger import Finished, Ledger
+from sweep.state.ledger import Finished, Ledger, stream_records
 from sweep.state.local_lease import run_lock
 from sweep.state.mirror import check_store, fetch_results, mirrored
 from sweep.state.run_folder import RunFolder, local_cache, make_folder, run_folder
@@ -151,7 +151,7 @@ def _run(
 ) -> RunResult:
     start = perf_counter()
     recorder = Recorder(prepared.plan, ledger, events)
-    _warn_of_ledger(folder, ledger, recorder)
+    recorder.ledger_warnings(folder.ledger.name)
     for note in prepared.notes:
         recorder.warning(note)
     if folder.remote is not None:
@@ -169,6 +169,7 @@ def _run(
         ),
     )
     _announce(prepared.plan, work, events)
+    recorder.earlier(stream_records(folder.ledger, on_damage=lambda line: None))
     status: Status = "done"
     provenance = previous_provenance(folder, recorder.warning)
     if work.n_cells or work.n_analysis_jobs or not provenance:
@@ -203,16 +204,6 @@ def _run(
         stopped_by=stop.received,
         run=run,
     )
-
-
-def _warn_of_ledger(folder: RunFolder, ledger: Ledger, recorder: Recorder) -> None:
-    for line in ledger.damaged:
-        recorder.warning(f"{folder.ledger.name}: {line}; its cells run again")
-    if ledger.n_unchecked:
-        recorder.warning(
-            f"{folder.ledger.name}: {ledger.n_unchecked} lines were written before there were "
-            "checksums; they are used as they are"
-        )
 
 
 def _announce(plan: Plan, work: RunWork, events: EventLog) -> None:

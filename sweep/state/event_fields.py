@@ -26,6 +26,7 @@ _FIELDS: Mapping[str, Mapping[str, Kinds]] = {
         "best": (dict, type(None)),
     },
     "compared": {"seconds": _NUMBER},
+    "scored_earlier": {"model": str, "layers": list},
     "activity": {"message": str},
     "began": {"stage": str, "model": str},
     "resources": {"nodes": int, "jobs": int, "places": int},
@@ -75,8 +76,24 @@ def _check_contents(event: Mapping[str, object]) -> None:
             for key in values:
                 _check(values, key, kind)
     _check_numbers(event)
+    _check_best(event)
+    layers = event.get("layers")
+    for layer in layers if isinstance(layers, list) else ():
+        if not isinstance(layer, dict):
+            raise DamagedFile("layers: expected an object for each layer")
+        _check(layer, "layer", str)
+        _check(layer, "layer_index", int)
+        _check(layer, "scores", dict)
+        for key in layer["scores"]:
+            _check(layer["scores"], key, _NUMBER)
+        _check(layer, "best", (dict, type(None)))
+        _check_best(layer)
+
+
+def _check_best(values: Mapping[str, object]) -> None:
+    """Check the best scores of a layer."""
     for name, score in (("best", "r2"), ("best_accuracy", "accuracy")):
-        best = event.get(name)
+        best = values.get(name)
         if isinstance(best, dict):
             for key in ("probe", "target"):
                 _check(best, key, str)

@@ -10,6 +10,7 @@ stage_finished stage, seconds
 planned        run, models: [name], totals: {stage: n}, done: {stage: n} by earlier runs,
                targets: {name: its score, r2 or accuracy}, work: {model: {shards, shards_done,
                layers: [index], layers_done}}, by earlier runs
+scored_earlier model, layers: of earlier runs, [{layer, layer_index, best, best_accuracy, scores}]
 activity       message: what the run begins to do, such as starting Ray
 began          stage: extract | probe, model: its first job was sent to an executor
 resources      nodes, jobs, places, and where known cpus, memory (bytes), gpus: [in use, in all],

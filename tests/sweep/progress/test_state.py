@@ -188,6 +188,22 @@ def test_a_resumed_run_counts_anew_and_keeps_what_is_still_true():
     assert progress.elapsed(START + timedelta(seconds=130)) == 30.0
 
 
+def test_layers_of_earlier_runs_have_their_scores_in_a_run_that_has_just_resumed():
+    best = {"probe": "ridge", "target": "cps", "r2": 0.6}
+    earlier = {"layer": "stem", "layer_index": 3, "best": best, "best_accuracy": None}
+    progress = fold(
+        begin(0),
+        started(1, probe=8, probed=4),
+        at(2, "scored_earlier", model="a", layers=[earlier | {"scores": {"cps": 0.6}}]),
+        cells(3, layer="late", r2=0.5),
+    )
+    model = progress.models["a"]
+    assert model.scores["cps"] == {3: 0.6}
+    assert model.best_of("cps") == ("stem", 0.6)
+    assert model.best == Best("stem", "ridge", "cps", 0.6)
+    assert (model.probing.done, progress.stages["probe"].finished) == (1, 4)
+
+
 def test_a_run_begins_with_prepare_even_after_one_that_was_killed():
     end = at(5, "stage_finished", stage="prepare", seconds=2.0)
     progress = fold(begin(0), started(1), cells(2), begin(3), end, started(5))

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -190,6 +191,19 @@ def test_a_layer_that_could_not_be_probed_fails_in_every_cell(recording: Recordi
     }  # fmt: skip
     [event] = recording.events("cells_done")
     assert (event["failed"], event["best"], event["seconds"]) == (4, None, 0.0)
+
+
+def test_what_a_resumed_run_says_of_finished_layers_is_what_was_said_when_they_finished(
+    recording: Recording,
+) -> None:
+    for name in ("stem", "block"):
+        recording.recorder.layers([(layer("a", name), all_done(layer("a", name)), FILE)])
+    stale = replace(next(iter(recording.records.values())), cell_id="0" * 16, scores={"r2": 0.99})
+    recording.recorder.earlier([*recording.records.values(), stale])
+    [event] = recording.events("scored_earlier")
+    keys = ("layer", "layer_index", "best", "best_accuracy", "scores")
+    said = [{key: one[key] for key in keys} for one in recording.events("cells_done")]
+    assert event == {"model": "a", "layers": said}
 
 
 def test_all_else_that_happens_is_an_event_of_its_kind_and_no_record(recording: Recording) -> None:
