@@ -25,7 +25,7 @@ def print_result(result: "RunResult") -> None:
     if run is not None:
         from sweep.report.tables.model_tables import models_tables
 
-        _print_comparison(models_tables(run.models), failed_models(run))
+        print_comparison(models_tables(run.models), failed_models(run))
         print_findings(result.folder)
     if run is not None and result.failed:
         print_causes(causes_of(run.records.values(), run.plan.probes), sys.stdout.isatty())
@@ -47,7 +47,7 @@ def print_result(result: "RunResult") -> None:
 
 def print_up_to_date(found: "UpToDate") -> None:
     """Print the comparison tables and findings of a run that was left as it is."""
-    _print_comparison(found.comparison)
+    print_comparison(found.comparison)
     print_findings(found.folder)
     done = _all_done(found.done)
     print(f"nothing to do: {done}, and neither code nor inputs have changed")
@@ -64,7 +64,8 @@ def failed_models(run: "RunRecords") -> list[str]:
     return [model.name for model in run.plan.models if statuses.get(model.name) == {"failed"}]
 
 
-def _print_comparison(tables: Iterable[markup.Table], failed: Sequence[str] = ()) -> None:
+def print_comparison(tables: Iterable[markup.Table], failed: Sequence[str] = ()) -> None:
+    """Print comparison tables that fit the terminal, with rows for ``failed`` models."""
     terminal = sys.stdout.isatty()
     # In a file or a pipe, a table is as wide as it needs to be.
     console = Console(highlight=False, width=None if terminal else 10_000)

@@ -22,13 +22,19 @@ def watch(
     from sweep.progress.display import make_display
     from sweep.state.run_folder import run_folder
 
-    with exit_codes(), make_display(display, sys.stdout) as shown:
-        try:
-            ending = watch_run(run_folder(place_of(run)), shown, say)
-        except ValueError as error:  # the file was not written by a driver
-            say(str(error))
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print(f"the run goes on; watch it again with: sweep watch {run}", file=sys.stderr)
-            raise typer.Exit(EXIT_CODES[SIGINT]) from None
+    with exit_codes():
+        folder = run_folder(place_of(run))
+        with make_display(display, sys.stdout) as shown:
+            try:
+                ending = watch_run(folder, shown, say)
+            except ValueError as error:  # the file was not written by a driver
+                say(str(error))
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                print(f"the run continues; watch it again with: sweep watch {run}", file=sys.stderr)
+                raise typer.Exit(EXIT_CODES[SIGINT]) from None
+        if display != "json" and ending in ("done", "failed"):
+            from sweep.commands.watch_end import print_end  # takes a moment, at the end only
+
+            print_end(folder, ending)
     raise typer.Exit(0 if ending == "done" else 1)

@@ -82,6 +82,7 @@ def test_a_model_that_fails_has_a_line_a_row_and_a_retry(tmp_path: Path) -> None
         # A module of its own: this process may have imported the other already.
         (run.home / "tiny_run_breaks.py").write_text(BREAKS)
         done = run.run("--set", "models.0.factory=tiny_run_breaks:build")
+        watched = run.sweep("watch", "run").stdout.splitlines()
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     cause = "failed: b: 2 layers, RuntimeError: too wide at tiny_run_breaks.py:5 in forward"
@@ -91,4 +92,8 @@ def test_a_model_that_fails_has_a_line_a_row_and_a_retry(tmp_path: Path) -> None
     status, retry, *report = lines[lines.index(cause) + 1 :]
     assert status.startswith("failed: ")
     assert retry.startswith("fix the cause, then run what failed again: sweep retry run")
+    # Those who watch it read the same, but for what this run of several did.
+    same = [cause, status.partition(";")[0], retry, *report]
+    assert watched[watched.index(cause) :] == same
+    assert set(lines[: lines.index(cause)]) <= set(watched)  # the table
     assert report == ["report: run/report.html", "see it: sweep view run"]
