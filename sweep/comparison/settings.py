@@ -12,6 +12,8 @@ _IRRELEVANT = ("track", "compute")
 """Keys of a spec that change no number."""
 _DIGEST = 12
 """Digits of digests that are shown."""
+_NOTHING = {ABSENT, "null", "[]", "{}"}
+"""Values that say the same: a key without a value, and none."""
 _LONGEST = 80
 """Characters of a value that are shown."""
 
@@ -33,7 +35,7 @@ def setting_differences(runs: Mapping[str, Run]) -> list[SettingDifference]:
         SettingDifference(key, tuple(values.get(key, ABSENT) for values in described))
         for key in keys
     ]
-    return [row for row in rows if len(set(row.values)) > 1]
+    return [row for row in rows if len(set(row.values)) > 1 and not set(row.values) <= _NOTHING]
 
 
 def _describe(run: Run) -> Iterator[tuple[str, str]]:

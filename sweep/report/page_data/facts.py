@@ -100,6 +100,8 @@ def _seconds(session: list[Event]) -> float:
     """Seconds until the report of a session; 0 if nothing was computed in it."""
     if not any(event["kind"] in ("shard_done", "cells_done", "compared") for event in session):
         return 0.0
-    before = [e for e in session if e.get("stage") != "report" and e["kind"] != "run_finished"]
+    # An activity may be the first of the next session, which begins with its stage a moment later.
+    after = ("run_finished", "activity")
+    before = [e for e in session if e.get("stage") != "report" and e["kind"] not in after]
     times = [datetime.fromisoformat(before[at]["time"]) for at in (0, -1)]
     return (times[1] - times[0]).total_seconds()
