@@ -1,7 +1,8 @@
-"""Make the screenshots of the live view, as SVG: ``python -m tests.screenshots [RUN]``.
+"""Make the screenshots of live view and page: ``python -m tests.screenshots [RUN]``.
 
-A run's events are replayed up to the middle of its work; without a run, constructed events are, so
-that every machine makes the same images.
+The live view is an SVG: a run's events are replayed up to the middle of its work; without a run,
+constructed events are, so that every machine makes the same images. The page is that of the run, or
+the one that ``make demo`` has made.
 """
 
 import argparse
@@ -17,9 +18,11 @@ from sweep.progress.state import Progress
 from sweep.progress.view import view
 from sweep.state.events import Event, read_events
 from sweep.state.run_folder import RunFolder
+from tests.screenshots.page import screenshot_of_page
 from tests.support.live_states import START, failing, running, state
 
 FOLDER = Path("results/example/screenshots")
+DEMO = Path("results/demo")
 SIZES = ((80, 24), (120, 30), (200, 50))
 MIDDLE = 0.6
 """Share of the time from the plan to the report, at which a run is shown."""
@@ -42,6 +45,11 @@ def main() -> None:
         screenshot(shown, now, width, height, title, given.to / f"live-{width}.svg")
     failed, later = state(failing()), START + timedelta(seconds=66)
     screenshot(failed, later, 120, 30, "sweep run demo", given.to / "live-failing.svg")
+    page = RunFolder(given.run or DEMO).report
+    if page.exists():
+        screenshot_of_page(page, given.to / "page.png")
+    else:
+        print(f"no picture of a page, as there is no {page}: make demo")
 
 
 def middle_of(events: Iterable[Event]) -> tuple[Progress, datetime]:

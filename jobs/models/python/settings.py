@@ -47,7 +47,8 @@ class PythonSettings(NetworkSettings):
     untrained: bool = False
     """Whether to replace the weights by random ones, drawn from ``seed``."""
     seed: Seed = 0
-    """Seed of all random weights: those drawn by the function, and an untrained network's."""
+    """Seed of all random weights: those drawn by the function, and an untrained network's. Several
+    untrained models of one network, with seeds of their own, are drawn as their mean and range."""
 
     @field_validator("args")
     @classmethod

@@ -25,7 +25,8 @@ class TransformersSettings(NetworkSettings):
     untrained: bool = False
     """Whether to draw random weights from ``seed`` instead of reading the checkpoint's."""
     seed: Seed | None = None
-    """Seed of an untrained network's weights. null: 0."""
+    """Seed of an untrained network's weights. Several untrained models of one network, with seeds
+    of their own, are drawn as their mean and range. null: 0."""
 
     @model_validator(mode="after")
     def _seed_of_untrained(self) -> "TransformersSettings":

@@ -35,7 +35,8 @@ class WespeakerSettings(NetworkSettings):
     model_args: dict[str, Value] = Field(default_factory=dict)
     """Arguments of ``architecture``, as in WeSpeaker's ``config.yaml``."""
     seed: Seed | None = None
-    """Seed of an untrained network's weights. null: 0."""
+    """Seed of an untrained network's weights. Several untrained models of one network, with seeds
+    of their own, are drawn as their mean and range. null: 0."""
     window: Window | None = None
     """Window of the network's features. ``povey``, on samples within ±1: the CAM++ and ERes2Net of
     WeSpeaker's hub and of 3D-Speaker need it. null: the one in ``config.yaml``, else ``hamming``.
