@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from sweep.report.figures.layer_axis import axis_height, depth_of, draw_depth, strips_height
-from sweep.report.figures.legend import legend_entries
+from sweep.report.figures.columns import Column
+from sweep.report.figures.layer_axis import depth_of
+from sweep.report.figures.layer_names import draw_layer_names, names_height
 from sweep.report.figures.lines import line_styles
-from sweep.report.figures.panel import draw_panel
-from sweep.report.figures.scores import ACCURACY, CCA, MAE, MSE, Score
-from sweep.report.figures.style import COLOURS, SMALL, WIDTH, figure_style, new_figure, save
-from sweep.report.figures.value_axis import limits
+from sweep.report.figures.multiples import Multiples, Row
+from sweep.report.figures.panel import panel_limits
+from sweep.report.figures.scores import ACCURACY, CCA, MAE, MSE, Score, models_in
+from sweep.report.figures.style import COLOURS, figure_style, new_figure, save_both
 from sweep.report.tables.markup import one_line
 
-_LEFT, _PANEL, _HEIGHT, _LEGEND_ROW = 0.6, 4.2, 1.7, 0.17
-"""Inches: left margin, width and height of a panel, height of a row of its legend."""
+_LEFT, _HEIGHT, _OVERHANG = 0.6, 1.7, 0.1
+"""Inches: left margin, height of a panel, how far names of layers may reach beyond it."""
 
 
 def write_layer_metrics(
@@ -45,44 +47,21 @@ def write_layer_metrics(
     if not panels:
         return None
     with figure_style():
-        return _write_panels(folder, name, title, lines, panels)
+        return save_both(_draw_panels(title, lines, panels).draw, folder, name)
 
 
-def _write_panels(
-    folder: Path,
-    name: str,
-    title: str,
-    lines: pd.DataFrame,
-    panels: Sequence[tuple[Score, pd.DataFrame]],
-) -> Path:
-    depth, styles = depth_of(lines), line_styles(lines)
-    above, below = strips_height(depth) + 0.22, axis_height(depth, _PANEL)
-    each = above + _HEIGHT + below
-    total = 0.25 + each * len(panels)
-    figure = new_figure(total)
-    figure.text(_LEFT / WIDTH, 1 - 0.06 / total, one_line(title), va="top", size=8)
-    for number, (score, rows) in enumerate(panels):
-        y = total - 0.25 - number * each - above - _HEIGHT
-        place = (_LEFT / WIDTH, y / total, _PANEL / WIDTH, _HEIGHT / total)
-        axes = figure.add_axes(place)
-        limit = limits(score, [rows])
-        draw_panel(axes, rows, score, depth, styles, limit)
-        draw_depth(axes, depth, (_PANEL, _HEIGHT), at_edge=False)
-        axes.set_ylabel(score.label)
-        entries = legend_entries(rows, score, styles, name_best=True)
-        x = (_LEFT + _PANEL + 0.1) / WIDTH
-        figure.legend(
-            [handle for handle, _ in entries],
-            [label for _, label in entries],
-            loc="upper left",
-            bbox_to_anchor=(x, (y + _HEIGHT) / total),
-            borderaxespad=0,
-        )
-        if limit.note:
-            lower = (y + _HEIGHT - _LEGEND_ROW * (len(entries) + 1)) / total
-            note = limit.note.replace(": ", ":\n").replace(", the", ",\nthe")
-            figure.text(x, lower, note, va="top", size=SMALL, style="italic")
-    return save(figure, folder, name)
+def _draw_panels(
+    title: str, lines: pd.DataFrame, panels: Sequence[tuple[Score, pd.DataFrame]]
+) -> Multiples:
+    target = str(lines["target"].iloc[0])
+    probes = Column(tuple((name,) for name in models_in(lines)), depth_of(lines))
+    rows = [
+        Row("", rows, score, panel_limits(rows, score), score.axis(target))
+        for score, rows in panels
+    ]
+    return Multiples(
+        rows, [probes], line_styles(lines), one_line(title), height=_HEIGHT, detailed=True
+    )
 
 
 def write_cca_bars(folder: Path, name: str, title: str, curves: pd.DataFrame) -> Path | None:
@@ -100,25 +79,29 @@ def write_cca_bars(folder: Path, name: str, title: str, curves: pd.DataFrame) ->
     if curves["pearson"].isna().all():
         return None
     with figure_style():
-        depth = depth_of(curves)
-        width = WIDTH - _LEFT - 0.12
-        above, below = 0.26 + strips_height(depth), axis_height(depth, width)
-        total = above + _HEIGHT + below
-        figure = new_figure(total)
-        figure.text(_LEFT / WIDTH, 1 - 0.06 / total, one_line(title), va="top", size=8)
-        place = (_LEFT / WIDTH, below / total, width / WIDTH, _HEIGHT / total)
-        axes = figure.add_axes(place)
-        x = depth.x(str(curves["model"].iloc[0]), curves["layer_index"])
-        y, low, high = (
-            curves[column].to_numpy(dtype=float)
-            for column in ("pearson", "pearson_low", "pearson_high")
-        )
-        axes.bar(x, y, width=0.8, color=COLOURS[0])
-        axes.vlines(x, low, high, color="black", linewidth=0.6)
-        axes.axhline(0, color="black", linewidth=0.6)
-        reach = np.concatenate([y, low, high, [0.0]])
-        reach = reach[np.isfinite(reach)]
-        axes.set_ylim(1.05 * float(reach.min()), 1.05 * float(reach.max()) or 1.0)
-        axes.set_ylabel(CCA.label)
-        draw_depth(axes, depth, (width, _HEIGHT), at_edge=False)
-        return save(figure, folder, name)
+        return save_both(lambda width: _draw_bars(width, title, curves), folder, name)
+
+
+def _draw_bars(across: float, title: str, curves: pd.DataFrame) -> Figure:
+    depth = depth_of(curves)
+    width = across - _LEFT - 0.12
+    above, below = 0.26, names_height(depth, width, _OVERHANG)
+    total = above + _HEIGHT + below
+    figure = new_figure(total, across)
+    figure.text(_LEFT / across, 1 - 0.06 / total, one_line(title), va="top", size=8)
+    place = (_LEFT / across, below / total, width / across, _HEIGHT / total)
+    axes = figure.add_axes(place)
+    draw_layer_names(axes, depth, width, _OVERHANG)
+    x = depth.x(str(curves["model"].iloc[0]), curves["layer_index"])
+    y, low, high = (
+        curves[column].to_numpy(dtype=float)
+        for column in ("pearson", "pearson_low", "pearson_high")
+    )
+    axes.bar(x, y, width=0.8, color=COLOURS[0])
+    axes.vlines(x, low, high, color="black", linewidth=0.6)
+    axes.axhline(0, color="black", linewidth=0.6)
+    reach = np.concatenate([y, low, high, [0.0]])
+    reach = reach[np.isfinite(reach)]
+    axes.set_ylim(1.05 * float(reach.min()), 1.05 * float(reach.max()) or 1.0)
+    axes.set_ylabel(CCA.label)
+    return figure

@@ -5,13 +5,9 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from jobs.statistics.points import DECIDING_SPEAKER, FOLDS, SPEAKERS, WITHOUT_SPEAKER
-from sweep.report.figures.curve_panel import (
-    DECIDED,
-    MOST_BANDS,
-    MOST_NAMED,
-    Panel,
-    reaches_beyond,
-)
+from jobs.statistics.scores import SCORES
+from sweep.report.figures.curve_panel import DECIDED, MOST_BANDS, MOST_NAMED
+from sweep.report.figures.panel import Panel, reaches_beyond
 from sweep.report.figures.scores import best_position, models_in, on_main_path
 from sweep.report.figures.style import TEXT, signed, text_width
 from sweep.report.tables.cells import by_fold
@@ -40,7 +36,9 @@ def _sentences(panels: Sequence[Panel], *, seeds: bool) -> Iterator[str]:
     several = any(o.groupby("model", observed=True)["layer"].nunique().max() > 1 for o in models)
     if several:
         named = "" if max(counts) <= MOST_NAMED else ", that of the best model named"
-        yield f"Large marker: best layer{named or ', named with its score'}."
+        by = panels[0].score.best_by
+        best = f"best layer by {SCORES[by].label}" if by else "best layer"
+        yield f"Large marker: {best}{named or ', named with its score'}."
     if any(f"{p.score.column}_low" in p.rows and p.rows[f"{p.score.column}_low"].notna().any()
            for p in panels):  # fmt: skip
         over = FOLDS if by_fold(rows) else SPEAKERS

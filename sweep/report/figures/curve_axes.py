@@ -7,10 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sweep.report.figures.columns import merge_seeds
-from sweep.report.figures.curve_panel import Panel, draw_curves, panel_limits
+from sweep.report.figures.curve_panel import draw_curves
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.layer_names import draw_layer_names, names_height
 from sweep.report.figures.lines import Line, Twins, line_styles, marker_of
+from sweep.report.figures.panel import Panel, panel_limits
 from sweep.report.figures.scores import Score, models_in
 from sweep.report.figures.style import TEXT, figure_style, short
 from sweep.report.figures.summary import title_of

@@ -1,7 +1,6 @@
 """One panel of curves: a score over layers, one line per model, with references and best layers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from sweep.report.figures.best_names import LINE, BestLayer, name_best
 from sweep.report.figures.layer_axis import Depth
 from sweep.report.figures.lines import (
     CONTROL_LINES,
+    FULL_LINE,
     GREY,
     OFF_PATH_DOT,
     SPEAKER_MEAN_LINE,
@@ -21,8 +21,8 @@ from sweep.report.figures.lines import (
     baseline_style,
     marker_of,
 )
+from sweep.report.figures.panel import Panel, beyond, edge
 from sweep.report.figures.scores import (
-    Score,
     baselines_in,
     best_position,
     models_in,
@@ -41,59 +41,8 @@ DECIDED = "◇"
 """Mark of a score that one speaker decides."""
 _NAMING_WIDTH = 1.3
 """Width in inches of a panel from which more than one best layer is named."""
-_FURTHEST = 0.5
-"""Part of the axis, relative to the part on the better side of the no-skill score, that may lie on
-the worse side."""
 _MARKS = 10
 """Approximate number of markers on a line."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What is drawn, and where."""
-
-    rows: pd.DataFrame
-    """Of one target and probe: models and baselines."""
-    score: Score
-    limits: tuple[float, float]
-    size: tuple[float, float]
-    """Width and height in inches."""
-    detailed: bool = False
-    """True to draw controls, the speaker mean and points that lack cells."""
-    named_references: bool = True
-    """True to write the names of references at the right."""
-    context: pd.DataFrame | None = None
-    """Rows of models that are drawn in grey for comparison."""
-
-
-def panel_limits(rows: pd.DataFrame, score: Score) -> tuple[float, float]:
-    """Limits of the axis of scores: from the best to the worst, or to half as far beyond the
-    no-skill score as the best lies on its other side. Intervals do not count: they are clipped."""
-    shown = rows[rows["model"].isin([*models_in(rows), *baselines_in(rows)])]
-    sign = 1.0 if score.high_is_good else -1.0
-    values = sign * shown[score.column].to_numpy(dtype=float)
-    nothing = sign * score_of_nothing(score, rows)
-    values = np.append(values[np.isfinite(values)], nothing)
-    low, high = float(values.min()), float(values.max())
-    if high > nothing:
-        low = max(low, nothing - _FURTHEST * (high - nothing))
-    pad = 0.08 * (high - low) or 0.05
-    ends = sign * (low - pad), sign * (high + pad)
-    return min(ends), max(ends)
-
-
-def reaches_beyond(panel: Panel) -> bool:
-    """Return whether a score of a model lies beyond the worse end of the axis."""
-    rows = panel.rows[panel.rows["model"].isin(models_in(panel.rows))]
-    return bool(_beyond(panel, rows[panel.score.column].to_numpy(dtype=float)).any())
-
-
-def _edge(panel: Panel) -> float:
-    return panel.limits[0] if panel.score.high_is_good else panel.limits[1]
-
-
-def _beyond(panel: Panel, y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    return y < _edge(panel) if panel.score.high_is_good else y > _edge(panel)
 
 
 def draw_curves(axes: Axes, panel: Panel, depth: Depth, styles: dict[str, Line]) -> None:
@@ -116,7 +65,7 @@ def draw_curves(axes: Axes, panel: Panel, depth: Depth, styles: dict[str, Line])
         y = group[panel.score.column].to_numpy(dtype=float)
         points.append(np.column_stack([x, y])[np.isfinite(y)])
         position = best_position(panel.score, group)
-        if position is None or _beyond(panel, y[position : position + 1])[0]:
+        if position is None or beyond(panel, y[position : position + 1])[0]:
             continue
         if styles[model][0] != GREY:
             at = float(x[position]), float(y[position])
@@ -163,8 +112,8 @@ def _draw_model(
     alone = _alone(y[joined])
     axes.plot(x[joined][alone], y[joined][alone], marker, color=colour, markersize=2.8, zorder=3)
     axes.plot(x[~joined], y[~joined], "o", color=colour, **OFF_PATH_DOT)
-    below = _beyond(panel, y)
-    at = np.full(int(below.sum()), _edge(panel))
+    below = beyond(panel, y)
+    at = np.full(int(below.sum()), edge(panel))
     mark = "v" if panel.score.high_is_good else "^"
     axes.plot(x[below], at, mark, color=colour, markersize=3, clip_on=False, zorder=4)
     if panel.detailed:
@@ -201,7 +150,7 @@ def _draw_interval(
     (colour, dashes), column = style, panel.score.column
     y = group[column].to_numpy(dtype=float)
     best, joined = best_position(panel.score, group), on_main_path(group)
-    shown = best is not None and not _beyond(panel, y)[best]
+    shown = best is not None and not beyond(panel, y)[best]
     if f"{column}_low" in group:
         low, high = (group[f"{column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
         if bands and len(x) > 1:
@@ -251,6 +200,8 @@ def _draw_references(axes: Axes, panel: Panel) -> None:
     score, rows = panel.score, panel.rows
     nothing = {"color": "black", "linewidth": 0.8}
     lines = [(score_of_nothing(score, rows), score.knows_nothing, nothing)]
+    if score.full is not None:
+        lines.append((*score.full, FULL_LINE))
     for model in baselines_in(rows):
         value = float(rows.loc[rows["model"] == model, score.column].iloc[0])
         if np.isfinite(value):

@@ -1,6 +1,6 @@
 """The key of a figure in small multiples: what its lines stand for, above the panels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sweep.report.figures.columns import Column
-from sweep.report.figures.curve_panel import Panel
 from sweep.report.figures.lines import (
     CONTROL_LINES,
+    FULL_LINE,
     GREY,
     LINES,
     SPEAKER_MEAN_LINE,
@@ -19,6 +19,7 @@ from sweep.report.figures.lines import (
     baseline_style,
     marker_of,
 )
+from sweep.report.figures.panel import Panel
 from sweep.report.figures.scores import baselines_in, models_in, score_of_speaker_mean
 from sweep.report.figures.style import TEXT, short, text_width
 
@@ -46,7 +47,8 @@ def keys_of(
     Where every column is one network, its title names it, and the key tells trained from untrained.
     """
     alone = len(columns) > 1 and all(len(column.networks) == 1 for column in columns)
-    keys = _of_twins(columns) if alone else _of_models(columns, styles)
+    models = (model for column in columns for model in column.models)
+    keys = _of_twins(columns) if alone else model_keys(models, styles)
     if not any(panel.named_references for panel in panels):
         keys += _of_references(panels)
     for column, dashes, name in _controls(panels):
@@ -57,22 +59,26 @@ def keys_of(
     return keys
 
 
-def _of_models(columns: Sequence[Column], styles: dict[str, Line]) -> list[Key]:
+def model_keys(models: Iterable[str], styles: dict[str, Line]) -> list[Key]:
+    """Make the entries of models; those in grey share one."""
     keys, others = [], 0
-    for model in (model for column in columns for model in column.models):
-        colour, dashes = styles[model]
-        if colour == GREY:
+    for model in models:
+        if styles[model][0] == GREY:
             others += 1
             continue
-        face = colour if dashes == "-" else "white"
-        keys.append(
-            Key(short(model, 44), {"color": colour, "linestyle": dashes, "linewidth": 1.3,
-                                   "marker": marker_of(colour), "markersize": 2.8,
-                                   "markerfacecolor": face, "markeredgewidth": 0.6})
-        )  # fmt: skip
+        keys.append(model_key(model, styles[model]))
     if others:
         keys.append(Key(f"{others} other models", {"color": GREY, "linewidth": 0.5}))
     return keys
+
+
+def model_key(model: str, style: Line) -> Key:
+    """Make the entry of a model."""
+    colour, dashes = style
+    face = colour if dashes == "-" else "white"
+    line = {"color": colour, "linestyle": dashes, "linewidth": 1.3, "marker": marker_of(colour),
+            "markersize": 2.8, "markerfacecolor": face, "markeredgewidth": 0.6}  # fmt: skip
+    return Key(short(model, 44), line)
 
 
 def _of_twins(columns: Sequence[Column]) -> list[Key]:
@@ -90,6 +96,8 @@ def _of_references(panels: Sequence[Panel]) -> list[Key]:
     found: dict[str, dict[str, Any]] = {}
     for panel in panels:
         found.setdefault(panel.score.knows_nothing, {"color": "black", "linewidth": 0.8})
+        if panel.score.full is not None:
+            found.setdefault(panel.score.full[1], FULL_LINE)
         for model in baselines_in(panel.rows):
             found.setdefault(baseline_label(model), baseline_style(model) | {"linewidth": 0.8})
         if panel.detailed and score_of_speaker_mean(panel.score, panel.rows) is not None:

@@ -20,6 +20,8 @@ MOST_LINES = len(COLOURS) * len(LINES)
 """Number of models with their own colour, the best ones; the others are thin grey lines."""
 GREY = "#BBBBBB"
 SPEAKER_MEAN_LINE = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 0.9}
+FULL_LINE: dict[str, object] = {"color": "black", "linestyle": "--", "linewidth": 0.9}
+"""Line of `Score.full`."""
 CONTROL_LINES: tuple[Any, ...] = (":", (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 OFF_PATH_DOT: dict[str, Any] = {"alpha": 0.35, "markersize": 1.8, "markeredgewidth": 0, "zorder": 2}
 """Dots of layers that no line joins, such as those inside a block."""

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 
 from sweep.report.figures.captions import caption_of, wrapped
 from sweep.report.figures.columns import Column
-from sweep.report.figures.curve_panel import Panel, draw_curves
+from sweep.report.figures.curve_panel import draw_curves
 from sweep.report.figures.keys import keys_of, write_keys
 from sweep.report.figures.layer_names import draw_layer_names, draw_ticks, names_height
 from sweep.report.figures.lines import GREY, Line, baseline_label
+from sweep.report.figures.panel import Panel
 from sweep.report.figures.scores import Score, baselines_in, score_of_speaker_mean
 from sweep.report.figures.style import COLOURS, TEXT, WIDTH, new_figure, short, text_width
 
@@ -129,6 +130,8 @@ def _references(figure: Multiples) -> Iterator[str]:
     """Names at the right of panels, with room for an arrow."""
     for row in figure.rows:
         yield f"{row.score.knows_nothing} ▼"
+        if row.score.full is not None:
+            yield f"{row.score.full[1]} ▼"
         yield from (f"{baseline_label(model)} ▼" for model in baselines_in(row.rows))
         if figure.detailed and score_of_speaker_mean(row.score, row.rows) is not None:
             yield "speaker mean ▼"

@@ -1,119 +1,65 @@
-"""One panel of curves: a score over layers, one line per model, with its references."""
+"""A panel of curves as data: what it shows, and the limits of its axis of scores."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.axes import Axes
 
-from sweep.report.figures.layer_axis import Depth
-from sweep.report.figures.lines import (
-    CONTROL_LINES,
-    GREY,
-    OFF_PATH_DOT,
-    SPEAKER_MEAN_LINE,
-    Line,
-    baseline_style,
-)
-from sweep.report.figures.scores import (
-    Score,
-    baselines_in,
-    best_position,
-    models_in,
-    on_main_path,
-    score_of_nothing,
-    score_of_speaker_mean,
-)
-from sweep.report.figures.value_axis import Limits
+from sweep.report.figures.scores import Score, baselines_in, models_in, score_of_nothing
+
+_FURTHEST = 0.5
+"""Part of the axis, relative to the part on the better side of the no-skill score, that may lie on
+the worse side."""
 
 
-def draw_panel(
-    axes: Axes,
-    rows: pd.DataFrame,
-    score: Score,
-    depth: Depth,
-    styles: dict[str, Line],
-    limit: Limits,
-) -> None:
-    """Draw the rows of one target and probe on ``axes``."""
-    axes.set_ylim(limit.low, limit.high)
-    nothing = score_of_nothing(score, rows)
-    axes.axhline(nothing, color="black", linestyle="--", linewidth=0.9, zorder=2)
-    speaker_mean = score_of_speaker_mean(score, rows)
-    if speaker_mean is not None:
-        axes.axhline(speaker_mean, **SPEAKER_MEAN_LINE, zorder=2)  # type: ignore[arg-type]
-    for model in baselines_in(rows):
-        value = rows.loc[rows["model"] == model, score.column].iloc[0]
-        axes.axhline(value, **baseline_style(model), zorder=2)  # type: ignore[arg-type]
-    coloured = sorted(models_in(rows), key=lambda model: styles[model][0] != GREY)
-    for number, model in enumerate(coloured):
-        group = rows[rows["model"] == model].sort_values("layer_index")
-        x = depth.x(model, group["layer_index"])
-        if max(depth.last.values()) == 0:  # one layer in all: beside, not above each other
-            x = x + 0.8 * ((number + 0.5) / len(coloured) - 0.5)
-        _draw_model(axes, group, score, x, styles[model])
-        _mark_beyond(axes, group, score, x, styles[model], limit)
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn, and where."""
+
+    rows: pd.DataFrame
+    """Of one target and probe: models and baselines."""
+    score: Score
+    limits: tuple[float, float]
+    size: tuple[float, float]
+    """Width and height in inches."""
+    detailed: bool = False
+    """True to draw controls, the speaker mean and points that lack cells."""
+    named_references: bool = True
+    """True to write the names of references at the right."""
+    context: pd.DataFrame | None = None
+    """Rows of models that are drawn in grey for comparison."""
 
 
-def _draw_model(
-    axes: Axes, group: pd.DataFrame, score: Score, x: npt.NDArray[np.float64], style: Line
-) -> None:
-    colour, line = style
-    y = group[score.column].to_numpy(dtype=float)
-    low, high = (group[f"{score.column}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
-    if colour == GREY:
-        joined = on_main_path(group)
-        dot = "." if len(x) == 1 else None
-        axes.plot(x[joined], y[joined], color=colour, linewidth=0.5, marker=dot, zorder=1.5)
-        return
-    joined = on_main_path(group)
-    marker = "o" if joined.sum() <= 12 else None
-    path = {"color": colour, "linestyle": line, "marker": marker, "markersize": 2.5, "zorder": 3}
-    axes.plot(x[joined], y[joined], **path)  # type: ignore[arg-type]
-    if not joined.all():
-        axes.plot(x[~joined], y[~joined], "o", color=colour, **OFF_PATH_DOT)
-    if len(x) == 1:
-        axes.vlines(x, low, high, color=colour, linewidth=1.0, zorder=3)
-    else:
-        axes.fill_between(
-            x[joined], low[joined], high[joined], color=colour, alpha=0.15, linewidth=0, zorder=1
-        )
-    for column, dashes in zip(score.controls, CONTROL_LINES, strict=False):
-        control = group[column].to_numpy(dtype=float)
-        if np.isnan(control).all():
-            continue
-        dots = {"linestyle": dashes, "marker": "." if len(x) == 1 else None, "markersize": 2}
-        axes.plot(x[joined], control[joined], color=colour, linewidth=0.8, zorder=2.5, **dots)
-    alone = _alone(y[joined])
-    axes.plot(x[joined][alone], y[joined][alone], "o", color=colour, markersize=2.5, zorder=3)
-    lacking = (group["missing"] > 0).to_numpy() & ~np.isnan(y)
-    open_dot = {"markerfacecolor": "white", "markeredgewidth": 0.7, "markersize": 3.5}
-    axes.plot(x[lacking], y[lacking], "o", color=colour, zorder=3.5, **open_dot)  # type: ignore
-    best = best_position(score, group)
-    if best is not None:
-        edge = {"markeredgecolor": "white", "markeredgewidth": 0.7, "markersize": 5.5}
-        axes.plot(x[best], y[best], "o", color=colour, zorder=4, clip_on=False, **edge)  # type: ignore
+def panel_limits(rows: pd.DataFrame, score: Score) -> tuple[float, float]:
+    """Limits of the axis of scores: from the best to the worst, or to half as far beyond the
+    no-skill score as the best lies on its other side. Intervals do not count: they are clipped."""
+    shown = rows[rows["model"].isin([*models_in(rows), *baselines_in(rows)])]
+    sign = 1.0 if score.high_is_good else -1.0
+    values = sign * shown[score.column].to_numpy(dtype=float)
+    nothing = sign * score_of_nothing(score, rows)
+    values = np.append(values[np.isfinite(values)], nothing)
+    low, high = float(values.min()), float(values.max())
+    if score.full is not None:
+        high = max(high, sign * score.full[0])
+    if high > nothing:
+        low = max(low, nothing - _FURTHEST * (high - nothing))
+    pad = 0.08 * (high - low) or 0.05
+    ends = sign * (low - pad), sign * (high + pad)
+    return min(ends), max(ends)
 
 
-def _mark_beyond(
-    axes: Axes,
-    group: pd.DataFrame,
-    score: Score,
-    x: npt.NDArray[np.float64],
-    style: Line,
-    limit: Limits,
-) -> None:
-    """Mark points beyond a cut axis by triangles at its edge."""
-    if limit.cut is None:
-        return
-    y = group[score.column].to_numpy(dtype=float)
-    beyond = y < limit.cut if score.high_is_good else y > limit.cut
-    marker = "v" if score.high_is_good else "^"
-    at = np.full(int(beyond.sum()), limit.cut)
-    axes.plot(x[beyond], at, marker, color=style[0], markersize=2.5, clip_on=False, zorder=4)
+def reaches_beyond(panel: Panel) -> bool:
+    """Return whether a score of a model lies beyond the worse end of the axis."""
+    rows = panel.rows[panel.rows["model"].isin(models_in(panel.rows))]
+    return bool(beyond(panel, rows[panel.score.column].to_numpy(dtype=float)).any())
 
 
-def _alone(y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Positions of isolated points between two gaps, which a line does not show."""
-    gap = np.concatenate([[True], np.isnan(y), [True]])
-    alone: npt.NDArray[np.bool_] = gap[:-2] & ~gap[1:-1] & gap[2:] & (y.size > 1)
-    return alone
+def edge(panel: Panel) -> float:
+    """Return the worse end of the axis."""
+    return panel.limits[0] if panel.score.high_is_good else panel.limits[1]
+
+
+def beyond(panel: Panel, y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return which scores lie beyond that end."""
+    return y < edge(panel) if panel.score.high_is_good else y > edge(panel)

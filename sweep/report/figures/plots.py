@@ -8,11 +8,11 @@ import pandas as pd
 from jobs.statistics.scores import SCORES
 from jobs.storage.atomic import slug
 from sweep.report.figures.columns import Column, columns_of, merge_seeds
-from sweep.report.figures.curve_panel import panel_limits
 from sweep.report.figures.heatmap import write_heatmap
 from sweep.report.figures.layer_axis import depth_of
 from sweep.report.figures.lines import Line, Twins, line_styles
 from sweep.report.figures.multiples import Multiples, Row
+from sweep.report.figures.panel import panel_limits
 from sweep.report.figures.scores import CCA, Score, curve_of, main_score, models_in
 from sweep.report.figures.style import figure_style, save_both
 from sweep.report.figures.summary import title_of
@@ -93,6 +93,8 @@ def write_rows(
     score: Score,
     layers: pd.DataFrame,
     twins: Twins = (),
+    *,
+    detailed: bool = False,
 ) -> Path:
     """Write a score of an analysis over layers, with a row per entry of ``panels``.
 
@@ -104,6 +106,7 @@ def write_rows(
         score: the column that is drawn.
         layers: ``layers.csv``, which decides how lines of models look.
         twins: models and their untrained twins.
+        detailed: True to mark points that lack cells.
     """
     merged = [(title, merge_seeds(rows, twins)[0]) for title, rows in panels]
     pairs = merge_seeds(layers, twins)[1]
@@ -116,6 +119,7 @@ def write_rows(
         line_styles(merge_seeds(layers, twins)[0], pairs),
         heading,
         height=_ALONE if len(columns) == 1 else _HEIGHT,
+        detailed=detailed,
         seeds=set(pairs) != set(twins),
     )
     return save_both(figure.draw, folder, name)

@@ -40,6 +40,8 @@ class Score:
     """Format of a value in the legend; None: three significant digits."""
     best_by: str | None = None
     """Column of the score that selects the best layer; None: this one."""
+    full: tuple[float, str] | None = None
+    """A value that is drawn as a line, such as the best possible one, and its name."""
     squared: bool | None = None
     """True if it is in the square of the target's unit, False if in the unit; None: it has none."""
 

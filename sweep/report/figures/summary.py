@@ -6,9 +6,9 @@ import pandas as pd
 
 from jobs.targets.registry import TARGETS, target_title
 from sweep.report.figures.columns import columns_of, merge_seeds
-from sweep.report.figures.curve_panel import panel_limits
 from sweep.report.figures.lines import Twins, line_styles
 from sweep.report.figures.multiples import Multiples, Row
+from sweep.report.figures.panel import panel_limits
 from sweep.report.figures.scores import main_score, models_in
 from sweep.report.figures.style import figure_style, save_both
 from sweep.report.tables.markup import one_line

@@ -1,14 +1,12 @@
 """Learning curves: one figure per target, and the report's table."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from jobs.protocol.training_fractions import DRAWS, FEWEST
@@ -17,13 +15,7 @@ from jobs.statistics.scores import MAIN_SCORE
 from jobs.storage.atomic import file_names
 from jobs.ties import first_lowest
 from sweep.plan.untrained_twins import twins
-from sweep.report.figures.legend import (
-    heading_height,
-    legend_columns,
-    legend_height,
-    write_below,
-    write_heading,
-)
+from sweep.report.figures.keys import Key, model_key, model_keys
 from sweep.report.figures.lines import (
     GREY,
     Line,
@@ -32,12 +24,14 @@ from sweep.report.figures.lines import (
     baseline_style,
     line_styles,
 )
+from sweep.report.figures.panel_grid import PanelGrid
 from sweep.report.figures.scores import Score, baselines_in, models_in, score_of_nothing
-from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
+from sweep.report.figures.style import figure_style, save_both
+from sweep.report.figures.summary import title_of
 from sweep.report.figures.value_axis import Limits, limits
 from sweep.report.section import Content, Section, drawn
 from sweep.report.tables.cells import CLASSES, assemble, interval, number, several, text
-from sweep.report.tables.markup import Table, one_line
+from sweep.report.tables.markup import Table
 from sweep.results.run import Run
 from sweep.wording import listed
 
@@ -52,17 +46,16 @@ READING = (
 )
 """HTML."""
 _NAMES: dict[str, str] = {"r2": "R²", "accuracy": "accuracy"}
-_ACROSS = 3
-"""Maximum number of probes side by side."""
-_LEFT, _GAP, _RIGHT, _HEIGHT, _TOP, _AXIS = 0.6, 0.2, 0.12, 1.9, 0.26, 0.42
-"""Inches."""
+_HEIGHT = 1.9
+"""Height in inches of a panel."""
+_NO_SKILL: dict[str, object] = {"color": "black", "linewidth": 0.8}
 _POINT = ["model", "layer", "target", "probe"]
 
 
 def write_learning(
     plots: Path, learning: pd.DataFrame, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
-    """Write ``learning_<target>.png`` and ``.svg`` with one panel per probe.
+    """Write ``learning_<target>`` with one panel per probe, in two widths.
 
     Args:
         plots: folder of the figures.
@@ -81,7 +74,7 @@ def write_learning(
     files, styles = file_names(rows["target"].unique()), line_styles(layers, twins)
     with figure_style():
         figures = [
-            _write_figure(plots, f"learning_{files[str(target)]}", of_target, styles)
+            save_both(_figure(of_target, styles).draw, plots, f"learning_{files[str(target)]}")
             for target, of_target in shown.groupby("target", sort=True, observed=True)
         ]
     return figures, [_table(shown)]
@@ -120,35 +113,25 @@ def _score(rows: pd.DataFrame) -> Score:
     )
 
 
-def _write_figure(folder: Path, name: str, rows: pd.DataFrame, styles: dict[str, Line]) -> Path:
-    """Write the figure of one target."""
+def _figure(rows: pd.DataFrame, styles: dict[str, Line]) -> PanelGrid:
+    """Make the figure of one target, a panel per probe."""
     probes = [(str(probe), cell) for probe, cell in rows.groupby("probe", observed=True)]
-    across = math.ceil(len(probes) / math.ceil(len(probes) / _ACROSS))
-    down = math.ceil(len(probes) / across)
     score = _score(rows)
-    entries = _entries(rows, score, styles)
     limit = limits(score, [rows])
-    target = one_line(str(rows["target"].iloc[0]))
-    below, above = legend_height(entries, limit.note), heading_height(target)
-    row = _TOP + _HEIGHT + _AXIS
-    total = above + down * row + below
-    width = (WIDTH - _LEFT - _RIGHT - _GAP * (across - 1)) / across
-    figure = new_figure(total)
-    write_heading(figure, target, _LEFT, total)
-    for position, (probe, cell) in enumerate(probes):
-        line, column = divmod(position, across)
-        x, y = _LEFT + column * (width + _GAP), total - above - line * row - _TOP - _HEIGHT
-        axes = figure.add_axes((x / WIDTH, y / total, width / WIDTH, _HEIGHT / total))
-        _draw(axes, cell, score, styles, limit)
-        title = short(one_line(probe), int(width / text_width("n", 8)))
-        figure.text(x / WIDTH, (y + _HEIGHT + _TOP - 0.06) / total, title, va="top", size=8)
-        if column == 0:
-            axes.set_ylabel(score.label)
-        else:
-            axes.tick_params(labelleft=False)
-    columns = legend_columns(entries)
-    write_below(figure, entries, columns, limit.note, _LEFT / WIDTH, below, total)
-    return save(figure, folder, name)
+
+    def draw(axes: Axes, number: int) -> None:
+        _draw(axes, probes[number][1], score, styles, limit)
+
+    return PanelGrid(
+        f"{title_of(str(rows['target'].iloc[0]))}: learning curves",
+        _keys(rows, score, styles),
+        [probe for probe, _ in probes],
+        draw,
+        score.label,
+        _HEIGHT,
+        shared=True,
+        note=limit.note,
+    )
 
 
 def _draw(
@@ -157,7 +140,7 @@ def _draw(
     axes.set_ylim(limit.low, limit.high)
     axes.set_xscale("log")
     nothing = score_of_nothing(score, cell)
-    axes.axhline(nothing, color="black", linestyle="--", linewidth=0.9, zorder=2)
+    axes.axhline(nothing, zorder=2, **_NO_SKILL)  # type: ignore[arg-type]
     for model in baselines_in(cell):
         rows = cell[cell["model"] == model].sort_values("fraction")
         style = baseline_style(model)
@@ -174,7 +157,7 @@ def _draw(
             if which == "last" or colour == GREY:
                 axes.plot(x, y, color=colour, linestyle=dashes, linewidth=0.6, zorder=3)
                 continue
-            axes.plot(x, y, color=colour, linestyle=dashes, marker="o", markersize=3, zorder=4)
+            axes.plot(x, y, zorder=4, **model_key(model, styles[model]).line)
             low, high = rows["value_low"].astype(float), rows["value_high"].astype(float)
             axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
     ticks = np.unique(cell["n_train_speakers"].round().astype(int))
@@ -184,24 +167,14 @@ def _draw(
     axes.set_xlabel("training speakers")
 
 
-def _entries(
-    rows: pd.DataFrame, score: Score, styles: dict[str, Line]
-) -> Sequence[tuple[Artist, str]]:
-    entries: list[tuple[Artist, str]] = []
-    for model in models_in(rows):
-        colour, dashes = styles[model]
-        dots = Line2D([], [], color=colour, linestyle=dashes, marker="o", markersize=3)
-        entries.append((dots, short(model, 44)))
-    entries.append((Line2D([], [], color="#555555"), "best layer, with 95 % interval"))
+def _keys(rows: pd.DataFrame, score: Score, styles: dict[str, Line]) -> list[Key]:
+    keys = model_keys(models_in(rows), styles)
+    keys.append(Key("best layer, with 95 % interval", {"color": "#555555", "linewidth": 1.3}))
     if (rows["which"] == "last").any():
-        line = Line2D([], [], color="#555555", linewidth=0.6)
-        entries.append((line, "last layer"))
-    dashed = Line2D([], [], color="black", linestyle="--", linewidth=0.9)
-    entries.append((dashed, score.knows_nothing))
-    for model in baselines_in(rows):
-        handle = Line2D([], [], **baseline_style(model))  # type: ignore[arg-type]
-        entries.append((handle, baseline_label(model)))
-    return entries
+        keys.append(Key("last layer", {"color": "#555555", "linewidth": 0.6}))
+    keys.append(Key(score.knows_nothing, _NO_SKILL))
+    baselines = baselines_in(rows)
+    return [*keys, *(Key(baseline_label(model), baseline_style(model)) for model in baselines)]
 
 
 def _table(shown: pd.DataFrame) -> Table:

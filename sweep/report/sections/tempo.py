@@ -1,34 +1,30 @@
-"""Response of predictions to a changed rate: tables, one figure per target, a report section."""
+"""Response of predictions to a changed rate: tables, two figures per target, a report section."""
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from jobs.storage.atomic import file_names
 from sweep.analyses.tempo_tables import POINT, TempoTables
 from sweep.plan.untrained_twins import twins
-from sweep.report.figures.layer_axis import Depth, axis_height, depth_of, draw_depth, strips_height
-from sweep.report.figures.legend import (
-    heading_height,
-    legend_columns,
-    legend_entries,
-    legend_height,
-    write_below,
-    write_heading,
+from sweep.report.figures.keys import Key, model_key, model_keys
+from sweep.report.figures.lines import (
+    FULL_LINE,
+    Line,
+    Twins,
+    baseline_label,
+    baseline_style,
+    line_styles,
 )
-from sweep.report.figures.lines import Line, Twins, baseline_style, line_styles
-from sweep.report.figures.panel import draw_panel
+from sweep.report.figures.panel_grid import PanelGrid
+from sweep.report.figures.plots import write_rows
 from sweep.report.figures.scores import Score, baselines_in, best_position, models_in
-from sweep.report.figures.style import WIDTH, figure_style, new_figure, save, short, text_width
+from sweep.report.figures.style import figure_style, save_both
+from sweep.report.figures.summary import title_of
 from sweep.report.figures.units import with_unit
-from sweep.report.figures.value_axis import Limits, limits
 from sweep.report.section import Content, Section, as_svg
 from sweep.report.tables.cells import assemble, interval, number, several, text
 from sweep.report.tables.markup import Table, one_line
@@ -44,9 +40,10 @@ READING = (
     "about 0.4 and not 1. Neither network nor probe was trained on stretched speech, which can "
     "also lower the slope; the filter-bank baseline, stretched as well, shows the effect of the "
     "input alone. Slope and <em>correlation</em> compare each utterance's stretched versions with "
-    "each other, so that whatever stretching adds to all of them cancels out; in the lower panels "
-    "that offset is the distance from 0 at which a line passes tempo 1, the recording. Intervals "
-    "are over speakers (Student's t with a jackknife), even where those of R² are over folds."
+    "each other, so that whatever stretching adds to all of them cancels out; in the figure of "
+    "changes that offset is the distance from 0 at which a line passes tempo 1, the recording. "
+    "Intervals are over speakers (Student's t with a jackknife), even where those of R² are over "
+    "folds."
 )
 """HTML."""
 SLOPE = Score(
@@ -58,14 +55,11 @@ SLOPE = Score(
     knows_nothing="0: does not follow",
     decimals=2,
     best_by="r2",
+    full=(1.0, "1: follows fully"),
 )
-_ACROSS = 3
-"""Maximum number of probes side by side."""
-_LEFT, _GAP, _RIGHT = 0.6, 0.46, 0.12
-_SLOPES, _CHANGES = 1.7, 1.4
-"""Heights in inches of the two panels of a probe."""
-_BETWEEN = 0.1
-"""Gap in inches between them, below the upper one's axis."""
+_NO_CHANGE: dict[str, object] = {"color": "black", "linewidth": 0.8}
+_HEIGHT = 1.4
+"""Height in inches of a panel of changes."""
 
 
 def with_r2(scores: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +75,8 @@ def with_r2(scores: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
 def write_tempo(
     plots: Path, tempo: TempoTables, layers: pd.DataFrame, twins: Twins = ()
 ) -> tuple[list[Path], list[Table]]:
-    """Write ``tempo_<target>.png`` and ``.svg``.
+    """Write ``tempo_<target>``, slopes over layers, and ``tempo_changes_<target>``, the changes at
+    the layers of the best R², each in two widths.
 
     Args:
         plots: folder of the figures.
@@ -96,11 +91,19 @@ def write_tempo(
         return [], []
     scores = with_r2(tempo.scores, layers)
     names, styles = file_names(scores["target"].unique()), line_styles(layers, twins)
+    figures: list[Path] = []
     with figure_style():
-        figures = [
-            _write_figure(plots, f"tempo_{names[str(target)]}", rows, tempo.changes, styles)
-            for target, rows in scores.groupby("target", sort=False, observed=True)
-        ]
+        for target, rows in scores.groupby("target", sort=False, observed=True):
+            probes = [(str(probe), cell) for probe, cell in rows.groupby("probe", observed=True)]
+            titled = [(one_line(probe), cell) for probe, cell in probes]
+            heading, name = f"{title_of(str(target))}: slope", names[str(target)]
+            figures.append(
+                write_rows(
+                    plots, f"tempo_{name}", heading, titled, SLOPE, layers, twins, detailed=True
+                )
+            )
+            grid = _changes(str(target), probes, tempo.changes, styles)
+            figures.append(save_both(grid.draw, plots, f"tempo_changes_{name}"))
     return figures, [_best_table(scores)]
 
 
@@ -133,99 +136,37 @@ def _best_table(scores: pd.DataFrame) -> Table:
     return assemble(several(scores), columns, rows)
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Layout of the figure in inches."""
+def _changes(
+    target: str,
+    probes: Sequence[tuple[str, pd.DataFrame]],
+    changes: pd.DataFrame,
+    styles: dict[str, Line],
+) -> PanelGrid:
+    """Make the figure of the changes, a panel per probe."""
 
-    across: int
-    down: int
-    depth: Depth
-    below: float
-    """Height of the legend."""
-    above: float
-    """Height of the heading."""
+    def draw(axes: Axes, number: int) -> None:
+        _draw_probe(axes, probes[number][1], changes, styles)
 
-    @property
-    def width(self) -> float:
-        """Width of a panel."""
-        return (WIDTH - _LEFT - _RIGHT - _GAP * (self.across - 1)) / self.across
-
-    @property
-    def top(self) -> float:
-        """Space above a panel of slopes."""
-        return 0.26 + strips_height(self.depth)
-
-    @property
-    def row(self) -> float:
-        """Height of a row of probes, both panels and their axes."""
-        return self.top + _SLOPES + axis_height(self.depth, self.width) + _BETWEEN + _CHANGES + 0.42
-
-    @property
-    def total(self) -> float:
-        """Height of the figure."""
-        return self.above + self.down * self.row + self.below
-
-    def place(self, probe: int) -> tuple[float, float]:
-        """Left edge, and top edge measured from below, of the panels of a probe."""
-        row, column = divmod(probe, self.across)
-        return _LEFT + column * (self.width + _GAP), self.total - self.above - row * self.row
-
-    def inches(self, x: float, y: float, height: float) -> tuple[float, float, float, float]:
-        """Convert a panel to matplotlib's figure coordinates."""
-        return x / WIDTH, y / self.total, self.width / WIDTH, height / self.total
+    return PanelGrid(
+        f"{title_of(target)}: changes at the layer of the best R²",
+        _keys([rows for _, rows in probes], styles),
+        [probe for probe, _ in probes],
+        draw,
+        with_unit("change", target),
+        _HEIGHT,
+    )
 
 
-def _write_figure(
-    folder: Path, name: str, rows: pd.DataFrame, changes: pd.DataFrame, styles: dict[str, Line]
-) -> Path:
-    """Write the figure of one target: slopes over layers, and below them changes at the best
-    layers."""
-    curves = rows[rows["model"].isin(models_in(rows))]
-    depth = depth_of(curves if len(curves) else rows)
-    probes = [(str(probe), cell) for probe, cell in rows.groupby("probe", observed=True)]
-    limit = _limits([cell for _, cell in probes])
-    entries = _entries(rows, styles)
-    across = math.ceil(len(probes) / math.ceil(len(probes) / _ACROSS))
-    below = legend_height(entries, limit.note)
-    target = str(rows["target"].iloc[0])
-    above = heading_height(target)
-    layout = _Layout(across, math.ceil(len(probes) / across), depth, below, above)
-    figure = new_figure(layout.total)
-    write_heading(figure, one_line(target), _LEFT, layout.total)
-    for position, (probe, cell) in enumerate(probes):
-        x, y = layout.place(position)
-        title = short(one_line(probe), int(layout.width / text_width("n", 8)))
-        figure.text(x / WIDTH, (y - 0.06) / layout.total, title, va="top", size=8)
-        y -= layout.top + _SLOPES
-        axes = figure.add_axes(layout.inches(x, y, _SLOPES))
-        draw_panel(axes, cell, SLOPE, depth, styles, limit)
-        axes.axhline(1, color="black", linewidth=0.9, zorder=2)
-        draw_depth(axes, depth, (layout.width, _SLOPES), at_edge=False)
-        y -= axis_height(depth, layout.width) + _BETWEEN + _CHANGES
-        below_it = figure.add_axes(layout.inches(x, y, _CHANGES))
-        _draw_changes(below_it, cell, changes, styles)
-        if position % across == 0:
-            axes.set_ylabel(SLOPE.label)
-            below_it.set_ylabel(with_unit("change", target))
-    columns = legend_columns(entries)
-    write_below(figure, entries, columns, limit.note, _LEFT / WIDTH, below, layout.total)
-    return save(figure, folder, name)
+def _keys(panels: Sequence[pd.DataFrame], styles: dict[str, Line]) -> list[Key]:
+    """Make the entries of models, of baselines and of what is known."""
+    rows = pd.concat(panels)
+    keys = model_keys(models_in(rows), styles)
+    keys += [Key(baseline_label(model), baseline_style(model)) for model in baselines_in(rows)]
+    known = [Key("true change", FULL_LINE), Key("no change", _NO_CHANGE)]
+    return [*keys, *known]
 
 
-def _limits(panels: Sequence[pd.DataFrame]) -> Limits:
-    """Limits of the value axis that include 1 and the baselines."""
-    found = limits(SLOPE, panels)
-    return Limits(found.low, max(found.high, 1.08), found.cut, found.note)
-
-
-def _entries(rows: pd.DataFrame, styles: dict[str, Line]) -> list[tuple[Artist, str]]:
-    entries = legend_entries(rows, SLOPE, styles, name_best=False)
-    line = Line2D([], [], color="black", linewidth=0.9)
-    dot = Line2D([], [], color="#555555", linestyle="", marker="o", markersize=4)
-    return [*entries, (line, "1: follows fully"), (dot, "layer of best R², drawn below")]
-
-
-def _draw_changes(
+def _draw_probe(
     axes: Axes, cell: pd.DataFrame, changes: pd.DataFrame, styles: dict[str, Line]
 ) -> None:
     """Draw the changes at each model's best layer and at that of the baselines, against the
@@ -235,17 +176,16 @@ def _draw_changes(
     shown = changes.astype(names).merge(best, on=list(POINT)).sort_values("factor")
     known = shown.groupby("factor")["known_change"].median()
     known = pd.concat([known, pd.Series({1.0: 0.0})]).sort_index()  # including the recording
-    axes.plot(known.index, known, color="black", linewidth=0.9, zorder=2)
-    axes.axhline(0, color="black", linestyle="--", linewidth=0.9, zorder=2)
+    axes.plot(known.index, known, zorder=2, **FULL_LINE)  # type: ignore[arg-type]
+    axes.axhline(0, zorder=2, **_NO_CHANGE)  # type: ignore[arg-type]
     for model, rows in shown.groupby("model", sort=False):
         x, y = rows["factor"], rows["predicted_change"]
         if str(model) in baselines_in(cell):
             axes.plot(x, y, **baseline_style(str(model)), zorder=2)  # type: ignore[arg-type]
             continue
-        colour, line = styles[str(model)]
-        axes.plot(x, y, color=colour, linestyle=line, marker="o", markersize=2.5, zorder=3)
+        axes.plot(x, y, zorder=3, **model_key(str(model), styles[str(model)]).line)
         low, high = rows["predicted_change_low"], rows["predicted_change_high"]
-        axes.vlines(x, low, high, color=colour, linewidth=0.8, zorder=3)
+        axes.vlines(x, low, high, color=styles[str(model)][0], linewidth=0.8, zorder=3)
     axes.xaxis.set_major_locator(FixedLocator(list(known.index)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("tempo (new rate ÷ old rate)")

@@ -59,22 +59,28 @@ def test_each_target_has_a_figure(write):
     layers = make_layers(targets=("cps", "duration"), probes=("ridge", "mlp"))
     tempo = make_tempo(layers)
     figures, _ = write(layers, tempo)
-    assert [path.name for path in figures] == ["tempo_cps.png", "tempo_duration.png"]
+    assert [path.stem for path in figures] == [
+        "tempo_cps", "tempo_changes_cps", "tempo_duration", "tempo_changes_duration",
+    ]  # fmt: skip
+    assert all((path.parent / "single-column" / path.name).exists() for path in figures)
 
 
 def test_the_figure_names_what_its_lines_are(write):
-    (path,), _ = write(make_layers(probes=("ridge", "mlp")))
-    text = svg(path)
-    for what in (
-        ">cps<", ">ridge<", ">mlp<", "SimAMResNet34 vb", "SimAMResNet34 random", "fbank only",
-        "0: does not follow", "1: follows fully", "layer of best R², drawn below", "slope",
-        "change (characters/s)", "tempo", ">1.25<",
-    ):  # fmt: skip
-        assert what in text, what
-    assert "fewer cells than planned" not in text
+    (slopes, changes), _ = write(make_layers(probes=("ridge", "mlp")))
+    names = (">ridge<", ">mlp<", "SimAMResNet34 vb", "SimAMResNet34 random", "fbank only")
+    for path, others in (
+        (
+            slopes,
+            ("(cps): slope", "0: does not follow", "1: follows fully", "layer by R²", ">stem<"),
+        ),
+        (changes, ("true change", "no change", "change (characters/s)", "tempo", ">1.25<")),
+    ):
+        for what in (*names, *others):
+            assert what in svg(path), what
+    assert "fewer cells than planned" not in svg(slopes)
     layers = make_layers(probes=("ridge",))
-    (path,), _ = write(layers, make_tempo(layers, lacking=1), folder="lacking")
-    assert "fewer cells than planned" in svg(path)
+    (slopes, _), _ = write(layers, make_tempo(layers, lacking=1), folder="lacking")
+    assert "fewer cells than planned" in svg(slopes)
 
 
 def test_the_table_has_each_curve_s_layer_of_the_best_r2_whatever_its_slope(write):
@@ -101,8 +107,8 @@ def test_the_table_has_each_curve_s_layer_of_the_best_r2_whatever_its_slope(writ
     ],
 )
 def test_any_number_of_layers_probes_and_models_is_drawn(write, models, probes):
-    (path,), (table,) = write(make_layers(models=models, probes=probes))
-    assert path.stat().st_size > 0
+    figures, (table,) = write(make_layers(models=models, probes=probes))
+    assert all(path.stat().st_size > 0 for path in figures)
     assert len(table.rows) == (len(models) + 2) * len(probes)
 
 
@@ -111,17 +117,18 @@ def test_what_is_undefined_is_a_gap(write):
     tempo = make_tempo(layers)
     unknown = [c for c in tempo.scores.columns if c.startswith(("slope", "correlation"))]
     tempo.scores.loc[:2, unknown] = np.nan
-    (path,), (table,) = write(layers, tempo)
-    assert path.exists()
+    figures, (table,) = write(layers, tempo)
+    assert all(path.exists() for path in figures)
     assert len(table.rows) == 3
 
 
 def test_equal_numbers_give_equal_bytes(write):
     layers = make_layers(probes=("ridge",))
-    (one,), _ = write(layers, folder="one")
-    (two,), _ = write(layers, folder="two")
-    assert one.read_bytes() == two.read_bytes()
-    assert svg(one) == svg(two)
+    first, _ = write(layers, folder="one")
+    second, _ = write(layers, folder="two")
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+        assert svg(one) == svg(two)
 
 
 def test_without_predictions_there_is_no_figure_and_no_table(write):
@@ -137,4 +144,4 @@ def test_the_section_explains_slopes_and_names_the_layers(make_run, monkeypatch)
     content = SECTION.render(run)
     assert "1 means that predictions follow it fully" in content.introduction
     assert "Layer of best R²" in content.tables[0].header
-    assert [path.name for path in content.figures] == ["tempo_cps.svg"]
+    assert [path.name for path in content.figures] == ["tempo_cps.svg", "tempo_changes_cps.svg"]
