@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
 
 from sweep.report.figures.layer_axis import Depth, axis_height, draw_depth, strips_height
 from sweep.report.figures.scores import (
@@ -17,7 +18,7 @@ from sweep.report.figures.scores import (
     models_in,
     score_of_nothing,
 )
-from sweep.report.figures.style import SMALL, TEXT, WIDTH, new_figure, save, short, text_width
+from sweep.report.figures.style import SMALL, TEXT, WIDTH, new_figure, save_both, short, text_width
 
 ROW = 0.24
 """Height in inches of a model's row; with more than ``TALL`` models, rows are lower."""
@@ -28,25 +29,31 @@ _BELOW = "#6B6B6B"
 def write_heatmap(
     folder: Path, name: str, title: str, rows: pd.DataFrame, depth: Depth
 ) -> Path | None:
-    """Write R² or accuracy of one target and probe as ``name.png`` and ``.svg``; None if no layer
-    has a score."""
+    """Write R² or accuracy of one target and probe in two widths; None if no layer has a score."""
     models, score = models_in(rows), main_score(rows)
     values = rows.loc[rows["model"].isin(models), score.column].to_numpy(dtype=float)
     if not np.isfinite(values).any():
         return None
-    labels = [short(model, 34) for model in models]
+    return save_both(lambda width: _draw(width, title, rows, depth), folder, name)
+
+
+def _draw(width: float, title: str, rows: pd.DataFrame, depth: Depth) -> Figure:
+    models, score = models_in(rows), main_score(rows)
+    values = rows.loc[rows["model"].isin(models), score.column].to_numpy(dtype=float)
+    labels = [short(model, 34 if width >= WIDTH else 18) for model in models]
     left = 0.25 + max(text_width(label, SMALL) for label in labels)
     height = ROW * len(models) * min(1.0, TALL / len(models))
     top = 0.3 + strips_height(depth)
     right = 1.15 if len(depth.strips) > 1 else 0.75
-    size = (WIDTH - left - right, height)
+    size = (width - left - right, height)
     bottom = axis_height(depth, size[0])
-    figure = new_figure(top + height + bottom)
+    figure = new_figure(top + height + bottom, width)
     total = top + height + bottom
-    axes = figure.add_axes((left / WIDTH, bottom / total, size[0] / WIDTH, height / total))
+    axes = figure.add_axes((left / width, bottom / total, size[0] / width, height / total))
     if (rows["model"].isin(models) & (rows["cells"] > 0) & (rows["missing"] > 0)).any():
         title += " · ×: fewer cells than planned"
-    figure.text(0.008, 1 - 0.06 / total, title, va="top", fontsize=8)
+    shown = short(title, int(width / text_width("n", 8)))
+    figure.text(0.008, 1 - 0.06 / total, shown, va="top", fontsize=8)
     colours, scale = _colours(values, score_of_nothing(score, rows))
     for row, model in enumerate(models):
         _draw_row(axes, rows[rows["model"] == model], score, row, depth, colours, scale)
@@ -54,17 +61,17 @@ def write_heatmap(
     axes.set_yticks(range(len(models)), labels)
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
-    draw_depth(axes, depth, size, at_edge=True)
+    draw_depth(axes, depth, size)
     ends = (min(min(names) for names in depth.names), max(depth.last.values()))
     axes.set_xlim((0, 1) if depth.relative else (ends[0] - 0.5, ends[1] + 0.5))
-    bar_left = 1 - 0.55 / WIDTH
-    bar = figure.add_axes((bar_left, bottom / total, 0.1 / WIDTH, height / total))
+    bar_left = 1 - 0.55 / width
+    bar = figure.add_axes((bar_left, bottom / total, 0.1 / width, height / total))
     extend = "min" if np.nanmin(values) < float(scale.vmin or 0.0) else "neither"
     mappable = axes.collections[0]
     figure.colorbar(mappable, cax=bar, extend=extend, extendfrac=min(0.1, 0.06 / height))
     bar.tick_params(length=2, labelsize=SMALL, pad=1)
     bar.set_title(score.label, fontsize=TEXT, pad=5)  # clear of the uppermost tick
-    return save(figure, folder, name)
+    return figure
 
 
 def _colours(values: npt.NDArray[np.float64], nothing: float) -> tuple[Colormap, Normalize]:

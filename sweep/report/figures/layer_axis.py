@@ -70,11 +70,9 @@ def depth_of(layers: pd.DataFrame) -> Depth:
     return Depth(last, tuple(dict(sorted(names.items())) for names in architectures))
 
 
-def draw_depth(axes: Axes, depth: Depth, size: tuple[float, float], *, at_edge: bool) -> None:
-    """Draw ticks, label and stage strips of an axis that is ``size`` inches wide and high.
-
-    ``at_edge``: there is room at its right for the names of the strips.
-    """
+def draw_depth(axes: Axes, depth: Depth, size: tuple[float, float]) -> None:
+    """Draw ticks, label and stage strips of an axis that is ``size`` inches wide and high; the
+    strips have names at its right."""
     first = min(min(names) for names in depth.names)
     low, high = (0, 1) if depth.relative else (first, max(depth.last.values()))
     margin = 0.02 * (high - low) or 0.5
@@ -90,7 +88,7 @@ def draw_depth(axes: Axes, depth: Depth, size: tuple[float, float], *, at_edge: 
     axes.set_xlabel("relative depth" if depth.relative else "layer")
     for row, names in enumerate(depth.strips):
         _draw_strip(axes, depth, names, row, size)
-        if at_edge and len(depth.strips) > 1:
+        if len(depth.strips) > 1:
             middle = 1 + (GAP + STRIP * (row + 0.5)) / size[1]
             _strip_text(axes, axes.get_xlim()[1], middle, f" {max(names) + 1} layers", "left")
 
@@ -156,7 +154,7 @@ def _draw_strip(
         axes.add_patch(box)
         if len(depth.strips) == 1 and number % 2 == 0:
             axes.axvspan(left, right, color="#F6F6F6", linewidth=0, zorder=0)
-        if text_width(stage, SMALL - 1) < (right - left) / span * size[0]:
+        if text_width(stage, SMALL) < (right - left) / span * size[0]:
             _strip_text(axes, (left + right) / 2, bottom + height / 2, stage, "center")
 
 
@@ -168,7 +166,7 @@ def _strip_text(axes: Axes, x: float, y: float, text: str, align: str) -> None:
         transform=axes.get_xaxis_transform(),
         ha=align,
         va="center_baseline",
-        fontsize=SMALL - 1,
+        fontsize=SMALL,
         color="#444444",
     )
 

@@ -42,11 +42,14 @@ class PanelGrid:
     shared: bool = False
     """True if panels side by side have the same vertical axis."""
     note: str = ""
+    most: int = 3
+    """Maximum number of panels side by side."""
 
     def draw(self, width: float) -> Figure:
         """Draw the figure ``width`` inches wide; call it within ``figure_style``."""
         gap = _SHARED_GAP if self.shared else _GAP
-        most = max(1, int((width - _LEFT - _RIGHT + gap) / (_LEAST + gap)))
+        room = int((width - _LEFT - _RIGHT + gap) / (_LEAST + gap))
+        most = max(1, min(self.most, room))
         across = math.ceil(len(self.titles) / math.ceil(len(self.titles) / most))
         panel = (width - _LEFT - _RIGHT - gap * (across - 1)) / across
         heading = wrapped(self.heading, (width - 2 * _EDGE) / _BOLD, _HEADING_SIZE)

@@ -18,7 +18,9 @@ from jobs.statistics.residuals import (
 from jobs.storage.atomic import slug, write_text
 from sweep.plan.untrained_twins import twins
 from sweep.report.figures.lines import line_styles
-from sweep.report.figures.style import TEXT, WIDTH, figure_style, new_figure, save, short
+from sweep.report.figures.panel_grid import PanelGrid
+from sweep.report.figures.style import figure_style, save_both, short
+from sweep.report.figures.summary import title_of
 from sweep.report.figures.units import with_unit
 from sweep.report.section import Content, Section, as_svg
 from sweep.report.tables.cells import NUMBERS
@@ -27,8 +29,8 @@ from sweep.results.run import Run
 
 MOST_MODELS = 6
 """Maximum number of models in a figure, in the order of the spec; the table has all."""
-_ROW, _TOP, _AXIS, _LEFT, _GAP, _RIGHT = 1.35, 0.36, 0.5, 0.62, 0.5, 0.12
-"""Layout of the figure in inches: heights of a row and of its parts, and horizontal gaps."""
+_HEIGHT = 1.35
+"""Height in inches of a panel."""
 
 READING = (
     "Predicted minus true value at the layer that is best on the test split, averaged over seeds. "
@@ -75,7 +77,12 @@ def write_residuals(tables: Path, plots: Path, run: Run) -> list[Path]:
         if not one.model.startswith(BASELINE_PREFIX):
             groups.setdefault((one.target, one.probe), []).append(one)
     with figure_style():
-        return [_write_figure(plots, group, seconds, colours) for group in groups.values()]
+        return [
+            save_both(
+                _figure(group, seconds, colours).draw, plots, slug(f"residuals_{target}_{probe}")
+            )
+            for (target, probe), group in groups.items()
+        ]
 
 
 def _of_best(run: Run, row: Mapping[object, object]) -> _Residuals:
@@ -98,34 +105,34 @@ def _write_table(path: Path, found: list[_Residuals]) -> None:
     write_text(path, text)
 
 
-def _write_figure(
-    folder: Path,
-    group: list[_Residuals],
-    seconds: Mapping[str, float],
-    colours: Mapping[str, str],
-) -> Path:
+def _figure(
+    group: list[_Residuals], seconds: Mapping[str, float], colours: Mapping[str, str]
+) -> PanelGrid:
+    """Make the figure of one target and probe: two panels per model."""
     shown = group[:MOST_MODELS]
-    height = _TOP + len(shown) * (_ROW + _AXIS)
-    figure = new_figure(height)
-    width = (WIDTH - _LEFT - _GAP - _RIGHT) / 2
     limit = 1.05 * max(float(one.errors["error"].abs().max()) for one in shown) or 1.0
-    for number, one in enumerate(shown):
-        bottom = height - _TOP - (number + 1) * _ROW - number * _AXIS
-        box = (width / WIDTH, _ROW / height)
-        left = figure.add_axes((_LEFT / WIDTH, bottom / height, *box))
-        right = figure.add_axes(((_LEFT + width + _GAP) / WIDTH, bottom / height, *box))
+
+    def draw(axes: Axes, number: int) -> None:
+        one = shown[number // 2]
         colour = colours.get(one.model, "#555555")
-        _draw_speakers(left, one, colour)
-        _draw_durations(right, one, seconds, colour)
-        for axes in (left, right):
-            axes.axhline(0, color="black", linestyle="--", linewidth=0.7, zorder=1)
-            axes.set_ylim(-limit, limit)
-        left.set_ylabel(with_unit("error", shown[0].target))
-        title = f"{short(one.model, 40)}: {short(one.layer, 30)}"
-        left.set_title(title, fontsize=TEXT, loc="left", pad=3)
-    title = f"{one_line(shown[0].target)} · {one_line(shown[0].probe)}"
-    figure.text(_LEFT / WIDTH, 1 - 0.05 / height, short(title, 100), va="top", size=8)
-    return save(figure, folder, slug(f"residuals_{shown[0].target}_{shown[0].probe}"))
+        if number % 2 == 0:
+            _draw_speakers(axes, one, colour)
+        else:
+            _draw_durations(axes, one, seconds, colour)
+        axes.axhline(0, color="black", linestyle="--", linewidth=0.7, zorder=1)
+        axes.set_ylim(-limit, limit)
+
+    titles = [f"{short(one.model, 40)}: {short(one.layer, 30)}" for one in shown]
+    return PanelGrid(
+        f"{title_of(shown[0].target)}: errors of {one_line(shown[0].probe)}",
+        (),
+        [title for first in titles for title in (first, "")],
+        draw,
+        with_unit("error", shown[0].target),
+        _HEIGHT,
+        shared=True,
+        most=2,
+    )
 
 
 def _draw_speakers(axes: Axes, one: _Residuals, colour: str) -> None:

@@ -45,12 +45,8 @@ def figures(monkeypatch):
         made[name] = draw(WIDTH)
         return folder / f"{name}.png"
 
-    def keep(figure, folder, name):
-        made[name] = figure
-        return folder / f"{name}.png"
-
-    monkeypatch.setattr(sweep.report.figures.plots, "save_both", keep_both)
-    monkeypatch.setattr(sweep.report.figures.heatmap, "save", keep)
+    for module in (sweep.report.figures.plots, sweep.report.figures.heatmap):
+        monkeypatch.setattr(module, "save_both", keep_both)
     return made
 
 
@@ -146,28 +142,28 @@ def drawn_boxes(figure, renderer):
 @pytest.mark.parametrize("models", [FAMILY, UNEQUAL, HOSTILE, MANY, SINGLE, LONG_LAYERS])
 def test_no_text_is_cut_or_too_small_and_no_ticks_overlap(tmp_path, monkeypatch, models, width):
     made = {}
-    monkeypatch.setattr(
-        sweep.report.figures.plots,
-        "save_both",
-        lambda draw, folder, name: made.update({name: draw(width)}),
-    )
+    for module in (sweep.report.figures.plots, sweep.report.figures.heatmap):
+        monkeypatch.setattr(
+            module, "save_both", lambda draw, folder, name: made.update({name: draw(width)})
+        )
     layers = make_layers(models=models, probes=("ridge", "study-mlp", "a" * 80))
     if models is LONG_LAYERS:
         layers["layer"] = [f"encoder.{name}.with.a.long.name" for name in layers["layer"]]
     write_plots(tmp_path, layers)
-    figure = made["overview_cps"]
-    with figure_style():
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        figure.draw(renderer)
-        boxes = drawn_boxes(figure, renderer)
-    for box in boxes:
-        assert box.x0 >= -1 and box.y0 >= -1
-        assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
-    below = []
-    for axes in figure.axes:
-        assert all(text.get_fontsize() >= 7 for text in (*axes.texts, *axes.get_yticklabels()))
-        below += [t.get_window_extent(renderer) for t in axes.texts if t.get_va() == "top"]
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(below, 2))
+    assert ("heatmap_cps_ridge" in made) == (models is MANY)
+    for figure in (made[name] for name in ("overview_cps", "heatmap_cps_ridge") if name in made):
+        with figure_style():
+            renderer = FigureCanvasAgg(figure).get_renderer()
+            figure.draw(renderer)
+            boxes = drawn_boxes(figure, renderer)
+        for box in boxes:
+            assert box.x0 >= -1 and box.y0 >= -1
+            assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
+        below = []
+        for axes in figure.axes:
+            assert all(text.get_fontsize() >= 7 for text in (*axes.texts, *axes.get_yticklabels()))
+            below += [t.get_window_extent(renderer) for t in axes.texts if t.get_va() == "top"]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(below, 2))
 
 
 def test_networks_of_different_layers_have_an_axis_of_their_own_with_names(tmp_path, figures):
