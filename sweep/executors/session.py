@@ -94,6 +94,7 @@ _NOT_STARTED = (
     "Ray does not start on this machine: {error}. Its logs are in {folder}/session_latest/logs; "
     "RAY_TMPDIR names another folder, and --inline runs without Ray"
 )
+_IN_HOME = "; it keeps a token there: set HOME to a folder that you may write to"
 
 
 @contextmanager
@@ -231,6 +232,8 @@ def _interrupts() -> Iterator[list[int]]:
 def _why_not(address: str | None, error: Exception) -> str:
     why = reason(error).rstrip(".")  # a sentence follows
     if address is None:
+        home = os.path.expanduser("~/.ray")  # noqa: PTH111 - Path's raises where there is no home
+        why += _IN_HOME if str(getattr(error, "filename", "")).startswith(home) else ""
         return _NOT_STARTED.format(error=why, folder=temporary_folder())
     form = _OTHER_VERSION if "ersion mismatch" in str(error) else NO_ANSWER
     return form.format(address=address, error=why)

@@ -73,6 +73,16 @@ def test_whatever_a_start_of_ray_raises_is_one_sentence_on_the_cluster(
     assert ".." not in str(it.value)
 
 
+def test_a_home_where_nothing_can_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**options: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/.ray")
+
+    monkeypatch.setenv("HOME", "/proc")
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(ClusterError, match=r"/proc/\.ray.*set HOME"), ray_session(compute(), None):
+        pass
+
+
 def test_a_ray_that_dies_right_after_its_start_is_a_problem_of_the_cluster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
