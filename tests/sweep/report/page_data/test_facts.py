@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from jobs.protocol.folds import TestedSpeakers as Tested
+from jobs.protocol import folds
 from sweep.report.page_data.facts import facts
 from sweep.state.run_folder import RunFolder
 
@@ -30,7 +30,7 @@ def run(tmp_path):
         ),
         spec=SimpleNamespace(corpus=SimpleNamespace(kind="csv", path="/data/mine/clips.csv")),
         utterances=pd.DataFrame({"speaker_id": speakers}),
-        tested_speakers={"cps": Tested(6, 0), "mood": Tested(6, 0)},
+        tested_speakers={"cps": folds.TestedSpeakers(6, 0), "mood": folds.TestedSpeakers(6, 0)},
         provenance={"runs": [{"started": "2025-01-01T00:00:00"}, {"started": START.isoformat()}]},
         records=records,
         folder=RunFolder(tmp_path),
@@ -70,9 +70,9 @@ def test_the_question_names_targets_and_networks_but_no_baselines(run):
 
 
 def test_speakers_that_differ_between_targets_are_a_range(run):
-    run.tested_speakers = {"cps": Tested(2, 0), "mood": Tested(5, 0)}
+    run.tested_speakers = {"cps": folds.TestedSpeakers(2, 0), "mood": folds.TestedSpeakers(5, 0)}
     assert dict(facts(run)["facts"])["Speakers"] == "6, 2 to 5 tested"
-    run.tested_speakers = {"cps": Tested(2, 0)}
+    run.tested_speakers = {"cps": folds.TestedSpeakers(2, 0)}
     assert dict(facts(run)["facts"])["Speakers"] == "6, 2 tested"
 
 
