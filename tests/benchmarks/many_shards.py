@@ -9,8 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from jobs.activations.cache_layout import INDEX
-from jobs.activations.manifest import LayerEntry, ShardManifest, data_path, manifest_path, to_json
+from jobs.activations.cache_layout import INDEX, data_path, manifest_path
+from jobs.activations.manifest import LayerEntry, ShardManifest, to_json
 from sweep.plan.plan import PlannedSet
 from sweep.running.remaining import survey_shards
 from tests.benchmarks.result import Result, Target

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.activations.manifest import data_path, manifest_path
+from jobs.activations.cache_layout import data_path, manifest_path
 from jobs.audio.segments import Span, at_tempo
 from jobs.corpus.audio_checks import describe_audio
 from jobs.corpus.espeak.corpus import make_espeak_corpus

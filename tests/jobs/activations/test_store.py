@@ -9,8 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
+from jobs.activations.cache_layout import data_path, manifest_path
 from jobs.activations.dtype import as_dtype
-from jobs.activations.manifest import CorruptShard, FileState, data_path, manifest_path
+from jobs.activations.manifest import CorruptShard, FileState
 from jobs.activations.skips import file_state, has_stale_skips
 from jobs.activations.store import read_layer, read_manifest, set_aside, write_shard
 from jobs.corpus.skipped import Skipped

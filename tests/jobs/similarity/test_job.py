@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.activations.manifest import CorruptShard, data_path
+from jobs.activations.cache_layout import data_path
+from jobs.activations.manifest import CorruptShard
 from jobs.activations.store import write_shard
 from jobs.similarity.job import SketchJob, TileJob, compare
 from jobs.similarity.measures import chance_pwcca, leading_subspace, pwcca

@@ -11,7 +11,8 @@ import pytest
 import ray
 import soundfile
 
-from jobs.activations.manifest import CorruptShard, data_path
+from jobs.activations.cache_layout import data_path
+from jobs.activations.manifest import CorruptShard
 from jobs.activations.store import read_layer, write_shard
 from jobs.corpus.table import Utterance, make_table, write_table
 from jobs.extraction.extractor import Extractor

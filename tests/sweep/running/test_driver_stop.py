@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from jobs.activations.manifest import data_path, manifest_path
+from jobs.activations.cache_layout import data_path, manifest_path
 from sweep.signals import StopSignal
 from sweep.state.local_lease import local_watch, run_lock
 from tests.support.driven_run import (

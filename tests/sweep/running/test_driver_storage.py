@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from jobs.activations.manifest import data_path, manifest_path
+from jobs.activations.cache_layout import data_path, manifest_path
 from sweep.signals import StopSignal
 from sweep.state.ledger import Ledger
 from tests.support.driven_run import (

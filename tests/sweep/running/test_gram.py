@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.activations.manifest import data_path
+from jobs.activations.cache_layout import data_path
 from jobs.activations.store import read_manifest
 from sweep.commands.cost_estimate import cost_lines
 from sweep.errors import ClusterError, SpecError
