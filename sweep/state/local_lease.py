@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from jobs.storage.atomic import write_text
 from jobs.storage.regular_files import DamagedFile, open_to_write, read_regular
 from sweep.errors import RunIsLocked
 from sweep.state.lease import Holder, Lease, LeaseWatch, parse_holder
@@ -88,10 +89,8 @@ class LocalLease:
         self.write(None)
 
     def request_stop(self, holder: Holder) -> None:
-        """Write the request."""
-        descriptor = open_to_write(self._stop_request, os.O_RDWR | os.O_TRUNC)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(holder.token)
+        """Write the request as a whole: the driver removes one that it reads half-written."""
+        write_text(self._stop_request, holder.token)
 
     def read_request(self) -> str | None:
         """See ``LeaseStore``."""

@@ -220,6 +220,25 @@ def test_a_request_stops_the_driver_that_it_names_and_no_later_one(tmp_path: Pat
     assert not (tmp_path / ".stop").exists()
 
 
+def test_a_request_is_never_read_in_part(tmp_path: Path) -> None:
+    """The driver removes a request of another token, and would miss the rest of its own."""
+    store, over = stored(tmp_path), threading.Event()
+    holder = Holder("host", "machine", 1, "0", "token", "now", 0)
+    seen: set[str | None] = set()
+
+    def look() -> None:
+        while not over.is_set():
+            seen.add(store.read_request())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(200):
+        store.request_stop(holder)
+    over.set()
+    looking.join()
+    assert seen <= {None, "token"}
+
+
 def test_what_an_older_version_left_in_the_file_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("4711")
     take(tmp_path)
