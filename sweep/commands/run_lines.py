@@ -53,7 +53,7 @@ def print_causes(causes: Causes, terminal: bool) -> None:
 
 
 def find_claims(folder: RunFolder) -> Claims:
-    """Return the headlines and findings as of the last report; none if there is no report."""
+    """Read the headlines and findings of the last report; empty if no report exists."""
     if not folder.findings.exists():
         return Claims()
     return read_claims(read_regular(folder.findings).decode(errors="replace"))

@@ -151,7 +151,7 @@ def _targets(
             left_out.append(f"{name}: {why}")
         else:
             targets.append(DraftTarget(name, kind == "classes", f"{kind} in your table ({why})"))
-    # A baseline knows the duration: it is a target only where there is no other.
+    # A baseline predicts duration perfectly, so it is a target only if the table offers none.
     return tuple(targets or [_known("duration")]), tuple(left_out)
 
 

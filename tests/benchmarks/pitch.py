@@ -179,7 +179,7 @@ def judge(wave: npt.NDArray[np.float32], tracks: Array, seconds: Array, hz: Arra
 
 
 def _correlated(band: Array, seconds: float, hz: float) -> tuple[float, float]:
-    """Return pitch and correlation at a time; NaN where there is no peak."""
+    """Return the pitch and the correlation at one moment; NaN if the correlation has no peak."""
     length = max(round(1.5 * SAMPLE_RATE / hz), SAMPLE_RATE * 3 // 400)
     centre, values = round(seconds * SAMPLE_RATE), np.full(len(JUDGED_LAGS), -np.inf)
     for position, lag in enumerate(JUDGED_LAGS):

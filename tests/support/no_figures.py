@@ -10,7 +10,7 @@ EMPTY = {
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>',
     "pdf": b"%PDF-1.4\n",
 }
-"""What stands in the files of figures that were not drawn, by format."""
+"""Format → content of the placeholder file that replaces a figure."""
 UNDRAWN = "from tests.support.no_figures import draw_nothing\ndraw_nothing()\n"
 """Code for a process of its own, started in the root of the project."""
 

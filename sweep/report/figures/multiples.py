@@ -53,7 +53,7 @@ class Row:
     meaning: str = ""
     """Explanation beside the title."""
     brief: str = ""
-    """Title where there is no room for the full one; empty: the full one is cut."""
+    """Shorter title, used if the full one does not fit; if empty, the full title is truncated."""
 
 
 @dataclass(frozen=True)

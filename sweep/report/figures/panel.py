@@ -15,10 +15,10 @@ the worse side."""
 
 @dataclass(frozen=True)
 class Panel:
-    """What is drawn, and where."""
+    """Content and size of a panel."""
 
     rows: pd.DataFrame
-    """Of one target and probe: models and baselines."""
+    """Scores of models and baselines for one target and probe."""
     score: Score
     limits: tuple[float, float]
     size: tuple[float, float]
@@ -61,5 +61,5 @@ def edge(panel: Panel) -> float:
 
 
 def beyond(panel: Panel, y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Return which scores lie beyond that end."""
+    """Return which scores lie beyond the worse end of the axis."""
     return y < edge(panel) if panel.score.high_is_good else y > edge(panel)

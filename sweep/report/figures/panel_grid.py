@@ -27,14 +27,14 @@ _BOLD = 1.2
 
 @dataclass(frozen=True)
 class PanelGrid:
-    """A figure of panels, whatever its width."""
+    """A figure with panels of equal size, which can be drawn at any width."""
 
     heading: str
     keys: Sequence[Key]
     titles: Sequence[str]
     """Title of each panel."""
     draw_panel: Callable[[Axes, int], None]
-    """Draws the panel of a number, from 0."""
+    """Draws one panel, given its position from 0."""
     label: str
     """Name of the vertical axis."""
     height: float

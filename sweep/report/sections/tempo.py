@@ -40,8 +40,8 @@ READING = (
     "about 0.4 and not 1. Neither network nor probe was trained on stretched speech, which can "
     "also lower the slope; the filter-bank baseline, stretched as well, shows the effect of the "
     "input alone. Slope and <em>correlation</em> compare each utterance's stretched versions with "
-    "each other, so that whatever stretching adds to all of them cancels out; in the figure of "
-    "changes that offset is the distance from 0 at which a line passes tempo 1, the recording. "
+    "each other, so that whatever stretching adds to all of them cancels out. In the figure of "
+    "changes, this offset is a line's distance from 0 at tempo 1, the original recording. "
     "Intervals are over speakers (Student's t with a jackknife), even where those of R² are over "
     "folds."
 )

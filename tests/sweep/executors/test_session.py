@@ -51,7 +51,7 @@ NOT_STARTED = [
     PermissionError(13, "Permission denied", "/root/ray/session"),
     AssertionError(),
 ]
-"""What Ray raises where its processes do not start, by kind."""
+"""Exceptions that Ray raises when its processes fail to start."""
 
 
 @pytest.mark.parametrize("error", NOT_STARTED, ids=lambda error: type(error).__name__)

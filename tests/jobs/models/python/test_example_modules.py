@@ -123,7 +123,7 @@ def test_the_pitch_network_finds_the_pitch_of_a_tone():
 
 @pytest.mark.parametrize("seconds", [1.0, 1.28])
 def test_the_voice_activity_network_is_the_network_of_its_package(seconds):
-    # Half a second of noise is no speech; 1.28 s are a whole number of chunks.
+    # 1.28 s is a whole number of chunks; half a second of noise is not recognised as speech.
     wave = voice_like(seconds, 0.1)
     wave[: RATE // 2] = np.random.default_rng(1).normal(scale=0.01, size=RATE // 2)
     given = torch.from_numpy(wave)[None]
